@@ -1,0 +1,39 @@
+"""What of a request is a credential, and so must not go upstream."""
+
+from typing import Final
+from urllib.parse import unquote_plus
+
+CREDENTIAL_HEADERS: Final = ("authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "x-goog-api-key")
+"""Header names (lower case) that carry whatever a client believes to be its key."""
+
+_CREDENTIAL_PARAMETERS: Final = frozenset(
+    {
+        "access-token",
+        "api-key",
+        "apikey",
+        "auth",
+        "auth-token",
+        "authorization",
+        "client-secret",
+        "credential",
+        "key",
+        "password",
+        "secret",
+        "token",
+        "x-api-key",
+    }
+)
+
+
+def without_credentials(path: str) -> str:
+    """Returns the path with every key-like query parameter dropped; the others keep their bytes and order."""
+    before, mark, query = path.partition("?")
+    if not mark:
+        return path
+    kept = [parameter for parameter in query.split("&") if not _is_credential(parameter)]
+    return f"{before}?{'&'.join(kept)}" if kept else before
+
+
+def _is_credential(parameter: str) -> bool:
+    name = unquote_plus(parameter.partition("=")[0], errors="replace").strip().lower().replace("_", "-")
+    return name in _CREDENTIAL_PARAMETERS

@@ -1,0 +1,135 @@
+"""Reading Z.AI's error bodies: the business code, the message, the request id, the time of a quota's reset.
+
+Each endpoint has envelopes of its own and they change over the months, so all of them are accepted, in the order that
+loses nothing: `error.code`, a numeric `error.type`, the top-level `code`, then a message of the form
+`[1308][Usage limit reached …][20260703110251648ad94226c14a7e]`. HTML from a firewall in front has none of it.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+_LONGEST_BODY: Final = 64 * 1024
+_LONGEST_MESSAGE: Final = 1000
+_MOST_EVENTS: Final = 20
+
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_WRAPPED: Final = re.compile(r"\[([0-9]{3,4})\]\s*(.*)", re.DOTALL)
+_TRAILING_ID: Final = re.compile(r"\[([A-Za-z0-9_-]{8,64})\]\s*\Z")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+_TIME: Final = (
+    r"(?P<day>20[0-9]{2}-[0-9]{2}-[0-9]{2})[ T]{1,2}(?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.[0-9]{1,9})?"
+    r"(?: ?[(（]?(?P<zone>Z|(?:UTC|GMT)?[+-][0-9]{1,2}(?::?[0-9]{2})?|UTC|GMT)\b)?"
+)
+_RESET: Final = (
+    re.compile(rf"(?:reset|refresh|recover|until|again|重置|恢复|刷新).{{0,60}}?{_TIME}", re.IGNORECASE),
+    re.compile(rf"{_TIME}[^0-9]{{0,20}}(?:重置|恢复|刷新)"),
+)
+_OFFSET: Final = re.compile(r"([+-])([0-9]{1,2}):?([0-9]{2})?\Z")
+_CHINA: Final = timezone(timedelta(hours=8))
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedError:
+    """What an error body says; None where it says nothing. `message` is one printable line of at most 1000
+    characters, without the code and the request id that may be wrapped around it."""
+
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
+def extract_code(body: bytes) -> ExtractedError:
+    """Reads any error body that Z.AI is known to send: JSON, an SSE error event, or plain text.
+
+    Never raises. A body beyond 64 KiB is cut, which leaves JSON unreadable, so without a code.
+    """
+    text = body[:_LONGEST_BODY].decode("utf-8-sig", "replace").strip()
+    events = [line[5:].strip() for line in _LINE_END.split(text) if line.startswith("data:")]
+    whole = _read(text)
+    found = (whole, *map(_read, events[:_MOST_EVENTS]))
+    return next((error for error in found if error.code is not None), whole)
+
+
+def parse_reset_time(message: str) -> datetime | None:
+    """When the limit resets, in UTC, from the message of a 1308, 1310 or 1316, in English or in Chinese.
+
+    A time without a zone is in UTC+8: reset times fit the limit's window after the time in the same answer's request
+    id, which is in UTC+8, only when read so. None if the message names no reset time, or an impossible one.
+    """
+    head = message[:_LONGEST_MESSAGE]
+    match = next((found for pattern in _RESET if (found := pattern.search(head))), None)
+    if match is None:
+        return None
+    try:
+        local = datetime.fromisoformat(f"{match['day']}T{match['time']}")
+        return local.replace(tzinfo=_zone(match["zone"])).astimezone(UTC)
+    except ValueError:  # a month 13, an offset of 99 hours
+        return None
+
+
+def _read(text: str) -> ExtractedError:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, a number of 5,000 digits, or nested beyond the stack
+        return _from_message(text)
+    if isinstance(parsed, dict):
+        return _from_envelope(parsed)
+    return _from_message(parsed if isinstance(parsed, str) else text)
+
+
+def _from_envelope(envelope: dict[str, object]) -> ExtractedError:
+    inner = envelope.get("error")
+    error = inner if isinstance(inner, dict) else {}
+    texts = (error.get("message"), inner, envelope.get("msg"), envelope.get("message"))
+    message = _from_message(next((text for text in texts if isinstance(text, str) and text.strip()), ""))
+    codes = (error.get("code"), error.get("type"), envelope.get("code"), message.code)
+    request_ids = (envelope.get("request_id"), error.get("request_id"), message.request_id)
+    return ExtractedError(
+        code=next((code for value in codes if (code := _code(value))), None),
+        message=message.message,
+        request_id=next((i for i in request_ids if isinstance(i, str) and _REQUEST_ID.fullmatch(i)), None),
+    )
+
+
+def _from_message(raw: str) -> ExtractedError:
+    """Unwraps `[code][text][request id]`; any part may be missing."""
+    if raw.startswith("<"):  # HTML
+        return ExtractedError()
+    text = _one_line(raw)
+    wrapped = _WRAPPED.match(text)
+    if wrapped is None:
+        return ExtractedError(message=text or None)
+    code, rest = wrapped.groups()
+    trailing = _TRAILING_ID.search(rest)
+    if trailing is not None:
+        rest = rest[: trailing.start()].rstrip()
+    if rest.startswith("[") and rest.endswith("]"):
+        rest = rest[1:-1]
+    return ExtractedError(_code(code), rest.strip() or None, trailing[1] if trailing else None)
+
+
+def _code(value: object) -> str | None:
+    """A code of three or four digits as text. 200 is the gateway's word for success; words are no codes."""
+    text = str(value) if isinstance(value, (str, int)) else ""
+    return text if 3 <= len(text) <= 4 and text.isascii() and text.isdigit() and text != "200" else None
+
+
+def _one_line(text: str) -> str:
+    """Printable, on one line, bounded: what may go into a log line or onto a terminal."""
+    printable = "".join(character if character.isprintable() else " " for character in text[: 2 * _LONGEST_MESSAGE])
+    return " ".join(printable.split())[:_LONGEST_MESSAGE]
+
+
+def _zone(zone: str | None) -> timezone:
+    if zone is None:
+        return _CHINA
+    offset = _OFFSET.search(zone)
+    if offset is None:  # Z, UTC, GMT
+        return UTC
+    sign, hours, minutes = offset.groups()
+    east = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    return timezone(east if sign == "+" else -east)

@@ -1,0 +1,22 @@
+"""One request on its way: what the processor knows of it while it holds a slot."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and what has been seen of its answer so far.
+
+    `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
+    Envoy reports progress.
+    """
+
+    id: str
+    request_id: str
+    method: str
+    path: str
+    source: str
+    started: float
+    model: str = ""
+    request_bytes: int = 0
+    response_bytes: int = 0

@@ -1,0 +1,73 @@
+"""Answers that the processor gives itself, as JSON in the dialect of the API that was called."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from extproc.domain.routes import Dialect
+
+
+class RefusalReason(StrEnum):
+    """Why a request was refused before it left."""
+
+    CAPACITY = "capacity"
+    RATE = "rate"
+    QUOTA = "quota"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal. `retry_after` is in whole seconds; None where a retry cannot help."""
+
+    reason: RefusalReason
+    status: int
+    message: str
+    retry_after: int | None
+
+
+def at_capacity(max_workers: int) -> Refusal:
+    """All worker slots are taken."""
+    return Refusal(
+        RefusalReason.CAPACITY,
+        503,
+        f"All {max_workers} workers of this proxy are busy: try again in a few seconds.",
+        retry_after=2,
+    )
+
+
+def draining() -> Refusal:
+    """The proxy is shutting down."""
+    return Refusal(
+        RefusalReason.DRAINING, 503, "This proxy is shutting down: try again in a few seconds.", retry_after=5
+    )
+
+
+_ANTHROPIC_TYPES = {429: "rate_limit_error", 503: "overloaded_error"}
+_OPENAI_TYPES = {429: "rate_limit_error", 503: "server_error"}
+
+
+def body(refusal: Refusal, dialect: Dialect, request_id: str) -> bytes:
+    """The JSON body of a refusal: the Anthropic error envelope or the OpenAI one."""
+    return json.dumps(_envelope(refusal, dialect, request_id), ensure_ascii=False).encode()
+
+
+def headers(refusal: Refusal) -> list[tuple[str, str]]:
+    """The response headers that tell a client whether and when to try again."""
+    retry = refusal.retry_after
+    if retry is None:
+        return [("content-type", "application/json"), ("x-should-retry", "false")]
+    return [("content-type", "application/json"), ("retry-after", str(retry)), ("x-should-retry", "true")]
+
+
+def _envelope(refusal: Refusal, dialect: Dialect, request_id: str) -> dict[str, object]:
+    if dialect is Dialect.ANTHROPIC:
+        error = {"type": _ANTHROPIC_TYPES[refusal.status], "message": refusal.message}
+        return {"type": "error", "error": error, "request_id": request_id}
+    openai_error = {
+        "message": refusal.message,
+        "type": _OPENAI_TYPES[refusal.status],
+        "code": refusal.reason.value,
+        "param": None,
+    }
+    return {"error": openai_error, "request_id": request_id}

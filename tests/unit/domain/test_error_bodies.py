@@ -1,0 +1,237 @@
+"""Every envelope in which Z.AI is known to wrap an error, and everything else that may arrive in its place."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.business_codes import TABLE
+from extproc.domain.error_bodies import ExtractedError, extract_code, parse_reset_time
+
+REQUEST_ID = "20260703110251648ad94226c14a7e"
+QUOTA_TEXT = "Usage limit reached for 5 hour. Your limit will reset at 2026-07-03 11:11:54"
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["error", "code", "type", "message", "msg", "request_id", "x"]), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(
+            '{"error":{"code":"1302","message":"Rate limit reached for requests"}}',
+            ExtractedError("1302", "Rate limit reached for requests", None),
+            id="chat completions",
+        ),
+        pytest.param(
+            '{"type":"error","error":{"type":"rate_limit_error","code":"1308",'
+            f'"message":"[1308][{QUOTA_TEXT}][{REQUEST_ID}]"}},"request_id":"{REQUEST_ID}"}}',
+            ExtractedError("1308", QUOTA_TEXT, REQUEST_ID),
+            id="messages",
+        ),
+        pytest.param(
+            '{"type":"error","error":{"type":"1210","message":"Invalid API parameter"}}',
+            ExtractedError("1210", "Invalid API parameter", None),
+            id="messages, code as type",
+        ),
+        pytest.param(
+            '{"error":{"message":"token expired or incorrect","type":"401"}}',
+            ExtractedError("401", "token expired or incorrect", None),
+            id="messages, status as type",
+        ),
+        pytest.param(
+            f'{{"error":{{"code":"1302","message":"slow down"}},"request_id":"{REQUEST_ID}"}}',
+            ExtractedError("1302", "slow down", REQUEST_ID),
+            id="messages, old",
+        ),
+        pytest.param(
+            '{"code":500,"msg":"internal error","success":false}',
+            ExtractedError("500", "internal error", None),
+            id="gateway layer",
+        ),
+        pytest.param(
+            '{"code":2007,"msg":"upstream temporarily unavailable"}',
+            ExtractedError("2007", "upstream temporarily unavailable", None),
+            id="gateway layer, short",
+        ),
+        pytest.param(
+            '{"code":1001,"msg":"Authentication parameter not received in Header","success":false}',
+            ExtractedError("1001", "Authentication parameter not received in Header", None),
+            id="monitor",
+        ),
+        pytest.param(
+            f"[1305][The service may be temporarily overloaded][{REQUEST_ID}]",
+            ExtractedError("1305", "The service may be temporarily overloaded", REQUEST_ID),
+            id="bare message",
+        ),
+        pytest.param(
+            f'"[1305][busy][{REQUEST_ID}]"',
+            ExtractedError("1305", "busy", REQUEST_ID),
+            id="bare message as JSON string",
+        ),
+        pytest.param(
+            f'{{"error":"[1305][busy][{REQUEST_ID}]"}}',
+            ExtractedError("1305", "busy", REQUEST_ID),
+            id="error is a string",
+        ),
+        pytest.param(
+            'event: error\ndata: {"type": "error", "error": {"code": "1305", "message": "busy"}}\n\n',
+            ExtractedError("1305", "busy", None),
+            id="event",
+        ),
+        pytest.param(
+            'data: {"choices":[]}\r\n\r\ndata: {"error":{"code":1234,"message":"network"}}\r\n\r\ndata: [DONE]\r\n\r\n',
+            ExtractedError("1234", "network", None),
+            id="event behind others, CRLF",
+        ),
+        pytest.param(
+            f"data: [1305][busy][{REQUEST_ID}]\n\n",
+            ExtractedError("1305", "busy", REQUEST_ID),
+            id="event of a bare message",
+        ),
+        pytest.param('\ufeff{"code":2007}', ExtractedError("2007", None, None), id="byte order mark"),
+        pytest.param("[1305]", ExtractedError("1305", None, None), id="only a bracketed code"),
+        pytest.param("context too long", ExtractedError(None, "context too long", None), id="plain text"),
+        pytest.param("<html>405 Not Allowed</html>", ExtractedError(), id="HTML"),
+        pytest.param("", ExtractedError(), id="nothing"),
+    ],
+)
+def test_an_envelope_is_read(body: str, expected: ExtractedError) -> None:
+    assert extract_code(body.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("envelope", "code"),
+    [
+        ({"error": {"code": "1302", "type": "1210", "message": "[1305][x]"}, "code": 500}, "1302"),
+        ({"error": {"type": "1210", "message": "[1305][x]"}, "code": 500}, "1210"),
+        ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 500}, "500"),
+        ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 200}, "1305"),
+        ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 0}, "1305"),
+        ({"error": {"code": "rate_limit_exceeded", "type": "1302"}}, "1302"),
+        ({"error": {"code": True, "message": "x"}, "code": 13.02}, None),
+        ({"error": {"code": "１３０２"}}, None),
+        ({"code": 200, "msg": "Operation successful", "success": True}, None),
+        ({"code": -500}, None),
+    ],
+)
+def test_the_nearest_code_wins_and_words_and_successes_are_none(envelope: dict[str, object], code: str | None) -> None:
+    assert extract_code(json.dumps(envelope).encode()).code == code
+
+
+def test_a_request_id_is_never_made_of_prose() -> None:
+    assert extract_code(b"[1308][Usage limit reached]").request_id is None
+    assert extract_code(b'{"error":{"code":"1302"},"request_id":"<script>alert(1)</script>"}').request_id is None
+
+
+def test_the_message_is_one_bounded_printable_line() -> None:
+    body = json.dumps({"error": {"code": "1302", "message": "first\nsecond\x1b[2J \ud800" + "x" * 5000}})
+    message = extract_code(body.encode()).message
+    assert message is not None
+    assert message.startswith("first second [2J x")
+    assert len(message) == 1000
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 65_536,
+        b'{"a":' * 13_000,
+        b'{"code":' + b"1" * 5000 + b"}",
+        b'{"error":{"code":"1302","message":"' + b"x" * 70_000 + b'"}}',
+        b"\xff\xfe\x00",
+        b'{"error":{"code":"1302"',
+    ],
+    ids=["nested lists", "nested objects", "huge number", "too long", "no UTF-8", "truncated"],
+)
+def test_what_cannot_be_read_has_no_code(body: bytes) -> None:
+    assert extract_code(body).code is None
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_read(body: bytes) -> None:
+    _assert_harmless(extract_code(body))
+
+
+@given(JSON_VALUES)
+def test_any_json_can_be_read(value: object) -> None:
+    _assert_harmless(extract_code(json.dumps(value).encode()))
+
+
+@given(st.sampled_from(sorted(TABLE)), st.text(max_size=50))
+def test_a_code_is_found_whatever_the_message(code: str, message: str) -> None:
+    assert extract_code(json.dumps({"error": {"code": code, "message": message}}).encode()).code == code
+
+
+def _assert_harmless(error: ExtractedError) -> None:
+    assert error.code is None or (error.code.isascii() and error.code.isdigit() and 3 <= len(error.code) <= 4)
+    assert error.message is None or (error.message.isprintable() and 1 <= len(error.message) <= 1000)
+    assert error.request_id is None or error.request_id.isascii()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (QUOTA_TEXT, datetime(2026, 7, 3, 3, 11, 54, tzinfo=UTC)),
+        (f"[1308][{QUOTA_TEXT}][{REQUEST_ID}]", datetime(2026, 7, 3, 3, 11, 54, tzinfo=UTC)),
+        (
+            "Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-09-04 19:01:25",
+            datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC),
+        ),
+        (
+            "已达到 5 小时的使用上限。您的限额将在 2026-08-25 07:41:44 重置。",
+            datetime(2026, 8, 24, 23, 41, 44, tzinfo=UTC),
+        ),
+        ("您的限额重置时间：2026-08-25 07:41:44", datetime(2026, 8, 24, 23, 41, 44, tzinfo=UTC)),
+        ("5-hour limit reached, resets at 2026-09-04T19:01:25Z.", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04T19:01:25.123Z", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04 19:01:25 UTC", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04 19:01:25 (UTC+8)", datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04 19:01:25（UTC）", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04T19:01:25+05:30", datetime(2026, 9, 4, 13, 31, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04T19:01:25-0800", datetime(2026, 9, 5, 3, 1, 25, tzinfo=UTC)),
+        ("Your limit will reset at 2026-09-04 19:01", datetime(2026, 9, 4, 11, 1, tzinfo=UTC)),
+        ("Used since 2026-09-01 00:00:00. Resets at 2026-09-04 19:01:25.", datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC)),
+    ],
+)
+def test_a_reset_time_is_in_china_unless_it_says_otherwise(message: str, expected: datetime) -> None:
+    assert parse_reset_time(message) == expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "Rate limit reached for requests",
+        "The request of 2026-09-04 19:01:25 failed",
+        "Your limit will reset at 2026-13-04 19:01:25",
+        "Your limit will reset at 2026-02-30 19:01:25",
+        "Your limit will reset at 2026-09-04 24:30:00",
+        "Your limit will reset at 2026-09-04T19:01:25+99:00",
+        "Your limit will reset soon",
+        "reset " * 10_000,
+    ],
+)
+def test_a_message_without_a_possible_reset_time_has_none(message: str) -> None:
+    assert parse_reset_time(message) is None
+
+
+@given(st.text() | st.from_regex(r"reset at 20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}"))
+def test_any_message_can_be_searched_for_a_reset_time(message: str) -> None:
+    found = parse_reset_time(message)
+    assert found is None or found.tzinfo is UTC
+
+
+@given(st.integers(min_value=1_600_000_000, max_value=4_000_000_000))
+def test_a_named_utc_time_is_taken_as_it_is(at: int) -> None:
+    moment = datetime.fromtimestamp(at, UTC)
+    assert parse_reset_time(f"will reset at {moment:%Y-%m-%dT%H:%M:%S}Z") == moment
