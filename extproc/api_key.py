@@ -1,0 +1,71 @@
+"""The Z.AI key in force: from the environment, or from a file that may change while we run."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from extproc.settings import Settings, SettingsError, read_key
+
+log = structlog.get_logger("extproc.api_key")
+
+
+class ApiKey:
+    """Holds the key; `current` is what to send now. A file that vanishes or empties keeps the last good key."""
+
+    def __init__(self, current: str, file: Path | None = None) -> None:
+        self.current = current
+        self._file = file
+        self._stamp = _stamp(file)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ApiKey":
+        """Raises SettingsError if the file holds no key."""
+        if settings.zai_api_key is not None:
+            return cls(read_key(settings.zai_api_key.get_secret_value()))
+        if settings.zai_api_key_file is None:
+            raise SettingsError(["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"])
+        try:
+            return cls(read_key(settings.zai_api_key_file.read_text()), settings.zai_api_key_file)
+        except (OSError, ValueError) as error:
+            problem = f"ZAI_API_KEY_FILE={settings.zai_api_key_file}: need a readable file that holds the Z.AI key"
+            raise SettingsError([f"{problem} ({_reason(error)})"]) from None
+
+    async def watch(self, interval: float = 1.0) -> None:
+        """Looks at the file every `interval` seconds, for ever; returns at once where there is none."""
+        while self._file is not None:
+            await asyncio.sleep(interval)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Takes the file's key if the file has changed. A mounted secret changes by a symlink, so the target counts."""
+        stamp = _stamp(self._file)
+        if self._file is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            key = read_key(self._file.read_text())
+        except (OSError, ValueError) as error:
+            log.warning(
+                "the key file is unusable; the last good key stays in use", file=str(self._file), why=_reason(error)
+            )
+            return
+        if key != self.current:
+            self.current = key
+            log.info("the key has changed; new requests use the new one", file=str(self._file))
+
+
+def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+    if file is None:
+        return None
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "not a text file"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)

@@ -1,0 +1,157 @@
+"""Renders envoy/envoy.yaml from the settings. The result never holds the key."""
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from extproc.settings import Settings, ca_file
+
+_PLACEHOLDER: Final = re.compile(r"\$\{([A-Z_]+)\}")
+_SOCKETS: Final = "type.googleapis.com/envoy.extensions.transport_sockets"
+_PLAINTEXT: Final[dict[str, object]] = {
+    "name": "envoy.transport_sockets.raw_buffer",
+    "typed_config": {"@type": f"{_SOCKETS}.raw_buffer.v3.RawBuffer"},
+}
+# Time that the processor gets for a decision beyond the longest time that a request may wait in it.
+_DECISION_SECONDS: Final = 30
+_PROGRESS_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the upstream is. `authority` is what goes into the Host header."""
+
+    scheme: str
+    host: str
+    port: int
+    authority: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Origin":
+        """Takes an http or https origin apart; the settings have checked it."""
+        parts = urlsplit(url)
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+            authority=parts.netloc,
+        )
+
+
+def template() -> str:
+    """The text of envoy.yaml: from the installed package, or from the checkout beside it."""
+    packaged = resources.files("extproc").joinpath("envoy.yaml")
+    if packaged.is_file():
+        return packaged.read_text()
+    return (Path(__file__).parent.parent / "envoy" / "envoy.yaml").read_text()
+
+
+def render(settings: Settings, extproc_socket: Path) -> str:
+    """The bootstrap for Envoy, in YAML. Raises KeyError for a placeholder that nothing fills."""
+    values = _values(settings, extproc_socket)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template())
+
+
+def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
+    origin = Origin.parse(settings.zai_target_url)
+    return {
+        "ADMIN_PORT": str(settings.envoy_admin_port),
+        "BIND_ADDRESS": settings.bind_address,
+        "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
+        "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
+        "MAX_CONNECTIONS": str(settings.max_connections),
+        "MAX_RETRIES": str(settings.max_retries),
+        "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
+        "MAX_WORKERS": str(settings.max_workers),
+        "MESSAGE_TIMEOUT": _duration(_DECISION_SECONDS),
+        "METRICS_HOST": _reachable(settings.bind_address),
+        "METRICS_PORT": str(settings.metrics_port),
+        "OPENAI_BASE_PATH": settings.zai_openai_base_path,
+        "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
+        "PROXY_PORT": str(settings.proxy_port),
+        # A body that waited for admission counts twice (envoy#30613); 1 byte is the least that Envoy takes.
+        "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
+        "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
+        "TARGET_AUTHORITY": origin.authority,
+        "TARGET_HOST": origin.host,
+        "TARGET_PORT": str(origin.port),
+        "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
+        "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
+    }
+
+
+def _client_transport(settings: Settings) -> dict[str, object]:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return _PLAINTEXT
+    certificate = {
+        "certificate_chain": {"filename": str(settings.tls_cert_file.resolve())},
+        "private_key": {"filename": str(settings.tls_key_file.resolve())},
+    }
+    tls = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_certificates": [certificate],
+    }
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {"@type": f"{_SOCKETS}.tls.v3.DownstreamTlsContext", "common_tls_context": tls},
+    }
+
+
+def _upstream_transport(origin: Origin, certificates: Path) -> dict[str, object]:
+    if origin.scheme == "http":
+        return _PLAINTEXT
+    tls = {
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "validation_context": {
+            "trusted_ca": {"filename": str(certificates.resolve())},
+            "match_typed_subject_alt_names": [
+                {"san_type": "IP_ADDRESS" if _is_ip(origin.host) else "DNS", "matcher": {"exact": origin.host}}
+            ],
+        },
+    }
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_SOCKETS}.tls.v3.UpstreamTlsContext",
+            "common_tls_context": tls,
+            "sni": "" if _is_ip(origin.host) else origin.host,
+        },
+    }
+
+
+def _upstream_protocol(origin: Origin) -> str:
+    # Only TLS can agree on HTTP/2 (ALPN); an http:// upstream gets HTTP/1.1.
+    if origin.scheme == "http":
+        return "explicit_http_config: { http_protocol_options: {} }"
+    http2 = {"initial_stream_window_size": 1048576, "initial_connection_window_size": 16777216}
+    return f"auto_config: {{ http_protocol_options: {{}}, http2_protocol_options: {json.dumps(http2)} }}"
+
+
+def _reachable(bind_address: str) -> str:
+    address = ipaddress.ip_address(bind_address)
+    if not address.is_unspecified:
+        return bind_address
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    """What stands between the double quotes of a YAML string."""
+    return json.dumps(text)[1:-1]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

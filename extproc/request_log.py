@@ -1,0 +1,79 @@
+"""One line for each request, the most useful first; no credential, query value or body in it."""
+
+import json
+from datetime import UTC, datetime
+from typing import IO, Final
+
+from extproc.domain.labels import method_label
+from extproc.domain.log_entry import Ending
+from extproc.domain.outcome import Outcome, Usage
+from extproc.settings import LogFormat
+
+_QUIET_PATHS: Final = frozenset({"/health", "/metrics"})
+_LONGEST_TEXT: Final = 120
+
+
+class RequestLog:
+    """Writes the lines. Probes that succeed are left out: they would drown the rest."""
+
+    def __init__(self, stream: IO[str], log_format: LogFormat) -> None:
+        self._stream = stream
+        self._render = _as_json if log_format is LogFormat.JSON else _as_text
+
+    def write(self, outcome: Outcome) -> None:
+        if outcome.route.label in _QUIET_PATHS and outcome.status < 400:
+            return
+        self._stream.write(self._render(describe(outcome)) + "\n")
+        self._stream.flush()
+
+
+def describe(outcome: Outcome) -> dict[str, object]:
+    """The fields of a line, in order of usefulness. Times are seconds, sizes bytes; what is empty is left out."""
+    entry = outcome.entry
+    fields = {
+        "time": datetime.fromtimestamp(entry.started, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "status": outcome.status,
+        "error": outcome.error,
+        "refused": entry.refused,
+        "zai_code": entry.business_code,
+        "method": method_label(entry.method),
+        "path": outcome.route.label,
+        "duration": round(entry.duration, 3),
+        "first_byte": None if entry.first_byte is None else round(entry.first_byte, 3),
+        "attempts": entry.attempts if entry.attempts > 1 else None,
+        **(_describe_usage(outcome.usage) if outcome.usage else {}),
+        "request_bytes": entry.request_bytes,
+        "response_bytes": entry.response_bytes,
+        "client": entry.source,
+        "request_id": entry.request_id[:_LONGEST_TEXT],
+        "user_agent": entry.user_agent[:_LONGEST_TEXT],
+        "why": entry.details if entry.ending is not Ending.COMPLETE or outcome.status >= 500 else None,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def _describe_usage(usage: Usage) -> dict[str, object]:
+    tokens = usage.tokens
+    return {
+        "model": usage.model[:_LONGEST_TEXT],
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "cache_read_tokens": tokens.cache_read or None,
+        "cache_write_tokens": tokens.cache_write or None,
+        "tokens_are": usage.record.value,
+        "cost_usd": None if usage.cost is None else round(usage.cost.total, 6),
+    }
+
+
+def _as_json(fields: dict[str, object]) -> str:
+    return json.dumps(fields)
+
+
+def _as_text(fields: dict[str, object]) -> str:
+    head = " ".join(str(fields.pop(name)) for name in ("time", "status", "method", "path"))
+    return f"{head}  " + " ".join(f"{name}={_safe(value)}" for name, value in fields.items())
+
+
+def _safe(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else json.dumps(text)

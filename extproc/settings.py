@@ -1,0 +1,267 @@
+"""The settings: environment variables, their defaults, and what is right for each."""
+
+import difflib
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import certifi
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong. `problems` has a line for each: the variable, its value, what would be right."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def setting(default: Any, meaning: str, need: str, **bounds: Any) -> Any:
+    """A field: what it means (for the documentation) and what would be right (for the error line)."""
+    return Field(default, description=meaning, json_schema_extra={"need": need}, **bounds)
+
+
+def port(default: int, meaning: str) -> Any:
+    return setting(default, meaning, "a port from 1 to 65535", ge=1, le=65535)
+
+
+_LONGEST_SHOWN: Final = 100
+_FILES: Final = ("zai_api_key_file", "zai_ca_file", "prices_file", "tls_cert_file", "tls_key_file")
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address(value.strip("[]")))
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError
+    if parts.username is not None or not parts.hostname or not _is_host(parts.hostname):
+        raise ValueError
+    if parts.port == 0:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST.fullmatch(host) is not None
+    return True
+
+
+def _matching(pattern: re.Pattern[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if pattern.fullmatch(value) is None:
+            raise ValueError
+        return value
+
+    return AfterValidator(check)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, read from the environment once."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    zai_api_key: SecretStr | None = setting(None, "The Z.AI key.", "the Z.AI key (or set ZAI_API_KEY_FILE)")
+    zai_api_key_file: Path | None = setting(
+        None, "A file that holds the Z.AI key; read again when it changes.", "a readable file that holds the Z.AI key"
+    )
+    zai_target_url: Annotated[str, AfterValidator(_origin)] = setting(
+        "https://api.z.ai", "The upstream's origin.", "an http or https origin like https://api.z.ai, without a path"
+    )
+    zai_ca_file: Path | None = setting(
+        None, "Certificates that the upstream's has to chain to; the system's if unset.", "a readable PEM file"
+    )
+    zai_openai_base_path: Annotated[str, _matching(_BASE_PATH)] = setting(
+        "/api/coding/paas/v4",
+        "Where the /v1/chat/completions, /v1/embeddings and /v1/models of OpenAI clients go; "
+        "/api/paas/v4 for a pay-as-you-go key.",
+        "a path like /api/coding/paas/v4, without a slash at the end",
+    )
+    max_workers: int = setting(
+        20,
+        "Requests that may be upstream at the same time; the next one gets 503.",
+        "a whole number from 1 to 10000",
+        ge=1,
+        le=10000,
+    )
+    max_retries: int = setting(
+        3, "Times that Envoy sends a request again after a transient error.", "a whole number from 0 to 10", ge=0, le=10
+    )
+    retry_buffer_bytes: int = setting(
+        8 * 1024 * 1024,
+        "Largest body that can be sent again; larger ones pass once.",
+        "a whole number of bytes from 0 to 104857600",
+        ge=0,
+        le=100 * 1024 * 1024,
+    )
+    token_counting_enabled: bool = setting(True, "Count tokens, cost and credits.", "true or false")
+    prices_file: Path | None = setting(
+        None, "A price table that replaces the packaged one.", "a readable JSON file in the form of the packaged table"
+    )
+    deployment_variant: Annotated[str, _matching(_VARIANT)] = setting(
+        "production", "The `variant` label of every series.", "a name like production or canary, at most 63 characters"
+    )
+
+    bind_address: Annotated[str, AfterValidator(_address)] = setting(
+        "127.0.0.1", "Where the client port and the metrics port listen.", "an IP address like 127.0.0.1 or 0.0.0.0"
+    )
+    proxy_port: int = port(8080, "The client port.")
+    metrics_port: int = port(9090, "/metrics, /healthz, /readyz and /status.")
+    envoy_admin_port: int = port(9901, "Envoy's admin interface, on loopback only.")
+    tls_cert_file: Path | None = setting(
+        None, "Certificate chain of the client port (PEM); with TLS_KEY_FILE it speaks TLS.", "a readable PEM file"
+    )
+    tls_key_file: Path | None = setting(None, "Private key of the client port (PEM).", "a readable PEM file")
+    max_connections: int = setting(
+        1000, "Client connections at the same time.", "a whole number from 1 to 100000", ge=1, le=100000
+    )
+    stream_idle_timeout: float = setting(
+        900,
+        "Seconds that a request may be silent in both directions.",
+        "a number of seconds from 1 to 86400",
+        ge=1,
+        le=86400,
+    )
+    max_stream_duration: float = setting(
+        3600, "Seconds that a request may take in all.", "a number of seconds from 1 to 86400", ge=1, le=86400
+    )
+    drain_timeout: float = setting(
+        300,
+        "Seconds that running requests get to finish on shutdown.",
+        "a number of seconds from 0 to 86400",
+        ge=0,
+        le=86400,
+    )
+
+    extproc_socket: Path | None = setting(
+        None,
+        "Unix socket between Envoy and extproc; `zai-proxy run` picks one itself.",
+        "a path in a writable directory, at most 100 bytes long",
+    )
+    log_format: LogFormat = setting(LogFormat.CONSOLE, "How log lines look.", "console or json")
+    log_level: LogLevel = setting(
+        LogLevel.INFO, "The least severe level that is logged.", "debug, info, warning or error"
+    )
+
+    def shown(self) -> dict[str, str]:
+        """Every setting by its variable name, as text, secrets hidden; what is not set is left out."""
+        values = {name.upper(): getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: "***" if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+
+    @property
+    def is_reachable_from_elsewhere(self) -> bool:
+        """Whether other machines can reach the client port."""
+        return not ipaddress.ip_address(self.bind_address).is_loopback
+
+
+def load_settings(needs_key: bool = True) -> Settings:
+    """Reads the environment. Raises SettingsError with a line for each wrong setting."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise SettingsError([_problem(str(each["loc"][0])) for each in error.errors(include_input=False)]) from None
+    problems = list(_problems(settings, needs_key))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def unknown_settings(environ: Mapping[str, str]) -> Iterator[str]:
+    """Warnings for ZAI_ variables that nothing reads: most likely misspelt."""
+    known = [name.upper() for name in Settings.model_fields]
+    for name in sorted(environ):
+        if name.startswith("ZAI_") and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            yield f"{name} is not a setting of zai-proxy and does nothing: did you mean {nearest[0]}?"
+
+
+def read_key(text: str) -> str:
+    """The key in a file or variable. Raises ValueError, without the text, if it can't be one."""
+    key = text.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("no key in it, or more than one line")
+    return key
+
+
+def ca_file(settings: Settings) -> Path:
+    """The certificates that the upstream's has to chain to: the setting, else the system's, else certifi's."""
+    system = ssl.get_default_verify_paths().cafile
+    return settings.zai_ca_file or Path(system or certifi.where())
+
+
+def _problem(field: str) -> str:
+    extra = Settings.model_fields[field].json_schema_extra
+    need = extra["need"] if isinstance(extra, dict) else ""
+    return f"{field.upper()}={_shown(os.environ.get(field.upper(), ''))}: need {need}"
+
+
+def _shown(value: str) -> str:
+    cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…"
+    return cut if cut.isprintable() else repr(cut)
+
+
+def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
+    if needs_key and settings.zai_api_key is None and settings.zai_api_key_file is None:
+        yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
+    if settings.zai_api_key is not None and settings.zai_api_key_file is not None:
+        yield "ZAI_API_KEY and ZAI_API_KEY_FILE are both set: need only one of them"
+    if settings.zai_api_key is not None and not _is_key(settings.zai_api_key.get_secret_value()):
+        yield "ZAI_API_KEY=***: need the Z.AI key in one line, without spaces"
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
+        yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
+    yield from (_problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
+    yield from _port_conflicts(settings)
+
+
+def _port_conflicts(settings: Settings) -> Iterator[str]:
+    taken: dict[int, str] = {}
+    for name in ("proxy_port", "metrics_port", "envoy_admin_port"):
+        number = getattr(settings, name)
+        if number in taken:
+            yield f"{name.upper()}={number}: need another port than {taken[number]}"
+        taken.setdefault(number, name.upper())
+
+
+def _is_readable(path: Path | None) -> bool:
+    return path is None or (path.is_file() and os.access(path, os.R_OK))
+
+
+def _is_key(text: str) -> bool:
+    try:
+        read_key(text)
+    except ValueError:
+        return False
+    return True

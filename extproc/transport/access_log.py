@@ -1,0 +1,152 @@
+"""Envoy's access-log service: takes the entries in and hands them on as plain values."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
+
+from extproc.domain.log_entry import Ending, EntryKind, LogEntry, ReportedUsage, UsageStatus
+from extproc.domain.tokens import disjoint
+from extproc.transport import wire
+from extproc.transport.pb import access_log_pb2 as pb
+from extproc.transport.pb import token_usage_pb2
+
+Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse]
+
+UPSTREAM_NAMESPACE: Final = "zai.upstream"
+USAGE_NAMESPACE: Final = "envoy.ai.token_usage"
+
+_ENTRIES_PER_TURN: Final = 64
+
+_KINDS: Final = {
+    pb.DOWNSTREAM_END: EntryKind.REQUEST,
+    pb.DOWNSTREAM_PERIODIC: EntryKind.PROGRESS,
+    pb.UPSTREAM_END: EntryKind.FAILED_ATTEMPT,
+}
+# envoy.config.core.v3.RequestMethod; 0 is every method that Envoy has no number for.
+_METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+_USAGE: Final = {
+    token_usage_pb2.TokenUsage.COMPLETE: UsageStatus.COMPLETE,
+    token_usage_pb2.TokenUsage.PARTIAL: UsageStatus.PARTIAL,
+    token_usage_pb2.TokenUsage.FAILED: UsageStatus.FAILED,
+}
+# Several flags can be set at once; the first that is set here says why the exchange ended.
+_ENDINGS: Final = (
+    ("downstream_connection_termination", Ending.CLIENT_LEFT),
+    ("downstream_remote_reset", Ending.CLIENT_LEFT),
+    ("stream_idle_timeout", Ending.TIMEOUT),
+    ("upstream_max_stream_duration_reached", Ending.TIMEOUT),
+    ("upstream_request_timeout", Ending.TIMEOUT),
+    ("duration_timeout", Ending.TIMEOUT),
+    ("no_route_found", Ending.NO_UPSTREAM_REQUEST),
+    ("no_cluster_found", Ending.NO_UPSTREAM_REQUEST),
+    ("dns_resolution_failure", Ending.CONNECT_FAILED),
+    ("upstream_overflow", Ending.NO_UPSTREAM_REQUEST),
+    ("no_healthy_upstream", Ending.NO_UPSTREAM_REQUEST),
+    ("upstream_connection_failure", Ending.CONNECT_FAILED),
+    ("upstream_connection_termination", Ending.BROKEN_RESPONSE),
+    ("upstream_remote_reset", Ending.BROKEN_RESPONSE),
+    ("upstream_protocol_error", Ending.BROKEN_RESPONSE),
+    ("local_reset", Ending.BROKEN_RESPONSE),
+)
+
+
+class AccessLog:
+    """Receives Envoy's access log; `record` gets every entry, in Envoy's order for each of its threads."""
+
+    def __init__(self, record: Callable[[LogEntry], None]) -> None:
+        self._record = record
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handler to add to a gRPC server."""
+        stream: grpc.RpcMethodHandler[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse] = (
+            grpc.stream_unary_rpc_method_handler(
+                self._stream_access_logs,
+                request_deserializer=pb.StreamAccessLogsMessage.FromString,
+                response_serializer=pb.StreamAccessLogsResponse.SerializeToString,
+            )
+        )
+        service = "envoy.service.accesslog.v3.AccessLogService"
+        return grpc.method_handlers_generic_handler(service, {"StreamAccessLogs": stream})
+
+    async def _stream_access_logs(self, _requests: object, context: Context) -> pb.StreamAccessLogsResponse:
+        while isinstance(message := await context.read(), pb.StreamAccessLogsMessage):
+            for number, entry in enumerate(message.http_logs.log_entry, start=1):
+                self._record(read_entry(entry))
+                if number % _ENTRIES_PER_TURN == 0:
+                    await asyncio.sleep(0)  # a long batch must not hold up admissions
+        return pb.StreamAccessLogsResponse()
+
+
+def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
+    """Takes from an entry what accounting needs."""
+    common, request, response = entry.common_properties, entry.request, entry.response
+    untyped = common.metadata.filter_metadata
+    noted = _fields(untyped, wire.METADATA_NAMESPACE)
+    upstream = _fields(untyped, UPSTREAM_NAMESPACE)
+    return LogEntry(
+        kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
+        method=_METHODS[request.request_method] if request.request_method < len(_METHODS) else "",
+        path=request.path,
+        request_id=request.request_id,
+        started=common.start_time.seconds + common.start_time.nanos / 1e9,
+        status=response.response_code.value,
+        ending=_ending(common),
+        details=response.response_code_details,
+        exchange_id=noted.get("id", ""),
+        path_label=noted.get("path", ""),
+        source=noted.get("source", ""),
+        refused=noted.get("refused", ""),
+        route_name=common.route_name,
+        request_bytes=request.request_body_bytes,
+        response_bytes=response.response_body_bytes,
+        duration=_seconds(common.duration),
+        sent_upstream=_optional_seconds(common, "time_to_last_upstream_tx_byte"),
+        first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
+        last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
+        attempts=common.upstream_request_attempt_count,
+        business_code=upstream.get("code", "") or response.response_headers.get("x-zai-code", ""),
+        streamed=response.response_headers.get("content-type", "").startswith("text/event-stream"),
+        model=upstream.get("model", ""),
+        user_agent=request.user_agent,
+        usage=_usage(common.metadata),
+    )
+
+
+def _ending(common: pb.AccessLogCommon) -> Ending:
+    if not common.HasField("response_flags"):
+        return Ending.COMPLETE
+    flags = common.response_flags
+    return next((ending for name, ending in _ENDINGS if getattr(flags, name)), Ending.COMPLETE)
+
+
+def _usage(metadata: pb.Metadata) -> ReportedUsage | None:
+    if USAGE_NAMESPACE not in metadata.typed_filter_metadata:
+        return None
+    usage = token_usage_pb2.TokenUsage.FromString(metadata.typed_filter_metadata[USAGE_NAMESPACE].value)
+    tokens = disjoint(
+        usage.input_tokens.value,
+        usage.output_tokens.value,
+        usage.input_token_details.cached_tokens.value,
+        usage.input_token_details.cache_creation_tokens.value,
+        usage.output_token_details.reasoning_tokens.value,
+    )
+    return ReportedUsage(_USAGE.get(usage.extraction_status, UsageStatus.FAILED), usage.model, tokens)
+
+
+def _fields(untyped: Mapping[str, Struct], namespace: str) -> dict[str, str]:
+    # Indexing a protobuf map creates what is missing, so look first.
+    if namespace not in untyped:
+        return {}
+    return {name: value.string_value for name, value in untyped[namespace].fields.items()}
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _optional_seconds(common: pb.AccessLogCommon, name: str) -> float | None:
+    return _seconds(getattr(common, name)) if common.HasField(name) else None

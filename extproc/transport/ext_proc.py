@@ -1,0 +1,94 @@
+"""Envoy's external processing service: one gRPC stream is one HTTP request, and while it is open it holds its slot."""
+
+import itertools
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from typing import TypeAlias
+
+import grpc.aio
+
+from extproc.domain.admission import Admission
+from extproc.domain.exchange import Exchange
+from extproc.domain.labels import client_bucket
+from extproc.domain.refusals import Refusal
+from extproc.domain.routes import CredentialForm, Route, classify
+from extproc.transport import wire
+from extproc.transport.pb import ext_proc_pb2 as pb
+
+Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
+
+
+class ExternalProcessor:
+    """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call."""
+
+    def __init__(self, admission: Admission, api_key: Callable[[], str]) -> None:
+        self._admission = admission
+        self._api_key = api_key
+        self._mutations_key = ""
+        self._mutations: dict[CredentialForm, bytes] = {}
+        # A restarted processor must not give out the ids of exchanges that its predecessor left running.
+        self._run_id = secrets.token_hex(4)
+        self._serial = itertools.count(1)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handler to add to a gRPC server."""
+        process: grpc.RpcMethodHandler[pb.ProcessingRequest, bytes] = grpc.stream_stream_rpc_method_handler(
+            self._process, request_deserializer=pb.ProcessingRequest.FromString
+        )
+        return grpc.method_handlers_generic_handler("envoy.service.ext_proc.v3.ExternalProcessor", {"Process": process})
+
+    async def _process(self, _requests: object, context: Context) -> None:
+        message = await context.read()
+        if not isinstance(message, pb.ProcessingRequest) or not message.HasField("request_headers"):
+            return
+        head = wire.read_head(message)
+        route = classify(head.path, head.speaks_anthropic)
+        if not route.leaves:
+            await context.write(wire.CONTINUE)
+            return
+        exchange = self._exchange(head, route)
+        with self._admission.enter(exchange) as refusal:
+            if refusal is not None:
+                await context.write(self._refused(refusal, exchange, route))
+                return
+            await context.write(self._admitted(head, exchange, route))
+            await _hold(context)
+
+    def _exchange(self, head: wire.RequestHead, route: Route) -> Exchange:
+        return Exchange(
+            id=f"{self._run_id}-{next(self._serial)}",
+            request_id=head.request_id if head.request_id_is_safe else str(uuid.uuid4()),
+            method=head.method,
+            path=route.label,
+            source=client_bucket(head.session or head.peer),
+            started=time.time(),
+        )
+
+    def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
+        own = wire.own_mutation(head, exchange.request_id)
+        return self._mutation(route.credential) + own + wire.metadata(_remembered(exchange))
+
+    def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:
+        remembered = _remembered(exchange) | {"refused": refusal.reason.value}
+        return wire.metadata(remembered) + wire.refusal(refusal, route.dialect, exchange.request_id)
+
+    def _mutation(self, form: CredentialForm) -> bytes:
+        key = self._api_key()
+        if key != self._mutations_key:
+            self._mutations = {each: wire.admission_mutation(each, key) for each in CredentialForm}
+            self._mutations_key = key
+        return self._mutations[form]
+
+
+def _remembered(exchange: Exchange) -> dict[str, str]:
+    return {"id": exchange.id, "path": exchange.path, "source": exchange.source}
+
+
+async def _hold(context: Context) -> None:
+    """Returns when the HTTP stream ends, whatever ended it; Envoy's cancel arrives as CancelledError."""
+    while isinstance(message := await context.read(), pb.ProcessingRequest):
+        if message.HasField("response_trailers"):
+            # Unanswered, Envoy would hold the end of the response back until message_timeout.
+            await context.write(wire.CONTINUE_TRAILERS)

@@ -1,0 +1,125 @@
+"""Between protobuf and the domain: Envoy's ext_proc messages, read and written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.struct_pb2 import Struct
+
+from extproc.domain import refusals
+from extproc.domain.credentials import CREDENTIAL_HEADERS, without_credentials
+from extproc.domain.refusals import Refusal
+from extproc.domain.routes import CredentialForm, Dialect
+from extproc.transport.pb import ext_proc_pb2 as pb
+
+METADATA_NAMESPACE: Final = "zai"
+"""Where the processor writes untyped dynamic metadata; the access log carries it back."""
+
+ADMITTED_HEADER: Final = "x-zai-admitted"
+_LONGEST_REQUEST_ID: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What the processor reads of a request. `path` includes the query; `peer` is the client's address."""
+
+    method: str
+    path: str
+    request_id: str
+    request_id_is_safe: bool
+    speaks_anthropic: bool
+    session: str
+    peer: str
+
+
+def read_head(message: pb.ProcessingRequest) -> RequestHead:
+    """Reads the request-headers message. Header bytes that are not UTF-8 are replaced, never refused."""
+    values = {header.key: header.raw_value for header in message.request_headers.headers.headers}
+    request_id = _text(values.get("x-request-id"))
+    return RequestHead(
+        method=_text(values.get(":method")),
+        path=_text(values.get(":path")),
+        request_id=request_id,
+        request_id_is_safe=_is_safe_id(request_id),
+        speaks_anthropic="anthropic-version" in values,
+        session=_text(values.get("x-claude-code-session-id")),
+        # Envoy appends the peer's address; what stands before it is the client's own claim.
+        peer=_text(values.get("x-forwarded-for")).rpartition(",")[2].strip(),
+    )
+
+
+def admission_mutation(form: CredentialForm, key: str) -> bytes:
+    """The part of an admission that is the same for every request of a surface, serialised.
+
+    Protobuf merges concatenated messages, so each answer is this plus its own metadata.
+    """
+    secret = key if form is CredentialForm.X_API_KEY else f"Bearer {key}"
+    mutation = pb.HeaderMutation(
+        set_headers=[
+            _set(ADMITTED_HEADER, "1"),
+            _set("accept-encoding", "identity"),
+            _set(form.value, secret),
+        ],
+        remove_headers=[name for name in CREDENTIAL_HEADERS if name != form.value],
+    )
+    return _headers_response(mutation).SerializeToString()
+
+
+def own_mutation(head: RequestHead, safe_request_id: str) -> bytes:
+    """What this one request needs beyond the common mutation, serialised; empty for nearly all."""
+    changed = []
+    path = without_credentials(head.path)
+    if path != head.path:
+        changed.append(_set(":path", path))
+    if safe_request_id != head.request_id:
+        changed.append(_set("x-request-id", safe_request_id))
+    if not changed:
+        return b""
+    return _headers_response(pb.HeaderMutation(set_headers=changed)).SerializeToString()
+
+
+def metadata(values: dict[str, str]) -> bytes:
+    """A response part, serialised, that makes Envoy remember these values until the access log."""
+    struct = Struct()
+    fields = struct.fields[METADATA_NAMESPACE].struct_value.fields
+    for name, value in values.items():
+        fields[name].string_value = value
+    return pb.ProcessingResponse(dynamic_metadata=struct).SerializeToString()
+
+
+def refusal(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
+    """An answer that Envoy gives to the client in place of the upstream's, serialised."""
+    return pb.ProcessingResponse(
+        immediate_response=pb.ImmediateResponse(
+            status=pb.HttpStatus(code=decision.status),
+            headers=pb.HeaderMutation(set_headers=_set_all(refusals.headers(decision))),
+            body=refusals.body(decision, dialect, request_id),
+            details=f"refused_{decision.reason.value}",
+        )
+    ).SerializeToString()
+
+
+CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
+CONTINUE_TRAILERS: Final = pb.ProcessingResponse(response_trailers=pb.TrailersResponse()).SerializeToString()
+
+
+def _headers_response(mutation: pb.HeaderMutation) -> pb.ProcessingResponse:
+    common = pb.CommonResponse(header_mutation=mutation, clear_route_cache=True)
+    return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
+
+
+def _set(name: str, value: str) -> pb.HeaderValueOption:
+    header = pb.HeaderValue(key=name, raw_value=value.encode())
+    return pb.HeaderValueOption(header=header, append_action=pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+
+
+def _set_all(headers: Iterable[tuple[str, str]]) -> list[pb.HeaderValueOption]:
+    return [_set(name, value) for name, value in headers]
+
+
+def _text(raw: bytes | None) -> str:
+    return raw.decode(errors="replace") if raw else ""
+
+
+def _is_safe_id(request_id: str) -> bool:
+    return 0 < len(request_id) <= _LONGEST_REQUEST_ID and request_id.isascii() and request_id.isprintable()
