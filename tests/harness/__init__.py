@@ -1,0 +1,1 @@
+"""What the tests share: the real processes on free ports, and ways to look at them."""

@@ -1,0 +1,69 @@
+"""Child processes of a test: started on free ports, their output kept in files, ended with the test."""
+
+import os
+import secrets
+import signal
+import socket
+import string
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make_key() -> str:
+    """A key in Z.AI's form, of nobody: made anew for each run, so that none stands in a file."""
+    alphanumerics = string.ascii_letters + string.digits
+    return secrets.token_hex(16) + "." + "".join(secrets.choice(alphanumerics) for _ in range(16))
+
+
+def bare_environment(**settings: str) -> dict[str, str]:
+    """An environment in which only these settings are set, whatever the developer's shell holds."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+
+
+class Process:
+    """A running child. `output` is everything that it wrote."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
+        self.name = name
+        self._log = directory / f"{name}.log"
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                command, env=dict(environment), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        return self._child.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def wait(self, within: float = 20.0) -> int:
+        """The exit code, once it has ended."""
+        return self._child.wait(within)
+
+    def kill(self) -> None:
+        """Ends it at once, as the kernel would when memory runs out."""
+        if self.is_running:
+            self._child.kill()
+        self._child.wait(10)

@@ -1,0 +1,162 @@
+"""The whole data plane for a test: simulator, processor and the real Envoy, each a process of its own."""
+
+import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import envoy
+import httpx
+
+from tests.harness.processes import ROOT, Process, bare_environment, free_port, make_key
+from tests.harness.readings import Readings
+from tests.harness.waiting import wait_until
+
+ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
+ZAI_PROXY = Path(sys.executable).parent / "zai-proxy"
+
+PROMPT = {"model": "glm-5.3", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+
+
+class Simulator:
+    """A fake Z.AI in a process of its own, steered over HTTP."""
+
+    def __init__(self, directory: Path, key: str, *options: str) -> None:
+        self.port = free_port()
+        scheme = "https" if "--tls-cert" in options else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self._client = httpx.Client(base_url=self.url, verify=_trusting() if scheme == "https" else True, timeout=20)
+        command = [sys.executable, "-m", "simulator", "--port", str(self.port), *options]
+        self.process = Process("simulator", command, bare_environment(ZAI_API_KEY=key), directory)
+        wait_until(self._answers, "the simulator answers")
+
+    def use(self, **scenario: Any) -> None:
+        """Answers everything like this from now on."""
+        self._client.put("/_simulator/scenario", json=scenario).raise_for_status()
+
+    def limit(self, **limits: Any) -> None:
+        self._client.put("/_simulator/limits", json=limits).raise_for_status()
+
+    def reset(self) -> None:
+        self._client.post("/_simulator/reset").raise_for_status()
+
+    def log(self) -> list[dict[str, Any]]:
+        """One entry for each request that it got, oldest first."""
+        entries: list[dict[str, Any]] = self._client.get("/_simulator/log").raise_for_status().json()["entries"]
+        return entries
+
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = self._client.get("/_simulator/stats").raise_for_status().json()
+        return stats
+
+    def _answers(self) -> bool:
+        try:
+            return self._client.get("/_simulator/stats").is_success
+        except httpx.TransportError:
+            return False
+
+
+class Stack:
+    """Simulator, processor and Envoy. `settings` are environment variables of the processor and of Envoy's config."""
+
+    def __init__(self, directory: Path, simulator: Simulator, key: str, **settings: str) -> None:
+        self.simulator = simulator
+        self.key = key
+        self._directory = directory
+        self.proxy_port, self.metrics_port, self.admin_port = free_port(), free_port(), free_port()
+        scheme = "https" if "TLS_CERT_FILE" in settings else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.proxy_port}"
+        self.metrics_url = f"http://127.0.0.1:{self.metrics_port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
+        defaults = {
+            "ZAI_API_KEY": key,
+            "ZAI_TARGET_URL": simulator.url,
+            "PROXY_PORT": str(self.proxy_port),
+            "METRICS_PORT": str(self.metrics_port),
+            "ENVOY_ADMIN_PORT": str(self.admin_port),
+            "EXTPROC_SOCKET": str(directory / "extproc.sock"),
+            "LOG_FORMAT": "json",
+            "DRAIN_TIMEOUT": "5",
+        }
+        self.environment = bare_environment(**{**defaults, **settings})
+        if "ZAI_API_KEY_FILE" in settings:
+            del self.environment["ZAI_API_KEY"]
+        self.processor = self._start_processor()
+        self.envoy = self._start_envoy()
+
+    def metrics(self) -> Readings:
+        return Readings.scrape(f"{self.metrics_url}/metrics")
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.metrics().value(name, **labels)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = httpx.get(f"{self.metrics_url}/status").raise_for_status().json()
+        return status
+
+    def envoy_stat(self, name: str) -> int:
+        """A counter or gauge of Envoy by its full name."""
+        text = httpx.get(f"{self.admin_url}/stats", params={"filter": f"^{name}$"}).raise_for_status().text
+        return int(text.rpartition(":")[2]) if text.strip() else 0
+
+    def restart_processor(self) -> None:
+        self.processor = self._start_processor()
+
+    def restart_envoy(self) -> None:
+        self.envoy = self._start_envoy()
+
+    def stop(self) -> None:
+        self.envoy.kill()
+        self.processor.kill()
+
+    def _start_processor(self) -> Process:
+        process = Process("processor", [str(ZAI_PROXY), "extproc"], self.environment, self._directory)
+        wait_until(lambda: _is_ok(f"{self.metrics_url}/readyz") or not process.is_running, "the processor is ready")
+        assert process.is_running, process.output
+        return process
+
+    def _start_envoy(self) -> Process:
+        config = self._directory / "envoy.yaml"
+        rendering = Process("envoy-config", [str(ZAI_PROXY), "envoy-config"], self.environment, self._directory)
+        assert rendering.wait() == 0, rendering.output
+        config.write_text(rendering.output)
+        (self._directory / "envoy-config.log").unlink()
+        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
+        process = Process("envoy", command, bare_environment(), self._directory)
+        wait_until(lambda: _is_ok(f"{self.admin_url}/ready") or not process.is_running, "Envoy is ready")
+        assert process.is_running, process.output
+        return process
+
+
+@contextmanager
+def running_stack(directory: Path, *simulator_options: str, **settings: str) -> Iterator[Stack]:
+    """A stack of its own, ended with the block."""
+    key = make_key()
+    simulator = Simulator(directory, key, *simulator_options)
+    try:
+        stack = Stack(directory, simulator, key, **settings)
+        try:
+            yield stack
+        finally:
+            stack.stop()
+    finally:
+        simulator.process.kill()
+
+
+def _is_ok(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+__all__ = ["ENVOY", "PROMPT", "ROOT", "ZAI_PROXY", "Simulator", "Stack", "running_stack"]
