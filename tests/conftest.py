@@ -29,8 +29,8 @@ def stack(shared_stack: Stack) -> Stack:
 
 @pytest.fixture
 def before(stack: Stack) -> Readings:
-    """The metrics as they were when the test began."""
-    return stack.metrics()
+    """The metrics as they were when the test began, with all that earlier tests did in them."""
+    return stack.metrics_at_rest()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -73,6 +73,8 @@ class AccessLog:
         return grpc.method_handlers_generic_handler(service, {"StreamAccessLogs": stream})
 
     async def _stream_access_logs(self, _requests: object, context: Context) -> pb.StreamAccessLogsResponse:
+        # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.
+        await context.send_initial_metadata(())
         while isinstance(message := await context.read(), pb.StreamAccessLogsMessage):
             for number, entry in enumerate(message.http_logs.log_entry, start=1):
                 self._record(read_entry(entry))

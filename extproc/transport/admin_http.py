@@ -44,6 +44,7 @@ def create_app(registry: CollectorRegistry, admission: Admission, about: Callabl
         routes=[
             Route("/metrics", metrics),
             Route("/healthz", healthz),
+            Route("/health", healthz),  # under this name on the client port
             Route("/readyz", readyz),
             Route("/status", status),
         ]

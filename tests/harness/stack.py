@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.harness.waiting import wait_until
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 ZAI_PROXY = Path(sys.executable).parent / "zai-proxy"
+
+_LOG_DELIVERY_SECONDS = 0.4
 
 PROMPT = {"model": "glm-5.3", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -88,6 +91,17 @@ class Stack:
 
     def metrics(self) -> Readings:
         return Readings.scrape(f"{self.metrics_url}/metrics")
+
+    def metrics_at_rest(self) -> Readings:
+        """The metrics once nothing runs and Envoy has delivered every log entry (it does so each 0.25 s)."""
+        wait_until(lambda: self.envoy_stat("http.clients.downstream_rq_active") == 0, "no request is running")
+        seen = self.metrics()
+        while True:
+            time.sleep(_LOG_DELIVERY_SECONDS)
+            now = self.metrics()
+            if now.value("zai_proxy_requests_total") == seen.value("zai_proxy_requests_total"):
+                return now
+            seen = now
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics().value(name, **labels)

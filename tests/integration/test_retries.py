@@ -1,0 +1,183 @@
+"""Only what waiting cures is tried again, only before the first byte, and the client never sees it."""
+
+import json
+import secrets
+import time
+
+import httpx
+import pytest
+
+from extproc.domain.business_codes import TABLE, TRANSIENT_CODES
+from tests.harness.readings import Readings
+from tests.harness.stack import PROMPT, Stack
+from tests.harness.waiting import eventually
+
+PATHS = ("/v1/messages", "/v1/chat/completions")
+
+
+def simulating(**scenario: object) -> dict[str, str]:
+    return {"x-sim": json.dumps(scenario)}
+
+
+async def after_one_request(stack: Stack, before: Readings) -> Readings:
+    return await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("code", ["1302", "1303", "1305", "1234"])
+async def test_a_transient_error_is_tried_again_and_hidden(
+    stack: Stack, before: Readings, path: str, code: str
+) -> None:
+    response = httpx.post(
+        f"{stack.url}{path}", json=PROMPT, headers=simulating(fail_first={"code": code, "times": 2}), timeout=30
+    )
+
+    assert response.status_code == 200
+    assert [entry["attempt"] for entry in stack.simulator.log()] == [1, 2, 3]
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_retry_attempts_total") == 2
+    assert difference.value("zai_proxy_zai_errors_total", code=code) == 2
+    assert difference.value("zai_proxy_zai_errors_total", **{"class": TABLE[code].error_class}) == 2
+    assert difference.value("zai_proxy_requests_total", status_code="200") == 1
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
+
+
+@pytest.mark.parametrize("code", ["1308", "1310", "1113", "1210", "1301", "1309", "1313"])
+async def test_an_error_that_waiting_does_not_cure_goes_straight_out(stack: Stack, before: Readings, code: str) -> None:
+    response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(code=code), timeout=30)
+
+    assert len(stack.simulator.log()) == 1
+    assert code in response.text
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_retry_attempts_total") == 0
+    assert difference.value("zai_proxy_zai_errors_total", code=code) == 1
+    assert difference.value("zai_proxy_upstream_errors_total", error_type=str(response.status_code)) == 1
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    ["paas", "anthropic", "anthropic_type", "anthropic_old", "bracket", "gateway", "gateway_short"],
+)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_a_transient_error_is_known_in_every_envelope(
+    stack: Stack, before: Readings, envelope: str, framing: str
+) -> None:
+    failure = {"code": "1302", "times": 1, "envelope": envelope}
+
+    response = httpx.post(
+        f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(fail_first=failure, framing=framing), timeout=30
+    )
+
+    assert response.status_code == 200
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total", code="1302") == 1
+
+
+@pytest.mark.parametrize("envelope", ["anthropic", "paas", "bracket", "gateway", "anthropic_old"])
+async def test_an_error_inside_a_200_is_tried_again_and_counted(stack: Stack, before: Readings, envelope: str) -> None:
+    failure = {"code": "1305", "status": 200, "times": 1, "envelope": envelope}
+
+    response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(fail_first=failure), timeout=30)
+
+    assert response.json()["type"] == "message"
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
+    assert difference.value("zai_proxy_retry_attempts_total") == 1
+
+
+async def test_an_answer_that_only_talks_about_errors_is_no_error(stack: Stack, before: Readings) -> None:
+    text = 'On failure it sends {"error": {"code": "1302"}} or [1302][message] or {"code": 500, "msg": "x"}.'
+    call = {"name": "report", "input": {"error": {"code": "1302"}, "code": 500, "msg": "no", "type": "error"}}
+
+    for scenario in ({"text": text}, {"tool_call": call}):
+        response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(**scenario))
+        assert response.status_code == 200
+
+    assert len(stack.simulator.log()) == 2
+    difference = stack.metrics_at_rest() - before
+    assert difference.value("zai_proxy_zai_errors_total") == 0
+    assert difference.value("zai_proxy_usage_records_total", status="complete") == 2
+
+
+async def test_retries_end_and_the_last_answer_goes_to_the_client(stack: Stack, before: Readings) -> None:
+    response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(code="1302"), timeout=60)
+
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "1302"
+    assert len(stack.simulator.log()) == 4
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_retry_attempts_total", reason="429") == 3
+    assert difference.value("zai_proxy_zai_errors_total", code="1302") == 4
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="429") == 1
+
+
+async def test_a_prompt_within_the_retry_buffer_is_sent_again_whole(stack: Stack) -> None:
+    body = json.dumps({**PROMPT, "messages": [{"role": "user", "content": secrets.token_hex(2_500_000)}]}).encode()
+
+    response = httpx.post(
+        f"{stack.url}/v1/messages",
+        content=body,
+        headers=simulating(fail_first={"code": "1303", "times": 1}),
+        timeout=60,
+    )
+
+    assert response.status_code == 200
+    first, second = stack.simulator.log()
+    assert first["request_sha256"] == second["request_sha256"]
+    assert second["request_bytes"] == len(body)
+
+
+async def test_a_prompt_beyond_the_retry_buffer_passes_once(stack: Stack) -> None:
+    body = json.dumps({**PROMPT, "messages": [{"role": "user", "content": secrets.token_hex(10_000_000)}]}).encode()
+
+    response = httpx.post(f"{stack.url}/v1/messages", content=body, headers=simulating(code="1303"), timeout=60)
+
+    assert response.status_code == 429
+    assert len(stack.simulator.log()) == 1
+
+
+async def test_an_upstreams_short_retry_after_is_obeyed(stack: Stack) -> None:
+    began = time.monotonic()
+
+    response = httpx.post(
+        f"{stack.url}/v1/messages",
+        json=PROMPT,
+        headers=simulating(fail_first={"code": "1302", "times": 1, "retry_after": "2"}),
+        timeout=30,
+    )
+
+    assert response.status_code == 200
+    assert time.monotonic() - began > 1.9
+
+
+async def test_a_stream_that_broke_off_is_never_sent_again(stack: Stack, before: Readings) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(
+            f"{stack.url}/v1/messages",
+            json={**PROMPT, "stream": True},
+            headers=simulating(fault="reset", after_events=4),
+        )
+
+    assert len(stack.simulator.log()) == 1
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == 1
+    assert difference.value("zai_proxy_usage_records_total", status="estimated") == 1
+
+
+async def test_a_reset_after_the_request_was_sent_is_not_repeated(stack: Stack, before: Readings) -> None:
+    response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(fault="reset"))
+
+    assert response.status_code == 503
+    assert response.json()["error"]["type"] == "overloaded_error"
+    assert len(stack.simulator.log()) == 1
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == 1
+
+
+def test_envoy_and_the_table_agree_on_what_is_transient() -> None:
+    from extproc.envoy_config import template
+
+    table = template().partition("local TRANSIENT = {")[2].partition("}")[0]
+    in_envoy = {part.partition('"]')[0] for part in table.split('["')[1:]}
+
+    assert in_envoy == TRANSIENT_CODES

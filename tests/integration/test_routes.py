@@ -1,0 +1,150 @@
+"""Where each path goes, with which credential, and under which label it is counted."""
+
+import httpx
+import pytest
+
+from extproc.domain.routes import labels
+from tests.harness.readings import Readings
+from tests.harness.stack import PROMPT, Stack
+from tests.harness.waiting import eventually
+
+UPSTREAM_PATHS = {
+    "/v1/messages": "/api/anthropic/v1/messages",
+    "/v1/messages?beta=true": "/api/anthropic/v1/messages?beta=true",
+    "/v1/messages/count_tokens": "/api/anthropic/v1/messages/count_tokens",
+    "/v1/chat/completions": "/api/coding/paas/v4/chat/completions",
+    "/chat/completions": "/api/coding/paas/v4/chat/completions",
+    "/v1/embeddings": "/api/coding/paas/v4/embeddings",
+    "/v1/responses": "/api/v1/responses",
+    "/api/anthropic/v1/messages": "/api/anthropic/v1/messages",
+    "/api/paas/v4/chat/completions": "/api/paas/v4/chat/completions",
+    "/api/coding/paas/v4/chat/completions": "/api/coding/paas/v4/chat/completions",
+    "/api/v1/responses": "/api/v1/responses",
+    "/api/mcp/web_search_prime/mcp": "/api/mcp/web_search_prime/mcp",
+}
+BODY = {**PROMPT, "input": "hello", "jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+
+@pytest.mark.parametrize("path", UPSTREAM_PATHS)
+async def test_a_path_goes_where_the_table_says(stack: Stack, before: Readings, path: str) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY, headers={"authorization": "Bearer client"})
+
+    assert response.status_code == 200, response.text
+    entry = stack.simulator.log()[-1]
+    assert entry["path"] == UPSTREAM_PATHS[path]
+    label = path.partition("?")[0]
+    await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total", path=label) == 1)
+
+
+async def test_models_of_an_anthropic_caller_come_from_the_anthropic_list(stack: Stack) -> None:
+    for version in ("2023-06-01", "2026-10-21", ""):
+        response = httpx.get(f"{stack.url}/v1/models", headers={"anthropic-version": version})
+        assert response.status_code == 200
+        assert stack.simulator.log()[-1]["path"] == "/api/anthropic/v1/models"
+
+
+async def test_models_of_another_caller_come_from_the_openai_list(stack: Stack) -> None:
+    response = httpx.get(f"{stack.url}/v1/models")
+
+    assert response.json()["object"] == "list"
+    assert stack.simulator.log()[-1]["path"] == "/api/coding/paas/v4/models"
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/v1/messages", "x-api-key"),
+        ("/api/anthropic/v1/messages", "x-api-key"),
+        ("/v1/chat/completions", "authorization"),
+        ("/v1/responses", "authorization"),
+        ("/api/paas/v4/chat/completions", "authorization"),
+        ("/api/mcp/zread/mcp", "authorization"),
+    ],
+)
+async def test_each_surface_gets_the_key_in_its_own_form_and_nothing_of_the_clients(
+    stack: Stack, path: str, form: str
+) -> None:
+    mine = {
+        "authorization": "Bearer mine",
+        "x-api-key": "mine",
+        "api-key": "mine",
+        "cookie": "session=mine",
+        "proxy-authorization": "Basic bWluZQ==",
+    }
+
+    response = httpx.post(f"{stack.url}{path}?api_key=mine&beta=true&Authorization=mine", json=BODY, headers=mine)
+
+    assert response.status_code == 200, response.text
+    entry = stack.simulator.log()[-1]
+    assert entry["key_seen_in"] == [form]
+    assert {place for place, what in entry["credentials"].items() if what not in ("absent", None)} == {form}
+    assert entry["path"].endswith("?beta=true")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/monitor/usage/quota/limit", "/api/biz/subscription/list", "/API/Monitor", "/api/biz"]
+)
+@pytest.mark.parametrize("dialect", ["anthropic", "openai"])
+async def test_the_owners_account_is_forbidden(stack: Stack, path: str, dialect: str) -> None:
+    headers = {"anthropic-version": "2023-06-01"} if dialect == "anthropic" else {}
+
+    response = httpx.get(f"{stack.url}{path}", headers=headers)
+
+    assert response.status_code == 403
+    expected = "permission_error" if dialect == "anthropic" else "invalid_request_error"
+    assert response.json()["error"]["type"] == expected
+    assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/nothing", "/v1/messagesX", "/api", "/apiv1/responses", "/V1/MESSAGES"]
+)
+async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY)
+
+    assert response.status_code == 404
+    body = response.json()
+    assert body["error"]["message"] == "No such path on this proxy."
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert response.headers["x-should-retry"] == "false"
+    assert "retry-after" not in response.headers
+    assert stack.simulator.log() == []
+
+
+async def test_claude_codes_first_question_is_answered(stack: Stack) -> None:
+    assert httpx.head(f"{stack.url}/").status_code == 200
+    assert stack.simulator.log() == []
+
+
+async def test_health_and_metrics_answer_on_the_client_port(stack: Stack, before: Readings) -> None:
+    assert httpx.get(f"{stack.url}/health").json() == {"status": "ok"}
+    assert "zai_proxy_max_workers" in httpx.get(f"{stack.url}/metrics").text
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 2)
+    assert difference.labels("zai_proxy_requests_total", "path") == {"/health", "/metrics"}
+
+
+async def test_a_websocket_is_refused_plainly_so_that_the_client_falls_back_to_http(stack: Stack) -> None:
+    headers = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+
+    response = httpx.get(f"{stack.url}/v1/responses", headers=headers)
+
+    assert response.status_code == 426
+    assert response.json()["error"]["message"].startswith("This proxy speaks HTTP here")
+    assert stack.simulator.log() == []
+
+
+async def test_path_labels_stay_bounded_whatever_is_asked_for(stack: Stack, before: Readings) -> None:
+    for number in range(30):
+        httpx.get(f"{stack.url}/api/paas/v4/files/file-{number}")
+        httpx.get(f"{stack.url}/api/paas/v4/something/{number}")
+        httpx.get(f"{stack.url}/random/{number}")
+
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 90)
+    seen = difference.labels("zai_proxy_requests_total", "path")
+    assert seen == {"/api/paas/v4/files/{id}", "other"}
+    assert seen <= labels()

@@ -1,0 +1,159 @@
+"""What a client notices when a part of the proxy dies or is told to stop."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncGenerator, Iterator
+
+import httpx
+import pytest
+
+from tests.harness.stack import PROMPT, Stack, running_stack
+from tests.harness.waiting import eventually
+
+STREAM = {**PROMPT, "stream": True}
+PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/models", "/api/paas/v4/files", "/v1/embeddings")
+
+
+@pytest.fixture
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack for this test alone: it will not be the same afterwards."""
+    with running_stack(tmp_path_factory.mktemp("own")) as stack:
+        yield stack
+
+
+def simulating(**scenario: object) -> dict[str, str]:
+    return {"x-sim": json.dumps(scenario)}
+
+
+async def lines(response: httpx.Response) -> AsyncGenerator[str]:
+    async for line in response.aiter_lines():
+        yield line
+
+
+async def test_a_stream_outlives_the_processor_and_is_counted_by_its_successor(own_stack: Stack) -> None:
+    stack = own_stack
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream(
+            "POST", f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=60, pause=0.05)
+        ) as answer,
+    ):
+        arriving = lines(answer)
+        await anext(arriving)
+        stack.processor.kill()
+        calls = len(stack.simulator.log())
+
+        refusals = [httpx.post(f"{stack.url}{path}", json=PROMPT) for path in PATHS]
+        forged = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-zai-admitted": "1"})
+        stack.restart_processor()
+        recovered = httpx.post(f"{stack.url}/v1/messages", json=PROMPT)
+        rest = [line async for line in arriving]
+
+    assert {refusal.status_code for refusal in refusals} == {503}
+    assert refusals[0].json()["error"]["type"] == "overloaded_error"
+    assert refusals[0].headers["retry-after"] == "2"
+    assert refusals[1].json()["error"]["type"] == "server_error"
+    assert forged.status_code == 503
+    assert recovered.status_code == 200
+    assert len(stack.simulator.log()) == calls + 1, "something went up that nobody admitted"
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    sent = next(entry for entry in stack.simulator.log() if entry["events_sent"] > 50)
+    await eventually(
+        stack.metrics,
+        lambda m: (
+            m.value("zai_proxy_requests_total", path="/v1/messages", status_code="200") == 2
+            and m.value("zai_proxy_tokens_total", direction="output") >= sent["usage_sent"]["output"]
+        ),
+    )
+    metrics = stack.metrics()
+    assert metrics.value("zai_proxy_requests_total", status_code="503") == len(PATHS) + 1
+    assert metrics.value("zai_proxy_upstream_errors_total", error_type="request_creation") == len(PATHS) + 1
+
+
+async def test_the_processor_is_back_in_service_within_three_seconds(own_stack: Stack) -> None:
+    own_stack.processor.kill()
+    began = time.monotonic()
+
+    own_stack.restart_processor()
+    response = httpx.post(f"{own_stack.url}/v1/messages", json=PROMPT)
+
+    assert response.status_code == 200
+    assert time.monotonic() - began < 3.0
+
+
+async def test_the_slots_are_free_at_once_when_envoy_dies(own_stack: Stack) -> None:
+    stack = own_stack
+    async with httpx.AsyncClient(timeout=30) as client:
+        running = [
+            asyncio.create_task(
+                client.post(f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=500, pause=0.05))
+            )
+            for _ in range(5)
+        ]
+        await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda slots: slots == 5)
+
+        stack.envoy.kill()
+        await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda slots: slots == 0, within=2)
+        await asyncio.gather(*running, return_exceptions=True)
+
+    stack.restart_envoy()
+    assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT).status_code == 200
+
+
+async def test_a_stopping_processor_refuses_new_work_and_waits_for_what_runs(own_stack: Stack) -> None:
+    stack = own_stack
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream(
+            "POST", f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=40, pause=0.05)
+        ) as answer,
+    ):
+        arriving = lines(answer)
+        await anext(arriving)
+
+        stack.processor.signal(signal.SIGTERM)
+        await eventually(lambda: httpx.get(f"{stack.metrics_url}/readyz").status_code, lambda code: code == 503)
+        refusal = httpx.post(f"{stack.url}/v1/messages", json=PROMPT)
+        rest = [line async for line in arriving]
+
+    assert refusal.status_code == 503
+    assert "shutting down" in refusal.json()["error"]["message"]
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    assert stack.processor.wait() == 0
+
+
+async def test_a_second_signal_ends_the_processor_at_once(own_stack: Stack) -> None:
+    stack = own_stack
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream(
+            "POST", f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=400, pause=0.05)
+        ) as answer,
+    ):
+        await anext(arriving := lines(answer))
+        stack.processor.signal(signal.SIGTERM)
+        await eventually(lambda: httpx.get(f"{stack.metrics_url}/readyz").status_code, lambda code: code == 503)
+
+        stack.processor.signal(signal.SIGTERM)
+        began = time.monotonic()
+
+        assert await asyncio.to_thread(stack.processor.wait) == 0
+        assert time.monotonic() - began < 3.0
+        await anext(arriving)
+
+
+async def test_a_broken_access_log_stream_loses_no_entry(own_stack: Stack) -> None:
+    stack = own_stack
+    for _ in range(5):
+        assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT).status_code == 200
+    stack.metrics_at_rest()
+    stack.processor.kill()
+    for _ in range(5):
+        assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT).status_code == 503
+
+    stack.restart_processor()
+
+    await eventually(stack.metrics, lambda m: m.value("zai_proxy_requests_total", status_code="503") == 5)
+    assert stack.envoy_stat("access_logs.grpc_access_log.logs_dropped") == 0
