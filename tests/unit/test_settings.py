@@ -1,0 +1,194 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.settings import Settings, SettingsError, load_settings, read_key, unknown_settings
+from tests.harness.processes import make_key
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.lower() in Settings.model_fields or name.startswith("ZAI_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ZAI_API_KEY", make_key())
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    return raised.value.problems
+
+
+def test_the_defaults_need_nothing_but_a_key() -> None:
+    settings = load_settings()
+
+    assert settings.zai_target_url == "https://api.z.ai"
+    assert settings.max_workers == 20
+    assert settings.bind_address == "127.0.0.1"
+    assert not settings.is_reachable_from_elsewhere
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_WORKERS", "")
+
+    assert load_settings().max_workers == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("MAX_WORKERS", "0", "MAX_WORKERS=0: need a whole number from 1 to 10000"),
+        ("MAX_WORKERS", "ten", "MAX_WORKERS=ten: need a whole number from 1 to 10000"),
+        ("MAX_RETRIES", "-1", "MAX_RETRIES=-1: need a whole number from 0 to 10"),
+        ("PROXY_PORT", "99999", "PROXY_PORT=99999: need a port from 1 to 65535"),
+        ("BIND_ADDRESS", "localhost", "BIND_ADDRESS=localhost: need an IP address like 127.0.0.1 or 0.0.0.0"),
+        (
+            "ZAI_TARGET_URL",
+            "api.z.ai",
+            "ZAI_TARGET_URL=api.z.ai: need an http or https origin like https://api.z.ai, without a path",
+        ),
+        ("TOKEN_COUNTING_ENABLED", "maybe", "TOKEN_COUNTING_ENABLED=maybe: need true or false"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT=xml: need console or json"),
+        ("DRAIN_TIMEOUT", "soon", "DRAIN_TIMEOUT=soon: need a number of seconds from 0 to 86400"),
+        (
+            "PRICES_FILE",
+            "/no/such/file",
+            "PRICES_FILE=/no/such/file: need a readable JSON file in the form of the packaged table",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_says_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+) -> None:
+    assert problems(monkeypatch, **{name: value}) == [line]
+
+
+def test_every_wrong_setting_gets_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(problems(monkeypatch, MAX_WORKERS="0", PROXY_PORT="x", LOG_LEVEL="loud")) == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:pass@api.z.ai",
+        "https://api.z.ai/api",
+        "https://api.z.ai?x=1",
+        "https://",
+        "https://api.z.ai:99999",
+        "https://exa mple",
+        'https://a"b',
+        "ftp://api.z.ai",
+    ],
+)
+def test_an_upstream_that_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    [line] = problems(monkeypatch, ZAI_TARGET_URL=url)
+
+    assert line.startswith("ZAI_TARGET_URL=")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8090", "https://api.z.ai/", "https://open.bigmodel.cn", "http://[::1]:80"]
+)
+def test_an_origin_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ZAI_TARGET_URL", url)
+
+    assert load_settings().zai_target_url == url.rstrip("/")
+
+
+def test_without_a_key_it_says_where_one_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZAI_API_KEY")
+
+    assert problems(monkeypatch) == ["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"]
+    assert load_settings(needs_key=False).zai_api_key is None
+
+
+def test_a_key_and_a_key_file_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(make_key())
+
+    assert problems(monkeypatch, ZAI_API_KEY_FILE=str(file)) == [
+        "ZAI_API_KEY and ZAI_API_KEY_FILE are both set: need only one of them"
+    ]
+
+
+def test_a_malformed_key_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, ZAI_API_KEY="first secret\nsecond secret") == [
+        "ZAI_API_KEY=***: need the Z.AI key in one line, without spaces"
+    ]
+
+
+def test_no_problem_with_another_setting_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key()
+
+    lines = problems(monkeypatch, ZAI_API_KEY=key, MAX_WORKERS="none", PROXY_PORT="none")
+
+    assert key not in "\n".join(lines)
+
+
+def test_half_of_a_tls_pair_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = tmp_path / "cert.pem"
+    certificate.touch()
+
+    assert problems(monkeypatch, TLS_CERT_FILE=str(certificate)) == [
+        "TLS_KEY_FILE is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
+    ]
+
+
+def test_two_services_cannot_share_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, METRICS_PORT="8080") == ["METRICS_PORT=8080: need another port than PROXY_PORT"]
+
+
+def test_a_long_or_unprintable_value_is_cut_and_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    [line] = problems(monkeypatch, MAX_WORKERS="9\n" * 1000)
+
+    assert len(line) < 300
+    assert "\n" not in line
+
+
+def test_a_misspelt_variable_gets_the_nearest_known_name() -> None:
+    environment = {"ZAI_TARGET_ULR": "x", "ZAI_API_KEY": "k", "OTHER": "y"}
+
+    assert list(unknown_settings(environment)) == [
+        "ZAI_TARGET_ULR is not a setting of zai-proxy and does nothing: did you mean ZAI_TARGET_URL?"
+    ]
+
+
+def test_settings_are_shown_without_their_secret() -> None:
+    shown = load_settings().shown()
+
+    assert shown["ZAI_API_KEY"] == "***"
+    assert shown["MAX_WORKERS"] == "20"
+    assert "TLS_CERT_FILE" not in shown
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.5"])
+def test_an_address_that_others_can_reach_is_known_as_such(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("BIND_ADDRESS", address)
+
+    assert load_settings().is_reachable_from_elsewhere
+
+
+@given(st.text())
+def test_what_is_read_as_a_key_can_stand_in_a_header(text: str) -> None:
+    try:
+        key = read_key(text)
+    except ValueError as error:
+        assert text.strip() == "" or text not in str(error)
+    else:
+        assert key
+        assert key.isascii()
+        assert key.isprintable()
+        assert " " not in key
+
+
+def test_every_setting_says_what_it_means_and_what_would_be_right() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert isinstance(field.json_schema_extra, dict), name
+        assert field.json_schema_extra["need"], name
