@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import envoy
 import httpx
 
+import envoy
 from tests.harness.processes import ROOT, Process, bare_environment, free_port, make_key
 from tests.harness.readings import Readings
 from tests.harness.waiting import wait_until

@@ -1,6 +1,7 @@
 """Nothing is held back, nothing is cut: streams as a client sees them."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -36,15 +37,14 @@ async def events(response: httpx.Response) -> AsyncGenerator[str]:
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 async def test_an_event_reaches_the_client_before_the_next_is_sent(stack: Stack, http2: bool) -> None:
     pause = 0.3
-    arrivals = []
-    async with httpx.AsyncClient(http1=not http2, http2=http2, timeout=20) as client:
-        headers = simulating(events=6, pause=pause)
-        async with client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response:
-            async for event in events(response):
-                if "text_delta" in event:
-                    arrivals.append(time.monotonic())
+    headers = simulating(events=6, pause=pause)
+    async with (
+        httpx.AsyncClient(http1=not http2, http2=http2, timeout=20) as client,
+        client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response,
+    ):
+        arrivals = [time.monotonic() async for event in events(response) if "text_delta" in event]
 
-    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
     assert len(gaps) == 5
     assert min(gaps) > pause / 2, "events came in clumps: something held them back"
 
@@ -96,14 +96,13 @@ async def test_a_stream_that_falls_silent_for_good_is_cut_and_counted_as_a_timeo
 
 async def test_a_slot_is_held_to_the_last_byte_of_the_response(stack: Stack) -> None:
     headers = simulating(events=10, pause=0.1, gap=1.0, gap_after=10)
-    slots = []
     async with (
         httpx.AsyncClient(timeout=20) as client,
         client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response,
     ):
-        async for event in events(response):
-            if "text_delta" in event:
-                slots.append(stack.metric("zai_proxy_concurrent_requests"))
+        slots = [
+            stack.metric("zai_proxy_concurrent_requests") async for event in events(response) if "text_delta" in event
+        ]
 
     assert slots == [1] * 10
     await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda now: now == 0)

@@ -131,6 +131,17 @@ def test_the_report_says_where_the_right_key_stood() -> None:
     assert seen.form == "bearer"
 
 
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "cookie"])
+def test_a_credential_that_comes_twice_is_not_the_right_key(name: str) -> None:
+    key = make_key()
+    right = f"Bearer {key}" if name == "authorization" else key
+
+    for headers in ([(name, "other"), (name, right)], [(name, right), (name, "other")]):
+        seen = report(KeyRing(key), headers, [], NOW)
+        assert seen.as_json()[name] == "other"
+        assert accepted(Surface.ANTHROPIC, seen) is not None
+
+
 def test_every_form_of_key_is_redacted() -> None:
     key = "a key of no known form"
 

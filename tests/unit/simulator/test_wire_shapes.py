@@ -260,6 +260,20 @@ def test_nothing_is_held_back_between_events(api: Api) -> None:
     assert first.count(b"event: response.output_text.delta") == 1
 
 
+@pytest.mark.parametrize(
+    "nonsense", [b"GARBAGE\r\n\r\n", b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"]
+)
+def test_what_is_no_http_gets_a_400_and_one_line_in_the_log(
+    api: Api, nonsense: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", api.simulator.port), timeout=5) as connection:
+        connection.sendall(nonsense)
+        assert b" 400 Bad Request\r\n" in read_all(connection)
+
+    assert all(record.exc_info is None for record in caplog.records)
+    assert api.ask(MESSAGES).status_code == 200
+
+
 def test_thousands_of_events_a_second(api: Api) -> None:
     started = time.monotonic()
 

@@ -7,12 +7,12 @@ import functools
 import mmap
 from pathlib import Path
 
-import envoy
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message import DecodeError
 
+import envoy
 from extproc.transport.pb import access_log_pb2, ext_proc_pb2, token_usage_pb2
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
