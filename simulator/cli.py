@@ -1,0 +1,149 @@
+"""The command `simulator`, which `zai-proxy` mounts and `python -m simulator` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from simulator.keys import KEY_FORM
+from simulator.plan_limits import UNLIMITED_CREDITS
+from simulator.rulebook import Rulebook, load_rulebook
+from simulator.scenario_parsing import ScenarioError
+from simulator.server import serve, tls_context
+from simulator.settings import FIVE_HOURS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
+from simulator.threaded import new_event_loop
+
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
+
+def _read_key(key: str | None, key_file: Path | None) -> str | None:
+    """The key, from the file when there is one. Without either, every well-formed key is right."""
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{error}", param_hint="--key-file") from None
+    if not key:
+        return None
+    if not KEY_FORM.fullmatch(key):
+        raise click.BadParameter(
+            f"a text of {len(key)} characters: need 32 hexadecimal digits, a dot and 16 letters or digits",
+            param_hint="--key",
+        )
+    return key
+
+
+def _read_rules(path: Path | None) -> Rulebook:
+    if path is None:
+        return Rulebook()
+    try:
+        return load_rulebook(path)
+    except ScenarioError as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from None
+
+
+def _check_tls(settings: SimulatorSettings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key: need both or neither")
+    try:
+        tls_context(settings)
+    except OSError as error:
+        files = f"{settings.tls_cert} with {settings.tls_key}"
+        raise click.BadParameter(f"{files}: {error}", param_hint="--tls-cert, --tls-key") from None
+
+
+@click.command(name="simulator", context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.option("--host", default="127.0.0.1", envvar="SIMULATOR_HOST", help="Address to listen on.")
+@click.option(
+    "--port", default=8090, type=click.IntRange(0, 65535), envvar="SIMULATOR_PORT", help="0 picks a free one."
+)
+@click.option("--key", envvar="ZAI_API_KEY", show_default=False, help="The right key; without one, any well-formed.")
+@click.option(
+    "--key-file", type=click.Path(path_type=Path), envvar="ZAI_API_KEY_FILE", help="A file with the right key."
+)
+@click.option("--scenario", type=click.Path(path_type=Path), envvar="SIMULATOR_SCENARIO", help="YAML or JSON rules.")
+@click.option("--speed", default=0.0, type=click.FloatRange(min=0), envvar="SIMULATOR_SPEED", help="Tokens a second.")
+@click.option("--concurrency", type=click.IntRange(min=0), envvar="SIMULATOR_CONCURRENCY", help="Requests at once.")
+@click.option("--requests-per-second", type=_ABOVE_ZERO, envvar="SIMULATOR_REQUESTS_PER_SECOND")
+@click.option("--five-hour-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_FIVE_HOUR_CREDITS")
+@click.option("--weekly-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_WEEKLY_CREDITS")
+@click.option("--monthly-calls", default=MCP_CALLS, type=_ABOVE_ZERO, envvar="SIMULATOR_MONTHLY_CALLS")
+@click.option("--five-hour-seconds", default=FIVE_HOURS, type=_ABOVE_ZERO, envvar="SIMULATOR_FIVE_HOUR_SECONDS")
+@click.option("--weekly-seconds", default=WEEK, type=_ABOVE_ZERO, envvar="SIMULATOR_WEEKLY_SECONDS")
+@click.option("--monthly-seconds", default=MONTH, type=_ABOVE_ZERO, envvar="SIMULATOR_MONTHLY_SECONDS")
+@click.option("--plan-level", default="max", type=click.Choice(["lite", "pro", "max"]), envvar="SIMULATOR_PLAN_LEVEL")
+@click.option("--expected-host", envvar="SIMULATOR_EXPECTED_HOST", help="Answer 403 to any other Host header.")
+@click.option("--general-balance/--no-general-balance", default=True, help="Without: the general API answers 1113.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_CERT")
+@click.option("--tls-key", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_KEY")
+def simulator_command(
+    host: str,
+    port: int,
+    key: str | None,
+    key_file: Path | None,
+    scenario: Path | None,
+    speed: float,
+    concurrency: int | None,
+    requests_per_second: float | None,
+    five_hour_credits: float,
+    weekly_credits: float,
+    monthly_calls: float,
+    five_hour_seconds: float,
+    weekly_seconds: float,
+    monthly_seconds: float,
+    plan_level: str,
+    expected_host: str | None,
+    general_balance: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """A fake Z.AI: every surface, limit and fault of api.z.ai, for tests and demonstrations."""
+    limits = plan(
+        five_hour_credits=five_hour_credits,
+        weekly_credits=weekly_credits,
+        monthly_calls=monthly_calls,
+        five_hour_seconds=five_hour_seconds,
+        weekly_seconds=weekly_seconds,
+        monthly_seconds=monthly_seconds,
+        concurrency=concurrency,
+        requests_per_second=requests_per_second,
+    )
+    settings = SimulatorSettings(
+        host=host,
+        port=port,
+        key=_read_key(key, key_file),
+        rulebook=_read_rules(scenario),
+        limits=limits,
+        speed=speed,
+        plan_level=plan_level,
+        expected_host=expected_host,
+        general_balance=general_balance,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
+    _check_tls(settings)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve_until_told(settings))
+
+
+async def _serve_until_told(settings: SimulatorSettings) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    try:
+        async with serve(settings) as running:
+            click.echo(f"simulator listening on {running.url}")
+            await told.wait()
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        raise click.BadParameter(f"cannot listen on {place}: {error}", param_hint="--host, --port") from None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command; exits with 2 for a bad option."""
+    simulator_command(args=argv, prog_name="simulator")

@@ -1,0 +1,50 @@
+"""All that a simulator knows while it runs."""
+
+from __future__ import annotations
+
+from simulator.files import FileStore
+from simulator.journal import Journal
+from simulator.keys import KeyRing
+from simulator.plan_limits import PlanLimits
+from simulator.quota import ModelUse
+from simulator.rulebook import Reader, Rulebook
+from simulator.settings import SimulatorSettings
+from simulator.turn import Usage
+
+_MAX_MODELS = 200
+
+
+class State:
+    """The parts of one simulator, and its way back to the beginning."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.keys = KeyRing(settings.key)
+        self.journal = Journal()
+        self.limits = PlanLimits(settings.limits)
+        self.reader = Reader(settings.rulebook)
+        self.files = FileStore()
+        self.model_use: dict[str, ModelUse] = {}
+
+    def use(self, book: Rulebook) -> None:
+        """Puts a rulebook in force; its rules count from the beginning."""
+        self.reader = Reader(book)
+
+    def reset(self) -> None:
+        """Everything as it was at the start; what is in flight stays so."""
+        self.journal.clear()
+        self.limits.change(self.settings.limits)
+        self.limits.reset()
+        self.reader = Reader(self.settings.rulebook)
+        self.files.clear()
+        self.model_use.clear()
+
+    def count(self, model: str, usage: Usage, credits: float) -> None:
+        """Adds a call to what the monitor API reports of a model."""
+        name = model if model in self.model_use or len(self.model_use) < _MAX_MODELS else "other"
+        use = self.model_use.setdefault(name, ModelUse())
+        use.calls += 1
+        use.input += usage.input + usage.cache_creation
+        use.cached += usage.cached
+        use.output += usage.output
+        use.credits += credits
