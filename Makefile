@@ -3,12 +3,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system run demo test test-agents bench lint format lock proto clean
+.PHONY: help setup setup-system setup-agents run demo test test-agents bench lint format lock proto clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+AGENTS := tests/agents
+AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
 PACKAGES := extproc simulator tests bench
 SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk
 
@@ -33,6 +35,17 @@ setup-system: ## as root on Debian: install what tests and benchmarks need of th
 	if [ -n "$$missing" ]; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; fi
 
+setup-agents: setup ## install the coding agents that are run as tests (Linux on x86-64, from npm, 950 MB)
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --silent --no-print-directory $(AGENTS_STAMP); \
+	else echo "setup-agents: the coding agents are pinned for Linux on x86-64, not for $$(uname -sm)"; fi
+
+$(AGENTS_STAMP): $(AGENTS)/package-lock.json $(AGENTS)/requirements-node.txt
+	@npm=$$(command -v npm) || { npm=$(CURDIR)/$(BIN)/npm; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AGENTS)/requirements-node.txt; }; \
+	cd $(AGENTS) && "$$npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+	  || { echo "setup-agents: npm could not install what $(AGENTS)/package-lock.json names (is its registry within reach?)" >&2; exit 1; }
+	@touch $@
+
 run: setup ## run the proxy in front of api.z.ai (needs ZAI_API_KEY)
 	@exec $(BIN)/zai-proxy run
 
@@ -41,8 +54,12 @@ demo: setup ## run the proxy in front of a simulated Z.AI, with sample traffic; 
 
 test: setup ## set up and run every check
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory setup-system; fi
+	@$(MAKE) --no-print-directory setup-agents || [ "$${CI:-}" != true ]
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-agents: setup-agents ## run the real coding agents through the proxy (a part of `make test`)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(AGENTS)
 
 bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processor
 	$(BIN)/python -m bench

@@ -1,0 +1,45 @@
+"""Streams that do not end well: each agent asks again, and its user sees a finished turn."""
+
+from pathlib import Path
+
+import pytest
+
+from simulator.agents import AGENT_FILE
+from tests.agents.tokens import counted, reported
+from tests.harness.agents import CLAUDE_CODE, CODEX, MODEL, OPENCODE, Agent, take_turn
+from tests.harness.readings import Readings
+from tests.harness.stack import Stack
+
+
+def break_the_first_stream(stack: Stack, fault: str) -> None:
+    broken = {"fault": fault, "after_events": 3, "pause": 0.02}
+    rule = {"match": {"model": MODEL, "nth": 1}, "answer": broken}
+    stack.simulator.use(rules=[rule], default={"agent": True})
+
+
+@pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX, OPENCODE], ids=lambda agent: agent.name)
+def test_an_agent_whose_stream_is_cut_asks_again_and_finishes(
+    agent: Agent, stack: Stack, before: Readings, tmp_path: Path
+) -> None:
+    break_the_first_stream(stack, "reset")
+
+    turn = take_turn(agent, stack, tmp_path)
+
+    assert turn.process.exit_code == 0, turn.process.errors
+    assert (turn.folder / AGENT_FILE).exists()
+    upstream = stack.simulator.log()
+    assert len([entry for entry in upstream if entry["model"] == MODEL]) == 3
+    difference = stack.metrics_at_rest() - before
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == 1
+    assert difference.value("zai_proxy_estimated_tokens_total", model=MODEL) > 0
+    assert counted(difference) == reported(upstream)
+
+
+def test_claude_code_asks_again_without_a_stream_when_an_error_comes_as_an_event(stack: Stack, tmp_path: Path) -> None:
+    break_the_first_stream(stack, "error_event")
+
+    turn = take_turn(CLAUDE_CODE, stack, tmp_path)
+
+    assert turn.process.exit_code == 0, turn.process.errors
+    assert (turn.folder / AGENT_FILE).exists()
+    assert [entry["stream"] for entry in stack.simulator.log()] == [True, False, True]
