@@ -132,7 +132,7 @@ def _all_routes() -> list[Route]:
             for tool in ("web_search_prime", "web_reader", "zread")
             for end in ("mcp", "sse")
         ),
-        *(_own(path) for path in ("/", "/health", "/metrics")),
+        *(_own(path) for path in ("/", "/api/hello", "/health", "/metrics")),
     ]
 
 

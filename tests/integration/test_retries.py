@@ -48,6 +48,7 @@ async def test_an_error_that_waiting_does_not_cure_goes_straight_out(stack: Stac
 
     assert len(stack.simulator.log()) == 1
     assert code in response.text
+    assert response.headers.get("x-should-retry") == ("false" if response.status_code == 429 else None)
     difference = await after_one_request(stack, before)
     assert difference.value("zai_proxy_retry_attempts_total") == 0
     assert difference.value("zai_proxy_zai_errors_total", code=code) == 1

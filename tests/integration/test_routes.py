@@ -111,8 +111,9 @@ async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     assert stack.simulator.log() == []
 
 
-async def test_claude_codes_first_question_is_answered(stack: Stack) -> None:
-    assert httpx.head(f"{stack.url}/").status_code == 200
+@pytest.mark.parametrize("path", ["/", "/api/hello"])
+async def test_claude_codes_first_question_is_answered(stack: Stack, path: str) -> None:
+    assert httpx.head(f"{stack.url}{path}").status_code == 200
     assert stack.simulator.log() == []
 
 
