@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,20 +33,20 @@ class _RequestInstruments:
 
 
 class Accountant:
-    """Turns every access-log entry into metrics, progress of running exchanges and one line of the request log."""
+    """Turns every access-log entry into metrics and progress of running exchanges; `listeners` hear of each outcome."""
 
     def __init__(
         self,
         metrics: Metrics,
         admission: Admission,
         prices: PriceTable,
-        log_request: Callable[[Outcome], None],
+        listeners: Sequence[Callable[[Outcome], None]],
         count_tokens: bool = True,
     ) -> None:
         self._metrics = metrics
         self._admission = admission
         self._prices = prices
-        self._log_request = log_request
+        self._listeners = listeners
         self._count_tokens = count_tokens
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
@@ -64,7 +64,8 @@ class Accountant:
             outcome = interpret(entry, self._estimator, self._prices)
             self._count(outcome)
             self._metrics.token_count_duration.observe(time.perf_counter() - began)
-            self._log_request(outcome)
+            for listen in self._listeners:
+                listen(outcome)
 
     def _note_progress(self, entry: LogEntry) -> None:
         exchange = self._admission.find(entry.exchange_id)
@@ -77,14 +78,17 @@ class Accountant:
     def _count_failed_attempt(self, entry: LogEntry) -> None:
         answered = entry.status >= 400 or entry.business_code != ""
         if answered:
-            code = classify_code(entry.business_code, entry.status)
-            self._metrics.zai_errors.labels(code.error_class.value, code.code).inc()
+            self._count_zai_error(entry)
         reason = "network_error"
         if answered:
             reason = "429" if entry.status == 429 else "5xx"
         self._failed_attempts.setdefault(entry.request_id, []).append(reason)
         if len(self._failed_attempts) > _MOST_PENDING_REQUESTS:
             self._failed_attempts.popitem(last=False)
+
+    def _count_zai_error(self, entry: LogEntry) -> None:
+        code = classify_code(entry.business_code, entry.status)
+        self._metrics.zai_errors.labels(code.error_class.value, code.code).inc()
 
     def _count(self, outcome: Outcome) -> None:
         entry = outcome.entry
@@ -99,6 +103,8 @@ class Accountant:
             self._metrics.rejections.labels(entry.source, entry.refused).inc()
         if outcome.error is not None:
             self._metrics.upstream_errors.labels(outcome.error).inc()
+        if entry.streamed and entry.business_code:
+            self._count_zai_error(entry)  # an error event: no attempt failed that could have told of it
         self._count_retries(entry)
         if outcome.usage is not None and self._count_tokens:
             self._count_usage(outcome.usage)

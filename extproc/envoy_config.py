@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from extproc.ports import reachable
 from extproc.settings import Settings, ca_file
 
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Z_]+)\}")
@@ -69,7 +70,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
         "MAX_WORKERS": str(settings.max_workers),
         "MESSAGE_TIMEOUT": _duration(_DECISION_SECONDS),
-        "METRICS_HOST": _reachable(settings.bind_address),
+        "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
@@ -131,13 +132,6 @@ def _upstream_protocol(origin: Origin) -> str:
         return "explicit_http_config: { http_protocol_options: {} }"
     http2 = {"initial_stream_window_size": 1048576, "initial_connection_window_size": 16777216}
     return f"auto_config: {{ http_protocol_options: {{}}, http2_protocol_options: {json.dumps(http2)} }}"
-
-
-def _reachable(bind_address: str) -> str:
-    address = ipaddress.ip_address(bind_address)
-    if not address.is_unspecified:
-        return bind_address
-    return "127.0.0.1" if address.version == 4 else "::1"
 
 
 def _is_ip(host: str) -> bool:

@@ -137,7 +137,7 @@ class AdmissionCollector(Collector):
 class VariantRegistry(Collector):
     """A registry as it is exported: every series also says which deployment variant it comes from.
 
-    The `_created` series, a third of all and of no use to Prometheus, are left out.
+    The `_created` series, which Prometheus has no use for, are left out.
     """
 
     def __init__(self, registry: CollectorRegistry, variant: str) -> None:

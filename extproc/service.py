@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,14 +18,17 @@ from extproc import version
 from extproc.accounting import Accountant
 from extproc.api_key import ApiKey
 from extproc.domain.admission import Admission
-from extproc.domain.price_file import PriceTableError, packaged_prices, parse_price_table
-from extproc.domain.prices import PriceTable
+from extproc.domain.request_ring import RequestRing
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
+from extproc.ports import bind
+from extproc.preflight import load_prices
 from extproc.request_log import RequestLog
-from extproc.settings import LogLevel, Settings, SettingsError
+from extproc.settings import LogLevel, Settings
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
 from extproc.transport.ext_proc import ExternalProcessor
+from extproc.transport.owner import Owner
+from extproc.transport.request_feed import RequestFeed
 
 log = structlog.get_logger("extproc")
 
@@ -37,6 +39,7 @@ _GRPC_OPTIONS: Final = (
     ("grpc.max_concurrent_streams", 100_000),
 )
 _GRACE_SECONDS: Final = 1.0
+_LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -55,11 +58,15 @@ class Service:
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
         self.exported = CollectorRegistry()
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))
-        lines = RequestLog(sys.stdout, settings.log_format)
-        write_line = lines.write if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO) else lambda _outcome: None
+        self.processor = ExternalProcessor(self.admission, lambda: self.key.current)
+        self.feed = RequestFeed(self.processor.run_id, RequestRing())
+        listeners = [self.feed.add]
+        if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
+            listeners.append(RequestLog(sys.stdout, settings.log_format).write)
         self.accountant = Accountant(
-            metrics, self.admission, _load_prices(settings), write_line, settings.token_counting_enabled
+            metrics, self.admission, load_prices(settings), listeners, settings.token_counting_enabled
         )
+        self.access_log = AccessLog(self.accountant.record, metrics.access_log_failures.inc)
 
     async def run(self) -> None:
         """Serves until a signal asks it to stop; then finishes what holds a slot and returns."""
@@ -87,13 +94,13 @@ class Service:
 
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
-        processor = ExternalProcessor(self.admission, lambda: self.key.current)
-        server.add_generic_rpc_handlers((processor.handler(), AccessLog(self.accountant.record).handler()))
+        server.add_generic_rpc_handlers((self.processor.handler(), self.access_log.handler()))
         server.add_insecure_port(f"unix:{self._socket_path}")
         return server
 
     def _http_config(self) -> uvicorn.Config:
-        app = create_app(self.exported, self.admission, self._about)
+        owner = Owner(self._settings.admin_token)
+        app = create_app(self.exported, self.admission, self._about, self.feed, self.processor.cancel, owner)
         return uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
 
     def _handle_signals(self) -> None:
@@ -102,14 +109,20 @@ class Service:
             loop.add_signal_handler(number, self.stop)
 
     async def _drain(self) -> None:
-        deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
-        while self.admission.snapshot().in_flight and self._stop_signals < 2:
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
+        await self._until(lambda: not self.admission.snapshot().in_flight, self._settings.drain_timeout)
         cut = self.admission.snapshot().in_flight
         if cut:
             log.warning("requests cut off at shutdown", requests=cut)
+        # Envoy may still have log entries to deliver. Where it ends with us, its going says that it has none.
+        await self._until(lambda: not self.access_log.streams, _LAST_ENTRIES_SECONDS)
+
+    async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Waits for a condition, but not beyond these seconds or a second signal to stop."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not holds() and self._stop_signals < 2:
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -126,29 +139,6 @@ class _HttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def bind(address: str, port: int, setting: str) -> socket.socket:
-    """A listening socket. Raises SettingsError, naming the setting, if the port can't be had."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((address, port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise SettingsError([f"{setting}={port}: need a free port on {address} ({error.strerror})"]) from None
-    return listening
-
-
-def _load_prices(settings: Settings) -> PriceTable:
-    if settings.prices_file is None:
-        return parse_price_table(packaged_prices())
-    try:
-        return parse_price_table(settings.prices_file.read_text())
-    except (OSError, UnicodeDecodeError, PriceTableError) as error:
-        raise SettingsError([f"PRICES_FILE={settings.prices_file}: need a valid price table ({error})"]) from None
 
 
 def run(settings: Settings, socket_path: Path) -> None:

@@ -46,6 +46,7 @@ def port(default: int, meaning: str) -> Any:
 
 
 _LONGEST_SHOWN: Final = 100
+_SECRETS: Final = ("zai_api_key", "admin_token")
 _FILES: Final = ("zai_api_key_file", "zai_ca_file", "prices_file", "tls_cert_file", "tls_key_file")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -161,6 +162,13 @@ class Settings(BaseSettings):
         le=86400,
     )
 
+    admin_token: SecretStr | None = setting(
+        None,
+        "Bearer token that lets its holder read /requests and end requests on the metrics port; "
+        "unset, only this machine may.",
+        "a token of at least 16 characters",
+        min_length=16,
+    )
     extproc_socket: Path | None = setting(
         None,
         "Unix socket between Envoy and extproc; `zai-proxy run` picks one itself.",
@@ -224,7 +232,8 @@ def ca_file(settings: Settings) -> Path:
 def _problem(field: str) -> str:
     extra = Settings.model_fields[field].json_schema_extra
     need = extra["need"] if isinstance(extra, dict) else ""
-    return f"{field.upper()}={_shown(os.environ.get(field.upper(), ''))}: need {need}"
+    value = "***" if field in _SECRETS else _shown(os.environ.get(field.upper(), ""))
+    return f"{field.upper()}={value}: need {need}"
 
 
 def _shown(value: str) -> str:

@@ -88,7 +88,7 @@ _KNOWN: Final = (
     ),
     ("1301", ErrorClass.CLIENT, "content filter", "Change the content: Z.AI's filter refuses it."),
     ("1302", ErrorClass.CONCURRENCY, "too many requests at the same time", _FEWER),
-    ("1303", ErrorClass.FREQUENCY, "too many requests a second", "Lower the rate limit if it goes on."),
+    ("1303", ErrorClass.FREQUENCY, "too many requests a second", "Send fewer requests a second if it goes on."),
     ("1304", ErrorClass.QUOTA, "daily call limit reached", "Wait for the next day, or buy a larger plan."),
     ("1305", ErrorClass.OVERLOAD, "service overloaded (or, seldom, a content filter)", _TRY_AGAIN),
     ("1308", ErrorClass.QUOTA, "5-hour limit reached", _WAIT_FOR_RESET),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from extproc.domain.lanes import Lane
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -17,6 +19,9 @@ class Exchange:
     path: str
     source: str
     started: float
+    session: str = ""
+    agent: str = ""
+    lane: Lane = Lane.MAIN
     model: str = ""
     request_bytes: int = 0
     response_bytes: int = 0

@@ -49,7 +49,8 @@ class ReportedUsage:
 class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 
-    `exchange_id`, `path_label`, `source` and `refused` are what the processor noted; empty if it never saw the request.
+    What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `session`,
+    `agent`, `lane`, `refused`.
     `status` is 0 where no response began. `attempts` counts upstream attempts, the first included.
     """
 
@@ -64,6 +65,9 @@ class LogEntry:
     exchange_id: str = ""
     path_label: str = ""
     source: str = ""
+    session: str = ""
+    agent: str = ""
+    lane: str = ""
     refused: str = ""
     route_name: str = ""
     request_bytes: int = 0

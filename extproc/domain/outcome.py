@@ -105,7 +105,7 @@ def _error(entry: LogEntry) -> str | None:
         return None
     if entry.ending is not Ending.COMPLETE:
         return _ENDING_ERRORS[entry.ending]
-    if entry.route_name == NO_PROCESSOR_ROUTE:
+    if entry.route_name == NO_PROCESSOR_ROUTE and entry.status == 503:
         return ErrorType.REQUEST_CREATION
     if entry.status == 0:
         return ErrorType.WRITE_ERROR
@@ -116,8 +116,9 @@ def _error(entry: LogEntry) -> str | None:
 def _is_metered(entry: LogEntry, route: Route) -> bool:
     """Whether the upstream generated something: it was asked to, and it did not answer with an error."""
     asked = route.llm_protocol is not None and entry.method == "POST" and entry.exchange_id != "" and not entry.refused
-    failed = entry.status >= 400 or entry.business_code != ""
-    return asked and not failed and entry.sent_upstream is not None
+    # A stream that named its model had begun to generate before the error came.
+    generated = entry.business_code == "" or (entry.streamed and entry.model != "")
+    return asked and entry.status < 400 and generated and entry.sent_upstream is not None
 
 
 def _usage(entry: LogEntry, protocol: LlmProtocol | None, estimator: TokenEstimator, prices: PriceTable) -> Usage:

@@ -8,12 +8,13 @@ from extproc.domain.routes import Dialect
 
 
 class RefusalReason(StrEnum):
-    """Why a request was refused before it left."""
+    """Why a request was refused before it left, or ended by a person."""
 
     CAPACITY = "capacity"
     RATE = "rate"
     QUOTA = "quota"
     DRAINING = "draining"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,15 @@ def draining() -> Refusal:
     )
 
 
-_ANTHROPIC_TYPES = {429: "rate_limit_error", 503: "overloaded_error"}
-_OPENAI_TYPES = {429: "rate_limit_error", 503: "server_error"}
+def cancelled() -> Refusal:
+    """Whoever watches the proxy has ended the request. Not a status that clients send again."""
+    return Refusal(
+        RefusalReason.CANCELLED, 403, "This request was ended by the operator of the proxy.", retry_after=None
+    )
+
+
+_ANTHROPIC_TYPES = {403: "permission_error", 429: "rate_limit_error", 503: "overloaded_error"}
+_OPENAI_TYPES = {403: "invalid_request_error", 429: "rate_limit_error", 503: "server_error"}
 
 
 def body(refusal: Refusal, dialect: Dialect, request_id: str) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 import grpc.aio
+import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
@@ -13,6 +14,8 @@ from extproc.domain.tokens import disjoint
 from extproc.transport import wire
 from extproc.transport.pb import access_log_pb2 as pb
 from extproc.transport.pb import token_usage_pb2
+
+log = structlog.get_logger("extproc.access_log")
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse]
 
@@ -33,6 +36,9 @@ _USAGE: Final = {
     token_usage_pb2.TokenUsage.PARTIAL: UsageStatus.PARTIAL,
     token_usage_pb2.TokenUsage.FAILED: UsageStatus.FAILED,
 }
+# Response code details that say more than the flags: max_stream_duration sets none, a refused upgrade "no route".
+_TOO_LONG: Final = "max_duration_timeout"
+_UPGRADE_REFUSED: Final = "upgrade_failed"
 # Several flags can be set at once; the first that is set here says why the exchange ended.
 _ENDINGS: Final = (
     ("downstream_connection_termination", Ending.CLIENT_LEFT),
@@ -55,10 +61,15 @@ _ENDINGS: Final = (
 
 
 class AccessLog:
-    """Receives Envoy's access log; `record` gets every entry, in Envoy's order for each of its threads."""
+    """Receives Envoy's access log; `record` gets every entry, in Envoy's order for each of its threads.
 
-    def __init__(self, record: Callable[[LogEntry], None]) -> None:
+    `count_failure` hears of an entry that could not be read or recorded.
+    """
+
+    def __init__(self, record: Callable[[LogEntry], None], count_failure: Callable[[], None]) -> None:
         self._record = record
+        self._count_failure = count_failure
+        self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a gRPC server."""
@@ -75,12 +86,23 @@ class AccessLog:
     async def _stream_access_logs(self, _requests: object, context: Context) -> pb.StreamAccessLogsResponse:
         # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.
         await context.send_initial_metadata(())
-        while isinstance(message := await context.read(), pb.StreamAccessLogsMessage):
-            for number, entry in enumerate(message.http_logs.log_entry, start=1):
-                self._record(read_entry(entry))
-                if number % _ENTRIES_PER_TURN == 0:
-                    await asyncio.sleep(0)  # a long batch must not hold up admissions
+        self.streams += 1
+        try:
+            while isinstance(message := await context.read(), pb.StreamAccessLogsMessage):
+                await self._take_in(message)
+        finally:
+            self.streams -= 1
         return pb.StreamAccessLogsResponse()
+
+    async def _take_in(self, message: pb.StreamAccessLogsMessage) -> None:
+        for number, entry in enumerate(message.http_logs.log_entry, start=1):
+            try:
+                self._record(read_entry(entry))
+            except Exception:  # one entry that we stumble over must not cost the rest of the stream
+                self._count_failure()
+                log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
+            if number % _ENTRIES_PER_TURN == 0:
+                await asyncio.sleep(0)  # a long batch must not hold up admissions
 
 
 def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
@@ -96,11 +118,14 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         request_id=request.request_id,
         started=common.start_time.seconds + common.start_time.nanos / 1e9,
         status=response.response_code.value,
-        ending=_ending(common),
+        ending=_ending(common, response.response_code_details),
         details=response.response_code_details,
         exchange_id=noted.get("id", ""),
         path_label=noted.get("path", ""),
         source=noted.get("source", ""),
+        session=noted.get("session", ""),
+        agent=noted.get("agent", ""),
+        lane=noted.get("lane", ""),
         refused=noted.get("refused", ""),
         route_name=common.route_name,
         request_bytes=request.request_body_bytes,
@@ -118,8 +143,10 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     )
 
 
-def _ending(common: pb.AccessLogCommon) -> Ending:
-    if not common.HasField("response_flags"):
+def _ending(common: pb.AccessLogCommon, details: str) -> Ending:
+    if details == _TOO_LONG:
+        return Ending.TIMEOUT
+    if not common.HasField("response_flags") or details == _UPGRADE_REFUSED:
         return Ending.COMPLETE
     flags = common.response_flags
     return next((ending for name, ending in _ENDINGS if getattr(flags, name)), Ending.COMPLETE)

@@ -9,9 +9,11 @@ from typing import TypeAlias
 
 import grpc.aio
 
+from extproc.domain import refusals
 from extproc.domain.admission import Admission
 from extproc.domain.exchange import Exchange
 from extproc.domain.labels import client_bucket
+from extproc.domain.lanes import lane_of
 from extproc.domain.refusals import Refusal
 from extproc.domain.routes import CredentialForm, Route, classify
 from extproc.transport import wire
@@ -28,8 +30,9 @@ class ExternalProcessor:
         self._api_key = api_key
         self._mutations_key = ""
         self._mutations: dict[CredentialForm, bytes] = {}
+        self._open: dict[str, Context] = {}
         # A restarted processor must not give out the ids of exchanges that its predecessor left running.
-        self._run_id = secrets.token_hex(4)
+        self.run_id = secrets.token_hex(4)
         self._serial = itertools.count(1)
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -54,16 +57,33 @@ class ExternalProcessor:
                 await context.write(self._refused(refusal, exchange, route))
                 return
             await context.write(self._admitted(head, exchange, route))
-            await _hold(context)
+            self._open[exchange.id] = context
+            try:
+                await _hold(context)
+            finally:
+                del self._open[exchange.id]
+
+    async def cancel(self, exchange_id: str) -> bool:
+        """Ends a running request: the client gets an error, the upstream a reset. False if no such request runs."""
+        context, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
+        if context is None or exchange is None:
+            return False
+        dialect = classify(exchange.path, speaks_anthropic=False).dialect
+        answer = wire.answer(refusals.cancelled(), dialect, exchange.request_id)
+        await context.write(wire.metadata({"answered": "cancelled"}) + answer)
+        return True
 
     def _exchange(self, head: wire.RequestHead, route: Route) -> Exchange:
         return Exchange(
-            id=f"{self._run_id}-{next(self._serial)}",
+            id=f"{self.run_id}-{next(self._serial)}",
             request_id=head.request_id if head.request_id_is_safe else str(uuid.uuid4()),
             method=head.method,
             path=route.label,
             source=client_bucket(head.session or head.peer),
             started=time.time(),
+            session=head.session,
+            agent=head.agent,
+            lane=lane_of(head.agent, head.priority),
         )
 
     def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
@@ -71,8 +91,9 @@ class ExternalProcessor:
         return self._mutation(route.credential) + own + wire.metadata(_remembered(exchange))
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:
-        remembered = _remembered(exchange) | {"refused": refusal.reason.value}
-        return wire.metadata(remembered) + wire.refusal(refusal, route.dialect, exchange.request_id)
+        reason = refusal.reason.value
+        remembered = _remembered(exchange) | {"answered": reason, "refused": reason}
+        return wire.metadata(remembered) + wire.answer(refusal, route.dialect, exchange.request_id)
 
     def _mutation(self, form: CredentialForm) -> bytes:
         key = self._api_key()
@@ -83,7 +104,13 @@ class ExternalProcessor:
 
 
 def _remembered(exchange: Exchange) -> dict[str, str]:
-    return {"id": exchange.id, "path": exchange.path, "source": exchange.source}
+    """What the log entry has to bring back, also to a processor that never saw the request."""
+    remembered = {"id": exchange.id, "path": exchange.path, "source": exchange.source, "lane": exchange.lane.value}
+    if exchange.session:
+        remembered["session"] = exchange.session
+    if exchange.agent:
+        remembered["agent"] = exchange.agent
+    return remembered
 
 
 async def _hold(context: Context) -> None:

@@ -17,11 +17,15 @@ METADATA_NAMESPACE: Final = "zai"
 
 ADMITTED_HEADER: Final = "x-zai-admitted"
 _LONGEST_REQUEST_ID: Final = 128
+_LONGEST_IDENTITY: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What the processor reads of a request. `path` includes the query; `peer` is the client's address."""
+    """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
+
+    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing.
+    """
 
     method: str
     path: str
@@ -29,6 +33,8 @@ class RequestHead:
     request_id_is_safe: bool
     speaks_anthropic: bool
     session: str
+    agent: str
+    priority: str
     peer: str
 
 
@@ -42,7 +48,9 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         request_id=request_id,
         request_id_is_safe=_is_safe_id(request_id),
         speaks_anthropic="anthropic-version" in values,
-        session=_text(values.get("x-claude-code-session-id")),
+        session=_text(values.get("x-claude-code-session-id"))[:_LONGEST_IDENTITY],
+        agent=_text(values.get("x-claude-code-agent-id"))[:_LONGEST_IDENTITY],
+        priority=_text(values.get("x-zai-priority")),
         # Envoy appends the peer's address; what stands before it is the client's own claim.
         peer=_text(values.get("x-forwarded-for")).rpartition(",")[2].strip(),
     )
@@ -87,14 +95,17 @@ def metadata(values: dict[str, str]) -> bytes:
     return pb.ProcessingResponse(dynamic_metadata=struct).SerializeToString()
 
 
-def refusal(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
-    """An answer that Envoy gives to the client in place of the upstream's, serialised."""
+def answer(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
+    """An answer that Envoy gives to the client in place of the upstream's, serialised.
+
+    Comes with the metadata `answered`: without it Envoy would wrap the body in an error of its own.
+    """
     return pb.ProcessingResponse(
         immediate_response=pb.ImmediateResponse(
             status=pb.HttpStatus(code=decision.status),
             headers=pb.HeaderMutation(set_headers=_set_all(refusals.headers(decision))),
             body=refusals.body(decision, dialect, request_id),
-            details=f"refused_{decision.reason.value}",
+            details=f"processor_{decision.reason.value}",
         )
     ).SerializeToString()
 

@@ -74,3 +74,13 @@ async def test_status_shows_limits_versions_and_settings_without_the_secret(stac
 async def test_what_the_http_side_does_not_know_is_not_found(stack: Stack) -> None:
     assert httpx.get(f"{stack.metrics_url}/requests/1").status_code == 404
     assert httpx.post(f"{stack.metrics_url}/metrics").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/logging?level=debug", "/quitquitquit", "/healthcheck/fail", "/cpuprofiler?enable=y"]
+)
+async def test_envoys_admin_port_does_nothing_that_could_show_the_key_or_stop_the_proxy(
+    stack: Stack, path: str
+) -> None:
+    assert httpx.post(f"{stack.admin_url}{path}").status_code == 403
+    assert httpx.get(f"{stack.admin_url}/ready").status_code == 200

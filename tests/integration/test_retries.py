@@ -175,6 +175,31 @@ async def test_a_reset_after_the_request_was_sent_is_not_repeated(stack: Stack, 
     assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == 1
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_error_event_instead_of_an_answer_is_counted_and_costs_no_tokens(
+    stack: Stack, before: Readings, path: str
+) -> None:
+    scenario = simulating(code="1305", fault="error_event", after_events=0)
+
+    response = httpx.post(f"{stack.url}{path}", json={**PROMPT, "stream": True}, headers=scenario)
+
+    assert response.status_code == 200
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
+    assert difference.value("zai_proxy_tokens_total") == 0
+
+
+async def test_an_error_event_in_mid_stream_is_counted_with_what_was_generated(stack: Stack, before: Readings) -> None:
+    scenario = simulating(code="1305", fault="error_event", after_events=5)
+
+    httpx.post(f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=scenario)
+
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
+    assert difference.value("zai_proxy_usage_records_total", status="estimated") == 1
+    assert difference.value("zai_proxy_tokens_total", direction="output") > 0
+
+
 def test_envoy_and_the_table_agree_on_what_is_transient() -> None:
     from extproc.envoy_config import template
 

@@ -124,7 +124,10 @@ async def test_health_and_metrics_answer_on_the_client_port(stack: Stack, before
     assert difference.labels("zai_proxy_requests_total", "path") == {"/health", "/metrics"}
 
 
-async def test_a_websocket_is_refused_plainly_so_that_the_client_falls_back_to_http(stack: Stack) -> None:
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
+async def test_a_websocket_is_refused_plainly_so_that_the_client_falls_back_to_http(
+    stack: Stack, before: Readings, path: str
+) -> None:
     headers = {
         "connection": "Upgrade",
         "upgrade": "websocket",
@@ -132,11 +135,21 @@ async def test_a_websocket_is_refused_plainly_so_that_the_client_falls_back_to_h
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
 
-    response = httpx.get(f"{stack.url}/v1/responses", headers=headers)
+    response = httpx.get(f"{stack.url}{path}", headers=headers)
 
     assert response.status_code == 426
     assert response.json()["error"]["message"].startswith("This proxy speaks HTTP here")
     assert stack.simulator.log() == []
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/messages%2Fx", "/v1%5Cmessages"])
+async def test_an_ambiguous_path_is_a_clear_400(stack: Stack, path: str) -> None:
+    response = httpx.get(f"{stack.url}{path}")
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "The request is malformed."
 
 
 async def test_path_labels_stay_bounded_whatever_is_asked_for(stack: Stack, before: Readings) -> None:

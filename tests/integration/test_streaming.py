@@ -94,6 +94,20 @@ async def test_a_stream_that_falls_silent_for_good_is_cut_and_counted_as_a_timeo
     assert difference.value("zai_proxy_usage_records_total", status="estimated") == 1
 
 
+async def test_a_request_that_takes_too_long_is_cut_and_counted_as_a_timeout(impatient_stack: Stack) -> None:
+    before = impatient_stack.metrics_at_rest()
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(
+            f"{impatient_stack.url}/v1/messages", json=STREAM, headers=simulating(events=100, pause=0.5), timeout=20
+        )
+
+    difference = await eventually(
+        lambda: impatient_stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1
+    )
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="timeout") == 1
+
+
 async def test_a_slot_is_held_to_the_last_byte_of_the_response(stack: Stack) -> None:
     headers = simulating(events=10, pause=0.1, gap=1.0, gap_after=10)
     async with (

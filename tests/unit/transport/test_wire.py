@@ -38,6 +38,8 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
                 "x-request-id": "r-1",
                 "anthropic-version": "",
                 "x-claude-code-session-id": "session-9",
+                "x-claude-code-agent-id": "agent-3",
+                "x-zai-priority": "background",
                 "x-forwarded-for": "203.0.113.1, 10.1.2.3",
             }
         )
@@ -50,6 +52,8 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
         request_id_is_safe=True,
         speaks_anthropic=True,
         session="session-9",
+        agent="agent-3",
+        priority="background",
         peer="10.1.2.3",
     )
 
@@ -114,14 +118,14 @@ def test_an_ordinary_request_needs_nothing_of_its_own() -> None:
 
 
 def test_a_refusal_is_what_envoy_expects() -> None:
-    answer = envoys_view(wire.refusal(at_capacity(4), Dialect.OPENAI, "r-1"))
+    answer = envoys_view(wire.answer(at_capacity(4), Dialect.OPENAI, "r-1"))
 
     refusal = answer.immediate_response
     assert refusal is not None
     assert refusal.status is not None
     assert refusal.headers is not None
     assert refusal.status.code == 503
-    assert refusal.details == "refused_capacity"
+    assert refusal.details == "processor_capacity"
     assert json.loads(refusal.body)["request_id"] == "r-1"
     headers = {
         option.header.key: option.header.raw_value.decode() for option in refusal.headers.set_headers if option.header

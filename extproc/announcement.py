@@ -1,0 +1,41 @@
+"""What a person is told once the proxy is ready: where it is, and how to point Claude Code at it."""
+
+from extproc import ports
+from extproc.settings import Settings
+
+
+def client_url(settings: Settings) -> str:
+    """The client port, as this machine calls it."""
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return ports.origin(scheme, settings.bind_address, settings.proxy_port)
+
+
+def metrics_url(settings: Settings) -> str:
+    """The processor's HTTP side, as this machine calls it."""
+    return ports.origin("http", settings.bind_address, settings.metrics_port)
+
+
+def announcement(settings: Settings, upstream: str | None = None) -> str:
+    """The block for the terminal. `upstream` says in words what ZAI_TARGET_URL is."""
+    return f"""\
+zai-proxy is ready.
+
+  clients   {client_url(settings)}  ->  {upstream or settings.zai_target_url}
+  metrics   {metrics_url(settings)}/metrics
+  status    {metrics_url(settings)}/status
+
+Point Claude Code at it:
+
+  export ANTHROPIC_BASE_URL={client_url(settings)}
+  export ANTHROPIC_AUTH_TOKEN=anything
+"""
+
+
+def exposure(settings: Settings) -> str | None:
+    """A warning if other machines can reach the client port."""
+    if not settings.is_reachable_from_elsewhere:
+        return None
+    return (
+        f"BIND_ADDRESS={settings.bind_address} is open to other machines: whoever reaches port {settings.proxy_port} "
+        "spends the key; keep it behind a firewall, or set BIND_ADDRESS=127.0.0.1"
+    )

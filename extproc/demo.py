@@ -1,0 +1,185 @@
+"""`zai-proxy demo`: the proxy in front of a simulated Z.AI, with sample traffic and a live look at what it counts.
+
+The numbers come from /metrics and /status, as anyone else would read them.
+"""
+
+import asyncio
+import ipaddress
+import os
+import secrets
+import string
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+import click
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from extproc import demo_table, ports, programs, service_log
+from extproc.announcement import announcement, client_url, metrics_url
+from extproc.child import Program
+from extproc.demo_numbers import History, Numbers, read_totals
+from extproc.demo_table import Running
+from extproc.demo_traffic import Traffic
+from extproc.envoy_admin import until_answers
+from extproc.settings import Settings
+from extproc.supervisor import Company, supervise, trusting_client
+
+_DRAIN_TIMEOUT: Final = "10"
+_TOKENS_PER_SECOND: Final = "60"
+_REFRESH_SECONDS: Final = 1.0
+_LINE_SECONDS: Final = 5.0
+# An answer of the samples takes 9 s at most, but a person may set other limits.
+_ANSWER_SECONDS: Final = 60.0
+_PORTS: Final = {"PROXY_PORT": 8080, "METRICS_PORT": 9090, "ENVOY_ADMIN_PORT": 9901}
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The settings that make a demo of the given ones: a key of nobody, a simulated upstream, ports that are free.
+
+    A port that is set stays as it is.
+    """
+    chosen = {name: given[name] for name in _PORTS if given.get(name)}
+    address = _bind_address(given)
+    for name, default in _PORTS.items():
+        if name not in chosen:
+            chosen[name] = str(_port(address, default, {int(each) for each in chosen.values() if each.isdecimal()}))
+    taken = {int(each) for each in chosen.values() if each.isdecimal()}
+    return {
+        **chosen,
+        "ZAI_API_KEY": _random_key(),
+        "ZAI_API_KEY_FILE": "",
+        "ZAI_CA_FILE": "",
+        "ZAI_TARGET_URL": f"http://127.0.0.1:{ports.free_port('127.0.0.1', taken)}",
+        "DRAIN_TIMEOUT": given.get("DRAIN_TIMEOUT") or _DRAIN_TIMEOUT,
+    }
+
+
+def run(settings: Settings, directory: Path) -> None:
+    """Runs the demo until it is told to stop. Raises ChildError if a part of it can't be kept running."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        asyncio.run(_show_live(settings, directory))
+    else:
+        asyncio.run(_show_plainly(settings, directory))
+
+
+class Display(Protocol):
+    """Where the numbers go."""
+
+    def show(self, numbers: Numbers, running: Running, stopping: bool) -> None: ...
+
+
+class _LiveTable:
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, numbers: Numbers, running: Running, stopping: bool) -> None:
+        size = self._live.console.size
+        state = "stopping, running requests may finish" if stopping else "Ctrl-C stops it"
+        self._live.update(demo_table.table(numbers, running, state, width=size.width, height=size.height), refresh=True)
+
+
+class _PlainLines:
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def show(self, numbers: Numbers, running: Running, stopping: bool) -> None:
+        if numbers.totals.at >= self._next:
+            self._next = numbers.totals.at + _LINE_SECONDS
+            click.echo(demo_table.line(numbers))
+
+
+async def _show_live(settings: Settings, directory: Path) -> None:
+    console = Console(highlight=False)
+    starting = "Starting the simulator, the processor and Envoy …"
+    with Live(starting, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
+        # Only now, so that log lines appear above the table instead of in it.
+        service_log.configure(settings.log_format, settings.log_level)
+
+        def announce() -> None:
+            console.print(_announcement(settings), soft_wrap=True)
+
+        await _supervise(settings, directory, announce, _LiveTable(live), merge_output=True)
+
+
+async def _show_plainly(settings: Settings, directory: Path) -> None:
+    def announce() -> None:
+        click.echo(_announcement(settings))
+
+    await _supervise(settings, directory, announce, _PlainLines(), merge_output=False)
+
+
+async def _supervise(
+    settings: Settings, directory: Path, announce: Callable[[], None], display: Display, merge_output: bool
+) -> None:
+    async with trusting_client(timeout=_ANSWER_SECONDS) as client:
+
+        async def beside(stopping: asyncio.Event) -> None:
+            traffic = Traffic(client, client_url(settings), settings.max_workers)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(traffic.run(stopping))
+                tasks.create_task(_watch(client, settings, display, stopping))
+
+        company = Company(
+            programs=(_simulator(settings, client),),
+            beside=beside,
+            processor_environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning"},
+            merge_output=merge_output,
+        )
+        await supervise(settings, directory, announce, company)
+
+
+async def _watch(client: httpx.AsyncClient, settings: Settings, display: Display, stopping: asyncio.Event) -> None:
+    """Reads and shows, for ever. While the processor is away, the last numbers stay."""
+    history, url = History(), metrics_url(settings)
+    while True:
+        with suppress(httpx.HTTPError):
+            metrics = (await client.get(f"{url}/metrics")).raise_for_status().text
+            status = (await client.get(f"{url}/status")).raise_for_status().json()
+            numbers = history.add(read_totals(metrics, at=time.monotonic()))
+            display.show(numbers, status["requests"], stopping.is_set())
+        await asyncio.sleep(_REFRESH_SECONDS)
+
+
+def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
+    url = settings.zai_target_url
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("SIMULATOR_", "ZAI_"))}
+    return Program(
+        name="simulator",
+        command=programs.zai_proxy("simulator", "--port", url.rpartition(":")[2], "--speed", _TOKENS_PER_SECOND),
+        environment={**own, "ZAI_API_KEY": os.environ["ZAI_API_KEY"]},
+        until_ready=lambda: until_answers(client, f"{url}/_simulator/stats"),
+        noise=("simulator listening on",),
+        merge_output=True,
+    )
+
+
+def _announcement(settings: Settings) -> str:
+    return announcement(settings, upstream="a simulated Z.AI; nothing leaves this machine")
+
+
+def _bind_address(given: Mapping[str, str]) -> str:
+    try:
+        return str(ipaddress.ip_address(given.get("BIND_ADDRESS", "").strip("[]")))
+    except ValueError:
+        return "127.0.0.1"  # the default; a wrong one is reported with the other settings
+
+
+def _port(address: str, default: int, taken: set[int]) -> int:
+    if default not in taken and ports.is_free(address, default):
+        return default
+    try:
+        return ports.free_port(address, taken)
+    except OSError:
+        return default  # no address of this machine: reported with the other settings
+
+
+def _random_key() -> str:
+    """A key in Z.AI's form, of nobody."""
+    alphanumerics = string.ascii_letters + string.digits
+    return f"{secrets.token_hex(16)}.{''.join(secrets.choice(alphanumerics) for _ in range(16))}"

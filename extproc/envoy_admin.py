@@ -1,0 +1,90 @@
+"""Envoy as a child: how it is started, and what its admin interface is asked."""
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+import envoy
+
+_ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
+# Beyond any DRAIN_TIMEOUT that makes sense: when it has passed, Envoy would close what still runs.
+_DRAIN_SECONDS: Final = "3000"
+_ACTIVE_REQUESTS: Final = "http.clients.downstream_rq_active"
+
+_POLL_SECONDS: Final = 0.1
+
+# Filters that we chose although Envoy calls them unfinished (tests hold every shape that we need of them), the
+# announcement of an end that we asked for, and a line for every request without a processor (its crash is told once).
+NOISE: Final = (
+    "marked as work-in-progress",
+    "caught ENVOY_SIGTERM",
+    "Received gRPC error on stream: 14",
+)
+
+
+def envoy_command(config: Path) -> tuple[str, ...]:
+    """The command line: as many threads as cores that we may use, warnings only."""
+    return (
+        str(_ENVOY),
+        *("-c", str(config)),
+        "--disable-hot-restart",
+        *("--concurrency", str(len(os.sched_getaffinity(0)))),
+        *("--drain-time-s", _DRAIN_SECONDS),
+        *("--drain-strategy", "immediate"),
+        *("-l", "warning"),
+    )
+
+
+def envoy_version() -> str:
+    """The version and commit that Envoy's program itself reports."""
+    told = subprocess.run((str(_ENVOY), "--version"), capture_output=True, text=True, timeout=10)
+    # "/path/to/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
+    commit, number, *_ = told.stdout.rpartition("version: ")[2].strip().split("/")
+    return f"{number} ({commit[:12]})"
+
+
+class EnvoyAdmin:
+    """What Envoy's admin interface on `port` says; it may be down at any time."""
+
+    def __init__(self, client: httpx.AsyncClient, port: int) -> None:
+        self._client = client
+        self._url = f"http://127.0.0.1:{port}"
+
+    async def until_ready(self) -> None:
+        """Returns once Envoy has taken its configuration and listens."""
+        await until_answers(self._client, f"{self._url}/ready")
+
+    async def start_draining(self) -> bool:
+        """Tells clients to come back on a new connection, to whoever serves then. False if Envoy does not answer."""
+        try:
+            return (await self._client.post(f"{self._url}/drain_listeners?graceful&skip_exit")).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def active_requests(self) -> int | None:
+        """Requests between their first and last byte on the client port, or None if Envoy does not answer."""
+        try:
+            response = await self._client.get(f"{self._url}/stats", params={"filter": f"^{_ACTIVE_REQUESTS}$"})
+            return int(response.text.rpartition(":")[2])
+        except (httpx.HTTPError, ValueError):
+            return None
+
+
+async def until_answers(client: httpx.AsyncClient, url: str) -> None:
+    """Returns once there is a success at `url`."""
+    while True:
+        if await answers(client, url):
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def answers(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether there is a success at `url`."""
+    try:
+        return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False

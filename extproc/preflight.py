@@ -1,0 +1,99 @@
+"""What has to be right before anything starts, beyond the settings' own form: ports, key, prices, certificates."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from extproc import ports
+from extproc.api_key import ApiKey
+from extproc.domain.price_file import PriceTableError, packaged_prices, parse_price_table
+from extproc.domain.prices import PriceTable
+from extproc.settings import Settings, SettingsError
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+def check(settings: Settings) -> None:
+    """Raises SettingsError with a line for everything that would keep the proxy from starting."""
+    checks: tuple[Callable[[Settings], object], ...] = (
+        _client_port,
+        _metrics_port,
+        _admin_port,
+        ApiKey.from_settings,
+        load_prices,
+        _certificate,
+        _upstream_certificates,
+    )
+    problems: list[str] = []
+    for each in checks:
+        with _collected(problems):
+            each(settings)
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+
+
+def load_prices(settings: Settings) -> PriceTable:
+    """The price table of the setting, or the packaged one. Raises SettingsError."""
+    if settings.prices_file is None:
+        return parse_price_table(packaged_prices())
+    try:
+        return parse_price_table(settings.prices_file.read_text())
+    except (OSError, UnicodeDecodeError, PriceTableError) as error:
+        raise SettingsError([f"PRICES_FILE={settings.prices_file}: need a valid price table ({error})"]) from None
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        problems.extend(error.problems)
+
+
+def _client_port(settings: Settings) -> None:
+    ports.bind(settings.bind_address, settings.proxy_port, "PROXY_PORT").close()
+
+
+def _metrics_port(settings: Settings) -> None:
+    ports.bind(settings.bind_address, settings.metrics_port, "METRICS_PORT").close()
+
+
+def _admin_port(settings: Settings) -> None:
+    ports.bind(_LOOPBACK, settings.envoy_admin_port, "ENVOY_ADMIN_PORT").close()
+
+
+def _certificate(settings: Settings) -> None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            [
+                f"TLS_CERT_FILE={settings.tls_cert_file}: need a certificate chain (PEM) and, in "
+                f"TLS_KEY_FILE={settings.tls_key_file}, its unencrypted private key ({_reason(error)})"
+            ]
+        ) from None
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is encrypted")
+
+
+def _upstream_certificates(settings: Settings) -> None:
+    if settings.zai_ca_file is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.zai_ca_file)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            [f"ZAI_CA_FILE={settings.zai_ca_file}: need certificates in PEM ({_reason(error)})"]
+        ) from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "unreadable"
+    return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__

@@ -1,0 +1,66 @@
+"""The programs of a proxy: how the processor and Envoy are started, and what each of them gets to know."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from extproc import envoy_config
+from extproc.announcement import metrics_url
+from extproc.child import Program
+from extproc.envoy_admin import NOISE, envoy_command, until_answers
+from extproc.settings import Settings
+
+# A Unix socket's path has room for 108 bytes.
+LONGEST_SOCKET_PATH: Final = 100
+# Envoy's configuration tells it everything: it can't leak what it does not have.
+_ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
+
+
+def processor(
+    settings: Settings, directory: Path, client: httpx.AsyncClient, overrides: Mapping[str, str], merge_output: bool
+) -> Program:
+    """`zai-proxy extproc`, the only one that gets the key."""
+    ready_url = f"{metrics_url(settings)}/readyz"
+    return Program(
+        name="extproc",
+        command=zai_proxy("extproc"),
+        environment={**known_environment(), **overrides, "EXTPROC_SOCKET": str(socket_in(directory))},
+        until_ready=lambda: until_answers(client, ready_url),
+        merge_output=merge_output,
+    )
+
+
+def envoy(settings: Settings, directory: Path, until_ready: Callable[[], Awaitable[None]]) -> Program:
+    """Envoy, with its configuration rendered into `directory`."""
+    config = directory / "envoy.yaml"
+    config.write_text(envoy_config.render(settings, socket_in(directory)))
+    return Program(
+        name="envoy",
+        command=envoy_command(config),
+        environment={name: os.environ[name] for name in _ENVOY_KNOWS if name in os.environ},
+        until_ready=until_ready,
+        noise=NOISE,
+    )
+
+
+def zai_proxy(*arguments: str) -> tuple[str, ...]:
+    """A `zai-proxy` command; -P keeps the directory that we happen to be in out of its imports."""
+    return (sys.executable, "-P", "-m", "extproc", *arguments)
+
+
+def known_environment() -> dict[str, str]:
+    """Our environment without the ZAI_ variables that are no settings: one warning of them is enough."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ZAI_") or name.lower() in Settings.model_fields
+    }
+
+
+def socket_in(directory: Path) -> Path:
+    """The Unix socket between Envoy and the processor."""
+    return directory / "extproc.sock"

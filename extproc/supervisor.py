@@ -1,0 +1,205 @@
+"""Runs the proxy in the foreground: processor and Envoy as children, ready together, ended in order.
+
+The way down: the processor refuses what is new, what runs may finish, Envoy ends, and the processor goes last, because
+Envoy's access log tells it how the last requests ended.
+"""
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+import structlog
+
+from extproc import programs
+from extproc.announcement import client_url
+from extproc.child import Child, ChildError, Program
+from extproc.envoy_admin import EnvoyAdmin, until_answers
+from extproc.settings import Settings
+
+log = structlog.get_logger("zai-proxy")
+
+STARTUP_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.1
+_ADMIN_TIMEOUT: Final = 2.0
+# Twice the time that Envoy collects access-log entries before it sends them (buffer_flush_interval).
+_LAST_ENTRIES_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 5.0
+
+
+async def _nothing(_stopping: asyncio.Event) -> None:
+    """Beside the plain proxy runs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What runs with the proxy: programs that start with it and end after it, and a coroutine from ready to the end.
+
+    The coroutine gets the event that is set when the proxy begins to stop; it is cancelled when the proxy has stopped.
+    `processor_environment` overrides the environment of the processor, `merge_output` sends all output to `write_line`.
+    """
+
+    programs: tuple[Program, ...] = ()
+    beside: Callable[[asyncio.Event], Coroutine[None, None, None]] = _nothing
+    processor_environment: Mapping[str, str] = field(default_factory=dict)
+    merge_output: bool = False
+
+
+class Supervisor:
+    """The children of one proxy. `announce` is called once they are ready, `directory` is private to this run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        client: httpx.AsyncClient,
+        announce: Callable[[], None],
+        company: Company,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._announce = announce
+        self._company = company
+        self._stopping = asyncio.Event()
+        self._cutting = asyncio.Event()
+        self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
+        processor = programs.processor(settings, directory, client, company.processor_environment, company.merge_output)
+        self._processor = Child(processor, write_line)
+        self._envoy = Child(programs.envoy(settings, directory, self._admin.until_ready), write_line)
+        self._others = [Child(program, write_line) for program in company.programs]
+
+    async def run(self) -> None:
+        """Returns when told to stop, once everything has ended. Raises a group of ChildError if a child can't run."""
+        self._handle_signals()
+        children = [*self._others, self._processor, self._envoy]
+        async with asyncio.TaskGroup() as tasks:
+            for child in children:
+                tasks.create_task(child.run())
+            await self._until_ready(children)
+            if not self._stopping.is_set():
+                self._announce()
+                beside = tasks.create_task(self._company.beside(self._stopping))
+                await self._stopping.wait()
+                await self._drain()
+                beside.cancel()
+            for child in reversed(children):
+                await child.end(_PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """Asked once, drains; asked again, cuts."""
+        if self._stopping.is_set():
+            self._cutting.set()
+        self._stopping.set()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self.stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under `nohup` the terminal may go
+            loop.add_signal_handler(signal.SIGHUP, self.stop)
+
+    async def _until_ready(self, children: list[Child]) -> None:
+        """Returns when all are ready, or when it is told to stop. Raises ChildError at the deadline."""
+        ready = asyncio.create_task(self._all_ready(children))
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((ready, stopped), timeout=STARTUP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done() and not stopped.done():
+                late = [child for child in children if not child.ready.is_set()] or [self._envoy]
+                raise ChildError("\n".join(child.describe_unready(STARTUP_SECONDS) for child in late))
+        finally:
+            ready.cancel()
+            stopped.cancel()
+
+    async def _all_ready(self, children: list[Child]) -> None:
+        for child in children:
+            await child.ready.wait()
+        await until_answers(self._client, f"{client_url(self._settings)}/health")
+
+    async def _drain(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
+        for child in (self._processor, self._envoy):
+            child.expect_end()
+        self._processor.signal(signal.SIGTERM)
+        await self._admin.start_draining()
+        log.info(
+            "stopping: new requests are refused, running ones may finish; a second signal cuts them",
+            running=await self._admin.active_requests(),
+            seconds=self._settings.drain_timeout,
+        )
+        left = await self._until_idle(deadline)
+        if left:
+            log.warning("requests cut off", requests=left)
+        else:
+            await self._unless_cut(_LAST_ENTRIES_SECONDS)
+        await self._envoy.end(_PATIENCE_SECONDS)
+        # Its SIGTERM came first. A second one would end it at once, before it has counted what Envoy just delivered.
+        await self._processor.gone(_PATIENCE_SECONDS)
+
+    async def _until_idle(self, deadline: float) -> int:
+        """Requests that still run at the deadline or when told to cut; 0 as soon as none does."""
+        running = 1
+        while self._envoy.is_running:
+            told = await self._admin.active_requests()
+            running = running if told is None else told
+            if running == 0 or self._cutting.is_set() or asyncio.get_running_loop().time() >= deadline:
+                return running
+            await self._unless_cut(_POLL_SECONDS)
+        return 0
+
+    async def _unless_cut(self, seconds: float) -> None:
+        """Waits, but not when told to cut."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cutting.wait(), seconds)
+
+
+def write_line(line: str) -> None:
+    """Passes a line of a child on. Looks standard error up each time: a live display may have taken its place."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def runtime_directory() -> Iterator[Path]:
+    """A directory that only we can enter, removed at the end; short enough for the path of a Unix socket."""
+    parents = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp makes it ours
+    parent = next(each for each in parents if _is_fit(each))
+    with tempfile.TemporaryDirectory(prefix="zai-proxy-", dir=parent, ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+def _is_fit(parent: str) -> bool:
+    longest = programs.socket_in(Path(parent) / "zai-proxy-12345678")
+    return os.access(parent, os.W_OK | os.X_OK) and len(bytes(longest)) <= programs.LONGEST_SOCKET_PATH
+
+
+async def supervise(
+    settings: Settings, directory: Path, announce: Callable[[], None], company: Company | None = None
+) -> None:
+    """Runs the proxy until it is told to stop. Raises ChildError if a child can't be kept running."""
+    async with trusting_client(timeout=_ADMIN_TIMEOUT) as client:
+        try:
+            await Supervisor(settings, directory, client, announce, company or Company()).run()
+        except BaseExceptionGroup as group:
+            failures, others = group.split(ChildError)
+            if failures is None or others is not None:
+                raise
+            raise ChildError("\n".join(str(failure) for failure in failures.exceptions)) from None
+
+
+def trusting_client(timeout: float) -> httpx.AsyncClient:
+    """A client for our own ports alone: the certificate there has other names than 127.0.0.1, so any will do."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return httpx.AsyncClient(
+        verify=context, trust_env=False, timeout=timeout, limits=httpx.Limits(max_connections=None)
+    )
