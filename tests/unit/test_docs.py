@@ -1,0 +1,247 @@
+"""The pages for people say what the code does: settings, metrics, errors, commands, links."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client import Counter, Histogram
+
+from extproc.cli import cli
+from extproc.domain import refusals
+from extproc.domain.admission import Admission
+from extproc.domain.business_codes import TABLE, ErrorClass
+from extproc.domain.outcome import ErrorType, UsageRecord
+from extproc.domain.prices import PricingTier
+from extproc.envoy_config import template
+from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
+from extproc.settings import Settings
+from tests.harness.processes import ROOT
+
+README, METRICS, ERRORS = (ROOT / name for name in ("README.md", "docs/metrics.md", "docs/errors.md"))
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
+CODE = [ROOT / "envoy/envoy.yaml", *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
+
+HOSTS = {"127.0.0.1", "localhost", "api.z.ai", "docs.z.ai", "opencode.ai", "keepachangelog.com", "semver.org"}
+"""Whom the pages may speak of: the upstream, this machine, and the sources of two conventions."""
+
+FILE = re.compile(r"(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|py|yaml|toml|json)")
+OF_USERS = {"opencode.json", "config.toml"}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def tables(page: Path, first_heading: str) -> Iterator[list[str]]:
+    """The rows, cell by cell, of each table of the page whose first column has this heading."""
+    inside = False
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        if inside and cells and not cells[0].startswith("---"):
+            yield cells
+        inside = bool(cells) and (inside or cells[0] == first_heading)
+
+
+def prose(page: Path) -> str:
+    """The page without its code blocks."""
+    return "".join(page.read_text().split("```")[::2])
+
+
+def code(text: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def code_lines(page: Path) -> Iterator[str]:
+    """Every code span of the page, and every line of its code blocks."""
+    for number, part in enumerate(page.read_text().split("```")):
+        yield from part.splitlines() if number % 2 else code(part)
+
+
+def shown(default: Any) -> str:
+    if default is None:
+        return ""
+    text = default.value if isinstance(default, StrEnum) else str(default)
+    return f"`{text.lower() if isinstance(default, bool) else text}`"
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
+    listed = list(tables(README, "variable"))
+
+    fields = Settings.model_fields.items()
+    assert listed == [[f"`{name.upper()}`", shown(field.default), field.description] for name, field in fields]
+
+
+@every_page
+def test_a_variable_that_a_page_names_exists(page: Path) -> None:
+    known = {name.upper() for name in Settings.model_fields} | {"ZAI_BASE_URL"}  # the second is zai-sdk's own
+    named = {name for line in code_lines(page) for name in re.findall(r"\b(?:ZAI|MAX|RETRY|TLS)_[A-Z_]+\b", line)}
+
+    assert named <= known
+
+
+class Series(NamedTuple):
+    name: str
+    kind: str
+    labels: frozenset[str]
+    buckets: tuple[float, ...]
+
+
+def exported() -> set[Series]:
+    """Everything on /metrics once each series has a sample."""
+    metrics = Metrics()
+    metrics.build_info("version", "commit", "time")
+    metrics.registry.register(AdmissionCollector(Admission(1).snapshot))
+    for instrument in vars(metrics).values():
+        if isinstance(instrument, Counter | Histogram) and instrument._labelnames:
+            instrument.labels(*instrument._labelnames)
+    found = set()
+    for family in VariantRegistry(metrics.registry, "test").collect():
+        labels = {label for sample in family.samples for label in sample.labels} - {"variant", "le"}
+        bounds = tuple(float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels)
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found.add(Series(name, family.type, frozenset(labels), bounds[:-1]))  # the last bound is +Inf
+    return found
+
+
+def documented() -> set[Series]:
+    rows = list(tables(METRICS, "name"))
+    bounds = {name: tuple(map(float, numbers.split())) for name, numbers in (row for row in rows if len(row) == 2)}
+    found = set()
+    for name, kind, labels, _meaning in (row for row in rows if len(row) == 4):
+        family, _, buckets = kind.partition(": ")
+        found.add(Series(name.strip("`"), family, frozenset(code(labels)), bounds[buckets] if buckets else ()))
+    return found
+
+
+def test_the_metrics_page_has_every_series_with_its_type_labels_and_buckets_and_no_other() -> None:
+    assert documented() == exported()
+
+
+@every_page
+def test_a_metric_that_a_page_names_exists(page: Path) -> None:
+    names = {series.name for series in exported()}
+    known = names | {f"{name}_{suffix}" for name in names for suffix in ("bucket", "sum", "count")}
+    named = set(re.findall(r"\bzai_proxy_[a-z_]+", page.read_text()))
+
+    assert named <= known
+
+
+@pytest.mark.parametrize(
+    ("label", "values"),
+    [("class", ErrorClass), ("pricing_tier", PricingTier), ("status", UsageRecord), ("error_type", ErrorType)],
+)
+def test_the_metrics_page_has_every_value_of_a_label(label: str, values: type[StrEnum]) -> None:
+    [told] = [row[1] for row in tables(METRICS, "label") if row[0] == f"`{label}`"]
+
+    assert [value for value in code(told) if value in set(values)] == list(values)
+
+
+def test_the_metrics_page_has_every_label() -> None:
+    told = {code(row[0])[0] for row in tables(METRICS, "label")}
+    of_info = {"version", "commit", "build_time", "implementation", "major", "minor", "patchlevel"}
+
+    assert told == {"variant"} | {label for series in exported() for label in series.labels} - of_info
+
+
+def test_the_errors_page_has_the_table_of_business_codes() -> None:
+    listed = [row for row in tables(ERRORS, "code") if len(row) == 5]
+
+    assert listed == [
+        [f"`{row.code}`", f"`{row.error_class}`", "yes" if row.transient else "no", row.meaning, row.advice]
+        for row in TABLE.values()
+    ]
+
+
+def test_the_errors_page_explains_every_class_and_every_error_type() -> None:
+    classes = [row[0] for row in tables(ERRORS, "class")]
+    error_types = [row[0] for row in tables(ERRORS, "`error_type`")]
+
+    assert classes == [f"`{each}`" for each in ErrorClass]
+    assert error_types[:-1] == [f"`{each}`" for each in ErrorType]  # the last row is the upstream's status
+
+
+def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
+    source = inspect.getsource(refusals).replace("{max_workers}", "20")
+    own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', source))
+    own |= {text for text in re.findall(r'inline_string: "([^"]+)"', template()) if "%" not in text}
+
+    assert len(own) >= 6
+    assert {text for text in own if f"`{text}`" not in ERRORS.read_text()} == set()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a forge makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in path:
+            continue
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_relative_to(ROOT), target
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@every_page
+def test_no_page_speaks_of_other_hosts(page: Path) -> None:
+    urls = re.findall(r"https?://[^\s)\"'`>]+", page.read_text())
+    words = re.sub(r"`[^`]+`", "", prose(page))
+    domains = re.findall(r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|ai|cn)\b", words)
+
+    assert {str(urlsplit(url).hostname) for url in urls} <= HOSTS
+    assert set(domains) <= HOSTS
+
+
+@every_page
+def test_a_file_that_a_page_names_exists(page: Path) -> None:
+    for span in [*code(prose(page)), *re.findall(r"[\w./-]+\.md\b", prose(page))]:
+        if not FILE.fullmatch(span) or span in OF_USERS or span.startswith("build/"):
+            continue
+        places = (ROOT, page.parent, ROOT / "extproc", ROOT / "extproc/domain")
+        assert any((place / span).exists() for place in places), span
+
+
+@every_page
+def test_every_make_target_and_every_command_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    lines = list(code_lines(page))
+
+    assert {name for line in lines for name in re.findall(r"\bmake ([a-z-]+)", line)} <= targets
+    assert {name for line in lines for name in re.findall(r"\bzai-proxy ([a-z][a-z-]*)", line)} <= set(cli.commands)
+
+
+def test_decisions_are_numbered_without_a_gap_and_all_in_the_list() -> None:
+    listed = list(tables(ROOT / "docs/decisions/README.md", ""))
+
+    assert [path.name[:4] for path in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    for path, (number, link, status) in zip(DECISIONS, listed, strict=True):
+        title = path.read_text().splitlines()[0].removeprefix(f"# {number}. ")
+        assert (number, link) == (path.name[:4], f"[{title}]({path.name})")
+        assert f" · {status}\n" in path.read_text()
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
+def test_a_decision_says_what_for_at_what_price_and_until_when(path: Path) -> None:
+    text = path.read_text()
+
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d · (accepted|superseded by \d{4})", text.splitlines()[2])
+    parts = re.findall(r"^\*\*(.+?)\.\*\* \S", text, flags=re.MULTILINE)
+    assert parts == ["Problem", "Decision", "Cost", "What would change our mind"]
+    assert len(text.splitlines()) <= 20
+
+
+def test_a_decision_that_the_code_names_exists() -> None:
+    numbers = {path.name[:4] for path in DECISIONS}
+    named = {number for path in CODE for number in re.findall(rb"docs/decisions/(\d{4})", path.read_bytes())}
+
+    assert {number.decode() for number in named} <= numbers
