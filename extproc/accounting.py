@@ -41,12 +41,14 @@ class Accountant:
         admission: Admission,
         prices: PriceTable,
         listeners: Sequence[Callable[[Outcome], None]],
+        progress_listeners: Sequence[Callable[[LogEntry], None]] = (),
         count_tokens: bool = True,
     ) -> None:
         self._metrics = metrics
         self._admission = admission
         self._prices = prices
         self._listeners = listeners
+        self._progress_listeners = progress_listeners
         self._count_tokens = count_tokens
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
@@ -68,6 +70,8 @@ class Accountant:
                 listen(outcome)
 
     def _note_progress(self, entry: LogEntry) -> None:
+        for listen in self._progress_listeners:
+            listen(entry)
         exchange = self._admission.find(entry.exchange_id)
         if exchange is None:
             return

@@ -18,6 +18,7 @@ from extproc import version
 from extproc.accounting import Accountant
 from extproc.api_key import ApiKey
 from extproc.domain.admission import Admission
+from extproc.domain.quota import as_json
 from extproc.domain.request_ring import RequestRing
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.ports import bind
@@ -28,6 +29,7 @@ from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.owner import Owner
+from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
 
 log = structlog.get_logger("extproc")
@@ -58,13 +60,20 @@ class Service:
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
         self.exported = CollectorRegistry()
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))
-        self.processor = ExternalProcessor(self.admission, lambda: self.key.current)
+        self.quota = QuotaWatch(settings, lambda: self.key.current)
+        metrics.registry.register(self.quota.collector())
+        self.processor = ExternalProcessor(self.admission, self.quota, lambda: self.key.current)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        listeners = [self.feed.add]
+        listeners = [self.feed.add, self.quota.take_outcome]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
             listeners.append(RequestLog(sys.stdout, settings.log_format).write)
         self.accountant = Accountant(
-            metrics, self.admission, load_prices(settings), listeners, settings.token_counting_enabled
+            metrics,
+            self.admission,
+            load_prices(settings),
+            listeners,
+            progress_listeners=[self.quota.take_progress],
+            count_tokens=settings.token_counting_enabled,
         )
         self.access_log = AccessLog(self.accountant.record, metrics.access_log_failures.inc)
 
@@ -75,14 +84,15 @@ class Service:
         await grpc_server.start()
         http = _HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self.key.watch())
+            watching = [tasks.create_task(self.key.watch()), tasks.create_task(self.quota.run())]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
             await self._stopping.wait()
             await self._drain()
             await grpc_server.stop(_GRACE_SECONDS)
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             http.should_exit = True
             await serving
 
@@ -129,6 +139,7 @@ class Service:
             "version": version.VERSION,
             "commit": version.COMMIT,
             "variant": self._settings.deployment_variant,
+            "quota": as_json(self.quota.snapshot()),
             "settings": self._settings.shown(),
         }
 

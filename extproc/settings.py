@@ -46,7 +46,7 @@ def port(default: int, meaning: str) -> Any:
 
 
 _LONGEST_SHOWN: Final = 100
-_SECRETS: Final = ("zai_api_key", "admin_token")
+_SECRETS: Final = ("zai_api_key", "admin_token", "quota_webhook_url")
 _FILES: Final = ("zai_api_key_file", "zai_ca_file", "prices_file", "tls_cert_file", "tls_key_file")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -126,6 +126,26 @@ class Settings(BaseSettings):
     token_counting_enabled: bool = setting(True, "Count tokens, cost and credits.", "true or false")
     prices_file: Path | None = setting(
         None, "A price table that replaces the packaged one.", "a readable JSON file in the form of the packaged table"
+    )
+    quota_poll_interval: float = setting(
+        60,
+        "Seconds between two polls of the plan's quota; 0 does not poll.",
+        "a number of seconds, 0 or from 1 to 3600",
+        ge=0,
+        le=3600,
+    )
+    quota_gate: bool = setting(
+        True,
+        "Refuse new work at once while a window of the plan is used up, until its reset.",
+        "true or false (on, off)",
+    )
+    quota_reserve: float = setting(
+        0, "Percent of each window that only main conversations may use.", "a percentage from 0 to 99", ge=0, le=99
+    )
+    quota_webhook_url: SecretStr | None = setting(
+        None,
+        "URL that is told, by POST, when a used-up window stops work and when work goes on.",
+        "an http or https URL",
     )
     deployment_variant: Annotated[str, _matching(_VARIANT)] = setting(
         "production", "The `variant` label of every series.", "a name like production or canary, at most 63 characters"
@@ -251,6 +271,10 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
+    if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
+        yield _problem("quota_webhook_url")
+    if 0 < settings.quota_poll_interval < 1:
+        yield _problem("quota_poll_interval")
     yield from (_problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
     yield from _port_conflicts(settings)
 
@@ -266,6 +290,14 @@ def _port_conflicts(settings: Settings) -> Iterator[str]:
 
 def _is_readable(path: Path | None) -> bool:
     return path is None or (path.is_file() and os.access(path, os.R_OK))
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False
 
 
 def _is_key(text: str) -> bool:

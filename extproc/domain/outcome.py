@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from extproc.domain.lanes import Lane
 from extproc.domain.log_entry import Ending, LogEntry, ReportedUsage, UsageStatus
 from extproc.domain.prices import Cost, PriceTable, PricingTier, pricing_tier
 from extproc.domain.routes import LlmProtocol, Route, classify
@@ -66,7 +67,13 @@ class Outcome:
     error: str | None
     usage: Usage | None
 
+    @property
+    def lane(self) -> Lane:
+        """The lane that the request was in; the main one where nobody noted another."""
+        return Lane(self.entry.lane) if self.entry.lane in _LANES else Lane.MAIN
 
+
+_LANES: Final = frozenset(lane.value for lane in Lane)
 _ENDING_ERRORS: Final = {
     Ending.CLIENT_LEFT: ErrorType.WRITE_ERROR,
     Ending.TIMEOUT: ErrorType.TIMEOUT,

@@ -18,6 +18,7 @@ from extproc.domain.refusals import Refusal
 from extproc.domain.routes import CredentialForm, Route, classify
 from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
+from extproc.transport.quota_watch import QuotaWatch
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
 
@@ -25,8 +26,9 @@ Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
 class ExternalProcessor:
     """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call."""
 
-    def __init__(self, admission: Admission, api_key: Callable[[], str]) -> None:
+    def __init__(self, admission: Admission, quota: QuotaWatch, api_key: Callable[[], str]) -> None:
         self._admission = admission
+        self._quota = quota
         self._api_key = api_key
         self._mutations_key = ""
         self._mutations: dict[CredentialForm, bytes] = {}
@@ -52,6 +54,14 @@ class ExternalProcessor:
             await context.write(wire.CONTINUE)
             return
         exchange = self._exchange(head, route)
+        with self._quota.enter(exchange, route) as refusal:
+            if refusal is None:
+                await self._carry(head, exchange, route, context)
+            else:
+                await context.write(self._refused(refusal, exchange, route))
+
+    async def _carry(self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context) -> None:
+        """Takes a worker slot for the request and holds it until the HTTP stream ends."""
         with self._admission.enter(exchange) as refusal:
             if refusal is not None:
                 await context.write(self._refused(refusal, exchange, route))

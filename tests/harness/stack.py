@@ -82,6 +82,8 @@ class Stack:
             "EXTPROC_SOCKET": str(directory / "extproc.sock"),
             "LOG_FORMAT": "json",
             "DRAIN_TIMEOUT": "5",
+            "QUOTA_POLL_INTERVAL": "0",  # or the polls would stand in the simulator's log among a test's own requests
+            "QUOTA_GATE": "off",  # or a test of code 1308 would close the gate for those after it
         }
         self.environment = bare_environment(**{**defaults, **settings})
         if "ZAI_API_KEY_FILE" in settings:

@@ -18,7 +18,9 @@ from extproc.domain.business_codes import TABLE, ErrorClass
 from extproc.domain.outcome import ErrorType, UsageRecord
 from extproc.domain.prices import PricingTier
 from extproc.envoy_config import template
+from extproc.domain.quota import Quota, QuotaRules
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
+from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings
 from tests.harness.processes import ROOT
 
@@ -105,6 +107,10 @@ def exported() -> set[Series]:
         bounds = tuple(float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels)
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found.add(Series(name, family.type, frozenset(labels), bounds[:-1]))  # the last bound is +Inf
+    quota = Quota(QuotaRules())
+    for family in QuotaCollector(lambda: quota.snapshot(0), dict, dict).collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found.add(Series(name, family.type, frozenset(family._labelnames), ()))  # type: ignore[attr-defined]
     return found
 
 

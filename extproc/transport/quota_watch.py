@@ -1,0 +1,105 @@
+"""The quota at work: asks for reports, hears how requests end, and stands at the gate."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from extproc.domain.exchange import Exchange
+from extproc.domain.log_entry import LogEntry
+from extproc.domain.outcome import Outcome
+from extproc.domain.quota import Quota, QuotaRules, QuotaSnapshot
+from extproc.domain.quota_windows import spends_plan
+from extproc.domain.refusals import Refusal
+from extproc.domain.routes import Route
+from extproc.quota_metrics import QuotaCollector
+from extproc.settings import Settings, ca_file
+from extproc.transport.quota_poll import QuotaPoller
+from extproc.transport.quota_webhook import QuotaWebhook
+
+log = structlog.get_logger("extproc.quota")
+
+_EVENTS_SECONDS: Final = 1.0
+# An error that Z.AI hides in a 200 is shorter; whatever is longer is an answer.
+_LARGEST_HIDDEN_ERROR: Final = 2048
+
+
+class QuotaWatch:
+    """Joins the pure quota with the clock, the poller and the webhook. `api_key` returns the key in force."""
+
+    def __init__(self, settings: Settings, api_key: Callable[[], str]) -> None:
+        self._openai_base_path = settings.zai_openai_base_path
+        self._polls = settings.quota_poll_interval > 0
+        self._quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100))
+        certificates = ca_file(settings)
+        self._poller = QuotaPoller(
+            settings.zai_target_url,
+            api_key,
+            on_sample=self._quota.take_sample,
+            interval=settings.quota_poll_interval,
+            ca_file=certificates,
+        )
+        url = settings.quota_webhook_url
+        variant = settings.deployment_variant
+        self._webhook = QuotaWebhook(url.get_secret_value(), variant=variant, ca_file=certificates) if url else None
+
+    def snapshot(self) -> QuotaSnapshot:
+        return self._quota.snapshot(time.time())
+
+    def collector(self) -> QuotaCollector:
+        """The series of the quota, for a metrics registry."""
+        webhook = self._webhook
+        return QuotaCollector(
+            self.snapshot, lambda: self._poller.counts, (lambda: webhook.counts) if webhook is not None else None
+        )
+
+    @contextmanager
+    def enter(self, exchange: Exchange, route: Route) -> Iterator[Refusal | None]:
+        """Yields why a request that is paid from the plan may not go now, or None."""
+        if not spends_plan(route, self._openai_base_path):
+            yield None
+            return
+        refusal = self._quota.decide(exchange.id, exchange.lane, time.time())
+        try:
+            yield refusal.as_refusal() if refusal is not None else None
+        finally:
+            self._quota.release(exchange.id)
+
+    def take_progress(self, entry: LogEntry) -> None:
+        """A request goes on: a long answer opens the gate before it has ended."""
+        if entry.status == 200 and entry.response_bytes > _LARGEST_HIDDEN_ERROR:
+            self._quota.take_answer(entry.exchange_id, time.time())
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """A request has ended."""
+        entry, usage = outcome.entry, outcome.usage
+        if entry.refused or not entry.exchange_id or not spends_plan(outcome.route, self._openai_base_path):
+            return
+        now = time.time()
+        if entry.business_code:
+            if self._quota.take_refusal(entry.business_code, entry.exchange_id, entry.started, now):
+                self._poller.trigger()
+        elif entry.status == 200:
+            self._quota.take_answer(entry.exchange_id, now)
+        if usage is not None:
+            self._quota.take_usage(outcome.lane, usage.credits, None if usage.cost is None else usage.cost.total)
+
+    async def run(self) -> None:
+        """Polls, and tells of the gate, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._polls:
+                tasks.create_task(self._poller.run())
+            if self._webhook is not None:
+                tasks.create_task(self._webhook.run())
+            tasks.create_task(self._tell_events())
+
+    async def _tell_events(self) -> None:
+        while True:
+            await asyncio.sleep(_EVENTS_SECONDS)
+            for event in self._quota.take_events(time.time()):
+                log.warning("quota gate", event_kind=event.kind.value, window=event.window)
+                if self._webhook is not None:
+                    self._webhook.tell(event)
