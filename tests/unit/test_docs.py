@@ -17,8 +17,8 @@ from extproc.domain.admission import Admission
 from extproc.domain.business_codes import TABLE, ErrorClass
 from extproc.domain.outcome import ErrorType, UsageRecord
 from extproc.domain.prices import PricingTier
-from extproc.envoy_config import template
 from extproc.domain.quota import Quota, QuotaRules
+from extproc.envoy_config import template
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings

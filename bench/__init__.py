@@ -1,0 +1,1 @@
+"""How fast the proxy is, and what each part of it costs, beside a bare Envoy and a do-nothing processor."""

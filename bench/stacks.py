@@ -1,0 +1,146 @@
+"""The ways to the upstream that are compared, each with processes of its own on free ports."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+import envoy
+from bench import envoy_configs
+from bench.failure import BenchError
+from tests.harness.processes import Process, bare_environment, free_port, make_key
+from tests.harness.waiting import wait_until
+
+_ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
+_ZAI_PROXY: Final = Path(sys.executable).parent / "zai-proxy"
+_MAX_WORKERS: Final = 2000
+
+
+class Way(StrEnum):
+    """How a request gets to the upstream. The values are the names in the JSON report."""
+
+    DIRECT = "no_proxy"
+    BARE = "bare_envoy"
+    FLOOR = "floor"
+    FILTERS = "filters"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A way that is open: the port to send to, and the processes that are measured, by role."""
+
+    way: Way
+    port: int
+    pids: dict[str, int]
+
+
+class Launcher:
+    """Starts the upstream, and ways to it. Whatever it started ends with the block that opened it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._key = make_key()
+        self._serial = 0
+        self.upstream_port = free_port()
+
+    @contextmanager
+    def upstream(self) -> Iterator[None]:
+        """The upstream that every way leads to."""
+        with ExitStack() as started:
+            command = [sys.executable, "-m", "bench.upstream", str(self.upstream_port)]
+            process = self._start(started, "upstream", command, bare_environment())
+            _wait(process, lambda: _answers(f"http://127.0.0.1:{self.upstream_port}/"))
+            yield
+
+    @contextmanager
+    def open(self, way: Way) -> Iterator[Running]:
+        """Raises BenchError, with what the process wrote, if one does not start."""
+        with ExitStack() as started:
+            if way is Way.DIRECT:
+                yield Running(way, self.upstream_port, {})
+            else:
+                yield self._open(way, started)
+
+    def _open(self, way: Way, started: ExitStack) -> Running:
+        self._serial += 1
+        directory = self._directory / f"{self._serial}-{way.value}"
+        directory.mkdir()
+        environment = bare_environment(
+            ZAI_API_KEY=self._key,
+            ZAI_TARGET_URL=f"http://127.0.0.1:{self.upstream_port}",
+            MAX_WORKERS=str(_MAX_WORKERS),
+            PROXY_PORT=str(free_port()),
+            METRICS_PORT=str(free_port()),
+            ENVOY_ADMIN_PORT=str(free_port()),
+            EXTPROC_SOCKET=str(directory / "extproc.sock"),
+            LOG_FORMAT="json",
+        )
+        pids = {}
+        if way is not Way.BARE:
+            pids["processor"] = self._processor(way, started, environment, directory)
+        pids["envoy"] = self._envoy(way, started, environment, directory)
+        return Running(way, int(environment["PROXY_PORT"]), pids)
+
+    def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
+        socket = Path(environment["EXTPROC_SOCKET"])
+        ours = [str(_ZAI_PROXY), "extproc"]
+        command = ours if way is Way.PROXY else [sys.executable, "-m", "bench.floor", str(socket)]
+        process = self._start(started, "processor", command, environment, directory)
+        _wait(process, socket.exists)
+        return process.pid
+
+    def _envoy(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
+        config = directory / "envoy.yaml"
+        config.write_text(_adapted(way, self._rendered(environment, directory)))
+        command = [str(_ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
+        process = self._start(started, "envoy", command, bare_environment(), directory)
+        _wait(process, lambda: _answers(f"http://127.0.0.1:{environment['ENVOY_ADMIN_PORT']}/ready"))
+        return process.pid
+
+    def _rendered(self, environment: dict[str, str], directory: Path) -> str:
+        process = Process("envoy-config", [str(_ZAI_PROXY), "envoy-config"], environment, directory)
+        if process.wait() != 0:
+            raise BenchError(f"zai-proxy envoy-config: {process.output.strip()[-500:]}")
+        return process.output
+
+    def _start(
+        self,
+        started: ExitStack,
+        name: str,
+        command: list[str],
+        environment: dict[str, str],
+        directory: Path | None = None,
+    ) -> Process:
+        process = Process(name, command, environment, directory or self._directory)
+        started.callback(process.kill)
+        return process
+
+
+def _adapted(way: Way, rendered: str) -> str:
+    if way is Way.BARE:
+        return envoy_configs.bare(rendered)
+    if way is Way.FLOOR:
+        return envoy_configs.with_ext_proc_alone(rendered)
+    return rendered
+
+
+def _wait(process: Process, ready: Callable[[], bool]) -> None:
+    try:
+        wait_until(lambda: ready() or not process.is_running, f"{process.name} is ready")
+    except AssertionError as late:
+        raise BenchError(str(late)) from None
+    if not process.is_running:
+        raise BenchError(f"{process.name} ended at once: {process.output.strip()[-500:]}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).is_success
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,67 @@
+"""One run of wrk, Debian's HTTP load generator: closed loop, one thread, a fixed number of connections."""
+
+import json
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import traffic
+from bench.failure import BenchError
+
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+# wrk counts in whole seconds, but stops at once and reports when it gets SIGINT.
+_LONGEST_RUN: Final = 60
+_LAST_REQUESTS_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run did. Latencies are from the first byte of a request to the last of its answer."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+def is_installed() -> bool:
+    return shutil.which("wrk") is not None
+
+
+def run(port: int, connections: int, seconds: float, body: Path) -> Load:
+    """Sends the body in the file again and again. Raises BenchError if a single request failed or was refused."""
+    headers = [part for name, value in traffic.REQUEST_HEADERS.items() for part in ("-H", f"{name}: {value}")]
+    options = ["-t1", f"-c{connections}", f"-d{_LONGEST_RUN}", "--timeout", f"{_LAST_REQUESTS_SECONDS}"]
+    url = f"http://127.0.0.1:{port}{traffic.PATH}"
+    command = ["wrk", *options, "-s", str(_SCRIPT), *headers, url, "--", str(body)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output = _output(child, seconds)
+    finally:
+        child.kill()
+        child.wait()
+    return _read(output)
+
+
+def _output(child: subprocess.Popen[str], seconds: float) -> str:
+    try:
+        return child.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGINT)
+    try:
+        return child.communicate(timeout=_LAST_REQUESTS_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"wrk did not end within {_LAST_REQUESTS_SECONDS} s") from None
+
+
+def _read(output: str) -> Load:
+    line = output.strip().rpartition("\n")[2]
+    if not line.startswith("{"):
+        raise BenchError(f"wrk printed no result: {output.strip()[-500:]}")
+    result = json.loads(line)
+    if result["bad_status"] or result["failed"] or not result["requests"]:
+        raise BenchError(f"a run counts only if every request succeeds: {line}")
+    return Load(result["requests"], result["seconds"], result["p50_ms"], result["p99_ms"])
