@@ -1,5 +1,6 @@
 """What of a request is a credential, and so must not go upstream."""
 
+import re
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -8,19 +9,18 @@ CREDENTIAL_HEADERS: Final = ("authorization", "proxy-authorization", "x-api-key"
 
 _CREDENTIAL_PARAMETERS: Final = frozenset(
     {
-        "access-token",
-        "api-key",
+        "accesstoken",
         "apikey",
         "auth",
-        "auth-token",
         "authorization",
-        "client-secret",
+        "authtoken",
+        "clientsecret",
         "credential",
         "key",
         "password",
         "secret",
         "token",
-        "x-api-key",
+        "xapikey",
     }
 )
 
@@ -35,5 +35,5 @@ def without_credentials(path: str) -> str:
 
 
 def _is_credential(parameter: str) -> bool:
-    name = unquote_plus(parameter.partition("=")[0], errors="replace").strip().lower().replace("_", "-")
-    return name in _CREDENTIAL_PARAMETERS
+    name = unquote_plus(parameter.partition("=")[0], errors="replace")
+    return re.sub(r"[\s_-]", "", name).lower() in _CREDENTIAL_PARAMETERS

@@ -83,6 +83,7 @@ class Stack:
             "LOG_FORMAT": "json",
             "DRAIN_TIMEOUT": "5",
             "QUOTA_POLL_INTERVAL": "0",  # or the polls would stand in the simulator's log among a test's own requests
+            "PACING": "off",  # or most requests of a storm would wait for their turn
             "QUOTA_GATE": "off",  # or a test of code 1308 would close the gate for those after it
         }
         self.environment = bare_environment(**{**defaults, **settings})
