@@ -10,7 +10,7 @@ class Exchange:
     """A request and what has been seen of its answer so far.
 
     `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
-    Envoy reports progress.
+    Envoy reports progress. `waits` is true while it is in the queue, `waited` the seconds that it was there.
     """
 
     id: str
@@ -25,3 +25,5 @@ class Exchange:
     model: str = ""
     request_bytes: int = 0
     response_bytes: int = 0
+    waits: bool = False
+    waited: float = 0.0

@@ -21,6 +21,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "error": outcome.error,
         "refused": entry.refused or None,
         "code": entry.business_code or None,
+        "waited": entry.waited,
         "duration": entry.duration,
         "first_byte": entry.first_byte,
         "request_bytes": entry.request_bytes,

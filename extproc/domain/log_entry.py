@@ -51,6 +51,7 @@ class LogEntry:
 
     What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `session`,
     `agent`, `lane`, `refused`.
+    `waited` is the time in the queue, None if it never got as far.
     `status` is 0 where no response began. `attempts` counts upstream attempts, the first included.
     """
 
@@ -69,6 +70,7 @@ class LogEntry:
     agent: str = ""
     lane: str = ""
     refused: str = ""
+    waited: float | None = None
     route_name: str = ""
     request_bytes: int = 0
     response_bytes: int = 0

@@ -91,6 +91,8 @@ class QuotaGate:
         self._expire(now)
         if not self._closures:
             return self._held_back(lane, now)
+        if self._prober.is_trying(exchange_id):
+            return None
         if self._prober.may_try(now):
             self._prober.begin(exchange_id, now)
             return None

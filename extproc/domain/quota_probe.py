@@ -37,6 +37,10 @@ class Prober:
         self._probe = self._judged = exchange_id
         self._due = now + self._interval
 
+    def is_trying(self, exchange_id: str) -> bool:
+        """Whether this request is the probe and has not ended."""
+        return exchange_id == self._probe
+
     def awaits(self, exchange_id: str) -> bool:
         """Whether this request's verdict counts: it is the latest probe, ended or not."""
         return exchange_id != "" and exchange_id == self._judged

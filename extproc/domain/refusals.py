@@ -37,6 +37,12 @@ def at_capacity(max_workers: int) -> Refusal:
     )
 
 
+def waited_too_long(waited: float, retry_after: int) -> Refusal:
+    """A request had no turn in the time that it may wait; its turn would come in about `retry_after` seconds."""
+    message = f"The plan has had no place for this request for {waited:.0f} s: try again in {retry_after} s."
+    return Refusal(RefusalReason.RATE, 429, message, retry_after)
+
+
 def draining() -> Refusal:
     """The proxy is shutting down."""
     return Refusal(

@@ -1,0 +1,281 @@
+"""An exact model of a plan, its agents and what lies between, in virtual time.
+
+The upstream takes a request if fewer than its capacity run (ours and another user's) and a token of its rate is there;
+what runs is never cut. A refusal travels back, is sent again as Envoy would (a random part of 0.5, 1.5, 3.5 s), and is
+told to pacing in batches, as the access log is flushed every half second. Agents ask again once they are answered.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from extproc.domain.business_codes import ErrorClass
+from extproc.domain.lanes import Lane
+from extproc.domain.pacing import Pacing
+from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued, Refused
+
+EPOCH = 1_800_000_000.0
+CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
+_RETRY_PAUSES = (0.5, 1.5, 3.5)
+_LOG_FLUSH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Sends one request after the other, `think` seconds apart on average."""
+
+    source: str
+    lane: Lane = Lane.MAIN
+    cost: int = 100_000
+    think: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the upstream allows. `capacity` and `others` (requests that another user wants to run) are (from, number);
+    `overloads` are (from, to); requests take `mean` seconds, spread log-normally by `sigma`."""
+
+    capacity: Sequence[tuple[float, int]]
+    mean: float = 10.0
+    sigma: float = 0.8
+    rate: float | None = None
+    burst: float = 3.0
+    others: Sequence[tuple[float, int]] = ()
+    overloads: Sequence[tuple[float, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The state of the plan from a moment on; `lent` are places that another user leaves between two requests."""
+
+    at: float
+    ours: int
+    others: int
+    capacity: int
+    waiting: bool
+    lent: int
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A request on its way: who sent it, when this attempt began, and which one it is."""
+
+    id: str
+    agent: Agent
+    started: float
+    attempt: int = 0
+
+
+class World:
+    """Runs agents against a plan through pacing, from 0.0 to `horizon`; afterwards it is there to be measured."""
+
+    def __init__(self, plan: Plan, pacing: Pacing, seed: int, horizon: float) -> None:
+        self.plan, self.pacing, self.horizon = plan, pacing, horizon
+        self.rng = random.Random(seed)
+        self.now = 0.0
+        self.attempts: list[tuple[float, ErrorClass | None]] = []
+        self.usage: list[Usage] = []
+        self.limits: list[tuple[float, int]] = []
+        self.rates: list[tuple[float, float]] = []
+        self.waits: list[tuple[float, Agent, float]] = []
+        self.served: Counter[str] = Counter()
+        self.refused_to_clients = 0
+        self._mu = math.log(plan.mean) - plan.sigma**2 / 2
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = 0
+        self._ids = 0
+        self._ours = self._others = self._others_wanted = 0
+        self._capacity = plan.capacity[0][1]
+        self._tokens, self._filled_at = plan.burst, 0.0
+        self._waiting: dict[str, tuple[Agent, float]] = {}
+        self._wake = math.inf
+        self._state: tuple[int, int, int, bool, int] | None = None
+        self._unlogged: list[Attempt] = []
+        self._flush_phase = self.rng.random() * _LOG_FLUSH
+
+    def run(self, agents: Sequence[Agent]) -> "World":
+        for at, capacity in self.plan.capacity[1:]:
+            self._at(at, partial(self._set_capacity, capacity))
+        for at, wanted in self.plan.others:
+            self._at(at, partial(self._set_others, wanted))
+        for agent in agents:
+            self._at(self.rng.random() * 0.5, partial(self._ask, agent))
+        while self._heap and self._heap[0][0] <= self.horizon:
+            self.now, _, act = heappop(self._heap)
+            act()
+            self._pump()
+            self._note()
+        self.usage.append(replace(self.usage[-1], at=self.horizon))
+        return self
+
+    def used(self, start: float, end: float, *, with_lent: bool = True) -> float:
+        """The share of the capacity that was in use, over the times in which work waited.
+
+        `with_lent`: counts the places that another user leaves for seconds as capacity.
+        """
+        got = there = 0.0
+        for state, after in pairwise(self.usage):
+            seconds = min(after.at, end) - max(state.at, start)
+            if seconds > 0 and state.waiting:
+                capacity = state.capacity if with_lent else max(1, state.capacity - state.lent)
+                got += min(state.ours + state.others, capacity) * seconds
+                there += capacity * seconds
+        return got / there if there else math.nan
+
+    def refusals(self, start: float, end: float) -> tuple[int, int]:
+        """Attempts that the upstream refused, and all attempts."""
+        inside = [error for at, error in self.attempts if start <= at < end]
+        return sum(error is not None for error in inside), len(inside)
+
+    def settled_after(self, low: float, high: float, start: float, end: float) -> float:
+        """Seconds from `start` until the limit is within these bounds for good.
+
+        What runs already is never cut: while more runs than the plan allows by now, no time is counted.
+        """
+        settled = start
+        for (at, limit), (after, _) in pairwise([*self.limits, (end, 0)]):
+            if max(at, start) < min(after, end) and not low <= limit <= high:
+                settled = min(after, end)
+        draining = 0.0
+        for state, following in pairwise(self.usage):
+            if state.ours + state.others > state.capacity:
+                draining += max(0.0, min(following.at, settled) - max(state.at, start))
+        return settled - start - draining
+
+    def _at(self, at: float, act: Callable[[], None]) -> None:
+        self._serial += 1
+        heappush(self._heap, (at, self._serial, act))
+
+    def _note(self) -> None:
+        lent = max(0, self._others_wanted - self._others)
+        state = (self._ours, self._others, self._capacity, bool(self._waiting), lent)
+        if state != self._state:
+            self._state = state
+            self.usage.append(Usage(self.now, *state))
+        concurrency, rate = self.pacing.limits
+        if not self.limits or self.limits[-1][1] != concurrency:
+            self.limits.append((self.now, concurrency))
+        if not self.rates or self.rates[-1][1] != rate:
+            self.rates.append((self.now, rate))
+
+    def _pump(self) -> None:
+        if not self._waiting:
+            return
+        for decision in self.pacing.due(EPOCH + self.now):
+            agent, since = self._waiting.pop(decision.id)
+            if isinstance(decision.answer, Refused):
+                self._come_back(agent, decision.answer)
+            else:
+                self._go(decision.id, agent, self.now - since)
+        due = self.pacing.next_due(EPOCH + self.now)
+        if due is not None and (due - EPOCH < self._wake or self._wake <= self.now):
+            self._wake = due - EPOCH
+            self._at(self._wake, lambda: None)
+
+    def _ask(self, agent: Agent) -> None:
+        self._ids += 1
+        request = PacedRequest(f"r{self._ids}", agent.source, agent.lane, agent.cost)
+        answer = self.pacing.arrive(request, EPOCH + self.now)
+        if isinstance(answer, Admitted):
+            self._go(request.id, agent, 0.0)
+        elif isinstance(answer, Queued):
+            self._waiting[request.id] = (agent, self.now)
+        else:
+            self._come_back(agent, answer)
+
+    def _come_back(self, agent: Agent, refused: Refused) -> None:
+        self.refused_to_clients += 1
+        self._at(self.now + refused.retry_after, lambda: self._ask(agent))
+
+    def _go(self, request_id: str, agent: Agent, wait: float) -> None:
+        self.waits.append((self.now, agent, wait))
+        self._send(_Sent(request_id, agent, self.now))
+
+    def _send(self, sent: _Sent) -> None:
+        sent.started = self.now
+        self._at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
+
+    def _reach(self, sent: _Sent) -> None:
+        error = self._verdict()
+        self.attempts.append((self.now, error))
+        if error is None:
+            self._ours += 1
+            self._at(self.now + self._service_time(), lambda: self._end(sent))
+        else:
+            self._at(self.now + self.rng.uniform(0.05, 0.2), lambda: self._fail(sent, error))
+
+    def _verdict(self) -> ErrorClass | None:
+        if any(start <= self.now < end for start, end in self.plan.overloads):
+            return ErrorClass.OVERLOAD
+        if self._ours + self._others >= self._capacity:
+            return ErrorClass.CONCURRENCY
+        return None if self.plan.rate is None or self._take_token(self.plan.rate) else ErrorClass.FREQUENCY
+
+    def _take_token(self, rate: float) -> bool:
+        self._tokens = min(self.plan.burst, self._tokens + (self.now - self._filled_at) * rate)
+        self._filled_at = self.now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _service_time(self) -> float:
+        return self.rng.lognormvariate(self._mu, self.plan.sigma)
+
+    def _end(self, sent: _Sent) -> None:
+        self._ours -= 1
+        self.served[sent.agent.source] += 1
+        self._leave(sent)
+
+    def _leave(self, sent: _Sent) -> None:
+        self.pacing.leave(sent.id, EPOCH + self.now)
+        agent = sent.agent
+        if agent.think:
+            self._at(self.now + self.rng.expovariate(1 / agent.think), lambda: self._ask(agent))
+        else:
+            self._ask(agent)
+
+    def _fail(self, sent: _Sent, error: ErrorClass) -> None:
+        if not self._unlogged:
+            turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
+            self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
+        self._unlogged.append(Attempt(sent.id, EPOCH + sent.started, EPOCH + self.now, error, CODES[error]))
+        if sent.attempt >= len(_RETRY_PAUSES):
+            self.refused_to_clients += 1
+            self._leave(sent)
+            return
+        pause = self.rng.uniform(0.0, _RETRY_PAUSES[sent.attempt])
+        sent.attempt += 1
+        self._at(self.now + pause, lambda: self._send(sent))
+
+    def _flush(self) -> None:
+        unlogged, self._unlogged = self._unlogged, []
+        for attempt in unlogged:
+            self.pacing.observe(attempt, EPOCH + self.now)
+
+    def _set_capacity(self, capacity: int) -> None:
+        self._capacity = capacity
+
+    def _set_others(self, wanted: int) -> None:
+        missing, self._others_wanted = wanted - self._others_wanted, wanted
+        for _ in range(missing):
+            self._other_asks()
+
+    def _other_asks(self) -> None:
+        if self._others >= self._others_wanted:
+            return
+        if self._ours + self._others < self._capacity:
+            self._others += 1
+            self._at(self.now + self._service_time(), self._other_ends)
+        else:
+            self._at(self.now + self.rng.uniform(0.5, 3.0), self._other_asks)
+
+    def _other_ends(self) -> None:
+        self._others -= 1
+        if self._others < self._others_wanted:
+            self._at(self.now + self.rng.expovariate(1 / 3.0), self._other_asks)

@@ -1,0 +1,110 @@
+"""Worlds drawn from a seed, and what is measured in them."""
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from extproc.domain.pacing import Pacing
+from extproc.domain.pacing_config import PacingConfig
+from tests.unit.pacing.plan_model import Agent, Plan, World
+
+SEEDS = range(200)
+# What a cold start may take before its results count.
+COLD_START = 60.0
+_FLOOD = [Agent(f"agent-{number}") for number in range(24)]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The results of many worlds: the share of capacity in use (with and without what another user lends for seconds),
+    refused and all attempts, seconds to settle."""
+
+    used: list[float]
+    used_of_ours: list[float]
+    refusals: list[tuple[int, int]]
+    settled: list[float]
+
+    @property
+    def refused_ratio(self) -> float:
+        return sum(refused for refused, _ in self.refusals) / sum(attempts for _, attempts in self.refusals)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
+def mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values)
+
+
+def dice(seed: int) -> random.Random:
+    return random.Random(seed * 7919)
+
+
+def pacing_for(agents: int, **settings: float) -> Pacing:
+    """Room for all agents, a time-out that never comes, and a rate that is not in the way."""
+    config = {"max_workers": agents + 40, "queue_timeout": 1e6, "rate_initial": 50.0, **settings}
+    return Pacing(PacingConfig(**config))  # type: ignore[arg-type]  # the whole numbers among them are whole
+
+
+def steady(seed: int, horizon: float = 400.0) -> World:
+    """A hidden capacity of 1 to 16 that never changes."""
+    rng = dice(seed)
+    plan = Plan([(0.0, rng.randint(1, 16))], mean=rng.uniform(4.0, 20.0))
+    return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
+
+
+CHANGE_AT = 600.0
+
+
+def changing(seed: int, horizon: float = 1500.0) -> World:
+    """A hidden capacity that becomes any other one after ten minutes."""
+    rng = dice(seed)
+    before = rng.randint(1, 16)
+    after = rng.choice([capacity for capacity in range(1, 17) if capacity != before])
+    plan = Plan([(0.0, before), (CHANGE_AT, after)], mean=rng.uniform(4.0, 20.0))
+    return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
+
+
+def shared(seed: int, horizon: float = 1500.0) -> World:
+    """A hidden capacity of 3 to 16, up to a third of which somebody else uses for some minutes."""
+    rng = dice(seed)
+    capacity = rng.randint(3, 16)
+    comes = rng.uniform(200.0, 400.0)
+    others = [(comes, rng.randint(1, capacity // 3)), (comes + rng.uniform(300.0, 600.0), 0)]
+    plan = Plan([(0.0, capacity)], mean=rng.uniform(4.0, 20.0), others=others)
+    return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
+
+
+def rated(seed: int, horizon: float = 450.0) -> World:
+    """A hidden rate of 0.3 to 4 requests a second, and places enough."""
+    rng = dice(seed)
+    rate = math.exp(rng.uniform(math.log(0.3), math.log(4.0)))
+    pacing = pacing_for(40, rate_initial=5.0, concurrency_initial=60)
+    agents = [Agent(f"agent-{number}") for number in range(40)]
+    return World(Plan([(0.0, 1000)], mean=2.0, rate=rate), pacing, seed, horizon).run(agents)
+
+
+def settling(world: World, start: float) -> float:
+    """Seconds from `start` until the limit is right for good: at most 15 % too low, or one too high."""
+    capacity = world.plan.capacity[-1][1]
+    return world.settled_after(capacity - int(0.15 * capacity), capacity + 1, start, world.horizon)
+
+
+def run_all(world_of: Callable[[int], World], since: float = 0.0) -> Runs:
+    """Runs every seed; settling is measured from `since`, all else after the cold start."""
+    runs = Runs([], [], [], [])
+    for seed in SEEDS:
+        world = world_of(seed)
+        runs.used.append(world.used(COLD_START, world.horizon))
+        runs.used_of_ours.append(world.used(COLD_START, world.horizon, with_lent=False))
+        runs.refusals.append(world.refusals(COLD_START, world.horizon))
+        runs.settled.append(settling(world, since))
+    return runs
+
+
+def jain(shares: Sequence[float]) -> float:
+    """Jain's fairness index: 1.0 if all are equal, 1/n if one has everything."""
+    return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))

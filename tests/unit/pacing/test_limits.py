@@ -1,0 +1,155 @@
+"""The two limits on their own."""
+
+import pytest
+
+from extproc.domain.adjustments import Direction
+from extproc.domain.concurrency_limit import ConcurrencyLimit
+from extproc.domain.rate_limit import RateLimit
+from extproc.domain.refusal_budget import RefusalBudget
+
+
+def places(initial: int = 3, maximum: int = 40) -> ConcurrencyLimit:
+    return ConcurrencyLimit(initial, maximum, RefusalBudget())
+
+
+def saturate(limit: ConcurrencyLimit, since: float, seconds: float) -> float:
+    """Work waits all the time, and whatever ends is replaced at once."""
+    now = since
+    while now < since + seconds:
+        now += 0.1
+        if limit.in_flight:
+            limit.end()
+        while limit.places(1.0, now) > 0:
+            limit.start(0, now)
+        limit.bind(True, now)
+    return now
+
+
+def test_places_are_counted() -> None:
+    limit = places()
+    assert limit.places(1.0, 0.0) == 3
+    limit.start(0, 0.0)
+    assert (limit.in_flight, limit.places(1.0, 0.0)) == (1, 2)
+    limit.end()
+    assert limit.in_flight == 0
+
+
+def test_a_share_leaves_at_least_one_place() -> None:
+    assert places(initial=3).places(0.25, 0.0) == 1
+    assert places(initial=8).places(0.5, 0.0) == 4
+
+
+def test_it_doubles_in_four_seconds_while_saturated_and_clean() -> None:
+    limit = places(initial=4)
+    saturate(limit, 0.0, 8.0)
+    assert 14 <= limit.limit <= 17
+
+
+def test_it_never_exceeds_its_maximum() -> None:
+    limit = places(initial=4, maximum=9)
+    saturate(limit, 0.0, 60.0)
+    assert limit.limit == 9
+
+
+def test_it_stays_where_it_is_while_it_does_not_bind() -> None:
+    limit = places()
+    limit.bind(False, 0.0)
+    limit.advance(3600.0)
+    assert limit.limit == 3
+
+
+def test_a_refusal_of_a_level_that_was_never_proven_ends_just_below_it() -> None:
+    limit = places(initial=4)
+    now = saturate(limit, 0.0, 4.0)
+    limit.refused(6, now, "upstream 1302", now)
+    assert limit.limit == 5
+    assert limit.ceiling is not None
+    assert limit.ceiling.level == 6
+
+
+def test_a_refusal_of_what_was_fine_takes_a_third_and_only_once_a_burst() -> None:
+    limit = places(initial=9, maximum=9)
+    now = saturate(limit, 0.0, 10.0)
+    for _ in range(5):
+        limit.refused(9, now - 0.2, "upstream 1302", now)
+    assert limit.limit == 6
+    assert limit.adjustments.counts[Direction.DECREASE] == 1
+
+
+def test_it_climbs_back_to_just_below_the_level_that_broke() -> None:
+    limit = places(initial=9, maximum=20)
+    now = saturate(limit, 0.0, 3.0)
+    level = limit.limit
+    limit.refused(level, now, "upstream 1302", now)
+    saturate(limit, now, 12.0)
+    assert limit.limit == level - 1
+
+
+def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
+    limit = places(initial=1, maximum=1)
+    limit.start(0, 0.0)
+    limit.advance(5.0)
+    limit.end()
+    limit.start(0, 5.0)
+    limit.refused(1, 5.0, "upstream 1302", 5.5)
+    limit.end()
+    assert limit.limit == 1
+    assert limit.places(1.0, 5.6) == 0
+    assert limit.places(1.0, 30.0) == 1
+
+
+def rate(initial: float = 4.0) -> RateLimit:
+    return RateLimit(initial, 0.1, 100.0, 5.0, RefusalBudget())
+
+
+def send(limit: RateLimit, since: float, seconds: float) -> float:
+    """Sends as fast as it may."""
+    now = since
+    while now < since + seconds:
+        limit.bind(True, now)
+        wait = limit.wait(now)
+        if wait <= 0.0:
+            limit.start(now)
+        now += max(wait, 0.01)
+    return now
+
+
+def test_the_rate_doubles_in_four_seconds_while_it_binds() -> None:
+    limit = rate()
+    send(limit, 0.0, 4.0)
+    assert limit.rate == pytest.approx(8.0, rel=0.1)
+
+
+def test_the_rate_stays_while_it_does_not_bind() -> None:
+    limit = rate()
+    limit.bind(False, 0.0)
+    limit.advance(100.0)
+    assert limit.rate == 4.0
+
+
+def test_a_burst_of_frequency_errors_lowers_the_rate_once_below_what_got_through() -> None:
+    limit = rate()
+    now = send(limit, 0.0, 10.0)
+    for _ in range(4):
+        limit.refused(now - 0.1, "upstream 1303", now)
+    assert limit.adjustments.counts[Direction.DECREASE] == 1
+    assert limit.ceiling is not None
+    assert limit.rate == pytest.approx(0.7 * limit.ceiling.level)
+
+
+def test_it_climbs_back_to_just_below_what_got_through() -> None:
+    limit = rate()
+    now = send(limit, 0.0, 10.0)
+    limit.refused(now - 0.1, "upstream 1303", now)
+    send(limit, now, 17.0)
+    assert limit.ceiling is not None
+    assert limit.rate == pytest.approx(0.98 * limit.ceiling.level)
+
+
+def test_a_breath_slows_the_bucket_and_keeps_the_rate() -> None:
+    limit = rate(initial=1.0)
+    for _ in range(5):
+        limit.start(0.0)
+    limit.breathe(0.5, 0.0)
+    assert limit.wait(0.0) == pytest.approx(2.0)
+    assert limit.rate == 1.0

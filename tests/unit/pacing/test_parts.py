@@ -1,0 +1,188 @@
+"""The small parts of pacing, each on its own."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.adjustments import Adjustments, Direction
+from extproc.domain.breath import Breath
+from extproc.domain.ceiling import Ceiling
+from extproc.domain.level_history import LevelHistory
+from extproc.domain.refusal_budget import RefusalBudget
+from extproc.domain.retries import Retries
+from extproc.domain.service_rate import ServiceRate
+from extproc.domain.steady_clock import SteadyClock
+from extproc.domain.token_bucket import TokenBucket
+
+
+def test_a_bucket_lets_its_burst_go_and_then_its_rate() -> None:
+    bucket = TokenBucket(rate=2.0, burst=3.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
+    assert bucket.wait(0.0) == pytest.approx(0.5)
+    assert bucket.take(0.5)
+
+
+def test_an_idle_hour_earns_a_bucket_one_burst_and_no_more() -> None:
+    bucket = TokenBucket(rate=2.0, burst=3.0)
+    bucket.take(0.0)
+    assert bucket.tokens(3600.0) == 3.0
+
+
+@given(st.lists(st.floats(-100.0, 100.0), max_size=50))
+def test_a_bucket_never_holds_more_than_its_burst_or_less_than_nothing(steps: list[float]) -> None:
+    bucket, now = TokenBucket(rate=1.0, burst=5.0), 0.0
+    for step in steps:
+        now += step
+        bucket.take(now)
+        assert 0.0 <= bucket.tokens(now) <= 5.0
+
+
+def test_whoever_comes_when_the_bucket_said_need_not_wait_again() -> None:
+    bucket, now = TokenBucket(rate=3.0, burst=1.0), 0.0
+    for _ in range(100):
+        now += bucket.wait(now)
+        assert bucket.take(now)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(0.0, 1.0), (math.inf, 1.0), (1.0, 0.5), (1.0, math.nan)])
+def test_a_bucket_without_a_rate_or_a_burst_is_an_error(rate: float, burst: float) -> None:
+    with pytest.raises(ValueError, match="need"):
+        TokenBucket(rate, burst)
+
+
+def test_a_new_rate_holds_from_now_on() -> None:
+    bucket = TokenBucket(rate=1.0, burst=1.0)
+    bucket.take(0.0)
+    bucket.adjust(4.0, 1.0, 0.5)
+    assert bucket.wait(0.5) == pytest.approx(0.125)
+
+
+def test_a_breath_takes_a_third_and_comes_back_within_seconds() -> None:
+    breath = Breath()
+    assert breath.exhale(0.0, 1.0)
+    assert breath.share(1.0) == pytest.approx(0.67)
+    assert breath.share(11.0) == 1.0
+
+
+def test_a_wave_of_overloads_is_one_breath() -> None:
+    breath = Breath()
+    breath.exhale(0.0, 1.0)
+    assert not breath.exhale(0.5, 1.1)
+    assert breath.share(1.0) == pytest.approx(0.67)
+
+
+def test_breath_never_falls_below_a_quarter() -> None:
+    breath = Breath()
+    for second in range(20):
+        breath.exhale(float(second), float(second))
+    assert breath.share(19.0) == 0.25
+
+
+def test_confidence_in_a_ceiling_halves_as_it_ages_and_holds_longer_once_confirmed() -> None:
+    ceiling = Ceiling(8.0, seen=0.0)
+    assert ceiling.confidence(20.0) == pytest.approx(0.5)
+    assert ceiling.is_doubtful(20.0)
+    ceiling.confirm(20.0)
+    assert not ceiling.is_doubtful(59.0)
+    assert ceiling.is_doubtful(60.0)
+
+
+def test_a_clock_that_jumps_back_stands_still() -> None:
+    clock = SteadyClock()
+    assert [clock.at(now) for now in (10.0, 5.0, 7.0)] == [10.0, 10.0, 12.0]
+    assert clock.outside(12.0) == 7.0
+
+
+def test_a_jump_forward_counts_as_a_step_at_most() -> None:
+    clock = SteadyClock()
+    clock.at(10.0)
+    assert clock.at(1000.0, longest=15.0) == 25.0
+
+
+@given(st.lists(st.floats(-1e6, 1e6)))
+def test_a_steady_clock_never_runs_backwards(times: list[float]) -> None:
+    clock = SteadyClock()
+    steady = [clock.at(now) for now in times]
+    assert all(after >= before - 1e-6 for before, after in pairwise(steady))
+
+
+def test_a_time_that_has_not_come_yet_counts_as_now() -> None:
+    clock = SteadyClock()
+    clock.at(10.0)
+    assert clock.past(99.0) == 10.0
+
+
+def test_history_tells_the_highest_level_between_two_times() -> None:
+    history = LevelHistory()
+    for at, level in ((0.0, 1), (1.0, 4), (2.0, 2)):
+        history.note(level, at)
+    assert history.highest(0.5, 0.6) == 1
+    assert history.highest(0.5, 1.5) == 4
+    assert history.highest(2.5, 9.0) == 2
+    assert history.highest(-1.0, 9.0) is None
+
+
+def test_history_is_bounded() -> None:
+    history = LevelHistory()
+    for at in range(20_000):
+        history.note(at, float(at))
+    assert history.highest(0.0, 1.0) is None
+    assert history.highest(19_999.0, 19_999.0) == 19_999
+
+
+def test_a_probe_is_earned_by_200_attempts() -> None:
+    budget = RefusalBudget()
+    budget.pay()
+    for _ in range(199):
+        budget.earn()
+    assert not budget.allows_probe
+    budget.earn()
+    budget.earn()
+    assert budget.allows_probe
+
+
+def test_a_bad_time_is_forgotten_after_800_attempts() -> None:
+    budget = RefusalBudget()
+    for _ in range(100):
+        budget.pay()
+    for _ in range(801):
+        budget.earn()
+    assert budget.allows_probe
+
+
+def test_a_refused_request_counts_as_waiting_to_be_sent_again_until_it_must_have_been() -> None:
+    retries = Retries(most=3)
+    retries.refused("a", 0.0)
+    assert (retries.count(1.0), retries.count(1.4)) == (1, 0)
+    retries.refused("a", 2.0)
+    assert (retries.count(4.0), retries.count(4.4)) == (1, 0)
+    retries.refused("a", 5.0)
+    retries.left("a")
+    assert retries.count(5.0) == 0
+
+
+def test_steps_of_one_climb_are_told_as_one_move_and_counted_each() -> None:
+    adjustments = Adjustments("in flight")
+    for limit in (3, 4, 5):
+        adjustments.note(Direction.INCREASE, "work waits", limit, limit + 1, float(limit))
+    assert [str(move) for move in adjustments.latest()] == ["work waits: 3 → 6 in flight"]
+    assert adjustments.counts[Direction.INCREASE] == 3
+
+
+def test_moves_are_bounded() -> None:
+    adjustments = Adjustments("in flight")
+    for at in range(100):
+        adjustments.note(Direction.DECREASE, "upstream 1302", at + 1, at, float(at))
+    assert len(adjustments.latest()) == 16
+
+
+def test_a_wait_is_what_is_ahead_over_how_fast_places_come_free() -> None:
+    service = ServiceRate()
+    for _ in range(200):
+        service.note(8.0)
+    assert service.wait(ahead=0, places=4, rate=100.0) == pytest.approx(2.0, rel=0.05)
+    assert service.wait(ahead=3, places=4, rate=100.0) == pytest.approx(8.0, rel=0.05)
+    assert service.wait(ahead=1, places=4, rate=0.1) == pytest.approx(20.0)

@@ -1,0 +1,44 @@
+"""What pacing makes of a hidden number of requests a second: 200 seeds, in virtual time."""
+
+from functools import cache
+
+from extproc.domain.business_codes import ErrorClass
+from extproc.domain.lanes import Lane
+from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
+from tests.unit.pacing.scenarios import COLD_START, SEEDS, mean, pacing_for, percentile, rated
+
+
+@cache
+def measured() -> tuple[list[float], list[tuple[int, int]]]:
+    used, refusals = [], []
+    for seed in SEEDS:
+        world = rated(seed)
+        through = sum(error is None for at, error in world.attempts if at >= COLD_START)
+        used.append(through / ((world.plan.rate or 1.0) * (world.horizon - COLD_START)))
+        refusals.append(world.refusals(COLD_START, world.horizon))
+    return used, refusals
+
+
+def test_95_percent_of_the_rate_are_used() -> None:
+    used, _ = measured()
+    assert mean(used) >= 0.95
+    assert percentile(used, 5) >= 0.85
+
+
+def test_at_most_1_percent_of_attempts_are_refused() -> None:
+    _, refusals = measured()
+    assert sum(refused for refused, _ in refusals) / sum(attempts for _, attempts in refusals) <= 0.01
+
+
+def test_an_overload_makes_it_breathe_out_and_teaches_no_ceiling() -> None:
+    for seed in SEEDS[:20]:
+        plan = Plan([(0.0, 8)], mean=5.0, overloads=[(200.0, 215.0)])
+        world = World(plan, pacing_for(24), seed, 400.0).run([Agent(f"a{number}") for number in range(24)])
+        limits = [limit for at, limit in world.limits if at >= 150.0]
+        assert all(7 <= limit <= 9 for limit in limits)
+        assert world.used(260.0, 400.0) >= 0.95
+        during = [error for at, error in world.attempts if 200.0 <= at < 215.0]
+        assert set(during) == {ErrorClass.OVERLOAD}
+        status = world.pacing.status(EPOCH + 400.0)
+        assert status.rate.ceiling is None
+        assert sum(status.waiting.values()) == status.waiting[Lane.MAIN]
