@@ -42,6 +42,7 @@ class Accountant:
         prices: PriceTable,
         listeners: Sequence[Callable[[Outcome], None]],
         progress_listeners: Sequence[Callable[[LogEntry], None]] = (),
+        attempt_listeners: Sequence[Callable[[LogEntry], None]] = (),
         count_tokens: bool = True,
     ) -> None:
         self._metrics = metrics
@@ -49,10 +50,12 @@ class Accountant:
         self._prices = prices
         self._listeners = listeners
         self._progress_listeners = progress_listeners
+        self._attempt_listeners = attempt_listeners
         self._count_tokens = count_tokens
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
         self._instruments: dict[tuple[str, str, str], _RequestInstruments] = {}
+        self._waits: dict[str, Histogram] = {}
         self._failed_attempts: OrderedDict[str, list[str]] = OrderedDict()
 
     def record(self, entry: LogEntry) -> None:
@@ -61,6 +64,8 @@ class Accountant:
             self._note_progress(entry)
         elif entry.kind is EntryKind.FAILED_ATTEMPT:
             self._count_failed_attempt(entry)
+            for hear in self._attempt_listeners:
+                hear(entry)
         else:
             began = time.perf_counter()
             outcome = interpret(entry, self._estimator, self._prices)
@@ -103,6 +108,8 @@ class Accountant:
         instruments.response_size.observe(entry.response_bytes)
         if entry.first_byte is not None:
             instruments.time_to_first_byte.observe(entry.first_byte)
+        if entry.waited is not None and not entry.refused:
+            self._waits_of(entry.source).observe(entry.waited)
         if entry.refused:
             self._metrics.rejections.labels(entry.source, entry.refused).inc()
         if outcome.error is not None:
@@ -113,6 +120,12 @@ class Accountant:
         if outcome.usage is not None and self._count_tokens:
             self._count_usage(outcome.usage)
             self._learn(outcome, outcome.usage)
+
+    def _waits_of(self, source: str) -> Histogram:
+        waits = self._waits.get(source)
+        if waits is None:
+            waits = self._waits[source] = self._metrics.rate_limit_wait.labels(source)
+        return waits
 
     def _count_retries(self, entry: LogEntry) -> None:
         failed = self._failed_attempts.pop(entry.request_id, [])

@@ -39,6 +39,7 @@ def describe(outcome: Outcome) -> dict[str, object]:
         "method": method_label(entry.method),
         "path": outcome.route.label,
         "duration": round(entry.duration, 3),
+        "waited": round(entry.waited, 3) if entry.waited else None,
         "first_byte": None if entry.first_byte is None else round(entry.first_byte, 3),
         "attempts": entry.attempts if entry.attempts > 1 else None,
         **(_describe_usage(outcome.usage) if outcome.usage else {}),

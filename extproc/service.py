@@ -18,17 +18,21 @@ from extproc import version
 from extproc.accounting import Accountant
 from extproc.api_key import ApiKey
 from extproc.domain.admission import Admission
+from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.quota import as_json
 from extproc.domain.request_ring import RequestRing
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
+from extproc.pacing_metrics import PacingCollector
 from extproc.ports import bind
 from extproc.preflight import load_prices
 from extproc.request_log import RequestLog
 from extproc.settings import LogLevel, Settings
+from extproc.state_file import StateFile
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.owner import Owner
+from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
 
@@ -40,6 +44,7 @@ _GRPC_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 100_000),
 )
+_STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
@@ -62,9 +67,12 @@ class Service:
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))
         self.quota = QuotaWatch(settings, lambda: self.key.current)
         metrics.registry.register(self.quota.collector())
-        self.processor = ExternalProcessor(self.admission, self.quota, lambda: self.key.current)
+        state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
+        self.pacer = Pacer(_pacing_config(settings), self.quota.lane_shares, state)
+        metrics.registry.register(PacingCollector(self.pacer.status))
+        self.processor = ExternalProcessor(self.admission, self.quota, self.pacer, lambda: self.key.current)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        listeners = [self.feed.add, self.quota.take_outcome]
+        listeners = [self.feed.add, self.quota.take_outcome, self.pacer.take_outcome]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
             listeners.append(RequestLog(sys.stdout, settings.log_format).write)
         self.accountant = Accountant(
@@ -73,6 +81,7 @@ class Service:
             load_prices(settings),
             listeners,
             progress_listeners=[self.quota.take_progress],
+            attempt_listeners=[self.pacer.take_attempt],
             count_tokens=settings.token_counting_enabled,
         )
         self.access_log = AccessLog(self.accountant.record, metrics.access_log_failures.inc)
@@ -84,7 +93,7 @@ class Service:
         await grpc_server.start()
         http = _HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
-            watching = [tasks.create_task(self.key.watch()), tasks.create_task(self.quota.run())]
+            watching = [tasks.create_task(each) for each in (self.key.watch(), self.quota.run(), self.pacer.run())]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
@@ -110,7 +119,9 @@ class Service:
 
     def _http_config(self) -> uvicorn.Config:
         owner = Owner(self._settings.admin_token)
-        app = create_app(self.exported, self.admission, self._about, self.feed, self.processor.cancel, owner)
+        app = create_app(
+            self.exported, self.admission, self.pacer, self._about, self.feed, self.processor.cancel, owner
+        )
         return uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
 
     def _handle_signals(self) -> None:
@@ -142,6 +153,21 @@ class Service:
             "quota": as_json(self.quota.snapshot()),
             "settings": self._settings.shown(),
         }
+
+
+def _pacing_config(settings: Settings) -> PacingConfig:
+    return PacingConfig(
+        mode=settings.pacing,
+        max_workers=settings.max_workers,
+        concurrency_initial=settings.concurrency_limit_initial,
+        concurrency_max=settings.concurrency_limit_max,
+        rate_initial=settings.rate_limit_initial,
+        rate_min=settings.rate_limit_min,
+        rate_max=settings.rate_limit_max,
+        rate_burst=settings.rate_limit_burst,
+        queue_timeout=settings.queue_timeout,
+        max_retries=settings.max_retries,
+    )
 
 
 class _HttpServer(uvicorn.Server):

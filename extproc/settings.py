@@ -15,6 +15,8 @@ import certifi
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from extproc.domain.pacing_config import PacingMode
+
 
 class SettingsError(ValueError):
     """One or more settings are wrong. `problems` has a line for each: the variable, its value, what would be right."""
@@ -113,6 +115,50 @@ class Settings(BaseSettings):
         ge=1,
         le=10000,
     )
+    pacing: PacingMode = setting(
+        PacingMode.ADAPTIVE,
+        "Whether the plan's limits are found out and held (`on`), are the initial values for good (`fixed`), "
+        "or nothing but MAX_WORKERS holds requests back (`off`).",
+        "on, fixed or off",
+    )
+    concurrency_limit_initial: int = setting(
+        3,
+        "Requests that may run at once before the plan's limit is known; the next ones wait.",
+        "a whole number from 1 to 10000",
+        ge=1,
+        le=10000,
+    )
+    concurrency_limit_max: int | None = setting(
+        None,
+        "Requests at once that are never exceeded, whatever the plan would allow; MAX_WORKERS if unset.",
+        "a whole number from 1 to 10000",
+        ge=1,
+        le=10000,
+    )
+    rate_limit_initial: float = setting(
+        5, "Requests a second before the plan's limit is known.", "a number from 0.01 to 10000", ge=0.01, le=10000
+    )
+    rate_limit_min: float = setting(
+        0.1, "Requests a second that are always tried.", "a number from 0.01 to 10000", ge=0.01, le=10000
+    )
+    rate_limit_max: float = setting(
+        100, "Requests a second that are never exceeded.", "a number from 0.01 to 10000", ge=0.01, le=10000
+    )
+    rate_limit_burst: float = setting(
+        5, "Requests that may start at once after a pause.", "a number from 1 to 10000", ge=1, le=10000
+    )
+    queue_timeout: float = setting(
+        60,
+        "Seconds that a request may wait for its turn; then 429.",
+        "a number of seconds from 0 to 240",
+        ge=0,
+        le=240,
+    )
+    state_dir: Path | None = setting(
+        None,
+        "A directory where the learned limits are kept over a restart.",
+        "an existing, writable directory",
+    )
     max_retries: int = setting(
         3, "Times that Envoy sends a request again after a transient error.", "a whole number from 0 to 10", ge=0, le=10
     )
@@ -141,6 +187,11 @@ class Settings(BaseSettings):
     )
     quota_reserve: float = setting(
         0, "Percent of each window that only main conversations may use.", "a percentage from 0 to 99", ge=0, le=99
+    )
+    quota_pilot: bool = setting(
+        False,
+        "Slow background work and sub-agents down while a window would run out before its reset.",
+        "true or false (on, off)",
     )
     quota_webhook_url: SecretStr | None = setting(
         None,
@@ -273,6 +324,9 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
     if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
         yield _problem("quota_webhook_url")
+    if settings.state_dir is not None and not _is_writable_directory(settings.state_dir):
+        yield _problem("state_dir")
+    yield from _rate_conflicts(settings)
     if 0 < settings.quota_poll_interval < 1:
         yield _problem("quota_poll_interval")
     yield from (_problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
@@ -286,6 +340,19 @@ def _port_conflicts(settings: Settings) -> Iterator[str]:
         if number in taken:
             yield f"{name.upper()}={number}: need another port than {taken[number]}"
         taken.setdefault(number, name.upper())
+
+
+def _rate_conflicts(settings: Settings) -> Iterator[str]:
+    least, most = settings.rate_limit_min, settings.rate_limit_max
+    if least > most:
+        yield f"RATE_LIMIT_MIN={least:g}: need at most RATE_LIMIT_MAX, which is {most:g}"
+    elif not least <= settings.rate_limit_initial <= most:
+        need = f"need a number from RATE_LIMIT_MIN to RATE_LIMIT_MAX, {least:g} to {most:g}"
+        yield f"RATE_LIMIT_INITIAL={settings.rate_limit_initial:g}: {need}"
+
+
+def _is_writable_directory(path: Path) -> bool:
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
 def _is_readable(path: Path | None) -> bool:

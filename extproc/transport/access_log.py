@@ -22,7 +22,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.Str
 UPSTREAM_NAMESPACE: Final = "zai.upstream"
 USAGE_NAMESPACE: Final = "envoy.ai.token_usage"
 
-_ENTRIES_PER_TURN: Final = 64
+_ENTRIES_PER_TURN: Final = 8
 
 _KINDS: Final = {
     pb.DOWNSTREAM_END: EntryKind.REQUEST,
@@ -127,6 +127,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         agent=noted.get("agent", ""),
         lane=noted.get("lane", ""),
         refused=noted.get("refused", ""),
+        waited=_number(noted.get("waited", "")),
         route_name=common.route_name,
         request_bytes=request.request_body_bytes,
         response_bytes=response.response_body_bytes,
@@ -171,6 +172,10 @@ def _fields(untyped: Mapping[str, Struct], namespace: str) -> dict[str, str]:
     if namespace not in untyped:
         return {}
     return {name: value.string_value for name, value in untyped[namespace].fields.items()}
+
+
+def _number(noted: str) -> float | None:
+    return float(noted) if noted else None
 
 
 def _seconds(duration: Duration) -> float:

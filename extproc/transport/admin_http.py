@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from extproc.domain.admission import Admission
-from extproc.domain.exchange import Exchange
 from extproc.transport.owner import Owner
+from extproc.transport.pacer import Pacer
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
+from extproc.transport.status import describe, describe_limits, describe_pacing, describe_waiting, is_paced
 
 _LONGEST_ID: Final = 64
 
@@ -22,6 +23,7 @@ _LONGEST_ID: Final = 64
 def create_app(
     registry: CollectorRegistry,
     admission: Admission,
+    pacer: Pacer,
     about: Callable[[], Mapping[str, Any]],
     feed: RequestFeed,
     cancel: Callable[[str], Awaitable[bool]],
@@ -42,11 +44,20 @@ def create_app(
         return JSONResponse({"status": "ready"})
 
     async def status(_request: Request) -> Response:
-        now = admission.snapshot()
+        now, pace, at = admission.snapshot(), pacer.status(), time.time()
+        held = admission.in_flight()
         return JSONResponse(
             {
-                "workers": {"in_flight": now.in_flight, "max": now.max_workers, "draining": now.draining},
-                "requests": [_describe(exchange, time.time()) for exchange in admission.in_flight()],
+                "workers": {
+                    "in_flight": now.in_flight,
+                    "limit": min(now.max_workers, int(pace.concurrency.limit)) if is_paced(pace) else now.max_workers,
+                    "max": now.max_workers,
+                    "draining": now.draining,
+                },
+                "requests": [describe(each, at) for each in held if not each.waits],
+                "waiting": [describe_waiting(each, at) for each in held if each.waits],
+                "pacing": describe_pacing(pace),
+                "limits": describe_limits(pace),
                 **about(),
             }
         )
@@ -79,18 +90,3 @@ def create_app(
             Route("/requests/{id}/cancel", cancel_request, methods=["POST"]),
         ]
     )
-
-
-def _describe(exchange: Exchange, now: float) -> dict[str, object]:
-    return {
-        "id": exchange.id,
-        "request_id": exchange.request_id,
-        "method": exchange.method,
-        "path": exchange.path,
-        "client": exchange.source,
-        "lane": exchange.lane.value,
-        "model": exchange.model or None,
-        "age_seconds": round(now - exchange.started, 3),
-        "request_bytes": exchange.request_bytes,
-        "response_bytes": exchange.response_bytes,
-    }

@@ -5,7 +5,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import grpc.aio
 
@@ -17,18 +17,23 @@ from extproc.domain.lanes import lane_of
 from extproc.domain.refusals import Refusal
 from extproc.domain.routes import CredentialForm, Route, classify
 from extproc.transport import wire
+from extproc.transport.pacer import Pacer, Turn
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.quota_watch import QuotaWatch
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
 
+# What a request counts for in the queue whose body has no announced length.
+_UNKNOWN_COST: Final = 64 * 1024
+
 
 class ExternalProcessor:
     """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call."""
 
-    def __init__(self, admission: Admission, quota: QuotaWatch, api_key: Callable[[], str]) -> None:
+    def __init__(self, admission: Admission, quota: QuotaWatch, pacer: Pacer, api_key: Callable[[], str]) -> None:
         self._admission = admission
         self._quota = quota
+        self._pacer = pacer
         self._api_key = api_key
         self._mutations_key = ""
         self._mutations: dict[CredentialForm, bytes] = {}
@@ -49,6 +54,7 @@ class ExternalProcessor:
         if not isinstance(message, pb.ProcessingRequest) or not message.HasField("request_headers"):
             return
         head = wire.read_head(message)
+        del message  # this frame lives as long as the HTTP stream
         route = classify(head.path, head.speaks_anthropic)
         if not route.leaves:
             await context.write(wire.CONTINUE)
@@ -66,15 +72,41 @@ class ExternalProcessor:
             if refusal is not None:
                 await context.write(self._refused(refusal, exchange, route))
                 return
-            await context.write(self._admitted(head, exchange, route))
-            self._open[exchange.id] = context
-            try:
-                await _hold(context)
-            finally:
-                del self._open[exchange.id]
+            cost = _UNKNOWN_COST if head.body_bytes is None else head.body_bytes
+            with self._pacer.enter(exchange, route, cost) as turn:
+                refusal = await self._wait(turn, exchange, route)
+                if refusal is not None:
+                    await context.write(self._refused(refusal, exchange, route))
+                    return
+                await context.write(self._admitted(head, exchange, route))
+                await self._hold(exchange, context)
+
+    async def _wait(self, turn: Turn, exchange: Exchange, route: Route) -> Refusal | None:
+        """Waits for the request's turn. What it is then refused for may have come up while it waited."""
+        exchange.waits = True
+        answer = await turn.decided()
+        exchange.waits = False
+        if isinstance(answer, Refusal):
+            exchange.waited = time.time() - exchange.started
+            return answer
+        exchange.waited = answer.waited
+        return self._quota.look_again(exchange, route) if answer.waited > 0.0 else None
+
+    async def _hold(self, exchange: Exchange, context: Context) -> None:
+        """Returns when the HTTP stream ends, whatever ended it; Envoy's cancel arrives as CancelledError."""
+        self._open[exchange.id] = context
+        try:
+            while isinstance(message := await context.read(), pb.ProcessingRequest):
+                if message.HasField("response_trailers"):
+                    # Unanswered, Envoy would hold the end of the response back until message_timeout.
+                    await context.write(wire.CONTINUE_TRAILERS)
+        finally:
+            del self._open[exchange.id]
 
     async def cancel(self, exchange_id: str) -> bool:
-        """Ends a running request: the client gets an error, the upstream a reset. False if no such request runs."""
+        """Ends a request: the client gets an error, the upstream a reset. False if none with this id runs or waits."""
+        if self._pacer.give_up(exchange_id):
+            return True
         context, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
         if context is None or exchange is None:
             return False
@@ -98,7 +130,7 @@ class ExternalProcessor:
 
     def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
-        return self._mutation(route.credential) + own + wire.metadata(_remembered(exchange))
+        return self._mutation(route.credential) + own + wire.metadata(_remembered(exchange) | self._pacer.hints())
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:
         reason = refusal.reason.value
@@ -115,17 +147,16 @@ class ExternalProcessor:
 
 def _remembered(exchange: Exchange) -> dict[str, str]:
     """What the log entry has to bring back, also to a processor that never saw the request."""
-    remembered = {"id": exchange.id, "path": exchange.path, "source": exchange.source, "lane": exchange.lane.value}
+    remembered = {
+        "id": exchange.id,
+        "path": exchange.path,
+        "source": exchange.source,
+        "lane": exchange.lane.value,
+        "waited": f"{exchange.waited:.4f}",
+        "queue_ms": f"{exchange.waited * 1000:.0f}",
+    }
     if exchange.session:
         remembered["session"] = exchange.session
     if exchange.agent:
         remembered["agent"] = exchange.agent
     return remembered
-
-
-async def _hold(context: Context) -> None:
-    """Returns when the HTTP stream ends, whatever ended it; Envoy's cancel arrives as CancelledError."""
-    while isinstance(message := await context.read(), pb.ProcessingRequest):
-        if message.HasField("response_trailers"):
-            # Unanswered, Envoy would hold the end of the response back until message_timeout.
-            await context.write(wire.CONTINUE_TRAILERS)

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
 from extproc.domain.exchange import Exchange
+from extproc.domain.lanes import Lane
 from extproc.domain.log_entry import LogEntry
 from extproc.domain.outcome import Outcome
 from extproc.domain.quota import Quota, QuotaRules, QuotaSnapshot
@@ -33,7 +34,7 @@ class QuotaWatch:
     def __init__(self, settings: Settings, api_key: Callable[[], str]) -> None:
         self._openai_base_path = settings.zai_openai_base_path
         self._polls = settings.quota_poll_interval > 0
-        self._quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100))
+        self._quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100, settings.quota_pilot))
         certificates = ca_file(settings)
         self._poller = QuotaPoller(
             settings.zai_target_url,
@@ -67,6 +68,18 @@ class QuotaWatch:
             yield refusal.as_refusal() if refusal is not None else None
         finally:
             self._quota.release(exchange.id)
+
+    def look_again(self, exchange: Exchange, route: Route) -> Refusal | None:
+        """Why a request that has waited may not go any more, if so: a window may have been used up meanwhile."""
+        if not spends_plan(route, self._openai_base_path):
+            return None
+        refusal = self._quota.decide(exchange.id, exchange.lane, time.time())
+        return None if refusal is None else refusal.as_refusal()
+
+    def lane_shares(self) -> Mapping[Lane, float]:
+        """What the pilot leaves each lane of what it would use."""
+        shares = self._quota.shares(time.time())
+        return {lane: shares.of(lane) for lane in Lane}
 
     def take_progress(self, entry: LogEntry) -> None:
         """A request goes on: a long answer opens the gate before it has ended."""

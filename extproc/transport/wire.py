@@ -18,13 +18,15 @@ METADATA_NAMESPACE: Final = "zai"
 ADMITTED_HEADER: Final = "x-zai-admitted"
 _LONGEST_REQUEST_ID: Final = 128
 _LONGEST_IDENTITY: Final = 64
+_LONGEST_LENGTH: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
 
-    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing.
+    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `body_bytes` is what
+    the client announced, None for a chunked body.
     """
 
     method: str
@@ -36,6 +38,7 @@ class RequestHead:
     agent: str
     priority: str
     peer: str
+    body_bytes: int | None = None
 
 
 def read_head(message: pb.ProcessingRequest) -> RequestHead:
@@ -53,6 +56,7 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         priority=_text(values.get("x-zai-priority")),
         # Envoy appends the peer's address; what stands before it is the client's own claim.
         peer=_text(values.get("x-forwarded-for")).rpartition(",")[2].strip(),
+        body_bytes=_length(values.get("content-length")),
     )
 
 
@@ -130,6 +134,10 @@ def _set_all(headers: Iterable[tuple[str, str]]) -> list[pb.HeaderValueOption]:
 
 def _text(raw: bytes | None) -> str:
     return raw.decode(errors="replace") if raw else ""
+
+
+def _length(raw: bytes | None) -> int | None:
+    return int(raw) if raw and raw.isdigit() and len(raw) <= _LONGEST_LENGTH else None
 
 
 def _is_safe_id(request_id: str) -> bool:

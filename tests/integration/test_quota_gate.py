@@ -33,7 +33,7 @@ async def test_a_used_up_window_is_answered_at_once_and_left_behind_at_its_reset
     stack = own_stack
     use_up(stack)
     await eventually(lambda: stack.metric("zai_proxy_quota_gate_open", window="five_hour"), lambda value: value == 1)
-    await eventually(lambda: stack.status()["quota"]["windows"], lambda windows: bool(windows))
+    await eventually(lambda: stack.status()["quota"]["gate"], lambda gate: bool(gate and gate[0]["resets_at"]))
     calls = [entry for entry in stack.simulator.log() if entry["path"].endswith("/messages")]
 
     anthropic = httpx.post(f"{stack.url}/v1/messages", json=PROMPT)

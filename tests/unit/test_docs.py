@@ -1,6 +1,7 @@
 """The pages for people say what the code does: settings, metrics, errors, commands, links."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -16,10 +17,13 @@ from extproc.domain import refusals
 from extproc.domain.admission import Admission
 from extproc.domain.business_codes import TABLE, ErrorClass
 from extproc.domain.outcome import ErrorType, UsageRecord
+from extproc.domain.pacing import Pacing
+from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.prices import PricingTier
 from extproc.domain.quota import Quota, QuotaRules
 from extproc.envoy_config import template
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
+from extproc.pacing_metrics import PacingCollector
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings
 from tests.harness.processes import ROOT
@@ -108,7 +112,9 @@ def exported() -> set[Series]:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found.add(Series(name, family.type, frozenset(labels), bounds[:-1]))  # the last bound is +Inf
     quota = Quota(QuotaRules())
-    for family in QuotaCollector(lambda: quota.snapshot(0), dict, dict).collect():
+    pacing = Pacing(PacingConfig())
+    gauges = (QuotaCollector(lambda: quota.snapshot(0), dict, dict), PacingCollector(lambda: pacing.status(0)))
+    for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found.add(Series(name, family.type, frozenset(family._labelnames), ()))  # type: ignore[attr-defined]
     return found
@@ -172,7 +178,8 @@ def test_the_errors_page_explains_every_class_and_every_error_type() -> None:
 
 
 def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
-    source = inspect.getsource(refusals).replace("{max_workers}", "20")
+    source = inspect.getsource(refusals)
+    source = source.replace("{max_workers}", "20").replace("{waited:.0f}", "60").replace("{retry_after}", "12")
     own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', source))
     own |= {text for text in re.findall(r'inline_string: "([^"]+)"', template()) if "%" not in text}
 

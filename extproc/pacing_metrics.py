@@ -1,0 +1,50 @@
+"""The series about pacing: read from what it knows when Prometheus asks, so nothing can drift."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from extproc.domain.pacing_config import PacingMode
+from extproc.domain.pacing_records import LimitStatus, PacingStatus
+
+
+class PacingCollector(Collector):
+    """Exports the limits, what was learned of them, and the queue. Without pacing there are no limits to export."""
+
+    def __init__(self, status: Callable[[], PacingStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._status()
+        queued = GaugeMetricFamily("zai_proxy_rate_limit_queued_requests", "Requests that wait for their turn.")
+        by_lane = GaugeMetricFamily(
+            "zai_proxy_queued_requests_by_lane", "Requests that wait for their turn, by lane.", labels=("lane",)
+        )
+        queued.add_metric((), sum(now.waiting.values()))
+        for lane, waiting in now.waiting.items():
+            by_lane.add_metric((lane.value,), waiting)
+        yield from (queued, by_lane)
+        if now.mode is not PacingMode.OFF:
+            yield from _limits("rate_limit", "requests_per_second", "Requests a second that may start", now.rate)
+            yield from _limits("concurrency_limit", "requests", "Requests that may be in flight", now.concurrency)
+            breath = GaugeMetricFamily(
+                "zai_proxy_limits_in_use_ratio", "Share of the limits in use; below 1 after Z.AI was overloaded."
+            )
+            breath.add_metric((), now.breath)
+            yield breath
+
+
+def _limits(name: str, unit: str, meaning: str, limit: LimitStatus) -> Iterator[Metric]:
+    value = GaugeMetricFamily(f"zai_proxy_{name}_{unit}", f"{meaning}.")
+    value.add_metric((), limit.limit)
+    ceiling = GaugeMetricFamily(
+        f"zai_proxy_{name}_ceiling_{unit}", f"{meaning}: the level that broke last; absent while none is known."
+    )
+    if limit.ceiling is not None:
+        ceiling.add_metric((), limit.ceiling)
+    moves = CounterMetricFamily(f"zai_proxy_{name}_adjustments", f"{meaning}: changes.", labels=("direction",))
+    for direction, count in limit.adjustments.items():
+        moves.add_metric((direction.value,), count)
+    yield from (value, ceiling, moves)

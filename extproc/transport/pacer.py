@@ -1,0 +1,208 @@
+"""Pacing at work: joins the pure decisions with the clock, the event loop and the file that keeps what was learned."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from extproc.domain import refusals
+from extproc.domain.business_codes import classify as classify_code
+from extproc.domain.exchange import Exchange
+from extproc.domain.fair_queue import Waiting
+from extproc.domain.lanes import Lane
+from extproc.domain.log_entry import EntryKind, LogEntry
+from extproc.domain.outcome import Outcome
+from extproc.domain.pacing import Pacing
+from extproc.domain.pacing_config import PacingConfig, PacingMode
+from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
+from extproc.domain.refusals import Refusal
+from extproc.domain.routes import Route, classify
+from extproc.state_file import StateError, StateFile
+
+log = structlog.get_logger("extproc.pacing")
+
+_SAVE_SECONDS: Final = 30.0
+_SHARES_SECONDS: Final = 1.0
+# Envoy tells of a failed attempt up to a second later: so long, and so many, are remembered by their request id.
+_MOST_REMEMBERED: Final = 20_000
+_EXEMPT_ENDS: Final = ("/count_tokens", "/models", "/models/{id}")
+
+
+def is_exempt(route: Route) -> bool:
+    """Whether requests of this route never wait: they take nothing of the plan's limits."""
+    return route.label.endswith(_EXEMPT_ENDS)
+
+
+class Turn:
+    """A request's place: admitted at once, refused, or in the queue until `decided`."""
+
+    def __init__(self, answer: Admitted | Refusal | None) -> None:
+        self._answer = answer
+        self._decision: asyncio.Future[Admitted | Refusal] | None = None
+
+    async def decided(self) -> Admitted | Refusal:
+        """Waits until the request may go or has to give up."""
+        if self._answer is None:
+            self._decision = asyncio.get_running_loop().create_future()
+            return await self._decision
+        return self._answer
+
+    def decide(self, answer: Admitted | Refusal) -> None:
+        if self._decision is None:
+            self._answer = answer
+        elif not self._decision.done():
+            self._decision.set_result(answer)
+
+
+class Pacer:
+    """Lets requests go in the order and at the pace that `Pacing` decides.
+
+    `shares` returns what the quota leaves the lanes; `state` keeps what was learned over a restart, if there is one.
+    """
+
+    def __init__(
+        self, config: PacingConfig, shares: Callable[[], Mapping[Lane, float]], state: StateFile | None
+    ) -> None:
+        self._pacing = Pacing(config)
+        self._shares = shares
+        self._state = state
+        self._turns: dict[str, Turn] = {}
+        self._exchanges: OrderedDict[str, str] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+        self._restore()
+
+    @contextmanager
+    def enter(self, exchange: Exchange, route: Route, cost: int) -> Iterator[Turn]:
+        """Gives the exchange a place, in the queue or beyond it, for as long as the context is open.
+
+        `cost` estimates in bytes what the request will use.
+        """
+        exempt = is_exempt(route)
+        request = PacedRequest(exchange.id, exchange.source, exchange.lane, cost, exempt)
+        answer = self._pacing.arrive(request, time.time())
+        if not exempt:
+            self._remember(exchange)
+        try:
+            yield self._turn(exchange, answer)
+        finally:
+            self._turns.pop(exchange.id, None)
+            self._pacing.leave(exchange.id, time.time())
+            self._go_on()
+
+    def give_up(self, exchange_id: str) -> bool:
+        """Ends the wait of a request, for its operator. False if it does not wait."""
+        turn = self._turns.pop(exchange_id, None)
+        if turn is None:
+            return False
+        turn.decide(refusals.cancelled())
+        return True
+
+    def take_attempt(self, entry: LogEntry) -> None:
+        """An upstream attempt has ended in an error."""
+        if not is_exempt(classify(entry.path, speaks_anthropic=False)):
+            self._observe(entry, self._exchanges.get(entry.request_id, entry.request_id))
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """A request has ended. An error inside its stream is one that no failed attempt has told of."""
+        entry = outcome.entry
+        if entry.streamed and entry.business_code and entry.status == 200:
+            self._observe(entry, entry.exchange_id)
+
+    def status(self) -> PacingStatus:
+        return self._pacing.status(time.time())
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        return self._pacing.waiting()
+
+    def hints(self) -> dict[str, str]:
+        """What a request may be told about where it stands, as metadata for its answer's headers; none unpaced."""
+        if self._pacing.config.mode is PacingMode.OFF:
+            return {}
+        limit, _ = self._pacing.limits
+        return {
+            "limit": str(limit),
+            "remaining": str(max(0, limit - self._pacing.in_flight)),
+            "reset": f"{self._pacing.expected_wait(time.time()):.0f}s",
+        }
+
+    async def run(self) -> None:
+        """Follows the quota and saves what was learned, until it is cancelled; then saves for the last time."""
+        saved = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(_SHARES_SECONDS)
+                self._pacing.set_shares(self._shares(), time.time())
+                self._go_on()
+                if time.monotonic() >= saved + _SAVE_SECONDS:
+                    saved = time.monotonic()
+                    await asyncio.to_thread(self._save, self._pacing.snapshot(time.time()))
+        finally:
+            self._save(self._pacing.snapshot(time.time()))
+
+    def _turn(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Turn:
+        if isinstance(answer, Queued):
+            turn = self._turns[exchange.id] = Turn(None)
+            self._go_on()
+            return turn
+        return Turn(answer if isinstance(answer, Admitted) else self._refusal(answer))
+
+    def _remember(self, exchange: Exchange) -> None:
+        self._exchanges[exchange.request_id] = exchange.id
+        if len(self._exchanges) > _MOST_REMEMBERED:
+            self._exchanges.popitem(last=False)
+
+    def _observe(self, entry: LogEntry, exchange_id: str) -> None:
+        code = classify_code(entry.business_code, entry.status)
+        answered_at = entry.started + (entry.duration if entry.first_byte is None else entry.first_byte)
+        began_at = answered_at if entry.kind is EntryKind.REQUEST else entry.started
+        self._pacing.observe(Attempt(exchange_id, began_at, answered_at, code.error_class, code.code), time.time())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Lets go whoever may, and sets the timer for the next one."""
+        if not self._turns:
+            return
+        now = time.time()
+        for decision in self._pacing.due(now):
+            self._tell(decision)
+        self._set_timer(self._pacing.next_due(now), now)
+
+    def _tell(self, decision: Decision) -> None:
+        turn = self._turns.pop(decision.id, None)
+        if turn is not None:
+            answer = decision.answer
+            turn.decide(answer if isinstance(answer, Admitted) else self._refusal(answer))
+
+    def _set_timer(self, due: float | None, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._go_on)
+
+    def _refusal(self, refused: Refused) -> Refusal:
+        if refused.reason is refusals.RefusalReason.CAPACITY:
+            return refusals.at_capacity(self._pacing.config.max_workers)
+        return refusals.waited_too_long(refused.waited, refused.retry_after)
+
+    def _restore(self) -> None:
+        if self._state is None:
+            return
+        try:
+            data = self._state.read()
+            if data is not None:
+                self._pacing.restore(data, time.time())
+        except (StateError, ValueError) as error:
+            log.warning("the learned limits can't be read: starting anew", file=str(self._state.path), why=str(error))
+
+    def _save(self, learned: dict[str, object]) -> None:
+        if self._state is None:
+            return
+        try:
+            self._state.write(learned)
+        except OSError as error:
+            log.warning("the learned limits can't be saved", file=str(self._state.path), why=str(error))

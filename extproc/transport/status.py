@@ -1,0 +1,69 @@
+"""The parts of /status: what runs, what waits, the limits. Times are seconds, moments Unix times, sizes bytes."""
+
+from extproc.domain.exchange import Exchange
+from extproc.domain.pacing_config import PacingMode
+from extproc.domain.pacing_records import LimitStatus, PacingStatus
+
+
+def describe(exchange: Exchange, now: float) -> dict[str, object]:
+    """A request that runs."""
+    return {
+        **_who(exchange),
+        "model": exchange.model or None,
+        "age_seconds": round(now - exchange.started, 3),
+        "waited_before_seconds": round(exchange.waited, 3),
+        "request_bytes": exchange.request_bytes,
+        "response_bytes": exchange.response_bytes,
+    }
+
+
+def describe_waiting(exchange: Exchange, now: float) -> dict[str, object]:
+    """A request in the queue."""
+    return {**_who(exchange), "waited_seconds": round(now - exchange.started, 3)}
+
+
+def is_paced(pace: PacingStatus) -> bool:
+    return pace.mode is not PacingMode.OFF
+
+
+def describe_pacing(pace: PacingStatus) -> dict[str, object]:
+    """The state of pacing as a whole."""
+    return {
+        "mode": pace.mode.value,
+        "waiting": {lane.value: waiting for lane, waiting in pace.waiting.items()},
+        "expected_wait_seconds": round(pace.expected_wait, 3),
+        "limits_in_use": round(pace.breath, 3),
+    }
+
+
+def describe_limits(pace: PacingStatus) -> list[dict[str, object]]:
+    """The limits that hold requests back, with their latest moves; none without pacing."""
+    if not is_paced(pace):
+        return []
+    return [
+        {**_describe_limit("in flight", pace.concurrency), "used": pace.in_flight},
+        _describe_limit("requests/s", pace.rate),
+    ]
+
+
+def _describe_limit(name: str, limit: LimitStatus) -> dict[str, object]:
+    return {
+        "name": name,
+        "limit": round(limit.limit, 3),
+        "ceiling": None if limit.ceiling is None else round(limit.ceiling, 3),
+        "confidence": round(limit.confidence, 3),
+        "moves": [{"at": move.at, "direction": move.direction.value, "text": str(move)} for move in limit.moves],
+    }
+
+
+def _who(exchange: Exchange) -> dict[str, object]:
+    return {
+        "id": exchange.id,
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "path": exchange.path,
+        "client": exchange.source,
+        "session": exchange.session or None,
+        "agent": exchange.agent or None,
+        "lane": exchange.lane.value,
+    }

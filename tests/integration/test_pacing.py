@@ -1,0 +1,257 @@
+"""Pacing through the real Envoy: requests wait in the proxy for as long as the plan has no place, and no longer."""
+
+import asyncio
+import json
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.stack import PROMPT, Stack, running_stack
+from tests.harness.waiting import eventually
+
+STREAM = {**PROMPT, "stream": True}
+FAST = {"RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
+
+
+@pytest.fixture(scope="module")
+def one_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A proxy that holds the plan to one request at a time."""
+    with running_stack(
+        tmp_path_factory.mktemp("one"),
+        PACING="fixed",
+        CONCURRENCY_LIMIT_INITIAL="1",
+        QUEUE_TIMEOUT="3",
+        MAX_WORKERS="8",
+        **FAST,
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def stack(one_place: Stack) -> AsyncIterator[Stack]:
+    yield one_place
+    await eventually(lambda: one_place.status()["workers"]["in_flight"], lambda running: running == 0)
+
+
+def played(**scenario: Any) -> dict[str, str]:
+    return {"x-sim": json.dumps(scenario)}
+
+
+def waiting(stack: Stack) -> int:
+    return len(stack.status()["waiting"])
+
+
+@asynccontextmanager
+async def occupied(stack: Stack, seconds: float) -> AsyncIterator[None]:
+    """The one place is taken for so long."""
+    async with httpx.AsyncClient(timeout=30) as client:
+        held = asyncio.create_task(client.post(f"{stack.url}/v1/messages", json=PROMPT, headers=played(delay=seconds)))
+        await eventually(lambda: stack.status()["requests"], lambda running: len(running) == 1)
+        yield
+        assert (await held).status_code == 200
+
+
+async def post(stack: Stack, body: Any = PROMPT, path: str = "/v1/messages", **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=30) as client:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await client.post(stack.url + path, json=body, headers=named)
+
+
+async def test_a_request_waits_for_a_place_and_is_told_how_long(stack: Stack) -> None:
+    async with occupied(stack, 1.0):
+        queued = asyncio.create_task(post(stack))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+        status = stack.status()
+        assert status["workers"]["in_flight"] == 2
+        assert stack.metric("zai_proxy_rate_limit_queued_requests") == 1
+        assert stack.envoy_stat("cluster.zai.upstream_rq_active") == 1
+
+    answer = await queued
+    assert answer.status_code == 200
+    assert 100 < int(answer.headers["x-zai-queue-ms"]) < 3000
+    assert answer.headers["x-ratelimit-limit-requests"] == "1"
+    assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_a_request_that_need_not_wait_is_told_so(stack: Stack) -> None:
+    answer = await post(stack)
+
+    assert answer.headers["x-zai-queue-ms"] == "0"
+    assert re.fullmatch(r"\d+s", answer.headers["x-ratelimit-reset-requests"])
+
+
+async def test_hints_of_the_upstream_go_before_our_own(stack: Stack) -> None:
+    answer = await post(stack, **played(headers={"x-ratelimit-limit-requests": "77"}))
+
+    assert answer.headers.get_list("x-ratelimit-limit-requests") == ["77"]
+
+
+async def test_a_client_that_leaves_leaves_the_queue_at_once(stack: Stack) -> None:
+    async with occupied(stack, 1.5):
+        queued = asyncio.create_task(post(stack))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+        queued.cancel()
+        await eventually(lambda: waiting(stack), lambda number: number == 0, within=1.0)
+        assert stack.status()["workers"]["in_flight"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/messages", "type"), ("/v1/chat/completions", "code")], ids=["anthropic", "openai"]
+)
+async def test_who_has_waited_too_long_gets_429_and_a_true_retry_after(stack: Stack, path: str, kind: str) -> None:
+    async with occupied(stack, 4.0):
+        began = time.monotonic()
+        answer = await post(stack, path=path)
+
+        assert 2.9 < time.monotonic() - began < 4.0
+        assert answer.status_code == 429
+        assert answer.headers["x-should-retry"] == "true"
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert answer.json()["error"][kind] == {"type": "rate_limit_error", "code": "rate"}[kind]
+        assert "has had no place for this request for 3 s" in answer.json()["error"]["message"]
+
+
+async def test_counting_tokens_and_listing_models_never_wait(stack: Stack) -> None:
+    async with occupied(stack, 1.0), httpx.AsyncClient() as client:
+        counted = await post(stack, path="/v1/messages/count_tokens")
+        models = await client.get(f"{stack.url}/v1/models")
+
+        assert (counted.status_code, models.status_code) == (200, 200)
+        assert counted.headers["x-zai-queue-ms"] == models.headers["x-zai-queue-ms"] == "0"
+
+
+async def test_beyond_all_workers_a_request_is_refused_at_once(stack: Stack) -> None:
+    async with occupied(stack, 2.0):
+        queued = [asyncio.create_task(post(stack)) for _ in range(7)]
+        await eventually(lambda: waiting(stack), lambda number: number == 7)
+
+        assert (await post(stack)).status_code == 503
+    assert {answer.status_code for answer in await asyncio.gather(*queued)} == {200}
+
+
+async def test_the_main_conversation_goes_before_its_subagents_and_those_before_background_work(stack: Stack) -> None:
+    session = {"x_claude_code_session_id": "a-session"}
+    lanes = {
+        "background": {**session, "x_zai_priority": "background"},
+        "subagent": {**session, "x_claude_code_agent_id": "agent-1"},
+        "main": session,
+    }
+    ended: list[str] = []
+
+    async def ask(lane: str) -> None:
+        await post(stack, **lanes[lane])
+        ended.append(lane)
+
+    async with occupied(stack, 1.0):
+        asked = []
+        for number, lane in enumerate(lanes, start=1):
+            asked.append(asyncio.create_task(ask(lane)))
+            await eventually(lambda: waiting(stack), lambda there, expected=number: there == expected)
+    await asyncio.gather(*asked)
+
+    assert ended == ["main", "subagent", "background"]
+
+
+async def test_a_swarm_does_not_starve_another_source(stack: Stack) -> None:
+    order: list[str] = []
+
+    async def ask(session: str) -> None:
+        await post(stack, x_claude_code_session_id=session)
+        order.append(session)
+
+    async with occupied(stack, 1.0):
+        swarm = [asyncio.create_task(ask("swarm")) for _ in range(5)]
+        await eventually(lambda: waiting(stack), lambda number: number == 5)
+        person = asyncio.create_task(ask("person"))
+        await eventually(lambda: waiting(stack), lambda number: number == 6)
+    await asyncio.gather(*swarm, person)
+
+    assert order.index("person") <= 2
+
+
+async def test_a_waiting_request_can_be_ended_by_its_operator(stack: Stack) -> None:
+    async with occupied(stack, 1.5):
+        queued = asyncio.create_task(post(stack))
+        [entry] = await eventually(lambda: stack.status()["waiting"], lambda there: len(there) == 1)
+        httpx.post(f"{stack.metrics_url}/requests/{entry['id']}/cancel").raise_for_status()
+
+        answer = await queued
+        assert answer.status_code == 403
+        assert waiting(stack) == 0
+
+
+@pytest.mark.parametrize("megabytes", [5, 7])
+async def test_a_large_prompt_that_waited_can_still_be_tried_again(stack: Stack, megabytes: int) -> None:
+    body = {**PROMPT, "messages": [{"role": "user", "content": "x" * megabytes * 1024 * 1024}]}
+    async with occupied(stack, 1.0):
+        queued = asyncio.create_task(post(stack, body, **played(fail_first={"times": 1, "code": "1305"})))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+
+    assert (await queued).status_code == 200
+
+
+async def test_the_killed_processors_queue_gets_503_and_nothing_of_it_goes_up(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="1", **FAST) as stack:
+        held = asyncio.create_task(post(stack, **played(delay=2)))
+        await eventually(lambda: stack.status()["requests"], lambda running: len(running) == 1)
+        queued = asyncio.create_task(post(stack))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+        stack.processor.kill()
+
+        assert (await queued).status_code == 503
+        assert (await held).status_code == 200
+        assert len([entry for entry in stack.simulator.log() if entry["path"].endswith("/messages")]) == 1
+
+
+async def test_a_plan_of_three_is_found_and_nobody_sees_a_429(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--concurrency", "3", PACING="on", MAX_WORKERS="20", **FAST) as stack:
+
+        async def work(agent: int) -> list[int]:
+            headers = {"x_claude_code_session_id": f"agent-{agent}", **played(delay=0.3)}
+            return [(await post(stack, **headers)).status_code for _ in range(8)]
+
+        answers = await asyncio.gather(*(work(agent) for agent in range(10)))
+
+        assert {status for statuses in answers for status in statuses} == {200}
+        limits = {limit["name"]: limit for limit in stack.status()["limits"]}
+        assert 2 <= limits["in flight"]["limit"] <= 4
+        refused = [entry for entry in stack.simulator.log() if entry["status"] == 429]
+        assert len(refused) <= 8
+
+
+async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="10", STATE_DIR=str(state), **FAST) as stack:
+        for _ in range(2):
+            await post(stack, **played(fail_first={"times": 1, "code": "1302"}))
+        learned = await eventually(
+            lambda: stack.status()["limits"][0], lambda limit: limit["ceiling"] is not None and limit["limit"] < 10
+        )
+        stack.processor.signal(signal.SIGTERM)
+        assert stack.processor.wait() == 0
+        stack.restart_processor()
+        assert stack.status()["limits"][0]["limit"] == learned["limit"]
+
+        stack.processor.kill()
+        (state / "limits.json").write_text('{"version": 1, "concurr')
+        stack.restart_processor()
+        assert stack.status()["limits"][0]["limit"] == 10
+        assert "the learned limits can't be read: starting anew" in stack.processor.output
+
+
+async def test_without_pacing_nothing_waits(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="off", MAX_WORKERS="10") as stack:
+        answers = await asyncio.gather(*(post(stack, **played(delay=0.5)) for _ in range(10)))
+
+        assert {answer.status_code for answer in answers} == {200}
+        assert max(int(answer.headers["x-zai-queue-ms"]) for answer in answers) == 0
+        assert "x-ratelimit-limit-requests" not in answers[0].headers
+        assert stack.status()["limits"] == []
