@@ -51,14 +51,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The state of the plan from a moment on; `lent` are places that another user leaves between two requests."""
+    """The state of the plan from a moment on."""
 
     at: float
     ours: int
     others: int
     capacity: int
     waiting: bool
-    lent: int
 
 
 @dataclass(slots=True)
@@ -94,7 +93,7 @@ class World:
         self._tokens, self._filled_at = plan.burst, 0.0
         self._waiting: dict[str, tuple[Agent, float]] = {}
         self._wake = math.inf
-        self._state: tuple[int, int, int, bool, int] | None = None
+        self._state: tuple[int, int, int, bool] | None = None
         self._unlogged: list[Attempt] = []
         self._flush_phase = self.rng.random() * _LOG_FLUSH
 
@@ -113,18 +112,14 @@ class World:
         self.usage.append(replace(self.usage[-1], at=self.horizon))
         return self
 
-    def used(self, start: float, end: float, *, with_lent: bool = True) -> float:
-        """The share of the capacity that was in use, over the times in which work waited.
-
-        `with_lent`: counts the places that another user leaves for seconds as capacity.
-        """
+    def used(self, start: float, end: float) -> float:
+        """The share of the capacity that was in use, over the times in which work waited."""
         got = there = 0.0
         for state, after in pairwise(self.usage):
             seconds = min(after.at, end) - max(state.at, start)
             if seconds > 0 and state.waiting:
-                capacity = state.capacity if with_lent else max(1, state.capacity - state.lent)
-                got += min(state.ours + state.others, capacity) * seconds
-                there += capacity * seconds
+                got += min(state.ours + state.others, state.capacity) * seconds
+                there += state.capacity * seconds
         return got / there if there else math.nan
 
     def refusals(self, start: float, end: float) -> tuple[int, int]:
@@ -152,8 +147,7 @@ class World:
         heappush(self._heap, (at, self._serial, act))
 
     def _note(self) -> None:
-        lent = max(0, self._others_wanted - self._others)
-        state = (self._ours, self._others, self._capacity, bool(self._waiting), lent)
+        state = (self._ours, self._others, self._capacity, bool(self._waiting))
         if state != self._state:
             self._state = state
             self.usage.append(Usage(self.now, *state))

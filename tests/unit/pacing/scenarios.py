@@ -18,11 +18,9 @@ _FLOOD = [Agent(f"agent-{number}") for number in range(24)]
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The results of many worlds: the share of capacity in use (with and without what another user lends for seconds),
-    refused and all attempts, seconds to settle."""
+    """The results of many worlds: the share of capacity in use, refused and all attempts, seconds to settle."""
 
     used: list[float]
-    used_of_ours: list[float]
     refusals: list[tuple[int, int]]
     settled: list[float]
 
@@ -95,11 +93,10 @@ def settling(world: World, start: float) -> float:
 
 def run_all(world_of: Callable[[int], World], since: float = 0.0) -> Runs:
     """Runs every seed; settling is measured from `since`, all else after the cold start."""
-    runs = Runs([], [], [], [])
+    runs = Runs([], [], [])
     for seed in SEEDS:
         world = world_of(seed)
         runs.used.append(world.used(COLD_START, world.horizon))
-        runs.used_of_ours.append(world.used(COLD_START, world.horizon, with_lent=False))
         runs.refusals.append(world.refusals(COLD_START, world.horizon))
         runs.settled.append(settling(world, since))
     return runs

@@ -44,12 +44,8 @@ def shared_runs() -> Runs:
 
 @pytest.mark.parametrize("runs", [steady_runs, changing_runs, shared_runs])
 def test_95_percent_of_the_capacity_are_used_while_work_waits(runs: Callable[[], Runs]) -> None:
-    assert mean(runs().used_of_ours) >= 0.95
-    assert percentile(runs().used_of_ours, 50) >= 0.95
-
-
-def test_93_percent_are_used_counting_what_another_user_leaves_free_between_two_of_its_requests() -> None:
-    assert mean(shared_runs().used) >= 0.93
+    assert mean(runs().used) >= 0.95
+    assert percentile(runs().used, 50) >= 0.95
 
 
 def test_a_plan_that_does_not_change_is_used_to_98_percent_with_every_seed() -> None:
@@ -74,7 +70,8 @@ def test_a_smaller_capacity_is_found_within_15_seconds_of_what_runs_having_ended
 
 def test_a_larger_capacity_is_found_as_fast_as_1_percent_of_refusals_allow() -> None:
     times = [each for seed, each in zip(SEEDS, changing_runs().settled, strict=True) if grows(seed)]
-    assert percentile(times, 50) <= 60.0
+    assert percentile(times, 50) <= 15.0
+    assert percentile(times, 75) <= 20.0
     assert max(times) <= 650.0
 
 
