@@ -1,0 +1,130 @@
+"""GET /api/requests, /api/breakdown and /api/targets."""
+
+import sqlite3
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dashboard.api.csv_export import table_csv
+from dashboard.api.openapi import known_parameters
+from dashboard.api.problems import ApiError
+from dashboard.api.query import Query, page_key
+from dashboard.domain.finished import TOKEN_KINDS
+from dashboard.parts import Parts
+from dashboard.store import requests as stored
+from dashboard.store import usage
+from dashboard.store.requests import SORTS
+from dashboard.store.targets import lost_requests
+
+_FORMATS: Final = ("json", "csv")
+_PAGE: Final = 50
+_LARGEST_PAGE: Final = 500
+_LARGEST_FILE: Final = 10_000
+_SUMMED: Final = ("requests", "ok", "failed", "aborted", "refused", "retries", "cost_usd", "credits")
+_BYTES: Final = ("request_bytes", "response_bytes")
+
+
+async def requests(parts: Parts, request: Request) -> Response:
+    query = Query(request.query_params, known_parameters("/api/requests"), parts.clocks.wall())
+    is_csv = query.choice("format", _FORMATS, "json") == "csv"
+    wanted = query.request_filter()
+    sort = query.choice("sort", SORTS, "ended")
+    descending = query.choice("order", ("desc", "asc"), "desc") == "desc"
+    limit = query.number("limit", 1, _LARGEST_FILE if is_csv else _LARGEST_PAGE, _LARGEST_FILE if is_csv else _PAGE)
+    after = query.after()
+
+    def read(connection: sqlite3.Connection) -> tuple[stored.Page, tuple[int, int]]:
+        return stored.find_page(connection, wanted, sort, descending, limit, after), lost_requests(connection)
+
+    page, (lost, gaps) = await parts.store.read(read)
+    if is_csv:
+        return table_csv("requests", page.requests)
+    return JSONResponse(
+        {
+            "requests": page.requests,
+            "next": page_key(page.next),
+            "total": page.total,
+            "total_is_exact": page.total_is_exact,
+            "lost": {"requests": lost, "unknown_gaps": gaps},
+        }
+    )
+
+
+async def one_request(parts: Parts, request: Request) -> Response:
+    text = request.path_params["id"]
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else -1
+    found = await parts.store.read(lambda connection: stored.find_request(connection, number))
+    if found is None:
+        raise ApiError(404, "there is no such request (any more)")
+    return JSONResponse(found)
+
+
+async def breakdown(parts: Parts, request: Request) -> Response:
+    query = Query(request.query_params, known_parameters("/api/breakdown"), parts.clocks.wall())
+    by = query.choice("by", (*usage.KEYS, *usage.TIMES), "")
+    begin, end = query.window()
+    limit = query.number("limit", 1, _LARGEST_PAGE, _PAGE)
+    question = usage.Question(by, begin, end, query.equal(usage.KEYS), query.optional_number("target"))
+    answer = await parts.store.read(lambda connection: usage.ask(connection, question))
+    if by in usage.TIMES:
+        ranked = sorted(answer.rows, key=lambda row: row["key"])
+    else:
+        ranked = sorted(answer.rows, key=lambda row: (-row["cost_usd"], -row["requests"], str(row["key"])))
+    rows = [_used(row["key"], [row]) for row in ranked[:limit]]
+    if query.choice("format", _FORMATS, "json") == "csv":
+        return table_csv(f"by-{by}", rows)
+    return JSONResponse(
+        {
+            "by": by,
+            "from": answer.begin,
+            "to": answer.end,
+            "resolution": answer.resolution,
+            "rows": rows,
+            "other": _used(None, ranked[limit:]) if len(ranked) > limit else None,
+            "total": _used(None, ranked),
+        }
+    )
+
+
+async def targets(parts: Parts, _request: Request) -> Response:
+    store, now = parts.store, parts.clocks.wall()
+    count, oldest = await store.read(stored.stored_requests)
+    return JSONResponse(
+        {
+            "targets": [target.as_json(now) for target in parts.scraper.targets],
+            "store": {
+                "path": str(store.path),
+                "bytes": store.bytes,
+                "error": store.error,
+                "requests": count,
+                "oldest_request": oldest,
+                "set_aside": None if store.set_aside_to is None else str(store.set_aside_to),
+            },
+            "names": [
+                {"source": each.source, "addresses": len(each.addresses), "error": each.error}
+                for each in parts.book.lookups
+            ],
+        }
+    )
+
+
+def _used(key: object, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of the answer, from one or several of the store's."""
+    sums = {name: sum(row[name] for row in rows) for name in (*_SUMMED, *_BYTES, *TOKEN_KINDS, "duration")}
+    count = sums["requests"]
+    return {
+        "key": key,
+        **{name: _rounded(sums[name]) for name in (*_SUMMED, *_BYTES)},
+        "tokens": {kind: sums[kind] for kind in TOKEN_KINDS},
+        "mean_duration": round(sums["duration"] / count, 3) if count else None,
+        "wasted": {
+            "requests": sums["failed"] + sums["aborted"],
+            "tokens": sum(row["wasted_tokens"] for row in rows),
+            "cost_usd": _rounded(sum(row["wasted_cost"] for row in rows)),
+        },
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 9)

@@ -1,0 +1,30 @@
+"""The `zai-proxy dashboard` command."""
+
+import sys
+
+import click
+
+from dashboard.settings import SettingsError, load_settings
+
+
+@click.command(name="dashboard")
+def dashboard_command() -> None:
+    """Run the dashboard: what the proxies do, what the plan has left, who used what.
+
+    Asks the proxies in SCRAPE_TARGETS and serves a page on DASHBOARD_PORT.
+    """
+    # Imported here: a wrong setting need not wait for the rest.
+    from dashboard import service, service_log
+
+    try:
+        settings = load_settings()
+        service_log.configure(settings.log_format, settings.log_level)
+        service.run(settings)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def main() -> None:
+    """Entry point of `python -m dashboard`."""
+    dashboard_command(prog_name="zai-proxy dashboard")

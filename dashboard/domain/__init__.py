@@ -1,0 +1,1 @@
+"""What the dashboard decides and computes, without a clock, a socket or a file."""

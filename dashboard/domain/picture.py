@@ -1,0 +1,220 @@
+"""What goes on at this moment, over all proxies: the object that the page shows first. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from dashboard.domain.proxy_status import Limit, ProxyStatus, QuotaWindow, Running
+
+_MOST_LISTED: Final = 200
+
+
+class TargetHealth(StrEnum):
+    """Whether a target answers."""
+
+    NEW = "new"  # has never answered, and was not asked often yet
+    UP = "up"
+    LATE = "late"  # missed one or two
+    STALE = "stale"  # missed three or more
+
+
+class Level(StrEnum):
+    """The answer to "is it working?"."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A proxy as it was last heard of, `status_age` seconds ago. `silent` tells for a running request's id for how many
+    seconds its answer has not grown. `gauge` reads a gauge of its metrics, for what the status does not say."""
+
+    id: int
+    name: str
+    health: TargetHealth
+    status: ProxyStatus | None
+    status_age: float
+    silent: Callable[[str], float | None]
+    gauge: Callable[[str], float | None]
+
+    @property
+    def is_heard(self) -> bool:
+        return self.health in (TargetHealth.UP, TargetHealth.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was counted lately, worked out once a round. Each in the form of the API."""
+
+    per_minute: Mapping[str, Any] = field(default_factory=dict)
+    errors: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Places over all proxies that answer; None where none of them says."""
+
+    busy: int | None
+    limit: int | None
+    wall: int | None
+    draining: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {"busy": self.busy, "limit": self.limit, "wall": self.wall, "draining": self.draining}
+
+
+def workers(targets: Sequence[TargetView]) -> Workers:
+    heard = [target for target in targets if target.is_heard]
+    return Workers(
+        busy=_sum(_of(target, "busy", "zai_proxy_concurrent_requests") for target in heard),
+        limit=_sum(_of(target, "limit", "zai_proxy_concurrency_limit") for target in heard),
+        wall=_sum(_of(target, "wall", "zai_proxy_max_workers") for target in heard),
+        draining=any(target.status is not None and target.status.draining for target in heard),
+    )
+
+
+def paint(
+    at: float,
+    targets: Sequence[TargetView],
+    quota: Sequence[QuotaWindow],
+    figures: Figures,
+    alerts: Sequence[Mapping[str, Any]],
+    guess_tokens: Callable[[str | None, int | None], int | None],
+) -> dict[str, Any]:
+    """Everything of /api/now that comes from the proxies. `alerts` are those that stand, the worst first."""
+    heard = [target for target in targets if target.is_heard and target.status is not None]
+    running = [_running(target, each, guess_tokens) for target in heard for each in _status(target).running]
+    waiting = [_waiting(target, each) for target in heard for each in _status(target).waiting]
+    running.sort(key=lambda each: -each["age"])
+    waiting.sort(key=lambda each: -each["waited"])
+    places = workers(targets)
+    queued = _sum(target.gauge("zai_proxy_rate_limit_queued_requests") for target in targets if target.is_heard)
+    return {
+        "at": at,
+        "health": _health(targets, places, len(waiting) or queued or 0, alerts),
+        "workers": places.as_json(),
+        "running": running[:_MOST_LISTED],
+        "running_total": len(running),
+        "waiting": waiting[:_MOST_LISTED],
+        "waiting_total": len(waiting) or queued or 0,
+        "lanes": _lanes(running, waiting),
+        "limits": [_limit(target, limit) for target in heard for limit in _status(target).limits],
+        "plan": next((target.status.plan for target in heard if target.status and target.status.plan), None),
+        "quota": [_window(window) for window in quota],
+        "per_minute": figures.per_minute,
+        "errors": figures.errors,
+        "alerts": list(alerts),
+        "targets": [{"id": target.id, "name": target.name, "state": target.health.value} for target in targets],
+    }
+
+
+def _health(
+    targets: Sequence[TargetView], places: Workers, waiting: int, alerts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    worst = next((alert for alert in alerts if alert["severity"] in ("critical", "warning")), None)
+    if worst is not None:
+        return {"level": worst["severity"], "headline": worst["title"], "since": worst["since"]}
+    if not any(target.is_heard for target in targets):
+        return {"level": Level.UNKNOWN.value, "headline": "Waiting for the first answer of a proxy.", "since": None}
+    return {"level": Level.OK.value, "headline": _headline(places, waiting), "since": None}
+
+
+def _headline(places: Workers, waiting: int) -> str:
+    if not places.busy and not waiting:
+        return "Ready: nothing runs at the moment."
+    most = places.limit if places.limit is not None else places.wall
+    busy = f"{places.busy or 0} of {most} places busy" if most is not None else f"{places.busy or 0} running"
+    return f"Working: {busy}, {waiting} waiting." if waiting else f"Working: {busy}."
+
+
+def _running(
+    target: TargetView, each: Running, guess_tokens: Callable[[str | None, int | None], int | None]
+) -> dict[str, Any]:
+    return {
+        **_identity(target, each),
+        "age": round(each.age + target.status_age, 1),
+        "silent": _rounded(target.silent(each.id)),
+        "request_bytes": each.request_bytes,
+        "response_bytes": each.response_bytes,
+        "tokens_estimated": guess_tokens(each.model, each.response_bytes),
+    }
+
+
+def _waiting(target: TargetView, each: Running) -> dict[str, Any]:
+    return {**_identity(target, each), "waited": round(each.age + target.status_age, 1)}
+
+
+def _identity(target: TargetView, each: Running) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "target": target.id,
+        "request_id": each.request_id,
+        "method": each.method,
+        "path": each.path,
+        "client": each.client,
+        "session": each.session,
+        "agent": each.agent,
+        "lane": each.lane,
+        "model": each.model,
+    }
+
+
+def _lanes(running: Sequence[Mapping[str, Any]], waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    lanes: dict[str, dict[str, Any]] = {}
+    for kind, requests in (("running", running), ("waiting", waiting)):
+        for each in requests:
+            name = each["lane"] or "unknown"
+            lane = lanes.setdefault(name, {"lane": name, "running": 0, "waiting": 0, "longest_wait": None})
+            lane[kind] += 1
+            if kind == "waiting":
+                lane["longest_wait"] = max(lane["longest_wait"] or 0.0, each["waited"])
+    order = {"main": 0, "subagent": 1, "background": 2}
+    return sorted(lanes.values(), key=lambda lane: (order.get(lane["lane"], 3), lane["lane"]))
+
+
+def _limit(target: TargetView, limit: Limit) -> dict[str, Any]:
+    return {
+        "target": target.id,
+        "name": limit.name,
+        "value": limit.value,
+        "ceiling": limit.ceiling,
+        "used": limit.used,
+        "moves": [{"at": move.at, "text": move.text} for move in limit.moves],
+    }
+
+
+def _window(window: QuotaWindow) -> dict[str, Any]:
+    return {
+        "window": window.window,
+        "limit_type": window.limit_type,
+        "used": window.used,
+        "resets_at": window.resets_at,
+        "runs_out_at": window.runs_out_at,
+        "unused_at_reset": window.unused_at_reset,
+        "gate_closed": window.gate_closed,
+        "sample_age": window.sample_age,
+        "text": window.text,
+    }
+
+
+def _of(target: TargetView, name: str, gauge: str) -> int | None:
+    said: int | None = None if target.status is None else getattr(target.status, name)
+    measured = target.gauge(gauge) if said is None else None
+    return said if measured is None else int(measured)
+
+
+def _status(target: TargetView) -> ProxyStatus:
+    return target.status or ProxyStatus()
+
+
+def _sum(values: Iterable[float | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return int(sum(known)) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,213 @@
+"""The dashboard as a whole: builds every object, runs them together, and ends in order."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from importlib import metadata
+from typing import Final
+
+import structlog
+import uvicorn
+
+from dashboard.addresses import AddressBook
+from dashboard.api.app import create_app
+from dashboard.api.guard import Guard
+from dashboard.domain.finished import Finished
+from dashboard.event_hub import EventHub, EventKind, message
+from dashboard.feed import FeedKeeper
+from dashboard.fetch import make_client
+from dashboard.listening import bind, origin
+from dashboard.overview import Overview
+from dashboard.parts import Parts
+from dashboard.scraper import Clocks, Scraper
+from dashboard.settings import Settings, SettingsError
+from dashboard.store import journal, requests
+from dashboard.store.file import Retention
+from dashboard.store.store import Store, StoreError
+
+log = structlog.get_logger("dashboard")
+
+_TICK_SECONDS: Final = 1.0
+_PRUNE_SECONDS: Final = 60.0
+_MOST_CONNECTIONS: Final = 1000
+_GRACE_SECONDS: Final = 2
+_LEARNED_FROM: Final = 500
+_SHORT_TOKEN: Final = 12
+
+
+class Service:
+    """The objects of one dashboard. Raises SettingsError if the store can't be used."""
+
+    def __init__(self, settings: Settings, clocks: Clocks | None = None) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        clocks = clocks or Clocks()
+        try:
+            store = Store(settings.database, clocks.wall)
+        except StoreError as error:
+            raise SettingsError([str(error)]) from None
+        client = make_client()
+        book = AddressBook(settings.targets)
+        hub = EventHub(clocks.steady)
+        scraper = Scraper(store, client, book, settings.scrape_interval, settings.answer_within, clocks)
+        overview = Overview(scraper, book, store, hub, settings.scrape_interval, clocks)
+        feeds = FeedKeeper(store, client, settings.admin_token, self._publish)
+        guard = Guard(settings.dashboard_token, not settings.is_reachable_from_elsewhere, settings.dashboard_port)
+        self.parts = Parts(settings, version(), clocks, client, store, book, scraper, feeds, hub, overview, guard)
+        scraper.after_round.append(overview.after_round)
+        scraper.targets_changed.append(lambda: feeds.keep(scraper.targets))
+        self._generation = store.generation
+        self._steady_anchor = (clocks.wall(), clocks.steady())
+
+    async def run(self) -> None:
+        """Serves until a signal asks it to stop."""
+        settings, parts = self._settings, self.parts
+        listening = bind(settings.bind_address, settings.dashboard_port)
+        for warning in exposure(settings):
+            log.warning(warning)
+        http = _HttpServer(self._http_config())
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                await self._take_up()
+                working = [
+                    tasks.create_task(_forever("scraping", parts.scraper.run)),
+                    tasks.create_task(_forever("the picture of now", self._tick)),
+                    tasks.create_task(_forever("the store's upkeep", self._keep_store)),
+                ]
+                serving = tasks.create_task(http.serve(sockets=[listening]))
+                log.info("ready", url=origin(settings.bind_address, settings.dashboard_port))
+                await self._stopping.wait()
+                parts.hub.close()
+                http.should_exit = True
+                await serving
+                for task in working:
+                    task.cancel()
+                await asyncio.wait(working)
+            finally:
+                await self._close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _publish(self, target: int, stored: list[tuple[int, Finished]]) -> None:
+        self._note_fresh_store()
+        self.parts.overview.learn(stored)
+        for number, request in stored:
+            self.parts.hub.publish_request(number, requests.describe(number, target, request))
+
+    def _note_fresh_store(self) -> None:
+        if self._generation != self.parts.store.generation:
+            self._generation = self.parts.store.generation
+            self.parts.hub.reset()
+
+    async def _take_up(self) -> None:
+        """Goes on where the dashboard before left off."""
+        store = self.parts.store
+        try:
+            newest = await store.read(requests.newest_request)
+            self.parts.hub.position = (newest, await store.read(journal.newest_alert))
+            recent = await store.read(lambda connection: requests.recent_finished(connection, _LEARNED_FROM))
+            self.parts.overview.learn(recent)
+            await self.parts.scraper.prepare()
+        except StoreError as error:
+            log.error(str(error))
+
+    async def _tick(self) -> None:
+        """Each second, while somebody looks: what runs, and the picture of it."""
+        hub = self.parts.hub
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._note_fresh_store()
+            if hub.is_wanted(EventKind.NOW):
+                await self.parts.scraper.poll_status()
+                hub.publish(message(EventKind.NOW, self.parts.now()))
+
+    async def _keep_store(self) -> None:
+        """Looks the store over once, and forgets what is old from then on."""
+        settings, store = self._settings, self.parts.store
+        retention = Retention(settings.retention_5s, settings.retention_1m, settings.retention_requests)
+        try:
+            await store.check()
+        except StoreError as error:
+            log.error(str(error))
+        while True:
+            try:
+                await store.prune(self._careful_now(), retention)
+            except StoreError as error:
+                log.error(str(error))
+            await asyncio.sleep(_PRUNE_SECONDS)
+
+    def _careful_now(self) -> float:
+        """Unix time that no jump of the clock makes later than it can be: what is deleted is gone."""
+        clocks = self.parts.clocks
+        wall, steady = self._steady_anchor
+        return min(clocks.wall(), wall + clocks.steady() - steady)
+
+    async def _close(self) -> None:
+        parts = self.parts
+        await parts.feeds.close()
+        await parts.scraper.close()
+        await parts.book.close()
+        await parts.client.aclose()
+        await parts.store.close()
+
+    def _http_config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            create_app(self.parts),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service decides when everything stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _forever(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Goes on after a defect: a dashboard that shows less is better than none."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a defect of the dashboard", in_=what)
+        await asyncio.sleep(_TICK_SECONDS)
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return metadata.version("zai-proxy")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def exposure(settings: Settings) -> Iterator[str]:
+    """Warnings about who can see the dashboard."""
+    if settings.is_reachable_from_elsewhere and settings.dashboard_token is None:
+        yield (
+            f"BIND_ADDRESS={settings.bind_address} is open to other machines and DASHBOARD_TOKEN is not set: whoever "
+            f"reaches port {settings.dashboard_port} sees who does what; set DASHBOARD_TOKEN, or BIND_ADDRESS=127.0.0.1"
+        )
+    if settings.dashboard_token is not None and len(settings.dashboard_token.get_secret_value()) < _SHORT_TOKEN:
+        yield f"DASHBOARD_TOKEN is easy to guess: better take one of at least {_SHORT_TOKEN} characters"
+
+
+def run(settings: Settings) -> None:
+    """Runs the dashboard in the foreground until it is told to stop."""
+
+    async def serve() -> None:
+        service = Service(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.run()
+
+    asyncio.run(serve())

@@ -1,0 +1,135 @@
+"""The store as the thread that writes sees it: opened, written, pruned, and begun anew if the file is broken."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from dashboard.domain.alerts import AlertChange
+from dashboard.domain.finished import Finished
+from dashboard.domain.rollup import Tier
+from dashboard.store import database, journal, requests, targets, usage
+from dashboard.store.journal import Mark
+from dashboard.store.samples import SampleWriter, TargetSample, delete_samples
+from dashboard.store.series import SeriesIds
+from dashboard.store.targets import FeedPosition, KnownTarget
+
+log = structlog.get_logger("dashboard")
+
+T = TypeVar("T")
+_VACUUMED_PAGES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How many seconds each kind of record is kept; hours of samples and days of usage are kept for good."""
+
+    five_seconds: float
+    minutes: float
+    requests: float
+
+
+class StoreFile:
+    """Raises StoreError if the file can't be used; a damaged one is set aside and a fresh one begun."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self.path = path
+        self._clock = clock
+        self._lock = database.Lock(path)
+        self._urls: dict[int, str] = {}
+        self.generation = 0
+        self.set_aside_to: Path | None = None
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(str(error))
+        except database.StoreError:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    def target(self, url: str) -> KnownTarget:
+        known = self._write(lambda connection: targets.get_target(connection, url, self.series.keys))
+        self._urls[known.id] = url
+        return known
+
+    def save_round(self, at: float, interval: float, samples: Sequence[TargetSample]) -> None:
+        """One look at every target that answered, all or none."""
+        self._write(lambda _connection: self._samples.save(at, interval, samples))
+
+    def save_requests(
+        self, target: int, finished: Sequence[Finished], position: FeedPosition
+    ) -> list[tuple[int, Finished]]:
+        """Requests and how far the feed was read, all or none. Returns those that are new, with their ids."""
+
+        def save(connection: sqlite3.Connection) -> list[tuple[int, Finished]]:
+            with database.transaction(connection):
+                stored = requests.insert_requests(connection, target, finished)
+                self._usage.add(target, (request for _, request in stored))
+                targets.save_position(connection, target, position)
+            return stored
+
+        return self._write(save)
+
+    def save_marks(self, marks: Sequence[Mark]) -> None:
+        self._write(lambda connection: journal.add_marks(connection, marks))
+
+    def save_alerts(self, changes: Sequence[AlertChange]) -> list[int]:
+        return self._write(lambda connection: journal.add_alerts(connection, changes))
+
+    def prune(self, now: float, retention: Retention) -> None:
+        """Forgets what is older than it is kept for."""
+
+        def prune(connection: sqlite3.Connection) -> None:
+            with database.transaction(connection):
+                delete_samples(connection, Tier.FIVE_SECONDS, now - retention.five_seconds)
+                delete_samples(connection, Tier.MINUTE, now - retention.minutes)
+                delete_samples(connection, Tier.TEN_MINUTES, now - retention.minutes)
+                requests.delete_requests(connection, now - retention.requests)
+                usage.age_usage(connection, now - retention.minutes)
+                journal.delete_journal(connection, now - retention.minutes)
+            connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED_PAGES})").fetchall()
+
+        self._write(prune)
+
+    def begin_anew(self, generation: int, why: str) -> None:
+        """Sets the file aside because a reader of this generation found it broken."""
+        if generation == self.generation:
+            self._connection.close()
+            self._begin_anew(why)
+
+    def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return write(self._connection)
+        except sqlite3.DatabaseError as error:
+            if database.is_damage(error):
+                self.begin_anew(self.generation, str(error))
+            raise
+
+    def _open(self) -> None:
+        self._connection = database.open_writer(self.path)
+        self.series = SeriesIds(self._connection)
+        self._samples = SampleWriter(self._connection, self.series)
+        self._usage = usage.UsageWriter(self._connection)
+
+    def _begin_anew(self, why: str) -> None:
+        self.set_aside_to = database.set_aside(self.path, self._clock())
+        self.generation += 1
+        log.error(
+            "the database is damaged: it was set aside and a fresh one begun",
+            database=str(self.path),
+            set_aside_to=str(self.set_aside_to),
+            damage=why,
+        )
+        self._open()
+        # Whoever knows a target by its number goes on using it.
+        self._connection.executemany("INSERT INTO target (id, url) VALUES (?, ?)", self._urls.items())

@@ -1,0 +1,42 @@
+"""Records for tests: only what matters in a test has to be named."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dashboard.domain.finished import Finished, read_finished
+from dashboard.domain.rates import Look
+from dashboard.domain.samples import Kind, SeriesKey
+from dashboard.store.samples import TargetSample
+
+
+def counter(name: str, **labels: str) -> SeriesKey:
+    return SeriesKey(Kind.COUNTER, name, tuple(sorted(labels.items())))
+
+
+def gauge(name: str, **labels: str) -> SeriesKey:
+    return SeriesKey(Kind.GAUGE, name, tuple(sorted(labels.items())))
+
+
+def look(
+    at: float,
+    counters: Mapping[SeriesKey, float] | None = None,
+    started: float | None = 0.0,
+    steady: float | None = None,
+) -> Look:
+    return Look(at, steady, started, counters or {})
+
+
+def sample(
+    target: int = 1,
+    at: float = 1000.0,
+    increase: Mapping[SeriesKey, float] | None = None,
+    gauges: Mapping[SeriesKey, float] | None = None,
+    span: float | None = 5.0,
+    totals: Mapping[SeriesKey, float] | None = None,
+) -> TargetSample:
+    grown = increase or {}
+    return TargetSample(target, span, grown, gauges or {}, look(at, totals if totals is not None else grown), "1.0")
+
+
+def finished(feed_id: str = "run-1", started: float = 1000.0, **fields: Any) -> Finished:
+    return read_finished(feed_id, {"started": started, "status": 200, **fields})

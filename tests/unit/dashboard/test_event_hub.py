@@ -1,0 +1,125 @@
+"""Handing events to readers."""
+
+import pytest
+
+from dashboard.event_hub import (
+    MOST_READERS,
+    EventHub,
+    EventKind,
+    Reader,
+    TooManyReadersError,
+    message,
+    parse_position,
+)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def reader_of(hub: EventHub, *wanted: EventKind) -> Reader:
+    reader = hub.join(frozenset(wanted))
+    reader.start([], hub.position)
+    return reader
+
+
+async def test_an_event_goes_over_the_wire_with_its_place_in_both_streams() -> None:
+    hub = EventHub(Clock())
+    reader = reader_of(hub)
+
+    hub.publish_alert(3, {"title": "ü"})
+    hub.publish_request(7, {"id": 7})
+
+    assert await reader.take() == (
+        'id: 0.3\nevent: alert\ndata: {"title":"ü"}\n\nid: 7.3\nevent: request\ndata: {"id":7}\n\n'.encode()
+    )
+
+
+async def test_of_the_pictures_of_now_only_the_latest_is_kept() -> None:
+    hub = EventHub(Clock())
+    reader = reader_of(hub)
+
+    for number in range(3):
+        hub.publish(message(EventKind.NOW, {"at": number}))
+
+    assert await reader.take() == b'event: now\ndata: {"at":2}\n\n'
+
+
+async def test_a_reader_gets_only_what_it_asked_for_and_resets() -> None:
+    hub = EventHub(Clock())
+    reader = reader_of(hub, EventKind.ALERT)
+
+    hub.publish_request(1, {})
+    hub.publish(message(EventKind.NOW, {}))
+    hub.reset()
+
+    assert await reader.take() == b"id: 0.0\nevent: reset\ndata: {}\n\n"
+    assert not hub.is_wanted(EventKind.NOW)
+    assert hub.is_wanted(EventKind.ALERT)
+
+
+async def test_what_happens_while_the_missed_is_looked_up_comes_once_and_in_order() -> None:
+    hub = EventHub(Clock())
+    reader = hub.join(frozenset())
+    for number in (5, 6, 7):
+        hub.publish_request(number, {"id": number})
+
+    missed = [message(EventKind.REQUEST, {"id": number}, (number, 0)) for number in (4, 5, 6)]
+    reader.start(missed, (6, 0))
+
+    assert [line for line in (await reader.take()).decode().splitlines() if line.startswith("id")] == [
+        "id: 4.0", "id: 5.0", "id: 6.0", "id: 7.0",
+    ]  # fmt: skip
+
+
+def test_a_reader_that_does_not_read_is_cut_when_too_much_waits_for_it() -> None:
+    hub = EventHub(Clock())
+    slow, other = reader_of(hub), reader_of(hub, EventKind.NOW)
+
+    for number in range(1001):
+        hub.publish_request(number, {})
+
+    assert slow.cut.is_set()
+    assert not other.cut.is_set()
+
+
+async def test_a_reader_that_does_not_read_is_cut_when_something_waits_too_long() -> None:
+    clock = Clock()
+    hub = EventHub(clock)
+    slow, quick = reader_of(hub), reader_of(hub)
+
+    for clock.now in range(0, 40, 5):
+        hub.publish(message(EventKind.NOW, {}))
+        await quick.take()
+
+    assert slow.cut.is_set()
+    assert not quick.cut.is_set()
+
+
+def test_readers_are_bounded() -> None:
+    hub = EventHub(Clock())
+    readers = [hub.join(frozenset()) for _ in range(MOST_READERS)]
+
+    with pytest.raises(TooManyReadersError):
+        hub.join(frozenset())
+    hub.leave(readers[0])
+    hub.join(frozenset())
+    assert hub.readers == MOST_READERS
+
+
+def test_when_the_service_ends_every_reader_is_cut() -> None:
+    hub = EventHub(Clock())
+    readers = [reader_of(hub) for _ in range(3)]
+
+    hub.close()
+
+    assert all(reader.cut.is_set() for reader in readers)
+
+
+def test_a_place_in_the_streams_is_read_back() -> None:
+    assert parse_position("12.3") == (12, 3)
+    for text in ("", "12", "12.", ".3", "a.b", "1.2.3", "-1.2", "²." + "1", "9" * 50 + ".1"):
+        assert parse_position(text) is None

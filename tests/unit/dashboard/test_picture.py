@@ -1,0 +1,124 @@
+"""The picture of this moment."""
+
+from dataclasses import replace
+from typing import Any
+
+from dashboard.domain.picture import Figures, TargetHealth, TargetView, paint
+from dashboard.domain.proxy_status import ProxyStatus, Running, read_status
+from dashboard.domain.silence import SilenceWatch
+from dashboard.domain.token_guess import TokenGuess
+
+
+def request(number: int, age: float, lane: str = "main", response_bytes: int = 0) -> dict[str, Any]:
+    return {"id": f"r-{number}", "age_seconds": age, "lane": lane, "model": "m", "response_bytes": response_bytes}
+
+
+def view(status: dict[str, Any] | None, number: int = 1, health: TargetHealth = TargetHealth.UP) -> TargetView:
+    read = None if status is None else read_status(status)
+    return TargetView(number, f"proxy-{number}", health, read, 2.0, lambda _id: 7.04, lambda _name: None)
+
+
+def picture(*targets: TargetView, alerts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    return paint(100.0, targets, [], Figures(), alerts, lambda _model, size: size)
+
+
+def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
+    seen = picture(
+        view(
+            {"requests": [request(1, 3), request(2, 60, response_bytes=50)], "workers": {"in_flight": 2, "max": 20}}, 1
+        ),
+        view({"requests": [request(3, 10)], "workers": {"in_flight": 1, "max": 20}}, 2),
+    )
+
+    assert [(each["id"], each["target"], each["age"]) for each in seen["running"]] == [
+        ("r-2", 1, 62.0), ("r-3", 2, 12.0), ("r-1", 1, 5.0),
+    ]  # fmt: skip
+    assert seen["running"][0]["tokens_estimated"] == 50
+    assert seen["running"][0]["silent"] == 7.0
+    assert seen["workers"] == {"busy": 3, "limit": None, "wall": 40, "draining": False}
+    assert seen["health"] == {"level": "ok", "headline": "Working: 3 of 40 places busy.", "since": None}
+
+
+def test_a_proxy_that_no_longer_answers_runs_nothing() -> None:
+    status = {"requests": [request(1, 3)], "workers": {"in_flight": 1, "max": 20}}
+
+    seen = picture(view(status, 1, TargetHealth.STALE), view({"workers": {"in_flight": 0, "max": 5}}, 2))
+
+    assert seen["running"] == []
+    assert seen["workers"]["wall"] == 5
+    assert [each["state"] for each in seen["targets"]] == ["stale", "up"]
+
+
+def test_what_waits_is_told_by_lane_longest_first() -> None:
+    waiting = [request(1, 3), request(2, 9, "background"), request(3, 5)]
+
+    seen = picture(view({"requests": [request(4, 1)], "waiting": waiting, "workers": {"in_flight": 1, "max": 1}}))
+
+    assert [each["id"] for each in seen["waiting"]] == ["r-2", "r-3", "r-1"]
+    assert seen["lanes"] == [
+        {"lane": "main", "running": 1, "waiting": 2, "longest_wait": 7.0},
+        {"lane": "background", "running": 0, "waiting": 1, "longest_wait": 11.0},
+    ]
+    assert seen["health"]["headline"] == "Working: 1 of 1 places busy, 3 waiting."
+
+
+def test_a_long_list_is_cut_but_counted() -> None:
+    seen = picture(view({"requests": [request(number, number) for number in range(500)]}))
+
+    assert (len(seen["running"]), seen["running_total"]) == (200, 500)
+    assert seen["lanes"][0]["running"] == 500
+
+
+def test_a_proxy_without_a_status_tells_by_its_metrics() -> None:
+    gauges = {
+        "zai_proxy_concurrent_requests": 3.0, "zai_proxy_max_workers": 8.0, "zai_proxy_rate_limit_queued_requests": 4.0,
+    }  # fmt: skip
+
+    seen = picture(replace(view(None), gauge=gauges.get))
+
+    assert seen["workers"] == {"busy": 3, "limit": None, "wall": 8, "draining": False}
+    assert seen["waiting_total"] == 4
+
+
+def test_the_first_sentence_says_whether_it_is_working() -> None:
+    alert = {"severity": "critical", "title": "Z.AI does not accept the key", "since": 5.0}
+    assert picture(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"
+    assert picture()["health"]["level"] == "unknown"
+    assert (
+        picture(view({"workers": {"in_flight": 0, "max": 9}}))["health"]["headline"]
+        == "Ready: nothing runs at the moment."
+    )
+    assert picture(view({}), alerts=(alert,))["health"] == {
+        "level": "critical", "headline": "Z.AI does not accept the key", "since": 5.0,
+    }  # fmt: skip
+    assert picture(view({}), alerts=({**alert, "severity": "info"},))["health"]["level"] == "ok"
+
+
+def running(size: int) -> tuple[Running, ...]:
+    return read_status({"requests": [request(1, 3, response_bytes=size)]}).running
+
+
+def test_a_request_is_silent_since_its_answer_last_grew() -> None:
+    watch = SilenceWatch()
+    for size, now in ((0, 100.0), (50, 105.0), (50, 110.0)):
+        watch.update(running(size), now)
+
+    assert watch.silent("r-1", 112.0) == 7.0
+    assert watch.silent("r-2", 112.0) is None
+    watch.update(ProxyStatus().running, 115.0)
+    assert watch.silent("r-1", 116.0) is None
+
+
+def test_tokens_so_far_are_guessed_by_what_finished_answers_of_the_model_came_to() -> None:
+    guess = TokenGuess()
+    assert guess.guess("a", 1000) is None
+
+    guess.learn("a", 10_000.0, 100)
+    guess.learn("b", 20_000.0, 100)
+    guess.learn("b", 30.0, 1)  # too short to learn from
+    guess.learn("b", None, 100)
+
+    assert guess.guess("a", 1000) == 10
+    assert guess.guess("b", 1000) == 5
+    assert guess.guess("c", 1100) == 10  # by all models together
+    assert guess.guess("a", None) is None
