@@ -15,14 +15,15 @@ def metrics_url(settings: Settings) -> str:
     return ports.origin("http", settings.bind_address, settings.metrics_port)
 
 
-def announcement(settings: Settings, upstream: str | None = None) -> str:
-    """The block for the terminal. `upstream` says in words what ZAI_TARGET_URL is."""
+def announcement(settings: Settings, dashboard: str | None, upstream: str | None = None) -> str:
+    """The block for the terminal. `dashboard` is its URL, if it runs; `upstream` says in words what ZAI_TARGET_URL
+    is."""
+    page = f"  dashboard  {dashboard}\n" if dashboard else ""
     return f"""\
 zai-proxy is ready.
 
-  clients   {client_url(settings)}  ->  {upstream or settings.zai_target_url}
-  metrics   {metrics_url(settings)}/metrics
-  status    {metrics_url(settings)}/status
+  clients    {client_url(settings)}  ->  {upstream or settings.zai_target_url}
+{page}  metrics    {metrics_url(settings)}/metrics and /status
 
 Point Claude Code at it:
 
@@ -33,9 +34,9 @@ Point Claude Code at it:
 
 def exposure(settings: Settings) -> str | None:
     """A warning if other machines can reach the client port."""
-    if not settings.is_reachable_from_elsewhere:
+    if not settings.is_reachable_from_elsewhere or settings.client_tokens_file is not None:
         return None
     return (
         f"BIND_ADDRESS={settings.bind_address} is open to other machines: whoever reaches port {settings.proxy_port} "
-        "spends the key; keep it behind a firewall, or set BIND_ADDRESS=127.0.0.1"
+        "spends the key; ask for tokens (CLIENT_TOKENS_FILE), keep it behind a firewall, or set BIND_ADDRESS=127.0.0.1"
     )

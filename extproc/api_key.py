@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from extproc.file_stamp import file_stamp
 from extproc.settings import Settings, SettingsError, read_key
 
 log = structlog.get_logger("extproc.api_key")
@@ -16,7 +17,7 @@ class ApiKey:
     def __init__(self, current: str, file: Path | None = None) -> None:
         self.current = current
         self._file = file
-        self._stamp = _stamp(file)
+        self._stamp = None if file is None else file_stamp(file)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ApiKey":
@@ -39,8 +40,10 @@ class ApiKey:
 
     def refresh(self) -> None:
         """Takes the file's key if the file has changed. A mounted secret changes by a symlink, so the target counts."""
-        stamp = _stamp(self._file)
-        if self._file is None or stamp == self._stamp:
+        if self._file is None:
+            return
+        stamp = file_stamp(self._file)
+        if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
@@ -53,16 +56,6 @@ class ApiKey:
         if key != self.current:
             self.current = key
             log.info("the key has changed; new requests use the new one", file=str(self._file))
-
-
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    if file is None:
-        return None
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from extproc.restarts import Restarts
+from extproc.restarts import LONGEST_WAIT, Restarts
 from extproc.tether import tethered
 
 log = structlog.get_logger("zai-proxy")
@@ -26,7 +26,7 @@ class Program:
     """What to run. `environment` is all that it gets; lines on its standard error that contain `noise` are left out.
 
     `until_ready` returns once it serves. `merge_output` sends standard output the way of standard error, else it is
-    inherited.
+    inherited. Without one that is not `essential` the others go on: it is started again however often it crashes.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Program:
     until_ready: Callable[[], Awaitable[None]] = field(repr=False)
     noise: tuple[str, ...] = ()
     merge_output: bool = False
+    essential: bool = True
 
 
 class ChildError(Exception):
@@ -49,7 +50,10 @@ class Child:
 
     def __init__(self, program: Program, write_line: Callable[[str], None]) -> None:
         self.name = program.name
+        self.essential = program.essential
         self.ready = asyncio.Event()
+        self.started = asyncio.Event()
+        """Set when it is ready for the first time, or has crashed before it was."""
         self._program = program
         self._write_line = write_line
         self._process: Process | None = None
@@ -66,7 +70,8 @@ class Child:
                 code = await self._run_once(began)
                 if self._ending.is_set():
                     return
-                if not self.ready.is_set():
+                self.started.set()
+                if self.essential and not self.ready.is_set():
                     raise ChildError(self._last_words(f"{self.name} did not start: {describe_exit(code)}"))
                 await self._wait_to_restart(code, restarts.wait_after(now() - began))
         finally:
@@ -135,6 +140,7 @@ class Child:
             after = asyncio.get_running_loop().time() - began
             log.info(f"{self.name} is back", seconds=round(after, 1))
         self.ready.set()
+        self.started.set()
 
     async def _copy_output(self, stream: asyncio.StreamReader | None) -> None:
         if stream is None:
@@ -158,8 +164,9 @@ class Child:
 
     async def _wait_to_restart(self, code: int, wait: float | None) -> None:
         why = describe_exit(code)
-        if wait is None:
+        if wait is None and self.essential:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
+        wait = LONGEST_WAIT if wait is None else wait
         log.warning(f"{self.name} crashed and is started again", why=why, wait_seconds=wait)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), wait)

@@ -11,7 +11,9 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
@@ -21,6 +23,8 @@ from extproc.settings import LogFormat, Settings, SettingsError, load_settings, 
 
 log = structlog.get_logger("zai-proxy")
 
+_NO_DASHBOARD: Final = click.option("--no-dashboard", is_flag=True, help="Leave the dashboard out.")
+
 
 @click.group()
 @click.version_option(version.VERSION, prog_name="zai-proxy")
@@ -29,29 +33,34 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--no-dashboard", is_flag=True, hidden=True)
+@_NO_DASHBOARD
 def run(no_dashboard: bool) -> None:
-    """Run the proxy in the foreground: Envoy and the processor.
+    """Run the proxy in the foreground: Envoy, the processor, and the dashboard.
 
     Needs ZAI_API_KEY (or ZAI_API_KEY_FILE) alone; every other setting has a default. SIGTERM or Ctrl-C lets running
     requests finish, a second one cuts them.
     """
+    from extproc import dashboard_child
     from extproc.announcement import announcement
-    from extproc.supervisor import supervise
+    from extproc.supervisor import Company, supervise, write_line
 
     settings = _load(needs_key=True)
+    _check(settings, with_dashboard=not no_dashboard)
+    page = None if no_dashboard else dashboard_child.dashboard_url(settings)
+    company = Company() if no_dashboard else Company(programs=(partial(dashboard_child.program, settings),))
 
     def announce() -> None:
         if settings.log_format is LogFormat.JSON:
-            log.info("ready", proxy_port=settings.proxy_port, metrics_port=settings.metrics_port)
+            log.info("ready", proxy_port=settings.proxy_port, metrics_port=settings.metrics_port, dashboard=page)
         else:
-            click.echo(announcement(settings), err=True)
+            write_line(announcement(settings, page))
 
-    _in_foreground(settings, lambda directory: asyncio.run(supervise(settings, directory, announce)))
+    _in_foreground(lambda directory: asyncio.run(supervise(settings, directory, announce, company)))
 
 
 @cli.command()
-def demo() -> None:
+@_NO_DASHBOARD
+def demo(no_dashboard: bool) -> None:
     """Run the proxy in front of a simulated Z.AI, with sample traffic and a live table. Needs no key.
 
     Ports that are not set and not free are replaced by others.
@@ -59,9 +68,19 @@ def demo() -> None:
     _need_simulator()
     from extproc import demo as demonstration
 
-    os.environ.update(demonstration.environment(os.environ))
-    settings = _load(needs_key=True)
-    _in_foreground(settings, lambda directory: demonstration.run(settings, directory))
+    with demonstration.environment(os.environ) as environment:
+        os.environ.update(environment)
+        settings = _load(needs_key=True)
+        _check(settings, with_dashboard=not no_dashboard)
+        _in_foreground(lambda directory: demonstration.run(settings, directory, with_dashboard=not no_dashboard))
+
+
+@cli.command()
+def dashboard() -> None:
+    """Run the dashboard alone: what the proxies do, what the plan has left, who used what."""
+    from dashboard.cli import dashboard_command
+
+    dashboard_command.main(args=[], prog_name="zai-proxy dashboard")
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -92,6 +111,46 @@ def envoy_config() -> None:
     click.echo(render(settings, _socket(settings)), nl=False)
 
 
+@cli.command()
+@click.option("--request", "sends_request", is_flag=True, help="Also ask a model for one token.")
+def doctor(sends_request: bool) -> None:
+    """Check the key, the way to Z.AI, the plan and the clients' settings, and say what to do.
+
+    Exits with 1 if something is wrong.
+    """
+    from extproc.doctor import Doctor, lines
+    from extproc.domain.diagnosis import Level
+
+    async def examine() -> int:
+        problems = 0
+        async for finding in Doctor(_load(needs_key=True), sends_request=sends_request).look():
+            problems += finding.level is Level.PROBLEM
+            for line in lines(finding):
+                click.echo(line)
+        return problems
+
+    sys.exit(1 if asyncio.run(examine()) else 0)
+
+
+@cli.command()
+@click.option("--days", type=click.IntRange(1, 31), default=7, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def usage(days: int, as_json: bool) -> None:
+    """Show who used what, by day, client and model, as the running proxy has counted it."""
+    from extproc.usage_command import show_usage
+
+    show_usage(_load(needs_key=False), days, as_json)
+
+
+@cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def token(arguments: tuple[str, ...]) -> None:
+    """Make, list and remove the tokens of clients."""
+    from extproc.token_commands import token as command
+
+    command.main(args=list(arguments), prog_name="zai-proxy token")
+
+
 @cli.command(name="version")
 def show_version() -> None:
     """Show what is installed: version, commit, Envoy."""
@@ -113,16 +172,21 @@ def main() -> None:
         sys.exit(2)
 
 
-def _in_foreground(settings: Settings, supervised: Callable[[Path], None]) -> None:
-    """Checks what can be checked beforehand, gives the supervisor a private directory, and exits with 1 if it fails."""
-    from extproc import preflight
+def _check(settings: Settings, with_dashboard: bool) -> None:
+    """Checks what can be checked beforehand. Raises SettingsError; warns of what is right but dangerous."""
+    from extproc import dashboard_child, preflight
     from extproc.announcement import exposure
+
+    preflight.check(settings, *([dashboard_child.check] if with_dashboard else []))
+    if warning := exposure(settings):
+        log.warning(warning)
+
+
+def _in_foreground(supervised: Callable[[Path], None]) -> None:
+    """Gives the supervisor a private directory, and exits with 1 if it fails."""
     from extproc.child import ChildError
     from extproc.supervisor import runtime_directory
 
-    preflight.check(settings)
-    if warning := exposure(settings):
-        log.warning(warning)
     try:
         with runtime_directory() as directory:
             supervised(directory)

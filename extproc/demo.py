@@ -9,9 +9,11 @@ import os
 import secrets
 import string
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,7 +22,7 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from extproc import demo_table, ports, programs, service_log
+from extproc import dashboard_child, demo_table, ports, programs, service_log
 from extproc.announcement import announcement, client_url, metrics_url
 from extproc.child import Program
 from extproc.demo_numbers import History, Numbers, read_totals
@@ -31,19 +33,35 @@ from extproc.settings import Settings
 from extproc.supervisor import Company, supervise, trusting_client
 
 _DRAIN_TIMEOUT: Final = "10"
-_TOKENS_PER_SECOND: Final = "60"
 _REFRESH_SECONDS: Final = 1.0
 _LINE_SECONDS: Final = 5.0
 # An answer of the samples takes 9 s at most, but a person may set other limits.
 _ANSWER_SECONDS: Final = 60.0
-_PORTS: Final = {"PROXY_PORT": 8080, "METRICS_PORT": 9090, "ENVOY_ADMIN_PORT": 9901}
+_PORTS: Final = {"PROXY_PORT": 8080, "METRICS_PORT": 9090, "ENVOY_ADMIN_PORT": 9901, "DASHBOARD_PORT": 8081}
+# Tokens a second, and requests at once: the traffic stays below that but for its crowds.
+_PLAN: Final = ("--speed", "60", "--concurrency", "12")
+# What would tell others of the staged traffic, keep what it taught, or turn it away.
+_UNSET: Final = (
+    "ZAI_API_KEY_FILE",
+    "ZAI_CA_FILE",
+    "CLIENT_TOKENS_FILE",
+    "QUOTA_WEBHOOK_URL",
+    "SCRAPE_TARGETS",
+    "STATE_DIR",
+)
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
+@contextmanager
+def environment(given: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The settings that make a demo of the given ones: a key of nobody, a simulated upstream, ports that are free.
 
-    A port that is set stays as it is.
+    A port that is set stays as it is, and so does DB_PATH; else the dashboard's file goes when the block ends.
     """
+    with tempfile.TemporaryDirectory(prefix="zai-proxy-demo-", ignore_cleanup_errors=True) as directory:
+        yield {**_chosen(given), "DB_PATH": given.get("DB_PATH") or str(Path(directory) / "dashboard.db")}
+
+
+def _chosen(given: Mapping[str, str]) -> dict[str, str]:
     chosen = {name: given[name] for name in _PORTS if given.get(name)}
     address = _bind_address(given)
     for name, default in _PORTS.items():
@@ -52,9 +70,8 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     taken = {int(each) for each in chosen.values() if each.isdecimal()}
     return {
         **chosen,
+        **dict.fromkeys(_UNSET, ""),
         "ZAI_API_KEY": _random_key(),
-        "ZAI_API_KEY_FILE": "",
-        "ZAI_CA_FILE": "",
         "ZAI_TARGET_URL": f"http://127.0.0.1:{ports.free_port('127.0.0.1', taken)}",
         "DRAIN_TIMEOUT": given.get("DRAIN_TIMEOUT") or _DRAIN_TIMEOUT,
         # The quota errors of the sample traffic are staged: the gate would believe them and refuse all the rest.
@@ -62,12 +79,12 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run(settings: Settings, directory: Path) -> None:
+def run(settings: Settings, directory: Path, with_dashboard: bool) -> None:
     """Runs the demo until it is told to stop. Raises ChildError if a part of it can't be kept running."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        asyncio.run(_show_live(settings, directory))
+        asyncio.run(_show_live(settings, directory, with_dashboard))
     else:
-        asyncio.run(_show_plainly(settings, directory))
+        asyncio.run(_show_plainly(settings, directory, with_dashboard))
 
 
 class Display(Protocol):
@@ -96,7 +113,7 @@ class _PlainLines:
             click.echo(demo_table.line(numbers))
 
 
-async def _show_live(settings: Settings, directory: Path) -> None:
+async def _show_live(settings: Settings, directory: Path, with_dashboard: bool) -> None:
     console = Console(highlight=False)
     starting = "Starting the simulator, the processor and Envoy …"
     with Live(starting, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
@@ -104,20 +121,25 @@ async def _show_live(settings: Settings, directory: Path) -> None:
         service_log.configure(settings.log_format, settings.log_level)
 
         def announce() -> None:
-            console.print(_announcement(settings), soft_wrap=True)
+            console.print(_announcement(settings, with_dashboard), soft_wrap=True)
 
-        await _supervise(settings, directory, announce, _LiveTable(live), merge_output=True)
+        await _supervise(settings, directory, announce, _LiveTable(live), with_dashboard, merge_output=True)
 
 
-async def _show_plainly(settings: Settings, directory: Path) -> None:
+async def _show_plainly(settings: Settings, directory: Path, with_dashboard: bool) -> None:
     def announce() -> None:
-        click.echo(_announcement(settings))
+        click.echo(_announcement(settings, with_dashboard))
 
-    await _supervise(settings, directory, announce, _PlainLines(), merge_output=False)
+    await _supervise(settings, directory, announce, _PlainLines(), with_dashboard, merge_output=False)
 
 
 async def _supervise(
-    settings: Settings, directory: Path, announce: Callable[[], None], display: Display, merge_output: bool
+    settings: Settings,
+    directory: Path,
+    announce: Callable[[], None],
+    display: Display,
+    with_dashboard: bool,
+    merge_output: bool,
 ) -> None:
     async with trusting_client(timeout=_ANSWER_SECONDS) as client:
 
@@ -127,10 +149,12 @@ async def _supervise(
                 tasks.create_task(traffic.run(stopping))
                 tasks.create_task(_watch(client, settings, display, stopping))
 
+        level = os.environ.get("LOG_LEVEL") or "warning"
+        page = partial(dashboard_child.program, settings, merge_output=merge_output, LOG_LEVEL=level)
         company = Company(
-            programs=(_simulator(settings, client),),
+            programs=(partial(_simulator, settings), *([page] if with_dashboard else [])),
             beside=beside,
-            processor_environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning"},
+            processor_environment={"LOG_LEVEL": level},
             merge_output=merge_output,
         )
         await supervise(settings, directory, announce, company)
@@ -153,7 +177,7 @@ def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SIMULATOR_", "ZAI_"))}
     return Program(
         name="simulator",
-        command=programs.zai_proxy("simulator", "--port", url.rpartition(":")[2], "--speed", _TOKENS_PER_SECOND),
+        command=programs.zai_proxy("simulator", "--port", url.rpartition(":")[2], *_PLAN),
         environment={**own, "ZAI_API_KEY": os.environ["ZAI_API_KEY"]},
         until_ready=lambda: until_answers(client, f"{url}/_simulator/stats"),
         noise=("simulator listening on",),
@@ -161,8 +185,9 @@ def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
     )
 
 
-def _announcement(settings: Settings) -> str:
-    return announcement(settings, upstream="a simulated Z.AI; nothing leaves this machine")
+def _announcement(settings: Settings, with_dashboard: bool) -> str:
+    page = dashboard_child.dashboard_url(settings) if with_dashboard else None
+    return announcement(settings, page, upstream="a simulated Z.AI on this machine")
 
 
 def _bind_address(given: Mapping[str, str]) -> str:

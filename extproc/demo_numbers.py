@@ -23,6 +23,9 @@ class Totals:
     at: float
     workers: int
     max_workers: int
+    waiting: int
+    allowed_at_once: float
+    allowed_per_second: float
     requests: Mapping[str, int]
     refused: Mapping[str, int]
     errors: Mapping[str, int]
@@ -55,6 +58,9 @@ def read_totals(text: str, at: float) -> Totals:
         at=at,
         workers=round(_sum(series["concurrent_requests"])),
         max_workers=round(_sum(series["max_workers"])),
+        waiting=round(_sum(series["rate_limit_queued_requests"])),
+        allowed_at_once=_sum(series["concurrency_limit_requests"]),
+        allowed_per_second=_sum(series["rate_limit_requests_per_second"]),
         requests=_by(series["requests_total"], "status_code"),
         refused=_by(series["rate_limit_rejections_total"], "reason"),
         errors=_by(series["zai_errors_total"], "class"),

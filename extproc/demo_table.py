@@ -9,11 +9,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from extproc.demo_numbers import Numbers
+from extproc.demo_numbers import Numbers, Totals
 
 _BAR_WIDTH: Final = 30
-# Lines of the screen that the rest of the table, and the prompt below it, need.
-_OTHER_LINES: Final = 15
+# Lines of the screen that the announcement above, the rest of the table, and the prompt below it need.
+_OTHER_LINES: Final = 25
 _FEWEST_ROWS: Final = 2
 _WIDEST: Final = 110
 
@@ -23,8 +23,9 @@ Running = Sequence[Mapping[str, Any]]
 
 def table(numbers: Numbers, running: Running, state: str, *, width: int, height: int) -> RenderableType:
     """The whole live table for a screen of this size; `state` is a word for its title."""
-    rows = max(_FEWEST_ROWS, height - _OTHER_LINES)
-    body = Group(_figures(numbers), Text(), _running(running, rows))
+    rows = height - _OTHER_LINES
+    running_now = (Text(), _running(running, rows)) if rows >= _FEWEST_ROWS else ()
+    body = Group(_figures(numbers), *running_now)
     return Panel(body, title=f"zai-proxy demo: {state}", width=min(width, _WIDEST), padding=(0, 1))
 
 
@@ -33,6 +34,7 @@ def line(numbers: Numbers) -> str:
     totals = numbers.totals
     parts = [
         f"workers {totals.workers}/{totals.max_workers}",
+        f"pacing {_pacing(totals)}",
         f"requests {sum(totals.requests.values())} ({_counts(totals.requests)}) {numbers.requests_per_second:.1f}/s",
         f"tokens {_tokens(numbers)}",
         f"cost ${totals.cost:.4f}",
@@ -50,6 +52,7 @@ def _figures(numbers: Numbers) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
     grid.add_row("Workers", _bar(totals.workers, totals.max_workers))
+    grid.add_row("Pacing", _pacing(totals))
     grid.add_row("Requests", f"{sum(totals.requests.values()):,}   {numbers.requests_per_second:.1f}/s")
     grid.add_row("", _statuses(totals.requests))
     grid.add_row("Tokens", _tokens(numbers))
@@ -87,10 +90,17 @@ def _bar(busy: int, most: int) -> Text:
     return bar.append(f"  {busy} of {most} busy", style="default")
 
 
+def _pacing(totals: Totals) -> str:
+    if not totals.allowed_at_once:
+        return "off"
+    allowed = f"{totals.allowed_at_once:.0f} at once, {totals.allowed_per_second:.1f}/s"
+    return f"{allowed}   {totals.waiting} waiting"
+
+
 def _statuses(requests: Mapping[str, int]) -> Text:
     colors = {"2": "green", "4": "yellow", "5": "red"}
     return Text("  ").join(
-        Text.assemble((status, colors.get(status[0], "")), f" {count:,}") for status, count in requests.items()
+        Text.assemble((f"{status}:", colors.get(status[0], "")), f" {count:,}") for status, count in requests.items()
     )
 
 

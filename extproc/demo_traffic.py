@@ -75,12 +75,12 @@ SAMPLES: Final = (
     Sample(1, "/v1/models", headers=_ANTHROPIC),
     Sample(1, "/v1/models"),
     Sample(1, "/v1/embeddings", body={"model": "embedding-3", "input": "a proxy"}),
-    # What goes wrong: a client that leaves, a used-up quota, an error that a retry hides, an overload that outlasts the
+    # What goes wrong: a client that leaves, a used-up quota, an error that a retry hides, one that outlasts the
     # retries, a path that is not there. The crowd, in between, is more than there are workers.
     _messages(1, True, leave=1.5, **_LONG),
     _messages(1, True, code="1308"),
-    _messages(1, True, events=10, pause=0.05, fail_first={"times": 1, "code": "1302"}),
-    _messages(1, True, code="1305", status=529),
+    _messages(1, True, events=10, pause=0.05, fail_first={"times": 1, "code": "1234"}),
+    _messages(1, True, code="1200"),
     Sample(1, "/v1/nothing-here"),
 )
 

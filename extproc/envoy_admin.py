@@ -54,9 +54,19 @@ class EnvoyAdmin:
         self._client = client
         self._url = f"http://127.0.0.1:{port}"
 
-    async def until_ready(self) -> None:
-        """Returns once Envoy has taken its configuration and listens."""
-        await until_answers(self._client, f"{self._url}/ready")
+    async def until_ready(self, config: Path) -> None:
+        """Returns once the Envoy of this configuration, and no other that has our port, has taken it and listens."""
+        while True:
+            if await self._serves(config):
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _serves(self, config: Path) -> bool:
+        try:
+            told = (await self._client.get(f"{self._url}/server_info")).json()
+            return bool(told["state"] == "LIVE" and told["command_line_options"]["config_path"] == str(config))
+        except (httpx.HTTPError, ValueError, LookupError, TypeError):
+            return False
 
     async def start_draining(self) -> bool:
         """Tells clients to come back on a new connection, to whoever serves then. False if Envoy does not answer."""

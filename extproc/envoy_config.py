@@ -65,6 +65,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
+        "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
         "MAX_CONNECTIONS": str(settings.max_connections),
         "MAX_RETRIES": str(settings.max_retries),
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
@@ -84,6 +85,12 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
     }
+
+
+def _headers_to_withhold(settings: Settings) -> list[dict[str, str]]:
+    """What the processor does not get to see: cookies, and where it asks for no tokens also what could be one."""
+    could_be_tokens = () if settings.client_tokens_file is not None else ("authorization", "x-api-key", "api-key")
+    return [{"exact": name} for name in ("cookie", *could_be_tokens)]
 
 
 def _client_transport(settings: Settings) -> dict[str, object]:

@@ -14,8 +14,9 @@ from extproc.settings import Settings, SettingsError
 _LOOPBACK: Final = "127.0.0.1"
 
 
-def check(settings: Settings) -> None:
-    """Raises SettingsError with a line for everything that would keep the proxy from starting."""
+def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
+    """Raises SettingsError with a line for everything that would keep the proxy, or what `further` checks, from
+    starting."""
     checks: tuple[Callable[[Settings], object], ...] = (
         _client_port,
         _metrics_port,
@@ -24,6 +25,7 @@ def check(settings: Settings) -> None:
         load_prices,
         _certificate,
         _upstream_certificates,
+        *further,
     )
     problems: list[str] = []
     for each in checks:

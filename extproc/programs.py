@@ -1,8 +1,10 @@
 """The programs of a proxy: how the processor and Envoy are started, and what each of them gets to know."""
 
+import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,30 +13,40 @@ import httpx
 from extproc import envoy_config
 from extproc.announcement import metrics_url
 from extproc.child import Program
-from extproc.envoy_admin import NOISE, envoy_command, until_answers
+from extproc.envoy_admin import NOISE, EnvoyAdmin, envoy_command, until_answers
 from extproc.settings import Settings
 
 # A Unix socket's path has room for 108 bytes.
 LONGEST_SOCKET_PATH: Final = 100
 # Envoy's configuration tells it everything: it can't leak what it does not have.
 _ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
+_POLL_SECONDS: Final = 0.05
+# We tell how many requests a shutdown cuts off; one line of it is enough.
+_SAID_HERE: Final = ("requests cut off at shutdown",)
 
 
 def processor(
     settings: Settings, directory: Path, client: httpx.AsyncClient, overrides: Mapping[str, str], merge_output: bool
 ) -> Program:
     """`zai-proxy extproc`, the only one that gets the key."""
-    ready_url = f"{metrics_url(settings)}/readyz"
+    ready_url, socket = f"{metrics_url(settings)}/readyz", socket_in(directory)
+
+    async def until_ready() -> None:
+        # On the metrics port somebody else might answer; the socket only ours has, and has it after its port.
+        await _until_accepts(socket)
+        await until_answers(client, ready_url)
+
     return Program(
         name="extproc",
         command=zai_proxy("extproc"),
-        environment={**known_environment(), **overrides, "EXTPROC_SOCKET": str(socket_in(directory))},
-        until_ready=lambda: until_answers(client, ready_url),
+        environment={**known_environment(), **overrides, "EXTPROC_SOCKET": str(socket)},
+        until_ready=until_ready,
+        noise=_SAID_HERE,
         merge_output=merge_output,
     )
 
 
-def envoy(settings: Settings, directory: Path, until_ready: Callable[[], Awaitable[None]]) -> Program:
+def envoy(settings: Settings, directory: Path, admin: EnvoyAdmin) -> Program:
     """Envoy, with its configuration rendered into `directory`."""
     config = directory / "envoy.yaml"
     config.write_text(envoy_config.render(settings, socket_in(directory)))
@@ -42,7 +54,7 @@ def envoy(settings: Settings, directory: Path, until_ready: Callable[[], Awaitab
         name="envoy",
         command=envoy_command(config),
         environment={name: os.environ[name] for name in _ENVOY_KNOWS if name in os.environ},
-        until_ready=until_ready,
+        until_ready=lambda: admin.until_ready(config),
         noise=NOISE,
     )
 
@@ -64,3 +76,13 @@ def known_environment() -> dict[str, str]:
 def socket_in(directory: Path) -> Path:
     """The Unix socket between Envoy and the processor."""
     return directory / "extproc.sock"
+
+
+async def _until_accepts(socket: Path) -> None:
+    """Returns once somebody listens on the Unix socket."""
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_unix_connection(socket)
+            writer.close()
+            return
+        await asyncio.sleep(_POLL_SECONDS)

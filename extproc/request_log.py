@@ -45,7 +45,7 @@ def describe(outcome: Outcome) -> dict[str, object]:
         **(_describe_usage(outcome.usage) if outcome.usage else {}),
         "request_bytes": entry.request_bytes,
         "response_bytes": entry.response_bytes,
-        "client": entry.source,
+        "client": entry.client or entry.source,
         "request_id": entry.request_id[:_LONGEST_TEXT],
         "user_agent": entry.user_agent[:_LONGEST_TEXT],
         "why": entry.details if entry.ending is not Ending.COMPLETE or outcome.status >= 500 else None,

@@ -5,7 +5,7 @@ from typing import Final
 HEALTHY_SECONDS: Final = 30.0
 MOST_CRASHES: Final = 10
 _FIRST_WAIT: Final = 0.5
-_LONGEST_WAIT: Final = 10.0
+LONGEST_WAIT: Final = 10.0
 
 
 class Restarts:
@@ -24,4 +24,4 @@ class Restarts:
             return None
         if self._crashes == 1:
             return 0.0
-        return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (self._crashes - 2))
+        return min(LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (self._crashes - 2))

@@ -30,6 +30,7 @@ from extproc.settings import LogLevel, Settings
 from extproc.state_file import StateFile
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
+from extproc.transport.client_gate import ClientGate
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.owner import Owner
 from extproc.transport.pacer import Pacer
@@ -44,6 +45,7 @@ _GRPC_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
     ("grpc.max_concurrent_streams", 100_000),
 )
+_STATUS_DAYS: Final = 31
 _STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
@@ -70,9 +72,12 @@ class Service:
         state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
         self.pacer = Pacer(_pacing_config(settings), self.quota.lane_shares, state)
         metrics.registry.register(PacingCollector(self.pacer.status))
-        self.processor = ExternalProcessor(self.admission, self.quota, self.pacer, lambda: self.key.current)
+        self.clients = ClientGate(settings)
+        self.processor = ExternalProcessor(
+            self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current
+        )
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        listeners = [self.feed.add, self.quota.take_outcome, self.pacer.take_outcome]
+        listeners = [self.feed.add, self.quota.take_outcome, self.pacer.take_outcome, self.clients.take_outcome]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
             listeners.append(RequestLog(sys.stdout, settings.log_format).write)
         self.accountant = Accountant(
@@ -93,7 +98,10 @@ class Service:
         await grpc_server.start()
         http = _HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
-            watching = [tasks.create_task(each) for each in (self.key.watch(), self.quota.run(), self.pacer.run())]
+            watching = [
+                tasks.create_task(each)
+                for each in (self.key.watch(), self.quota.run(), self.pacer.run(), self.clients.run())
+            ]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
@@ -150,6 +158,7 @@ class Service:
             "version": version.VERSION,
             "commit": version.COMMIT,
             "variant": self._settings.deployment_variant,
+            "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),
             "settings": self._settings.shown(),
         }

@@ -49,7 +49,14 @@ def port(default: int, meaning: str) -> Any:
 
 _LONGEST_SHOWN: Final = 100
 _SECRETS: Final = ("zai_api_key", "admin_token", "quota_webhook_url")
-_FILES: Final = ("zai_api_key_file", "zai_ca_file", "prices_file", "tls_cert_file", "tls_key_file")
+_FILES: Final = (
+    "zai_api_key_file",
+    "zai_ca_file",
+    "prices_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "client_tokens_file",
+)
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -233,6 +240,15 @@ class Settings(BaseSettings):
         le=86400,
     )
 
+    client_tokens_file: Path | None = setting(
+        None,
+        "Tokens that clients must send, made by `zai-proxy token add NAME`; read again when it changes. "
+        "Unset, nobody has to.",
+        "a readable file that `zai-proxy token add NAME` has made",
+    )
+    client_labels: bool = setting(
+        False, "Name clients in metrics, instead of one of 64 buckets.", "true or false (on, off)"
+    )
     admin_token: SecretStr | None = setting(
         None,
         "Bearer token that lets its holder read /requests and end requests on the metrics port; "

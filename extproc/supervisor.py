@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import ssl
-import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,16 +22,19 @@ from extproc import programs
 from extproc.announcement import client_url
 from extproc.child import Child, ChildError, Program
 from extproc.envoy_admin import EnvoyAdmin, until_answers
+from extproc.service_log import StandardError
 from extproc.settings import Settings
 
 log = structlog.get_logger("zai-proxy")
 
 STARTUP_SECONDS: Final = 60.0
+_STANDARD_ERROR: Final = StandardError()
 _POLL_SECONDS: Final = 0.1
 _ADMIN_TIMEOUT: Final = 2.0
 # Twice the time that Envoy collects access-log entries before it sends them (buffer_flush_interval).
 _LAST_ENTRIES_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 5.0
+_COMPANY_SECONDS: Final = 15.0
 
 
 async def _nothing(_stopping: asyncio.Event) -> None:
@@ -43,11 +45,12 @@ async def _nothing(_stopping: asyncio.Event) -> None:
 class Company:
     """What runs with the proxy: programs that start with it and end after it, and a coroutine from ready to the end.
 
-    The coroutine gets the event that is set when the proxy begins to stop; it is cancelled when the proxy has stopped.
+    A program is made with the client that asks whether it is ready. The coroutine gets the event that is set when the
+    proxy begins to stop; it is cancelled when the proxy has stopped.
     `processor_environment` overrides the environment of the processor, `merge_output` sends all output to `write_line`.
     """
 
-    programs: tuple[Program, ...] = ()
+    programs: tuple[Callable[[httpx.AsyncClient], Program], ...] = ()
     beside: Callable[[asyncio.Event], Coroutine[None, None, None]] = _nothing
     processor_environment: Mapping[str, str] = field(default_factory=dict)
     merge_output: bool = False
@@ -73,24 +76,25 @@ class Supervisor:
         self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
         processor = programs.processor(settings, directory, client, company.processor_environment, company.merge_output)
         self._processor = Child(processor, write_line)
-        self._envoy = Child(programs.envoy(settings, directory, self._admin.until_ready), write_line)
-        self._others = [Child(program, write_line) for program in company.programs]
+        self._envoy = Child(programs.envoy(settings, directory, self._admin), write_line)
+        self._others = [Child(make(client), write_line) for make in company.programs]
+        self._started: list[Child] = []
 
     async def run(self) -> None:
         """Returns when told to stop, once everything has ended. Raises a group of ChildError if a child can't run."""
         self._handle_signals()
-        children = [*self._others, self._processor, self._envoy]
         async with asyncio.TaskGroup() as tasks:
-            for child in children:
-                tasks.create_task(child.run())
-            await self._until_ready(children)
+            # First what the proxy needs, or its first look at the upstream would be in vain.
+            await self._start(tasks, [child for child in self._others if child.essential], self._all_ready)
+            others = [child for child in self._others if not child.essential]
+            await self._start(tasks, [*others, self._processor, self._envoy], self._serving)
             if not self._stopping.is_set():
                 self._announce()
                 beside = tasks.create_task(self._company.beside(self._stopping))
                 await self._stopping.wait()
                 await self._drain()
                 beside.cancel()
-            for child in reversed(children):
+            for child in reversed(self._started):
                 await child.end(_PATIENCE_SECONDS)
 
     def stop(self) -> None:
@@ -106,14 +110,24 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under `nohup` the terminal may go
             loop.add_signal_handler(signal.SIGHUP, self.stop)
 
-    async def _until_ready(self, children: list[Child]) -> None:
-        """Returns when all are ready, or when it is told to stop. Raises ChildError at the deadline."""
-        ready = asyncio.create_task(self._all_ready(children))
+    async def _start(
+        self,
+        tasks: asyncio.TaskGroup,
+        children: list[Child],
+        until: Callable[[list[Child]], Coroutine[None, None, None]],
+    ) -> None:
+        """Returns when `until` does, or when it is told to stop. Raises ChildError at the deadline."""
+        if self._stopping.is_set():
+            return
+        for child in children:
+            self._started.append(child)
+            tasks.create_task(child.run())
+        ready = asyncio.create_task(until(children))
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((ready, stopped), timeout=STARTUP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not ready.done() and not stopped.done():
-                late = [child for child in children if not child.ready.is_set()] or [self._envoy]
+                late = [child for child in children if child.essential and not child.ready.is_set()] or [self._envoy]
                 raise ChildError("\n".join(child.describe_unready(STARTUP_SECONDS) for child in late))
         finally:
             ready.cancel()
@@ -121,8 +135,21 @@ class Supervisor:
 
     async def _all_ready(self, children: list[Child]) -> None:
         for child in children:
-            await child.ready.wait()
+            if child.essential:
+                await child.ready.wait()
+
+    async def _serving(self, children: list[Child]) -> None:
+        await self._all_ready(children)
         await until_answers(self._client, f"{client_url(self._settings)}/health")
+        for child in children:
+            if not child.essential:
+                await self._a_while_for(child)
+
+    async def _a_while_for(self, child: Child) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(child.started.wait(), _COMPANY_SECONDS)
+        if not child.ready.is_set():
+            log.warning(f"{child.name} is not ready; the proxy does not wait for it")
 
     async def _drain(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
@@ -162,9 +189,9 @@ class Supervisor:
 
 
 def write_line(line: str) -> None:
-    """Passes a line of a child on. Looks standard error up each time: a live display may have taken its place."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Passes a line of a child on."""
+    _STANDARD_ERROR.write(f"{line}\n")
+    _STANDARD_ERROR.flush()
 
 
 @contextmanager

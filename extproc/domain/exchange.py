@@ -9,6 +9,8 @@ from extproc.domain.lanes import Lane
 class Exchange:
     """A request and what has been seen of its answer so far.
 
+    `client` is the name behind the token, empty without tokens; `principal` is who takes
+    turns with others in the queue, `source` the same as a label.
     `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
     Envoy reports progress. `waits` is true while it is in the queue, `waited` the seconds that it was there.
     """
@@ -19,6 +21,8 @@ class Exchange:
     path: str
     source: str
     started: float
+    principal: str = ""
+    client: str = ""
     session: str = ""
     agent: str = ""
     lane: Lane = Lane.MAIN

@@ -11,7 +11,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "id": entry.exchange_id or None,
         "request_id": entry.request_id,
         "started": entry.started,
-        "client": entry.source or None,
+        "client": entry.client or entry.source or None,
         "session": entry.session or None,
         "agent": entry.agent or None,
         "lane": entry.lane or None,

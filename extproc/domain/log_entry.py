@@ -49,8 +49,8 @@ class ReportedUsage:
 class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 
-    What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `session`,
-    `agent`, `lane`, `refused`.
+    What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `client`,
+    `session`, `agent`, `lane`, `refused`.
     `waited` is the time in the queue, None if it never got as far.
     `status` is 0 where no response began. `attempts` counts upstream attempts, the first included.
     """
@@ -66,6 +66,7 @@ class LogEntry:
     exchange_id: str = ""
     path_label: str = ""
     source: str = ""
+    client: str = ""
     session: str = ""
     agent: str = ""
     lane: str = ""

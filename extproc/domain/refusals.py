@@ -1,10 +1,15 @@
 """Answers that the processor gives itself, as JSON in the dialect of the API that was called."""
 
 import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from extproc.domain.routes import Dialect
+
+# A wait that a client may be asked to sit out.
+_NEAR_SECONDS: Final = 60
 
 
 class RefusalReason(StrEnum):
@@ -15,6 +20,8 @@ class RefusalReason(StrEnum):
     QUOTA = "quota"
     DRAINING = "draining"
     CANCELLED = "cancelled"
+    UNAUTHORIZED = "unauthorized"
+    CLIENT_LIMIT = "client_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,25 @@ def draining() -> Refusal:
     )
 
 
+def unauthorized() -> Refusal:
+    """The proxy asks for tokens of its own, and this is none of them."""
+    return Refusal(RefusalReason.UNAUTHORIZED, 401, "This proxy does not know this token.", retry_after=None)
+
+
+def client_at_capacity(name: str, max_in_flight: int) -> Refusal:
+    """A client has as many requests under way as it may."""
+    message = f"The client {name} has {max_in_flight} requests under way, as many as it may: try again soon."
+    return Refusal(RefusalReason.CLIENT_LIMIT, 429, message, retry_after=2)
+
+
+def client_used_up(name: str, daily_tokens: int, seconds_left: float) -> Refusal:
+    """A client has used its tokens of the day."""
+    hours = seconds_left / 3600
+    message = f"The client {name} has used its {daily_tokens} tokens of today; the next day begins in {hours:.1f} h."
+    near = math.ceil(seconds_left) if seconds_left <= _NEAR_SECONDS else None
+    return Refusal(RefusalReason.CLIENT_LIMIT, 429, message, retry_after=near)
+
+
 def cancelled() -> Refusal:
     """Whoever watches the proxy has ended the request. Not a status that clients send again."""
     return Refusal(
@@ -57,8 +83,18 @@ def cancelled() -> Refusal:
     )
 
 
-_ANTHROPIC_TYPES = {403: "permission_error", 429: "rate_limit_error", 503: "overloaded_error"}
-_OPENAI_TYPES = {403: "invalid_request_error", 429: "rate_limit_error", 503: "server_error"}
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+_OPENAI_TYPES = {
+    401: "invalid_request_error",
+    403: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "server_error",
+}
 
 
 def body(refusal: Refusal, dialect: Dialect, request_id: str) -> bytes:

@@ -123,6 +123,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         exchange_id=noted.get("id", ""),
         path_label=noted.get("path", ""),
         source=noted.get("source", ""),
+        client=noted.get("client", ""),
         session=noted.get("session", ""),
         agent=noted.get("agent", ""),
         lane=noted.get("lane", ""),

@@ -11,12 +11,14 @@ import grpc.aio
 
 from extproc.domain import refusals
 from extproc.domain.admission import Admission
+from extproc.domain.clients import Client
 from extproc.domain.exchange import Exchange
 from extproc.domain.labels import client_bucket
 from extproc.domain.lanes import lane_of
 from extproc.domain.refusals import Refusal
 from extproc.domain.routes import CredentialForm, Route, classify
 from extproc.transport import wire
+from extproc.transport.client_gate import ClientGate
 from extproc.transport.pacer import Pacer, Turn
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.quota_watch import QuotaWatch
@@ -30,8 +32,16 @@ _UNKNOWN_COST: Final = 64 * 1024
 class ExternalProcessor:
     """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call."""
 
-    def __init__(self, admission: Admission, quota: QuotaWatch, pacer: Pacer, api_key: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        clients: ClientGate,
+        quota: QuotaWatch,
+        pacer: Pacer,
+        api_key: Callable[[], str],
+    ) -> None:
         self._admission = admission
+        self._clients = clients
         self._quota = quota
         self._pacer = pacer
         self._api_key = api_key
@@ -59,27 +69,38 @@ class ExternalProcessor:
         if not route.leaves:
             await context.write(wire.CONTINUE)
             return
-        exchange = self._exchange(head, route)
-        with self._quota.enter(exchange, route) as refusal:
-            if refusal is None:
-                await self._carry(head, exchange, route, context)
-            else:
-                await context.write(self._refused(refusal, exchange, route))
-
-    async def _carry(self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context) -> None:
-        """Takes a worker slot for the request and holds it until the HTTP stream ends."""
-        with self._admission.enter(exchange) as refusal:
+        client = await self._clients.identify(head)
+        if isinstance(client, Refusal):
+            await context.write(self._refused(client, self._exchange(head, route, None), route))
+            return
+        exchange = self._exchange(head, route, client)
+        with self._clients.enter(client) as refusal:
+            refusal = refusal or await self._spend(head, exchange, route, context)
             if refusal is not None:
                 await context.write(self._refused(refusal, exchange, route))
-                return
+
+    async def _spend(
+        self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context
+    ) -> Refusal | None:
+        """Lets the request use the plan, or returns why it may not."""
+        with self._quota.enter(exchange, route) as refusal:
+            return refusal or await self._carry(head, exchange, route, context)
+
+    async def _carry(
+        self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context
+    ) -> Refusal | None:
+        """Takes a worker slot for the request and holds it until the HTTP stream ends, or returns why it gets none."""
+        with self._admission.enter(exchange) as refusal:
+            if refusal is not None:
+                return refusal
             cost = _UNKNOWN_COST if head.body_bytes is None else head.body_bytes
             with self._pacer.enter(exchange, route, cost) as turn:
                 refusal = await self._wait(turn, exchange, route)
                 if refusal is not None:
-                    await context.write(self._refused(refusal, exchange, route))
-                    return
+                    return refusal
                 await context.write(self._admitted(head, exchange, route))
                 await self._hold(exchange, context)
+        return None
 
     async def _wait(self, turn: Turn, exchange: Exchange, route: Route) -> Refusal | None:
         """Waits for the request's turn. What it is then refused for may have come up while it waited."""
@@ -115,18 +136,24 @@ class ExternalProcessor:
         await context.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
 
-    def _exchange(self, head: wire.RequestHead, route: Route) -> Exchange:
+    def _exchange(self, head: wire.RequestHead, route: Route, client: Client | None) -> Exchange:
+        principal = head.session or head.peer if client is None else client.name
         return Exchange(
             id=f"{self.run_id}-{next(self._serial)}",
             request_id=head.request_id if head.request_id_is_safe else str(uuid.uuid4()),
             method=head.method,
             path=route.label,
-            source=client_bucket(head.session or head.peer),
+            source=self._label(principal, client),
+            principal=principal,
+            client="" if client is None else client.name,
             started=time.time(),
             session=head.session,
             agent=head.agent,
             lane=lane_of(head.agent, head.priority),
         )
+
+    def _label(self, principal: str, client: Client | None) -> str:
+        return principal if client is not None and self._clients.names_are_labels else client_bucket(principal)
 
     def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
@@ -155,6 +182,8 @@ def _remembered(exchange: Exchange) -> dict[str, str]:
         "waited": f"{exchange.waited:.4f}",
         "queue_ms": f"{exchange.waited * 1000:.0f}",
     }
+    if exchange.client:
+        remembered["client"] = exchange.client
     if exchange.session:
         remembered["session"] = exchange.session
     if exchange.agent:

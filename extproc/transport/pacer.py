@@ -82,7 +82,7 @@ class Pacer:
         `cost` estimates in bytes what the request will use.
         """
         exempt = is_exempt(route)
-        request = PacedRequest(exchange.id, exchange.source, exchange.lane, cost, exempt)
+        request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt)
         answer = self._pacing.arrive(request, time.time())
         if not exempt:
             self._remember(exchange)

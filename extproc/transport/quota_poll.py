@@ -109,7 +109,7 @@ class QuotaPoller:
 
     async def run(self) -> None:
         """Polls for ever."""
-        async with httpx.AsyncClient(verify=self._tls(), timeout=self._timeout, trust_env=False) as client:
+        async with self._client() as client:
             while True:
                 key = self._key()
                 self._wanted.clear()
@@ -122,18 +122,29 @@ class QuotaPoller:
     async def _poll(self, client: httpx.AsyncClient, key: str) -> tuple[PollResult, str]:
         """One poll in every form that it takes; the result, and why it is no success."""
         asked_at = self._clock()
+        first = await self._ask_in_every_form(client, key)
+        if isinstance(first, QuotaReport):
+            return self._accept(QuotaSample(first, asked_at))
+        result = PollResult.MALFORMED if first.trouble is Trouble.MALFORMED else PollResult.ERROR
+        return result, first.message if first.code is None else f"{first.code}: {first.message}"
+
+    async def ask_once(self) -> QuotaReport | UnusableReport:
+        """Asks now, and neither counts the answer nor passes it on."""
+        async with self._client() as client:
+            return await self._ask_in_every_form(client, self._key() or "")
+
+    async def _ask_in_every_form(self, client: httpx.AsyncClient, key: str) -> QuotaReport | UnusableReport:
+        """The first report that it gets; else what the first form of asking got."""
         troubles: list[UnusableReport] = []
         for form in (self._form, *(form for form in _FORMS if form != self._form)):
             answer = await self._ask(client, form, key)
             if isinstance(answer, QuotaReport):
                 self._form = form
-                return self._accept(QuotaSample(answer, asked_at))
+                return answer
             troubles.append(answer)
             if not answer.other_form_may_help:
                 break
-        first = troubles[0]
-        result = PollResult.MALFORMED if first.trouble is Trouble.MALFORMED else PollResult.ERROR
-        return result, first.message if first.code is None else f"{first.code}: {first.message}"
+        return troubles[0]
 
     def _accept(self, sample: QuotaSample) -> tuple[PollResult, str]:
         now = self._clock()
@@ -180,6 +191,9 @@ class QuotaPoller:
             return
         spacing = min(_TRIGGER_SPACING * 2.0 ** min(self._failures, 20), self._interval)
         await asyncio.sleep(max(0.0, self._began + spacing - asyncio.get_running_loop().time()))
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(verify=self._tls(), timeout=self._timeout, trust_env=False)
 
     def _tls(self) -> ssl.SSLContext:
         if self._target_url.startswith("https:"):

@@ -62,7 +62,7 @@ def _who(exchange: Exchange) -> dict[str, object]:
         "request_id": exchange.request_id,
         "method": exchange.method,
         "path": exchange.path,
-        "client": exchange.source,
+        "client": exchange.client or exchange.source,
         "session": exchange.session or None,
         "agent": exchange.agent or None,
         "lane": exchange.lane.value,

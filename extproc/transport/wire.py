@@ -1,7 +1,7 @@
 """Between protobuf and the domain: Envoy's ext_proc messages, read and written."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from google.protobuf.struct_pb2 import Struct
@@ -26,7 +26,7 @@ class RequestHead:
     """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
 
     `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `body_bytes` is what
-    the client announced, None for a chunked body.
+    the client announced, None for a chunked body. `token` is the client's own credential, where tokens are asked for.
     """
 
     method: str
@@ -39,6 +39,7 @@ class RequestHead:
     priority: str
     peer: str
     body_bytes: int | None = None
+    token: str = field(default="", repr=False)
 
 
 def read_head(message: pb.ProcessingRequest) -> RequestHead:
@@ -57,6 +58,7 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         # Envoy appends the peer's address; what stands before it is the client's own claim.
         peer=_text(values.get("x-forwarded-for")).rpartition(",")[2].strip(),
         body_bytes=_length(values.get("content-length")),
+        token=_token(values),
     )
 
 
@@ -134,6 +136,14 @@ def _set_all(headers: Iterable[tuple[str, str]]) -> list[pb.HeaderValueOption]:
 
 def _text(raw: bytes | None) -> str:
     return raw.decode(errors="replace") if raw else ""
+
+
+def _token(values: Mapping[str, bytes]) -> str:
+    for name in ("x-api-key", "api-key"):
+        if name in values:
+            return _text(values[name])
+    scheme, _, token = _text(values.get("authorization")).partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _length(raw: bytes | None) -> int | None:

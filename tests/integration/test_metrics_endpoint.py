@@ -65,7 +65,7 @@ async def test_the_probes_answer(stack: Stack) -> None:
 async def test_status_shows_limits_versions_and_settings_without_the_secret(stack: Stack) -> None:
     status = stack.status()
 
-    assert status["workers"] == {"in_flight": 0, "max": 20, "draining": False}
+    assert status["workers"] == {"in_flight": 0, "limit": 20, "max": 20, "draining": False}
     assert status["version"]
     assert status["settings"]["ZAI_API_KEY"] == "***"
     assert status["settings"]["MAX_WORKERS"] == "20"

@@ -179,7 +179,10 @@ def test_the_errors_page_explains_every_class_and_every_error_type() -> None:
 
 def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
     source = inspect.getsource(refusals)
-    source = source.replace("{max_workers}", "20").replace("{waited:.0f}", "60").replace("{retry_after}", "12")
+    examples = {"max_workers": "20", "waited:.0f": "60", "retry_after": "12", "name": "anna", "max_in_flight": "2"}
+    examples |= {"daily_tokens": "5000000", "hours:.1f": "3.5"}
+    for field, example in examples.items():
+        source = source.replace(f"{{{field}}}", example)
     own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', source))
     own |= {text for text in re.findall(r'inline_string: "([^"]+)"', template()) if "%" not in text}
 

@@ -1,0 +1,54 @@
+"""The file of client tokens: read, watched, changed by `zai-proxy token`."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from extproc.domain.clients import ClientBook, read_clients
+from extproc.file_stamp import file_stamp
+from extproc.settings import SettingsError
+from extproc.state_file import StateError, StateFile
+
+log = structlog.get_logger("extproc.clients")
+
+
+class ClientFile:
+    """`book` is what is in force. A file that becomes unusable keeps the last good book."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = StateFile(path)
+        self._stamp = file_stamp(path)
+        self.book = self._read()
+
+    async def watch(self, interval: float = 1.0) -> None:
+        """Looks at the file every `interval` seconds, for ever."""
+        while True:
+            await asyncio.sleep(interval)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Takes the file's clients if it has changed."""
+        stamp = file_stamp(self._file.path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.book = self._read()
+        except SettingsError as error:
+            log.warning("the client tokens are unusable; the last good ones stay in force", why=str(error))
+            return
+        log.info("the client tokens have changed", clients=len(self.book.clients))
+
+    def _read(self) -> ClientBook:
+        path = self._file.path
+        need = f"CLIENT_TOKENS_FILE={path}: need a file that `zai-proxy token add NAME` has made"
+        try:
+            data = self._file.read()
+            if data is None:
+                raise SettingsError([f"{need} (there is no such file)"])
+            return read_clients(data)
+        except (StateError, ValueError) as error:
+            if isinstance(error, SettingsError):
+                raise
+            raise SettingsError([f"{need} ({error})"]) from None

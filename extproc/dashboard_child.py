@@ -1,0 +1,93 @@
+"""The dashboard as a child of the proxy: what has to be right before it starts, and what it gets to know."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from dashboard import settings as its
+from extproc import ports
+from extproc.announcement import metrics_url
+from extproc.child import Program
+from extproc.envoy_admin import until_answers
+from extproc.programs import zai_proxy
+from extproc.settings import Settings, SettingsError
+
+# Never the key, nor anything else of the proxy's: it asks over HTTP, as anyone would.
+_KNOWS: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_SETTINGS: Final = ("ADMIN_TOKEN", "BIND_ADDRESS", "DB_PATH")
+_SETTINGS_BEGIN: Final = ("DASHBOARD_", "LOG_", "RETENTION_", "SCRAPE_")
+_OTHER_PORTS: Final = ("proxy_port", "metrics_port", "envoy_admin_port")
+
+
+def check(settings: Settings) -> None:
+    """Raises SettingsError with a line for everything that would keep the dashboard from starting."""
+    own = _load()
+    problems = [*_port_problems(settings, own), *_database_problems(own)]
+    if problems:
+        raise SettingsError(problems)
+
+
+def dashboard_url(settings: Settings) -> str:
+    """The page, as this machine calls it. Raises SettingsError."""
+    return ports.origin("http", settings.bind_address, _load().dashboard_port)
+
+
+def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
+    """All that the dashboard gets of the given environment; where no targets are set, it looks at this proxy."""
+    own = {
+        name: value
+        for name, value in given.items()
+        if name in (*_KNOWS, *_SETTINGS) or name.startswith(_SETTINGS_BEGIN)
+    }
+    return {**own, "SCRAPE_TARGETS": own.get("SCRAPE_TARGETS") or f"{metrics_url(settings)}/metrics"}
+
+
+def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = False, **overrides: str) -> Program:
+    """`zai-proxy dashboard`: the proxy works without it."""
+    ready_url = f"{dashboard_url(settings)}/healthz"
+    return Program(
+        name="dashboard",
+        command=zai_proxy("dashboard"),
+        environment=environment(settings, {**os.environ, **overrides}),
+        until_ready=lambda: until_answers(client, ready_url),
+        merge_output=merge_output,
+        essential=False,
+    )
+
+
+def _load() -> its.Settings:
+    try:
+        return its.load_settings()
+    except its.SettingsError as error:
+        raise SettingsError(error.problems) from None
+
+
+def _port_problems(settings: Settings, own: its.Settings) -> Iterator[str]:
+    for name in _OTHER_PORTS:
+        if own.dashboard_port == getattr(settings, name):
+            yield f"DASHBOARD_PORT={own.dashboard_port}: need another port than {name.upper()}"
+            return
+    try:
+        ports.bind(settings.bind_address, own.dashboard_port, "DASHBOARD_PORT").close()
+    except SettingsError as error:
+        yield from error.problems
+
+
+def _database_problems(own: its.Settings) -> Iterator[str]:
+    if _can_be_written(own.database):
+        return
+    if own.db_path is None:
+        yield f"DB_PATH is not set and {own.database} can't be written: need it, or --no-dashboard"
+    else:
+        yield f"DB_PATH={own.db_path}: need a path in a directory that can be written to, or --no-dashboard"
+
+
+def _can_be_written(path: Path) -> bool:
+    """Whether the file can be written, or made, with the directories above it that are missing."""
+    if path.exists():
+        return path.is_file() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -1,0 +1,157 @@
+"""`zai-proxy doctor`: looks at everything that has to be right, and says what to do about what is not."""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from extproc.announcement import client_url
+from extproc.api_key import ApiKey
+from extproc.domain import diagnosis
+from extproc.domain.diagnosis import Finding, Level
+from extproc.domain.error_bodies import extract_code
+from extproc.domain.quota_report import UnusableReport
+from extproc.envoy_config import Origin
+from extproc.settings import Settings, ca_file
+from extproc.transport.quota_poll import QuotaPoller
+
+_TIMEOUT: Final = 15.0
+_CHEAPEST_MODEL: Final = "glm-4.5-air"
+_LONGEST_MESSAGE: Final = 200
+
+
+class Doctor:
+    """One look at the settings, the way to the upstream, the plan and the clients. Raises SettingsError for the key."""
+
+    def __init__(self, settings: Settings, *, sends_request: bool) -> None:
+        self._settings = settings
+        self._sends_request = sends_request
+        self._key = ApiKey.from_settings(settings).current
+        self._origin = Origin.parse(settings.zai_target_url)
+        self._tls = ssl.create_default_context(cafile=ca_file(settings))
+
+    async def look(self) -> AsyncIterator[Finding]:
+        """The findings, as they are made."""
+        yield diagnosis.judge_key(self._key)
+        for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
+            yield finding
+        reachable = True
+        async for finding in self._look_at_the_way():
+            reachable = reachable and finding.level is not Level.PROBLEM
+            yield finding
+        if reachable:
+            yield await self._look_at_the_quota()
+            if self._sends_request:
+                yield await self._ask_for_one_token()
+        yield await self._look_at_the_proxy()
+        for finding in diagnosis.judge_environment(os.environ, client_url(self._settings), self._key):
+            yield finding
+
+    async def _look_at_the_way(self) -> AsyncIterator[Finding]:
+        host, port = self._origin.host, self._origin.port
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            yield Finding(Level.PROBLEM, "DNS", f"{host} is not found", "Look at the name server and ZAI_TARGET_URL.")
+            return
+        yield Finding(Level.OK, "DNS", f"{host} has {len({address[4][0] for address in found})} addresses")
+        if self._origin.scheme == "https":
+            certificate = await asyncio.to_thread(self._look_at_the_certificate)
+            yield certificate
+            if certificate.level is Level.PROBLEM:
+                return
+        yield await self._look_at_the_clock()
+
+    def _look_at_the_certificate(self) -> Finding:
+        host, port = self._origin.host, self._origin.port
+        try:
+            with (
+                socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
+                self._tls.wrap_socket(plain, server_hostname=host) as secured,
+            ):
+                until = ssl.cert_time_to_seconds(str((secured.getpeercert() or {})["notAfter"]))
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason or "the handshake failed"
+            advice = "Something in between reads the traffic, or ZAI_CA_FILE is not the right one."
+            return Finding(Level.PROBLEM, "TLS", f"{host}: {why}", advice)
+        except OSError as error:
+            return self._unreachable(error)
+        return diagnosis.judge_certificate(until - time.time())
+
+    async def _look_at_the_clock(self) -> Finding:
+        try:
+            async with self._client() as client:
+                answer = await client.head(self._settings.zai_target_url)
+            theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+        except httpx.HTTPError as error:
+            return self._unreachable(error)
+        except ValueError:
+            return Finding(Level.NOTE, "clock", "the upstream tells no time")
+        return diagnosis.judge_clock(time.time() - theirs)
+
+    async def _look_at_the_quota(self) -> Finding:
+        poller = QuotaPoller(
+            self._settings.zai_target_url,
+            lambda: self._key,
+            on_sample=lambda _sample, _at: None,
+            ca_file=ca_file(self._settings),
+        )
+        report = await poller.ask_once()
+        if isinstance(report, UnusableReport):
+            if report.code is not None:
+                return diagnosis.judge_error("plan", report.code, 200, report.message)
+            return Finding(Level.NOTE, "plan", f"the monitor API tells nothing: {report.message}")
+        windows = ", ".join(
+            f"{window.label.replace('_', '-')} {window.used_ratio:.0%} used"
+            for window in report.windows
+            if window.used_ratio is not None
+        )
+        return Finding(Level.OK, "plan", f"{report.plan or 'of unknown name'}: {windows or 'no window is open'}")
+
+    async def _ask_for_one_token(self) -> Finding:
+        url = f"{self._settings.zai_target_url}/api/anthropic/v1/messages"
+        body = {"model": _CHEAPEST_MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "1"}]}
+        headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
+        try:
+            async with self._client() as client:
+                answer = await client.post(url, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            return self._unreachable(error)
+        refusal = extract_code(answer.content)
+        if answer.status_code == 200 and refusal.code is None:
+            return Finding(Level.OK, "request", f"{_CHEAPEST_MODEL} has answered")
+        message = (refusal.message or "").replace(self._key, "***")[:_LONGEST_MESSAGE]
+        return diagnosis.judge_error("request", refusal.code or "", answer.status_code, message)
+
+    async def _look_at_the_proxy(self) -> Finding:
+        url = client_url(self._settings)
+        try:
+            async with httpx.AsyncClient(timeout=2, verify=False, trust_env=False) as client:  # noqa: S501 - our own port
+                answer = await client.get(f"{url}/health")
+        except httpx.HTTPError:
+            return Finding(Level.NOTE, "proxy", f"nothing answers at {url}", "Start it with `zai-proxy run`.")
+        if answer.is_success:
+            return Finding(Level.OK, "proxy", f"answers at {url}")
+        return Finding(Level.PROBLEM, "proxy", f"{url}/health answers {answer.status_code}", "Look at its log.")
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=_TIMEOUT, verify=self._tls, trust_env=False)
+
+    def _unreachable(self, error: Exception) -> Finding:
+        # The type alone: the text of an error can quote what it is about.
+        found = f"{self._origin.authority} can't be reached ({type(error).__name__})"
+        return Finding(Level.PROBLEM, "network", found, "Look at the firewall and at ZAI_TARGET_URL.")
+
+
+def lines(finding: Finding) -> Iterator[str]:
+    """What is printed of a finding."""
+    sign = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.PROBLEM: "PROBLEM"}[finding.level]
+    yield f"{sign}  {finding.what}: {finding.found}"
+    if finding.advice:
+        yield f"         -> {finding.advice}"

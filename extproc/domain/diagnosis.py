@@ -1,0 +1,146 @@
+"""What `zai-proxy doctor` makes of what it sees. Pure: no network, no clock, and never a secret in a finding."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from extproc.domain.business_codes import classify
+
+_KEY_SHAPE: Final = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}")
+_HOST: Final = "api.z.ai"
+_MAINLAND_HOST: Final = "open.bigmodel.cn"
+_GENERAL_PATH: Final = "/api/paas/v4"
+_CLOCK_TOLERANCE: Final = 60.0
+_SOON: Final = 14 * 86400.0
+_BASE_URLS: Final = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "ZAI_BASE_URL")
+_CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
+_PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+class Level(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what was found, and what to do about it where something is to be done."""
+
+    level: Level
+    what: str
+    found: str
+    advice: str = ""
+
+
+def judge_key(key: str) -> Finding:
+    """Whether it looks like a Z.AI key."""
+    if _KEY_SHAPE.fullmatch(key):
+        return Finding(Level.OK, "key", "has the form of a Z.AI key")
+    return Finding(
+        Level.NOTE,
+        "key",
+        f"{len(key)} characters, not the usual form (32 hexadecimal digits, a dot, 16 letters and digits)",
+        "If Z.AI refuses it, copy it again, whole, from the page of API keys.",
+    )
+
+
+def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
+    """Whether the requests go where a Coding Plan is served."""
+    host = urlsplit(url).hostname or ""
+    if host == _HOST:
+        yield Finding(Level.OK, "upstream", url)
+    elif host == _MAINLAND_HOST:
+        yield Finding(
+            Level.NOTE,
+            "upstream",
+            f"{url}, the host for mainland China",
+            f"Keys of {_HOST} are not good there: with one of those set ZAI_TARGET_URL=https://{_HOST}.",
+        )
+    else:
+        yield Finding(Level.NOTE, "upstream", f"{url}, none of Z.AI's own hosts", "Right for a simulator or a relay.")
+    if openai_base_path == _GENERAL_PATH:
+        yield Finding(
+            Level.NOTE,
+            "OpenAI path",
+            f"{_GENERAL_PATH} is paid from the account's balance, not from a Coding Plan",
+            "With a plan's key unset ZAI_OPENAI_BASE_PATH; otherwise such requests get 1113 (no balance).",
+        )
+
+
+def judge_clock(skew: float) -> Finding:
+    """`skew` is how many seconds this machine is ahead of the upstream's clock."""
+    if abs(skew) <= _CLOCK_TOLERANCE:
+        return Finding(Level.OK, "clock", f"{abs(skew):.0f} s off at most")
+    ahead = "ahead of" if skew > 0 else "behind"
+    return Finding(
+        Level.PROBLEM,
+        "clock",
+        f"{abs(skew):.0f} s {ahead} the upstream's",
+        "Let the machine keep its time (NTP): resets of the quota and peak hours are taken from it.",
+    )
+
+
+def judge_certificate(seconds_left: float) -> Finding:
+    """`seconds_left` is how long the upstream's certificate is still good."""
+    days = seconds_left / 86400
+    if seconds_left < _SOON:
+        return Finding(Level.NOTE, "TLS", f"the upstream's certificate is good for {days:.0f} more days only")
+    return Finding(Level.OK, "TLS", f"the upstream's certificate is good for {days:.0f} more days")
+
+
+def judge_error(what: str, code: str, status: int, message: str) -> Finding:
+    """An error that Z.AI has answered."""
+    known = classify(code, status)
+    found = f"Z.AI answered {status}" + (f" with code {known.code} ({known.meaning})" if known.meaning else "")
+    return Finding(Level.PROBLEM, what, f"{found}: {message}" if message else found, known.advice)
+
+
+def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> Iterator[Finding]:
+    """What the clients that are started in this environment would do."""
+    proxy = _endpoint(proxy_url)
+    for name in _BASE_URLS:
+        url = environ.get(name, "")
+        if url and _endpoint(url) != proxy:
+            yield Finding(
+                Level.NOTE,
+                name,
+                "leads elsewhere, past this proxy",
+                f"For clients that should use it: export {name}={proxy_url}",
+            )
+        elif url:
+            yield Finding(Level.OK, name, "leads to this proxy")
+    if not environ.get("ANTHROPIC_BASE_URL"):
+        yield Finding(
+            Level.NOTE,
+            "ANTHROPIC_BASE_URL",
+            "is not set in this environment",
+            f"To point Claude Code here: export ANTHROPIC_BASE_URL={proxy_url} ANTHROPIC_AUTH_TOKEN=anything",
+        )
+    for name in _CLIENT_KEYS:
+        if key and key in environ.get(name, ""):
+            yield Finding(
+                Level.PROBLEM,
+                name,
+                "holds the Z.AI key itself",
+                "Set it to any other word (or a client token): the proxy puts the key in, clients need not know it.",
+            )
+    if any(environ.get(name) for name in _PROXIES):
+        yield Finding(
+            Level.NOTE,
+            "HTTP_PROXY",
+            "is set: some clients send even requests to this machine through it",
+            "Add 127.0.0.1,localhost to NO_PROXY.",
+        )
+
+
+def _endpoint(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+    try:
+        return host, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return host, None

@@ -1,0 +1,142 @@
+"""Who may use the proxy, and how much: tokens, limits of each client, and the book of what was used."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from extproc.client_file import ClientFile
+from extproc.domain import refusals
+from extproc.domain.clients import Client
+from extproc.domain.labels import UNKNOWN
+from extproc.domain.outcome import Outcome
+from extproc.domain.refusals import Refusal
+from extproc.domain.usage_book import UsageBook, Used, seconds_to_midnight
+from extproc.domain.wrong_tokens import WrongTokens
+from extproc.settings import Settings
+from extproc.state_file import StateError, StateFile
+from extproc.transport.wire import RequestHead
+
+log = structlog.get_logger("extproc.clients")
+
+_MOST_PAUSED: Final = 200
+_SAVE_SECONDS: Final = 60.0
+_STATE_NAME: Final = "usage.json"
+
+
+class ClientGate:
+    """Knows the clients. Without CLIENT_TOKENS_FILE everybody may come, and usage is booked on what they are known by.
+
+    Raises SettingsError for a file of tokens that can't be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = None if settings.client_tokens_file is None else ClientFile(settings.client_tokens_file)
+        self.names_are_labels = settings.client_labels
+        self._state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
+        self._in_flight: Counter[str] = Counter()
+        self._wrong = WrongTokens()
+        self._paused = 0
+        self.usage = UsageBook()
+        self._restore()
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        return self._file is not None
+
+    async def identify(self, head: RequestHead) -> Client | Refusal | None:
+        """Who is asking: a client, somebody who must not, or None where nobody has to say who they are."""
+        if self._file is None:
+            return None
+        client = self._file.book.find(head.token) if head.token else None
+        if client is None:
+            await self._pause(head.peer)
+            return refusals.unauthorized()
+        return client
+
+    @contextmanager
+    def enter(self, client: Client | None) -> Iterator[Refusal | None]:
+        """Counts a request of a client while the context is open, or yields which of its limits is reached."""
+        if client is None:
+            yield None
+            return
+        refusal = self._refusal(client)
+        if refusal is not None:
+            yield refusal
+            return
+        self._in_flight[client.name] += 1
+        try:
+            yield None
+        finally:
+            self._in_flight[client.name] -= 1
+            if not self._in_flight[client.name]:
+                del self._in_flight[client.name]
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """A request has ended: books what it used."""
+        entry, usage = outcome.entry, outcome.usage
+        if not entry.exchange_id or entry.refused:
+            return
+        used = Used(requests=1)
+        if usage is not None:
+            used.input_tokens, used.output_tokens = usage.tokens.input_total, usage.tokens.output
+            used.cost_usd = usage.cost.total if usage.cost is not None else 0.0
+            used.credits = usage.credits or 0.0
+        model = usage.model if usage is not None and usage.model else UNKNOWN
+        self.usage.add(entry.client or entry.source or UNKNOWN, model[:64], used, time.time())
+
+    def describe(self, days: int) -> list[dict[str, object]]:
+        """What was used in the last so many days, as rows."""
+        return list(self.usage.rows(days, time.time()))
+
+    async def run(self) -> None:
+        """Watches the tokens and saves the book, until it is cancelled; then saves for the last time."""
+        watching = asyncio.create_task(self._file.watch()) if self._file is not None else None
+        try:
+            while True:
+                await asyncio.sleep(_SAVE_SECONDS)
+                await asyncio.to_thread(self._save, self.usage.snapshot())
+        finally:
+            if watching is not None:
+                watching.cancel()
+            self._save(self.usage.snapshot())
+
+    def _refusal(self, client: Client) -> Refusal | None:
+        if client.max_in_flight is not None and self._in_flight[client.name] >= client.max_in_flight:
+            return refusals.client_at_capacity(client.name, client.max_in_flight)
+        now = time.time()
+        if client.daily_tokens is not None and self.usage.tokens_today(client.name, now) >= client.daily_tokens:
+            return refusals.client_used_up(client.name, client.daily_tokens, seconds_to_midnight(now))
+        return None
+
+    async def _pause(self, peer: str) -> None:
+        """Makes whoever tries tokens wait; but so many wait at most, or waiting would be a way to harm us."""
+        seconds = self._wrong.pause(peer, time.monotonic())
+        if seconds and self._paused < _MOST_PAUSED:
+            self._paused += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._paused -= 1
+
+    def _restore(self) -> None:
+        if self._state is None:
+            return
+        try:
+            data = self._state.read()
+            if data is not None:
+                self.usage.restore(data)
+        except (StateError, ValueError) as error:
+            log.warning("the book of usage can't be read: starting anew", file=str(self._state.path), why=str(error))
+
+    def _save(self, book: dict[str, object]) -> None:
+        if self._state is None:
+            return
+        try:
+            self._state.write(book)
+        except OSError as error:
+            log.warning("the book of usage can't be saved", file=str(self._state.path), why=str(error))

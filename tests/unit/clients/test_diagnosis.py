@@ -1,0 +1,67 @@
+"""What the doctor makes of what it sees."""
+
+import pytest
+
+from extproc.domain import diagnosis
+from extproc.domain.diagnosis import Finding, Level
+
+KEY = f"{'0a' * 16}.{'Xy' * 8}"
+PROXY = "http://127.0.0.1:8080"
+
+
+def levels(findings: list[Finding]) -> dict[str, Level]:
+    return {finding.what: finding.level for finding in findings}
+
+
+def test_a_key_of_the_usual_form_is_fine_and_another_is_noted_without_being_shown() -> None:
+    assert diagnosis.judge_key(KEY).level is Level.OK
+    other = diagnosis.judge_key("some-other-key")
+    assert other.level is Level.NOTE
+    assert "some-other-key" not in f"{other.found} {other.advice}"
+
+
+def test_the_mainland_host_and_the_path_of_the_balance_are_noted() -> None:
+    assert levels(list(diagnosis.judge_target("https://api.z.ai", "/api/coding/paas/v4"))) == {"upstream": Level.OK}
+    mainland = list(diagnosis.judge_target("https://open.bigmodel.cn", "/api/paas/v4"))
+    assert levels(mainland) == {"upstream": Level.NOTE, "OpenAI path": Level.NOTE}
+    assert "1113" in mainland[1].advice
+
+
+@pytest.mark.parametrize(
+    ("skew", "level"), [(0, Level.OK), (59, Level.OK), (-59, Level.OK), (61, Level.PROBLEM), (-7200, Level.PROBLEM)]
+)
+def test_a_clock_that_is_a_minute_off_is_a_problem(skew: float, level: Level) -> None:
+    assert diagnosis.judge_clock(skew).level is level
+
+
+def test_an_error_of_zai_comes_with_what_to_do_about_it() -> None:
+    finding = diagnosis.judge_error("request", "1113", 429, "no balance")
+
+    assert finding.level is Level.PROBLEM
+    assert "1113" in finding.found
+    assert finding.advice
+
+
+def test_clients_that_lead_past_the_proxy_or_hold_the_key_are_found() -> None:
+    environment = {
+        "ANTHROPIC_BASE_URL": "https://api.z.ai/api/anthropic",
+        "OPENAI_BASE_URL": "http://localhost:8080/v1",
+        "ANTHROPIC_AUTH_TOKEN": KEY,
+        "OPENAI_API_KEY": "anything",
+        "http_proxy": "http://proxy:3128",
+    }
+    findings = list(diagnosis.judge_environment(environment, PROXY, KEY))
+
+    assert levels(findings) == {
+        "ANTHROPIC_BASE_URL": Level.NOTE,
+        "OPENAI_BASE_URL": Level.OK,
+        "ANTHROPIC_AUTH_TOKEN": Level.PROBLEM,
+        "HTTP_PROXY": Level.NOTE,
+    }
+    assert KEY not in str(findings)
+
+
+def test_an_environment_that_points_nowhere_is_told_how_to_point_here() -> None:
+    [finding] = diagnosis.judge_environment({}, PROXY, KEY)
+
+    assert f"export ANTHROPIC_BASE_URL={PROXY}" in finding.advice

@@ -1,0 +1,96 @@
+"""The book of usage: by day, client and model, bounded, and kept over a restart."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.usage_book import UsageBook, Used, day_of, seconds_to_midnight
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
+DAY = 86400.0
+
+
+def used(tokens: int = 10) -> Used:
+    return Used(requests=1, input_tokens=tokens, output_tokens=tokens, cost_usd=0.5, credits=1.0)
+
+
+def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
+    book = UsageBook()
+    for client, model, at in (
+        ("anna", "m1", NOON),
+        ("anna", "m1", NOON),
+        ("anna", "m2", NOON),
+        ("bert", "m1", NOON - DAY),
+    ):
+        book.add(client, model, used(), at)
+
+    rows = list(book.rows(7, NOON))
+    assert [(row["day"], row["client"], row["model"], row["requests"]) for row in rows] == [
+        ("2026-11-24", "anna", "m1", 2),
+        ("2026-11-24", "anna", "m2", 1),
+        ("2026-11-23", "bert", "m1", 1),
+    ]
+    assert rows[0]["input_tokens"] == 20
+    assert [row["client"] for row in book.rows(1, NOON)] == ["anna", "anna"]
+
+
+def test_tokens_of_today_end_at_midnight_utc() -> None:
+    book = UsageBook()
+    book.add("anna", "m", used(7), NOON)
+
+    assert book.tokens_today("anna", NOON + seconds_to_midnight(NOON) - 1) == 14
+    assert book.tokens_today("anna", NOON + seconds_to_midnight(NOON)) == 0
+    assert book.tokens_today("bert", NOON) == 0
+
+
+def test_days_and_rows_are_bounded() -> None:
+    book = UsageBook()
+    for day in range(200):
+        book.add("anna", "m", used(), NOON + day * DAY)
+    for number in range(6000):
+        book.add(f"session-{number}", "m", used(), NOON + 199 * DAY)
+
+    assert len({row["day"] for row in book.rows(1000, NOON + 199 * DAY)}) == 92
+    today = list(book.rows(1, NOON + 199 * DAY))
+    assert len(today) == 5001
+    assert sum(int(str(row["requests"])) for row in today) == 6001
+
+
+rows = st.tuples(st.sampled_from("abc"), st.sampled_from("mn"), st.integers(0, 10**9), st.floats(0, 40 * DAY))
+
+
+@given(st.lists(rows))
+def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, int, float]]) -> None:
+    book, again = UsageBook(), UsageBook()
+    for client, model, tokens, at in entries:
+        book.add(client, model, used(tokens), at)
+    again.restore(book.snapshot())
+
+    assert list(again.rows(100, 40 * DAY)) == list(book.rows(100, 40 * DAY))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {"version": 2, "days": {}},
+        {"version": 1, "days": {"yesterday": []}},
+        {"version": 1, "days": {"2026-11-24": [["a", "m", "many", 1, 1, 1, 1]]}},
+        {"version": 1, "days": {"2026-11-24": [["a"]]}},
+        {"version": 1, "days": {"2026-11-24": 3}},
+    ],
+)
+def test_a_damaged_book_is_refused_and_changes_nothing(data: object) -> None:
+    book = UsageBook()
+    book.add("anna", "m", used(), NOON)
+    with pytest.raises(ValueError, match=r"."):
+        book.restore(data)
+
+    assert book.tokens_today("anna", NOON) == 20
+
+
+def test_a_day_is_that_of_utc() -> None:
+    assert day_of(0) == "1970-01-01"
+    assert day_of(DAY - 1) == "1970-01-01"
