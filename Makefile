@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system setup-agents run demo test test-agents bench lint format lock proto clean
+.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard lint format lock proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 AGENTS := tests/agents
 AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
-PACKAGES := extproc simulator tests bench
 SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk
 
 help: ## list the commands
@@ -63,6 +62,9 @@ test-agents: setup-agents ## run the real coding agents through the proxy (a par
 
 bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processor
 	$(BIN)/python -m bench
+
+bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers
+	$(BIN)/python -m bench.dashboard_bench
 
 lint: setup ## check style, types and the layers of the packages
 	$(BIN)/ruff check .

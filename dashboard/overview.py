@@ -47,7 +47,7 @@ class Overview:
         self._guess = TokenGuess()
         self._quota: list[QuotaWindow] = []
         self._closed: set[str] = set()
-        self._figures = Figures()
+        self._figures = Figures(_per_minute(Recent(_MINUTE)))
         self._troubles: list[Trouble] = []
         self._lately = (0.0, 0.0)
 

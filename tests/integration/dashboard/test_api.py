@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dashboard.api.openapi import OPERATIONS
-from tests.integration.dashboard.fake_proxy import FakeProxy
+from tests.integration.dashboard.fake_proxy import FakeProxy, Habit
 from tests.integration.dashboard.running import Dashboard, eventually
 from tests.integration.dashboard.shapes import differences
 
@@ -74,6 +74,27 @@ async def test_every_answer_has_the_shape_that_is_described(busy: Dashboard, que
     document = await busy.get("/api/openapi.json")
 
     answer = (await busy.client.get(question)).json()
+
+    assert differences(answer, {"$ref": f"#/components/schemas/{shape}"}, document) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "shape"),
+    [
+        ("/api/now", "Now"),
+        ("/api/requests", "Requests"),
+        ("/api/breakdown?by=day", "Breakdown"),
+        ("/api/targets", "Targets"),
+    ],
+)
+async def test_before_any_proxy_has_answered_the_shapes_are_the_same(
+    dashboard: Dashboard, proxy: FakeProxy, question: str, shape: str
+) -> None:
+    proxy.habit = Habit.FAILING
+    await dashboard.start()
+    document = await dashboard.get("/api/openapi.json")
+
+    answer = (await dashboard.client.get(question)).json()
 
     assert differences(answer, {"$ref": f"#/components/schemas/{shape}"}, document) == []
 
