@@ -19,7 +19,7 @@ import click
 import structlog
 
 from extproc import service_log, version
-from extproc.settings import LogFormat, Settings, SettingsError, load_settings, unknown_settings
+from extproc.settings import LogFormat, LogLevel, Settings, SettingsError, load_settings, unknown_settings
 
 log = structlog.get_logger("zai-proxy")
 
@@ -200,6 +200,7 @@ def _load(needs_key: bool) -> Settings:
     try:
         settings = load_settings(needs_key)
     except SettingsError:
+        service_log.configure(LogFormat.CONSOLE, LogLevel.INFO)
         _warn_of_unknown_settings()  # the one that is missing may be among the misspelt ones
         raise
     service_log.configure(settings.log_format, settings.log_level)

@@ -76,7 +76,7 @@ def _running(running: Running, rows: int) -> Table:
         table.add_row(each["path"], each["model"] or "", each["client"], age, received)
     if len(shown) < len(running):
         table.add_row(f"and {len(running) - len(shown)} more")
-    for _ in range(rows - max(1, table.row_count)):
+    for _ in range(rows - table.row_count):
         table.add_row()  # a table that keeps its height does not jump
     return table
 

@@ -31,6 +31,7 @@ from extproc.state_file import StateFile
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
 from extproc.transport.client_gate import ClientGate
+from extproc.transport.envoy_stats import EnvoyStats
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.owner import Owner
 from extproc.transport.pacer import Pacer
@@ -72,6 +73,8 @@ class Service:
         state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
         self.pacer = Pacer(_pacing_config(settings), self.quota.lane_shares, state)
         metrics.registry.register(PacingCollector(self.pacer.status))
+        self.envoy_stats = EnvoyStats(settings.envoy_admin_port)
+        metrics.registry.register(self.envoy_stats)
         self.clients = ClientGate(settings)
         self.processor = ExternalProcessor(
             self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current
@@ -100,7 +103,13 @@ class Service:
         async with asyncio.TaskGroup() as tasks:
             watching = [
                 tasks.create_task(each)
-                for each in (self.key.watch(), self.quota.run(), self.pacer.run(), self.clients.run())
+                for each in (
+                    self.key.watch(),
+                    self.quota.run(),
+                    self.pacer.run(),
+                    self.clients.run(),
+                    self.envoy_stats.run(),
+                )
             ]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
@@ -110,6 +119,7 @@ class Service:
             await grpc_server.stop(_GRACE_SECONDS)
             for task in watching:
                 task.cancel()
+            self.feed.close()
             http.should_exit = True
             await serving
 

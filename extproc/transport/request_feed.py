@@ -24,7 +24,8 @@ class RequestFeed:
     def __init__(self, run_id: str, ring: RequestRing) -> None:
         self._run_id = run_id
         self._ring = ring
-        self._readers: set[asyncio.Queue[Finished]] = set()
+        self._readers: set[asyncio.Queue[Finished | None]] = set()
+        self._closed = False
 
     def add(self, outcome: Outcome) -> None:
         """Takes in a finished request. A reader that is too far behind is cut off: it can come back and replay."""
@@ -35,6 +36,15 @@ class RequestFeed:
             except asyncio.QueueFull:
                 self._readers.discard(reader)
 
+    def close(self) -> None:
+        """Ends every reader's feed behind what it still has to hear of."""
+        self._closed = True
+        for reader in list(self._readers):
+            try:
+                reader.put_nowait(None)
+            except asyncio.QueueFull:
+                self._readers.discard(reader)
+
     def events(self, last_id: str) -> AsyncGenerator[str]:
         """Server-sent events: first what came after `last_id`, then everything new, until the reader falls behind.
 
@@ -42,11 +52,12 @@ class RequestFeed:
         """
         if len(self._readers) >= _MOST_READERS:
             raise TooManyReadersError
-        unread: asyncio.Queue[Finished] = asyncio.Queue(_MOST_UNREAD)
-        self._readers.add(unread)
+        unread: asyncio.Queue[Finished | None] = asyncio.Queue(_MOST_UNREAD)
+        if not self._closed:
+            self._readers.add(unread)
         return self._events(unread, self._replay(last_id))
 
-    async def _events(self, unread: asyncio.Queue[Finished], replay: list[str]) -> AsyncGenerator[str]:
+    async def _events(self, unread: asyncio.Queue[Finished | None], replay: list[str]) -> AsyncGenerator[str]:
         try:
             for event in replay:
                 yield event
@@ -57,6 +68,8 @@ class RequestFeed:
                 except TimeoutError:
                     yield ": alive\n\n"
                 else:
+                    if finished is None:
+                        return
                     yield self._event(finished)
         finally:
             self._readers.discard(unread)

@@ -84,3 +84,10 @@ async def test_envoys_admin_port_does_nothing_that_could_show_the_key_or_stop_th
 ) -> None:
     assert httpx.post(f"{stack.admin_url}{path}").status_code == 403
     assert httpx.get(f"{stack.admin_url}/ready").status_code == 200
+
+
+async def test_envoys_own_count_of_what_is_upstream_is_beside_ours(stack: Stack) -> None:
+    await eventually(lambda: stack.metric("zai_proxy_envoy_up"), lambda up: up == 1)
+
+    assert stack.metric("zai_proxy_envoy_upstream_requests") == 0
+    assert stack.metric("zai_proxy_envoy_log_entries_dropped_total") == 0

@@ -26,6 +26,7 @@ from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.pacing_metrics import PacingCollector
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings
+from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
 from tests.harness.processes import ROOT
 
 README, METRICS, ERRORS = (ROOT / name for name in ("README.md", "docs/metrics.md", "docs/errors.md"))
@@ -113,7 +114,9 @@ def exported() -> set[Series]:
         found.add(Series(name, family.type, frozenset(labels), bounds[:-1]))  # the last bound is +Inf
     quota = Quota(QuotaRules())
     pacing = Pacing(PacingConfig())
-    gauges = (QuotaCollector(lambda: quota.snapshot(0), dict, dict), PacingCollector(lambda: pacing.status(0)))
+    envoy = EnvoyStats(1)
+    envoy.latest = EnvoyReading(0, 0)
+    gauges = (QuotaCollector(lambda: quota.snapshot(0), dict, dict), PacingCollector(lambda: pacing.status(0)), envoy)
     for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found.add(Series(name, family.type, frozenset(family._labelnames), ()))  # type: ignore[attr-defined]

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from extproc.announcement import announcement, client_url, exposure
+from extproc.settings import Settings
+from tests.harness.processes import make_key
+
+OPEN = "0.0.0.0"  # noqa: S104 - what is warned of
+
+
+def settings(**fields: object) -> Settings:
+    return Settings.model_validate({"zai_api_key": make_key(), "proxy_port": 1234, **fields})
+
+
+def test_two_lines_point_claude_code_at_the_client_port() -> None:
+    lines = announcement(settings(), None).splitlines()
+
+    assert "  export ANTHROPIC_BASE_URL=http://127.0.0.1:1234" in lines
+    assert "  export ANTHROPIC_AUTH_TOKEN=anything" in lines
+
+
+def test_the_key_is_not_announced() -> None:
+    key = make_key()
+
+    assert key not in announcement(settings(zai_api_key=key), "http://127.0.0.1:8081")
+
+
+def test_the_dashboard_is_announced_only_where_it_runs() -> None:
+    assert "  dashboard  http://127.0.0.1:8081\n" in announcement(settings(), "http://127.0.0.1:8081")
+    assert "dashboard" not in announcement(settings(), None)
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (OPEN, "http://127.0.0.1:1234"),
+        ("::", "http://[::1]:1234"),
+        ("::1", "http://[::1]:1234"),
+        ("192.0.2.7", "http://192.0.2.7:1234"),
+    ],
+)
+def test_an_address_is_announced_as_this_machine_calls_it(address: str, url: str) -> None:
+    assert client_url(settings(bind_address=address)) == url
+
+
+def test_with_a_certificate_clients_speak_tls(tmp_path: Path) -> None:
+    assert client_url(settings(tls_cert_file=tmp_path, tls_key_file=tmp_path)) == "https://127.0.0.1:1234"
+
+
+@pytest.mark.parametrize("address", [OPEN, "::", "192.0.2.7"])
+def test_an_address_that_others_reach_is_warned_of(address: str) -> None:
+    warning = exposure(settings(bind_address=address))
+
+    assert warning is not None
+    assert warning.startswith(f"BIND_ADDRESS={address} is open to other machines")
+    assert "CLIENT_TOKENS_FILE" in warning
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
+def test_loopback_is_not_warned_of(address: str) -> None:
+    assert exposure(settings(bind_address=address)) is None
+
+
+def test_where_clients_need_tokens_nothing_is_warned_of(tmp_path: Path) -> None:
+    assert exposure(settings(bind_address=OPEN, client_tokens_file=tmp_path / "tokens")) is None

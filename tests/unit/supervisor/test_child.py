@@ -1,0 +1,182 @@
+"""One watched program, with small programs of our own."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import structlog
+
+from extproc.child import Child, ChildError, Program, describe_exit
+from tests.harness.supervised import is_alive
+from tests.harness.waiting import eventually
+
+SLEEPS = "import time; time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+)
+
+
+async def at_once() -> None:
+    """A program that serves as soon as it runs."""
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+def python(
+    source: str,
+    until_ready: Callable[[], Awaitable[None]] = at_once,
+    essential: bool = True,
+    noise: tuple[str, ...] = (),
+) -> tuple[Child, list[str]]:
+    """A child that runs this Python source, and the lines that it passes on."""
+    lines: list[str] = []
+    command = (sys.executable, "-I", "-S", "-c", source)
+    program = Program("probe", command, {}, until_ready, noise, merge_output=True, essential=essential)
+    return Child(program, lines.append), lines
+
+
+async def test_it_is_ready_when_its_probe_says_so() -> None:
+    may_serve = asyncio.Event()
+
+    async def until_ready() -> None:
+        await may_serve.wait()
+
+    child, _ = python(SLEEPS, until_ready)
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: child.is_running, bool)
+    assert not child.ready.is_set()
+
+    may_serve.set()
+
+    await asyncio.wait_for(child.ready.wait(), 5)
+    await child.end(5)
+    await running
+
+
+async def test_one_that_ends_before_it_is_ready_is_given_up_with_its_last_words() -> None:
+    child, lines = python("import sys; print('no port left'); sys.exit(2)", never)
+
+    with pytest.raises(ChildError, match=r"^probe did not start: exit code 2; its last words:\n  no port left$"):
+        await child.run()
+
+    assert lines == ["no port left"]
+
+
+async def test_a_program_that_is_not_there_is_told_of() -> None:
+    child = Child(Program("probe", ("/nowhere/probe",), {}, never), [].append)
+
+    with pytest.raises(ChildError, match="cannot start /nowhere/probe: No such file or directory"):
+        await child.run()
+
+
+async def test_one_that_crashes_is_started_again_and_the_log_says_why(tmp_path: Path) -> None:
+    crashes_once = (
+        f"import os, pathlib, signal, time; flag = pathlib.Path({str(tmp_path / 'flag')!r})\n"
+        "if flag.exists(): time.sleep(60)\n"
+        "flag.touch(); time.sleep(0.2); os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    child, _ = python(crashes_once)
+
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(child.run())
+        await eventually(lambda: [entry["event"] for entry in logs], lambda events: "probe is back" in events)
+        await child.end(5)
+        await running
+
+    assert logs[0]["event"] == "probe crashed and is started again"
+    assert logs[0]["why"] == "signal SIGSEGV"
+
+
+async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("extproc.child.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    starts = tmp_path / "starts"
+    child, _ = python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(1)", never, essential=False)
+
+    running = asyncio.create_task(child.run())
+
+    await eventually(lambda: starts.exists() and len(starts.read_text()) >= 3, bool)
+    assert child.started.is_set()
+    assert not child.ready.is_set()
+    await child.end(5)
+    await running
+
+
+async def test_one_that_is_essential_is_given_up_when_it_crashes_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    child, _ = python("import time; time.sleep(0.2); raise SystemExit('worn out')")
+
+    with pytest.raises(
+        ChildError, match=r"probe crashed again and again, the last time with exit code 1(.|\n)*worn out"
+    ):
+        await child.run()
+
+
+async def test_one_that_does_not_end_when_told_is_killed() -> None:
+    child, lines = python(STUBBORN)
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: lines, bool)
+    began = time.monotonic()
+
+    await child.end(patience=0.2)
+
+    assert not child.is_running
+    assert time.monotonic() - began < 5
+    await running
+
+
+async def test_while_it_waits_to_be_restarted_it_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: 60.0)
+    child, _ = python("import time; time.sleep(0.1)")
+    running = asyncio.create_task(child.run())
+    await asyncio.wait_for(child.ready.wait(), 5)
+    await eventually(lambda: child.is_running, lambda alive: not alive)
+
+    await asyncio.wait_for(child.end(5), 2)
+    await running
+
+
+async def test_when_its_watcher_is_cancelled_it_is_killed() -> None:
+    child, lines = python(f"import os; print(os.getpid(), flush=True); {SLEEPS}")
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: lines, bool)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert not is_alive(int(lines[0]))
+
+
+async def test_what_it_writes_is_passed_on_line_by_line_but_for_noise() -> None:
+    source = (
+        "import sys; sys.stdout.buffer.write(b'one\\r\\nchatter: two\\n\\xff three\\n' + b'x' * 70_000 + b'\\nlast'); "
+        "sys.stdout.flush(); import time; time.sleep(0.1)"
+    )
+    child, lines = python(source, noise=("chatter",))
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: "last" in lines, bool)
+    await child.end(5)
+    await running
+
+    assert lines[:2] == ["one", "\ufffd three"]
+    assert "".join(lines[2:]).count("x") >= 70_000
+    assert not any("chatter" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0, "exit code 0"), (3, "exit code 3"), (-signal.SIGKILL, "signal SIGKILL"), (-99, "signal 99")],
+)
+def test_an_exit_code_is_told_in_words(code: int, words: str) -> None:
+    assert describe_exit(code) == words

@@ -1,0 +1,91 @@
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from extproc import preflight
+from extproc.settings import Settings, SettingsError
+from tests.harness.processes import free_port, make_key
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def settings(**fields: object) -> Settings:
+    free = {name: free_port() for name in ("proxy_port", "metrics_port", "envoy_admin_port")}
+    return Settings.model_validate({"zai_api_key": make_key(), **free, **fields})
+
+
+def problems(checked: Settings) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        preflight.check(checked)
+    return raised.value.problems
+
+
+def test_what_is_right_passes_and_keeps_no_port() -> None:
+    checked = settings()
+
+    preflight.check(checked)
+    preflight.check(checked)
+
+
+@pytest.mark.parametrize("name", ["proxy_port", "metrics_port", "envoy_admin_port"])
+def test_a_port_in_use_is_one_line(taken: int, name: str) -> None:
+    line = f"{name.upper()}={taken}: need a free port on 127.0.0.1 (Address already in use)"
+
+    assert problems(settings(**{name: taken})) == [line]
+
+
+def test_an_address_of_another_machine_is_one_line_for_all_ports() -> None:
+    line = "BIND_ADDRESS=192.0.2.1: need an address of this machine"
+
+    assert problems(settings(bind_address="192.0.2.1")) == [line]
+
+
+def test_everything_that_is_wrong_gets_its_line(taken: int, tmp_path: Path) -> None:
+    prices, certificate, authorities = tmp_path / "prices", tmp_path / "certificate", tmp_path / "authorities"
+    for file in (prices, certificate, authorities):
+        file.write_text("nonsense")
+    checked = settings(
+        proxy_port=taken,
+        prices_file=prices,
+        tls_cert_file=certificate,
+        tls_key_file=certificate,
+        zai_ca_file=authorities,
+    )
+
+    assert [line.partition(":")[0] for line in problems(checked)] == [
+        f"PROXY_PORT={taken}",
+        f"PRICES_FILE={prices}",
+        f"TLS_CERT_FILE={certificate}",
+        f"ZAI_CA_FILE={authorities}",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines"])
+def test_a_key_file_without_a_key_is_named_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    monkeypatch.delenv("ZAI_API_KEY", raising=False)
+    file = tmp_path / "key"
+    file.write_text(text)
+
+    [line] = problems(settings(zai_api_key=None, zai_api_key_file=file))
+
+    assert line.startswith(f"ZAI_API_KEY_FILE={file}: need a readable file that holds the Z.AI key")
+    assert "two" not in line
+
+
+def test_further_checks_report_beside_the_others(taken: int) -> None:
+    def never_content(_settings: Settings) -> None:
+        raise SettingsError(["DASHBOARD_PORT=1: need another"])
+
+    with pytest.raises(SettingsError) as raised:
+        preflight.check(settings(proxy_port=taken), never_content)
+
+    assert [line.partition("=")[0] for line in raised.value.problems] == ["PROXY_PORT", "DASHBOARD_PORT"]

@@ -1,0 +1,66 @@
+"""A child is ready when it answers itself, not when somebody else answers on its port."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from extproc import programs
+from extproc.envoy_admin import EnvoyAdmin
+from extproc.settings import Settings
+from tests.harness.processes import make_key
+from tests.harness.waiting import eventually
+
+
+@asynccontextmanager
+async def answering(body: object) -> AsyncIterator[int]:
+    """The port of a server that answers every request with this JSON."""
+    text = json.dumps(body).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def server_info(state: str, config: str) -> dict[str, object]:
+    return {"state": state, "command_line_options": {"config_path": config}}
+
+
+async def test_envoy_is_ready_when_it_is_live_with_our_configuration() -> None:
+    async with answering(server_info("LIVE", "/run/ours.yaml")) as port, httpx.AsyncClient() as client:
+        await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 5)
+
+
+@pytest.mark.parametrize(
+    "told", [server_info("LIVE", "/run/another.yaml"), server_info("INITIALIZING", "/run/ours.yaml"), {}, [], "?"]
+)
+async def test_envoy_is_not_ready_when_it_initializes_or_somebody_else_has_its_port(told: object) -> None:
+    async with answering(told) as port, httpx.AsyncClient() as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 0.3)
+
+
+async def test_the_processor_is_ready_when_it_listens_on_its_own_socket_too(tmp_path: Path) -> None:
+    async with answering({"status": "ready"}) as port, httpx.AsyncClient() as client:
+        settings = Settings(zai_api_key=make_key(), metrics_port=port)
+        processor = programs.processor(settings, tmp_path, client, {}, merge_output=False)
+        waiting = asyncio.ensure_future(processor.until_ready())
+        programs.socket_in(tmp_path).touch()  # as a killed one leaves it
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.3)
+
+        programs.socket_in(tmp_path).unlink()
+        async with await asyncio.start_unix_server(
+            lambda _reader, writer: writer.close(), programs.socket_in(tmp_path)
+        ):
+            await eventually(waiting.done, bool)
