@@ -1,0 +1,122 @@
+"""Every expression that we hand to people runs on a real Prometheus that scrapes a real proxy, and finds its series."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.harness.processes import ROOT, Process, bare_environment, free_port
+from tests.harness.stack import PROMPT, Stack, running_stack
+from tests.harness.waiting import wait_until
+
+RULES = ROOT / "deploy" / "prometheus" / "zai-proxy.rules.yaml"
+PROMETHEUS = shutil.which("prometheus")
+
+pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing: apt-get install prometheus")
+
+
+class Prometheus:
+    """A server that scrapes the stack each second."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, expression: str) -> list[dict[str, object]]:
+        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=10)
+        assert answer.status_code == 200, f"{expression}: {answer.text}"
+        found: list[dict[str, object]] = answer.json()["data"]["result"]
+        return found
+
+
+@contextmanager
+def running_prometheus(directory: Path, stack: Stack) -> Iterator[Prometheus]:
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [
+            {"job_name": "zai-proxy", "static_configs": [{"targets": [f"127.0.0.1:{stack.metrics_port}"]}]}
+        ],
+    }
+    (directory / "prometheus.yaml").write_text(json.dumps(config))
+    port = free_port()
+    command = [
+        str(PROMETHEUS),
+        f"--config.file={directory / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = Process("prometheus", command, bare_environment(), directory)
+    server = Prometheus(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: is_scraping(server), "Prometheus has scraped the proxy", within=60)
+        yield server
+    finally:
+        process.kill()
+
+
+def is_scraping(server: Prometheus) -> bool:
+    try:
+        return len(server.query('count_over_time(up{job="zai-proxy"}[1m]) > 5')) == 1
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    directory = tmp_path_factory.mktemp("prometheus")
+    with running_stack(directory, PACING="on", QUOTA_POLL_INTERVAL="1", MAX_RETRIES="0") as stack:
+        for code in ("1302", "1303", "1002", None, None):
+            headers = {} if code is None else {"x-sim": json.dumps({"code": code})}
+            httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers)
+        stack.metrics_at_rest()
+        with running_prometheus(directory, stack) as server:
+            yield server
+
+
+def rule_expressions() -> list[str]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+def documented_expressions() -> list[str]:
+    """What stands in backquotes on our pages and is more than the name of a series."""
+    texts = [page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))]
+    quoted = [quote for text in texts for quote in re.findall(r"`([^`\n]*zai_proxy_[^`\n]*)`", text)]
+    return sorted({quote for quote in quoted if "(" in quote or '="' in quote})
+
+
+def names_in(expression: str) -> set[str]:
+    return set(re.findall(r"\bzai_proxy_[a-z0-9_]+", expression))
+
+
+@pytest.mark.parametrize("expression", [*rule_expressions(), *documented_expressions()])
+def test_an_expression_runs_and_every_series_in_it_is_exported(prometheus: Prometheus, expression: str) -> None:
+    prometheus.query(expression)
+    for name in names_in(expression) - {"zai_proxy_quota_exhaustion_time_seconds"}:
+        assert prometheus.query(f"count_over_time({name}[1m])"), f"{name} is not there"
+
+
+def test_the_recording_rules_are_evaluated_without_error(prometheus: Prometheus) -> None:
+    groups = httpx.get(f"{prometheus.url}/api/v1/rules", timeout=10).json()["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+
+    assert len(rules) == len(rule_expressions())
+    assert [rule["name"] for rule in rules if rule["health"] == "err"] == []
+
+
+def test_the_whole_exposition_passes_promtools_check(prometheus: Prometheus, tmp_path: Path) -> None:
+    target = prometheus.query('up{job="zai-proxy"}')[0]["metric"]
+    assert isinstance(target, dict)
+    exposition = httpx.get(f"http://{target['instance']}/metrics").text
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=exposition, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
