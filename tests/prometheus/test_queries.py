@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from grafana.panels import ROWS
 from tests.harness.processes import ROOT, Process, bare_environment, free_port
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import wait_until
@@ -71,10 +73,18 @@ def is_scraping(server: Prometheus) -> bool:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
-    with running_stack(directory, PACING="on", QUOTA_POLL_INTERVAL="1", MAX_RETRIES="0") as stack:
-        for code in ("1302", "1303", "1002", None, None):
-            headers = {} if code is None else {"x-sim": json.dumps({"code": code})}
-            httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers)
+    with running_stack(directory, PACING="on", QUOTA_POLL_INTERVAL="1", MAX_RETRIES="0", MAX_WORKERS="3") as stack:
+        for scenario in ({"code": "1302"}, {"code": "1303"}, {"code": "1002"}, {}):
+            httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)})
+        slow = {"x-sim": json.dumps({"events": 20, "pause": 0.05})}
+        stream = {"url": f"{stack.url}/v1/messages", "json": {**PROMPT, "stream": True}, "headers": slow}
+        with ThreadPoolExecutor(4) as pool:  # one of these is more than there are workers
+            assert {
+                answer.result().status_code for answer in [pool.submit(httpx.post, **stream) for _ in range(4)]
+            } == {
+                200,
+                503,
+            }
         stack.metrics_at_rest()
         with running_prometheus(directory, stack) as server:
             yield server
@@ -92,11 +102,20 @@ def documented_expressions() -> list[str]:
     return sorted({quote for quote in quoted if "(" in quote or '="' in quote})
 
 
+def dashboard_expressions() -> list[str]:
+    """The queries of the panels, with everything selected."""
+    queries = [query for _, panels in ROWS for panel in panels for query in panel.queries]
+    return [
+        re.sub(r"\$(cluster|namespace|pod|variant)\b", ".*", query.selected).replace("$__rate_interval", "1m")
+        for query in queries
+    ]
+
+
 def names_in(expression: str) -> set[str]:
     return set(re.findall(r"\bzai_proxy_[a-z0-9_]+", expression))
 
 
-@pytest.mark.parametrize("expression", [*rule_expressions(), *documented_expressions()])
+@pytest.mark.parametrize("expression", [*rule_expressions(), *documented_expressions(), *dashboard_expressions()])
 def test_an_expression_runs_and_every_series_in_it_is_exported(prometheus: Prometheus, expression: str) -> None:
     prometheus.query(expression)
     for name in names_in(expression) - {"zai_proxy_quota_exhaustion_time_seconds"}:
