@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard lint format lock proto clean
+.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -81,6 +81,10 @@ lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	  --upgrade --extra dev pyproject.toml --output-file requirements-dev.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt
+
+generated: setup ## write what is generated and committed: Grafana's dashboard, the operator's rules
+	$(BIN)/python -m grafana.generate
+	$(BIN)/python deploy/prometheus/manifest.py
 
 proto: setup ## compile proto/ to extproc/transport/pb/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=extproc/transport/pb --pyi_out=extproc/transport/pb proto/*.proto
