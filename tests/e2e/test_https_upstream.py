@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from tests.harness.certificates import Authority
-from tests.harness.processes import make_key
-from tests.harness.stack import PROMPT, Simulator, Stack
+from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
 ADDRESS = "127.0.0.1"
@@ -19,17 +18,10 @@ ADDRESS = "127.0.0.1"
 @contextmanager
 def stack_with_upstream(directory: Path, trusts: Authority, presents: tuple[Path, Path]) -> Iterator[Stack]:
     """A stack whose upstream presents this certificate, and whose Envoy believes this authority."""
-    key = make_key()
-    certificate, certificate_key = presents
-    simulator = Simulator(directory, key, "--tls-cert", str(certificate), "--tls-key", str(certificate_key))
-    try:
-        stack = Stack(directory, simulator, key, ZAI_CA_FILE=str(trusts.certificate_file), MAX_RETRIES="1")
-        try:
-            yield stack
-        finally:
-            stack.stop()
-    finally:
-        simulator.process.kill()
+    certificate, key = (str(path) for path in presents)
+    settings = {"ZAI_CA_FILE": str(trusts.certificate_file), "MAX_RETRIES": "1"}
+    with running_stack(directory, "--tls-cert", certificate, "--tls-key", key, **settings) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")

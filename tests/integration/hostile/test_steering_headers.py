@@ -82,6 +82,16 @@ async def test_a_clients_own_internal_headers_do_not_leave(stack: Stack, headers
     assert internal_ones(response.headers) == []
 
 
+async def test_a_wish_for_the_background_lane_is_heard_and_goes_no_further(stack: Stack) -> None:
+    headers = {"x-zai-priority": "background", "x-sim": json.dumps({"events": 100, "pause": 0.05})}
+    with httpx.stream("POST", f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=headers) as response:
+        assert response.status_code == 200
+        (running,) = stack.status()["requests"]
+
+    assert running["lane"] == "background"
+    assert internal_ones(sent_upstream(stack)) == []
+
+
 async def test_no_client_makes_envoy_try_again(stack: Stack) -> None:
     stack.simulator.use(code="1210")
 
