@@ -49,8 +49,8 @@ def line(numbers: Numbers) -> str:
 def _figures(numbers: Numbers) -> Table:
     totals = numbers.totals
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column()
+    grid.add_column(style="bold", no_wrap=True, min_width=10)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
     grid.add_row("Workers", _bar(totals.workers, totals.max_workers))
     grid.add_row("Pacing", _pacing(totals))
     grid.add_row("Requests", f"{sum(totals.requests.values()):,}   {numbers.requests_per_second:.1f}/s")

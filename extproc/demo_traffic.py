@@ -55,7 +55,7 @@ def _responses(share: int, stream: bool, **scenario: Any) -> Sample:
 
 _LONG: Final[dict[str, Any]] = {
     "events": 80,
-    "pause": 0.1,
+    "pause": 0.07,
     "first_event_delay": 0.6,
     "input_tokens": 21_000,
     "cached_tokens": 18_500,

@@ -69,7 +69,8 @@ async def test_one_that_ends_before_it_is_ready_is_given_up_with_its_last_words(
 
 
 async def test_a_program_that_is_not_there_is_told_of() -> None:
-    child = Child(Program("probe", ("/nowhere/probe",), {}, never), [].append)
+    lines: list[str] = []
+    child = Child(Program("probe", ("/nowhere/probe",), {}, never), lines.append)
 
     with pytest.raises(ChildError, match="cannot start /nowhere/probe: No such file or directory"):
         await child.run()

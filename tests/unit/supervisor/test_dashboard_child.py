@@ -2,6 +2,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from extproc import dashboard_child
 from extproc.settings import Settings
@@ -12,7 +13,7 @@ KEY = make_key()
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(zai_api_key=KEY, metrics_port=9191, bind_address="0.0.0.0")  # noqa: S104 - no socket is made
+    return Settings(zai_api_key=SecretStr(KEY), metrics_port=9191, bind_address="0.0.0.0")  # noqa: S104 - no socket is made
 
 
 def test_it_gets_its_own_settings_and_never_the_proxys(settings: Settings) -> None:

@@ -12,7 +12,6 @@ import pytest
 from extproc import programs
 from extproc.envoy_admin import EnvoyAdmin
 from extproc.settings import Settings
-from tests.harness.processes import make_key
 from tests.harness.waiting import eventually
 
 
@@ -51,7 +50,7 @@ async def test_envoy_is_not_ready_when_it_initializes_or_somebody_else_has_its_p
 
 async def test_the_processor_is_ready_when_it_listens_on_its_own_socket_too(tmp_path: Path) -> None:
     async with answering({"status": "ready"}) as port, httpx.AsyncClient() as client:
-        settings = Settings(zai_api_key=make_key(), metrics_port=port)
+        settings = Settings(metrics_port=port)
         processor = programs.processor(settings, tmp_path, client, {}, merge_output=False)
         waiting = asyncio.ensure_future(processor.until_ready())
         programs.socket_in(tmp_path).touch()  # as a killed one leaves it
