@@ -12,6 +12,7 @@ _TITLES: Final = {
     Way.BARE: "bare Envoy",
     Way.FLOOR: "floor",
     Way.FILTERS: "our Envoy, floor's processor",
+    Way.UNPACED: "this proxy, PACING=off",
     Way.PROXY: "this proxy",
 }
 _ADDED: Final = (
@@ -19,6 +20,7 @@ _ADDED: Final = (
     (Way.FLOOR, Way.BARE),
     (Way.FILTERS, Way.FLOOR),
     (Way.PROXY, Way.FILTERS),
+    (Way.PROXY, Way.UNPACED),
     (Way.PROXY, Way.FLOOR),
     (Way.PROXY, Way.BARE),
     (Way.PROXY, Way.DIRECT),

@@ -116,6 +116,7 @@ GOALS: Final = (
     Goal("memory of an open stream", "memory", "kib_per_stream", Bound.AT_MOST, 100, " KiB"),
     _latency("p50 added to bare Envoy, 1 connection", Way.BARE, 0.7),
     _latency("p50 added to the floor, 1 connection", Way.FLOOR, 0.2),
+    _latency("p50 that pacing adds, 1 connection", Way.UNPACED, 0.1),
     _rate("JSON requests/s to the floor, 1 connection", 1),
     _rate("JSON requests/s to the floor, 20 connections", 20),
     _rate("JSON requests/s to the floor, 200 connections", 200),

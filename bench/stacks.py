@@ -19,6 +19,13 @@ from tests.harness.waiting import wait_until
 _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
 _ZAI_PROXY: Final = Path(sys.executable).parent / "zai-proxy"
 _MAX_WORKERS: Final = 2000
+# Pacing at work, with limits that nothing here reaches: what it costs when nothing waits.
+_WIDE_LIMITS: Final = {
+    "CONCURRENCY_LIMIT_INITIAL": str(_MAX_WORKERS),
+    "RATE_LIMIT_INITIAL": "10000",
+    "RATE_LIMIT_MAX": "10000",
+    "RATE_LIMIT_BURST": "10000",
+}
 
 
 class Way(StrEnum):
@@ -28,6 +35,7 @@ class Way(StrEnum):
     BARE = "bare_envoy"
     FLOOR = "floor"
     FILTERS = "filters"
+    UNPACED = "unpaced"
     PROXY = "proxy"
 
 
@@ -80,6 +88,9 @@ class Launcher:
             ENVOY_ADMIN_PORT=str(free_port()),
             EXTPROC_SOCKET=str(directory / "extproc.sock"),
             LOG_FORMAT="json",
+            QUOTA_POLL_INTERVAL="0",
+            PACING="off" if way is Way.UNPACED else "on",
+            **_WIDE_LIMITS,
         )
         pids = {}
         if way is not Way.BARE:
@@ -90,7 +101,7 @@ class Launcher:
     def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
         socket = Path(environment["EXTPROC_SOCKET"])
         ours = [str(_ZAI_PROXY), "extproc"]
-        command = ours if way is Way.PROXY else [sys.executable, "-m", "bench.floor", str(socket)]
+        command = ours if way in (Way.PROXY, Way.UNPACED) else [sys.executable, "-m", "bench.floor", str(socket)]
         process = self._start(started, "processor", command, environment, directory)
         _wait(process, socket.exists)
         return process.pid
