@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard lint format lock generated proto clean
+.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard sim-autoscale lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -65,6 +65,9 @@ bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processo
 
 bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers
 	$(BIN)/python -m bench.dashboard_bench
+
+sim-autoscale: setup ## simulate a working day of the autoscaler, and plot it
+	$(BIN)/python -m bench.autoscale
 
 lint: setup ## check style, types and the layers of the packages
 	$(BIN)/ruff check .

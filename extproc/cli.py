@@ -151,6 +151,19 @@ def token(arguments: tuple[str, ...]) -> None:
     command.main(args=list(arguments), prog_name="zai-proxy token")
 
 
+@cli.command(
+    name="canary-check",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def canary_check(arguments: tuple[str, ...]) -> None:
+    """Compare a canary with production: promote, wait or roll back."""
+    from canary.cli import canary_check as command
+
+    command.main(args=list(arguments), prog_name="zai-proxy canary-check")
+
+
 @cli.command(name="version")
 def show_version() -> None:
     """Show what is installed: version, commit, Envoy."""
