@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard sim-autoscale lint format lock generated proto clean
+.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -68,6 +68,10 @@ bench-dashboard: setup ## measure the dashboard: collector, store, queries, read
 
 sim-autoscale: setup ## simulate a working day of the autoscaler, and plot it
 	$(BIN)/python -m bench.autoscale
+
+sbom: setup ## list what the image is made of (CycloneDX), in build/
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.txt --output-file build/sbom.cdx.json
 
 lint: setup ## check style, types and the layers of the packages
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from tests.harness.processes import ROOT, bare_environment
 
 pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 
-WAYS = {"no_proxy", "bare_envoy", "floor", "proxy"}
+WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "proxy"}
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def test_cpu_and_memory_are_told_by_process(report: tuple[dict[str, Any], str]) 
 
 def test_every_goal_says_whether_it_is_reached(report: tuple[dict[str, Any], str]) -> None:
     goals, markdown = report[0]["goals"], report[1]
-    assert len(goals) == 7  # all but the one at 200 connections, which a quick run leaves out
+    assert len(goals) == 8  # all but the one at 200 connections, which a quick run leaves out
     for goal in goals:
         assert isinstance(goal["reached"], bool)
         assert goal["goal"] in markdown

@@ -1,0 +1,172 @@
+"""The manifests fit their schemas, each other, and the code."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
+
+from extproc.domain.admission import Admission
+from extproc.metrics import AdmissionCollector
+from extproc.settings import Settings
+from tests.deploy.manifests import DEPLOY, RENDERED, Manifest, chosen, containers, of_kind, pods, ports, render
+
+VERSIONS = ("1.31", "1.32", "1.33", "1.34")
+WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}
+UTILIZATION = "zai_proxy_worker_utilization_ratio"
+
+every_rendering = pytest.mark.parametrize("name", RENDERED)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@every_rendering
+def test_every_object_fits_its_schema(name: str, version: str) -> None:
+    for each in render(name):
+        try:
+            kubernetes_validate.validate(each, version, strict=True)
+        except kubernetes_validate.SchemaNotFoundError:
+            assert each["kind"] in WITHOUT_SCHEMA
+
+
+@every_rendering
+def test_the_service_monitor_survives_its_typed_model(name: str) -> None:
+    for each in of_kind(render(name), "ServiceMonitor").values():
+        typed = ServiceMonitor.model_validate(each)
+        assert typed.model_dump(mode="json", by_alias=True, exclude_unset=True) == each
+
+
+@every_rendering
+def test_selectors_choose_pods_and_ports_by_name_exist(name: str) -> None:
+    manifests = [*render(name), *render("base")]
+    for service in of_kind(manifests, "Service").values():
+        chosen_pods = chosen(service["spec"]["selector"], manifests)
+        assert chosen_pods, service["metadata"]["name"]
+        for port in service["spec"]["ports"]:
+            assert all(port["targetPort"] in ports(pod) for pod in chosen_pods)
+    for kind in ("NetworkPolicy", "PodDisruptionBudget"):
+        for each in of_kind(manifests, kind).values():
+            labels = each["spec"].get("podSelector") or each["spec"]["selector"]
+            assert chosen(labels["matchLabels"], manifests), each["metadata"]["name"]
+
+
+def test_the_service_monitor_reads_the_headless_service() -> None:
+    manifests = render("base")
+    spec = of_kind(manifests, "ServiceMonitor")["zai-proxy"]["spec"]
+    wanted = spec["selector"]["matchLabels"]
+    services = [
+        each
+        for each in of_kind(manifests, "Service").values()
+        if wanted.items() <= each["metadata"].get("labels", {}).items()
+    ]
+    assert [each["metadata"]["name"] for each in services] == ["zai-proxy-metrics"]
+    assert services[0]["spec"]["clusterIP"] == "None"
+    assert {port["name"] for port in services[0]["spec"]["ports"]} == {each["port"] for each in spec["endpoints"]}
+    assert spec["endpoints"][0]["interval"] == "15s"
+
+
+@every_rendering
+def test_ports_and_settings_are_those_of_the_code(name: str) -> None:
+    manifests = render(name)
+    for each in of_kind(manifests, "ConfigMap").values():
+        assert {key.lower() for key in each["data"]} <= set(Settings.model_fields)
+        Settings.model_validate({key.lower(): value for key, value in each["data"].items()})
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    for each_name, pod in pods(manifests).items():
+        if each_name.startswith("zai-proxy") and "extproc" in containers(pod):
+            assert ports(pod) == {"http": defaults["proxy_port"], "metrics": defaults["metrics_port"]}
+
+
+@every_rendering
+def test_every_pod_is_restricted_and_has_no_token(name: str) -> None:
+    for pod in pods(render(name)).values():
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for each in containers(pod).values():
+            context = each["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def _proxy() -> tuple[Manifest, dict[str, str]]:
+    manifests = render("base")
+    settings: dict[str, str] = of_kind(manifests, "ConfigMap")["zai-proxy"]["data"]
+    return pods(manifests)["zai-proxy"], settings
+
+
+def test_the_processor_is_a_native_sidecar_on_the_socket_that_envoy_sees() -> None:
+    pod, settings = _proxy()
+    assert containers(pod)["extproc"]["restartPolicy"] == "Always"
+    assert [each["name"] for each in pod["spec"]["containers"]] == ["envoy"]
+    for name in ("bootstrap", "extproc", "envoy"):
+        mounts = [each["mountPath"] for each in containers(pod)[name]["volumeMounts"]]
+        assert any(settings["EXTPROC_SOCKET"].startswith(f"{mount}/") for mount in mounts)
+    shared = next(each for each in pod["spec"]["volumes"] if each["name"] == "shared")
+    assert shared["emptyDir"]["medium"] == "Memory"
+
+
+def test_only_the_processor_sees_the_key() -> None:
+    pod, settings = _proxy()
+    key = next(each for each in pod["spec"]["volumes"] if each["name"] == "key")["secret"]
+    assert (key["secretName"], key["items"]) == ("zai-api-key", [{"key": "api-key", "path": "api-key"}])
+    seers = [
+        name for name, each in containers(pod).items() if any(mount["name"] == "key" for mount in each["volumeMounts"])
+    ]
+    assert seers == ["extproc"]
+    assert settings["ZAI_API_KEY_FILE"] == "/var/run/secrets/zai-proxy/api-key"
+
+
+def test_the_grace_period_outlasts_the_longest_stream() -> None:
+    pod, settings = _proxy()
+    assert float(settings["MAX_STREAM_DURATION"]) <= float(settings["DRAIN_TIMEOUT"])
+    assert float(settings["DRAIN_TIMEOUT"]) + 30 <= pod["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_the_hpa_the_adapter_and_keda_speak_of_a_metric_that_the_proxy_exports() -> None:
+    exported = {each.name for each in AdmissionCollector(Admission(max_workers=1).snapshot).collect()}
+    assert UTILIZATION in exported
+    pod_metrics = [each["pods"] for each in _hpa()["metrics"] if each["type"] == "Pods"]
+    assert [each["metric"]["name"] for each in pod_metrics] == [UTILIZATION]
+    assert pod_metrics[0]["target"] == {"type": "AverageValue", "averageValue": "800m"}
+    rule = yaml.safe_load((DEPLOY / "adapter/values.yaml").read_text())["rules"]["custom"][0]
+    assert rule["name"]["as"] == UTILIZATION
+    assert rule["seriesQuery"].startswith(UTILIZATION + "{")
+    assert "[2m]" in rule["metricsQuery"]
+    triggers = of_kind(render("overlays/keda"), "ScaledObject")["zai-proxy"]["spec"]["triggers"]
+    assert UTILIZATION in triggers[-1]["metadata"]["query"]
+
+
+def _hpa() -> dict[str, Any]:
+    spec: dict[str, Any] = of_kind(render("base"), "HorizontalPodAutoscaler")["zai-proxy"]["spec"]
+    return spec
+
+
+def test_the_hpa_scales_as_promised() -> None:
+    spec = _hpa()
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 5)
+    resources = {
+        each["resource"]["name"]: each["resource"]["target"]["averageUtilization"]
+        for each in spec["metrics"]
+        if each["type"] == "Resource"
+    }
+    assert resources == {"cpu": 70, "memory": 80}
+    up, down = spec["behavior"]["scaleUp"], spec["behavior"]["scaleDown"]
+    assert (up["stabilizationWindowSeconds"], up["selectPolicy"]) == (30, "Max")
+    assert {(each["type"], each["value"]) for each in up["policies"]} == {("Percent", 100), ("Pods", 2)}
+    assert down["stabilizationWindowSeconds"] == 300
+    assert [(each["type"], each["value"]) for each in down["policies"]] == [("Percent", 25)]
+
+
+def test_the_canary_differs_in_variant_and_shares_the_service() -> None:
+    manifests = [*render("base"), *render("overlays/canary")]
+    service = of_kind(manifests, "Service")["zai-proxy"]
+    labels = [
+        each["metadata"]["labels"]["zai-proxy/variant"] for each in chosen(service["spec"]["selector"], manifests)
+    ]
+    assert sorted(labels) == ["canary", "production"]
+    selectors = [each["spec"]["selector"]["matchLabels"] for each in of_kind(manifests, "Deployment").values()]
+    assert len({tuple(sorted(each.items())) for each in selectors}) == len(selectors)
+    settings = of_kind(manifests, "ConfigMap")["zai-proxy-canary"]["data"]
+    assert settings["DEPLOYMENT_VARIANT"] == "canary"
