@@ -57,17 +57,23 @@ def running_prometheus(directory: Path, stack: Stack) -> Iterator[Prometheus]:
     process = Process("prometheus", command, bare_environment(), directory)
     server = Prometheus(f"http://127.0.0.1:{port}")
     try:
-        wait_until(lambda: is_scraping(server), "Prometheus has scraped the proxy", within=60)
+        wait_until(lambda: is_ready(server), "Prometheus has started", within=60)
+        wait_until(lambda: has_scraped(server), "Prometheus has scraped the proxy", within=60)
         yield server
     finally:
         process.kill()
 
 
-def is_scraping(server: Prometheus) -> bool:
+def is_ready(server: Prometheus) -> bool:
+    """Whether it answers queries: while it opens its storage it listens, and says 503."""
     try:
-        return len(server.query('count_over_time(up{job="zai-proxy"}[1m]) > 5')) == 1
+        return httpx.get(f"{server.url}/-/ready", timeout=2).is_success
     except httpx.TransportError:
         return False
+
+
+def has_scraped(server: Prometheus) -> bool:
+    return len(server.query('count_over_time(up{job="zai-proxy"}[1m]) > 5')) == 1
 
 
 @pytest.fixture(scope="module")
