@@ -6,12 +6,21 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
+from tests.harness.certificates import Authority
 from tests.harness.readings import Readings
 from tests.harness.stack import Stack, running_stack
 
 # Two test processes share two cores with Envoy: how long an example takes says nothing.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority_to_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """httpx reads all authorities anew for each client, and the system's take 50 ms of CPU. No test meets one of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(Authority(tmp_path_factory.mktemp("authority")).certificate_file))
+        yield
 
 
 @pytest.fixture(scope="module")
