@@ -17,7 +17,7 @@ settings.load_profile("shared-machine")
 
 @pytest.fixture(scope="session", autouse=True)
 def one_authority_to_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """httpx reads all authorities anew for each client, and the system's take 50 ms of CPU. No test meets one of them."""
+    """httpx reads all authorities for each client; the system's take 50 ms of CPU, and no test meets one of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(Authority(tmp_path_factory.mktemp("authority")).certificate_file))
         yield
