@@ -24,7 +24,7 @@ from bench import usage
 from bench.dashboard_history import make_history
 from bench.dashboard_readers import listen
 from bench.failure import BenchError
-from dashboard.listening import bind
+from tests.harness.ports import free_port
 
 _TARGETS: Final = 5
 _DAYS: Final = 30
@@ -164,7 +164,7 @@ def _fan_out(url: str, pid: int, seconds: float) -> list[Finding]:
 @contextmanager
 def _running(directory: Path, path: Path) -> Iterator[tuple[str, int]]:
     """Five busy proxies and a dashboard on this store; its address and process."""
-    ports = [_free_port() for _ in range(_TARGETS + 1)]
+    ports = [free_port() for _ in range(_TARGETS + 1)]
     proxies = [sys.executable, "-m", "bench.dashboard_proxies", *map(str, ports[1:])]
     settings = {
         "SCRAPE_TARGETS": ",".join(f"http://127.0.0.1:{port}/metrics" for port in ports[1:]),
@@ -185,12 +185,6 @@ def _running(directory: Path, path: Path) -> Iterator[tuple[str, int]]:
         finally:
             busy.kill()
             dashboard.terminate()
-
-
-def _free_port() -> int:
-    with bind("127.0.0.1", 0) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def _wait_until_up(client: httpx.Client) -> None:

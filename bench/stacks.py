@@ -13,7 +13,8 @@ import httpx
 import envoy
 from bench import envoy_configs
 from bench.failure import BenchError
-from tests.harness.processes import Process, bare_environment, free_port, make_key
+from tests.harness.ports import free_port
+from tests.harness.processes import Process, bare_environment, make_key
 from tests.harness.waiting import wait_until
 
 _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"

@@ -94,6 +94,11 @@ class Metrics:
         self.rejections = self._counter(
             "rate_limit_rejections", "Requests that the proxy refused itself.", ("client", "reason")
         )
+        self.access_log_entries = self._counter(
+            "access_log_entries",
+            "Access-log entries that arrived: of requests, of failed attempts and of progress.",
+            (),
+        )
         self.access_log_failures = self._counter(
             "access_log_failures", "Access-log entries that could not be recorded: a defect of the proxy.", ()
         )

@@ -92,7 +92,9 @@ class Service:
             attempt_listeners=[self.pacer.take_attempt],
             count_tokens=settings.token_counting_enabled,
         )
-        self.access_log = AccessLog(self.accountant.record, metrics.access_log_failures.inc)
+        self.access_log = AccessLog(
+            self.accountant.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
+        )
 
     async def run(self) -> None:
         """Serves until a signal asks it to stop; then finishes what holds a slot and returns."""

@@ -63,11 +63,14 @@ _ENDINGS: Final = (
 class AccessLog:
     """Receives Envoy's access log; `record` gets every entry, in Envoy's order for each of its threads.
 
-    `count_failure` hears of an entry that could not be read or recorded.
+    Afterwards `count_entry` hears of it, and first `count_failure` if it could not be read or recorded.
     """
 
-    def __init__(self, record: Callable[[LogEntry], None], count_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, record: Callable[[LogEntry], None], count_entry: Callable[[], None], count_failure: Callable[[], None]
+    ) -> None:
         self._record = record
+        self._count_entry = count_entry
         self._count_failure = count_failure
         self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
@@ -101,6 +104,7 @@ class AccessLog:
             except Exception:  # one entry that we stumble over must not cost the rest of the stream
                 self._count_failure()
                 log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
+            self._count_entry()
             if number % _ENTRIES_PER_TURN == 0:
                 await asyncio.sleep(0)  # a long batch must not hold up admissions
 

@@ -14,15 +14,17 @@ _INTERVAL_SECONDS: Final = 5.0
 _TIMEOUT_SECONDS: Final = 2.0
 _LARGEST_ANSWER: Final = 64 * 1024
 _ACTIVE: Final = "cluster.zai.upstream_rq_active"
+_WRITTEN: Final = "access_logs.grpc_access_log.logs_written"
 _DROPPED: Final = "access_logs.grpc_access_log.logs_dropped"
-_FILTER: Final = f"^({_ACTIVE}|{_DROPPED})$"
+_FILTER: Final = f"^({_ACTIVE}|{_WRITTEN}|{_DROPPED})$"
 
 
 @dataclass(frozen=True, slots=True)
 class EnvoyReading:
-    """Requests that Envoy has upstream at this moment, and log entries that it has dropped since it started."""
+    """Requests that Envoy has upstream at this moment; log entries it has written and dropped since it started."""
 
     upstream_requests: int
+    written_entries: int
     dropped_entries: int
 
 
@@ -43,6 +45,9 @@ class EnvoyStats(Collector):
     def collect(self) -> Iterator[Metric]:
         answers = GaugeMetricFamily("zai_proxy_envoy_up", "1 if Envoy's admin interface answers, else 0.")
         active = GaugeMetricFamily("zai_proxy_envoy_upstream_requests", "Requests that Envoy has upstream.")
+        written = CounterMetricFamily(
+            "zai_proxy_envoy_log_entries_written", "Access-log entries that Envoy took up for delivery."
+        )
         dropped = CounterMetricFamily(
             "zai_proxy_envoy_log_entries_dropped", "Access-log entries that Envoy could not deliver."
         )
@@ -50,8 +55,9 @@ class EnvoyStats(Collector):
         answers.add_metric((), float(latest is not None))
         if latest is not None:
             active.add_metric((), latest.upstream_requests)
+            written.add_metric((), latest.written_entries)
             dropped.add_metric((), latest.dropped_entries)
-        yield from (answers, active, dropped)
+        yield from (answers, active, written, dropped)
 
     async def _ask(self, client: httpx.AsyncClient) -> EnvoyReading | None:
         try:
@@ -64,7 +70,7 @@ class EnvoyStats(Collector):
 def read_stats(text: str) -> EnvoyReading:
     """Reads lines of the form `name: number`; a statistic that is not there has not been touched yet, so is 0."""
     found = dict(_pairs(text))
-    return EnvoyReading(found.get(_ACTIVE, 0), found.get(_DROPPED, 0))
+    return EnvoyReading(found.get(_ACTIVE, 0), found.get(_WRITTEN, 0), found.get(_DROPPED, 0))
 
 
 def _pairs(text: str) -> Iterator[tuple[str, int]]:

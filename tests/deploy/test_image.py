@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.deploy.engine import build, client, require_engine, running_engine
-from tests.harness.processes import free_port, make_key
+from tests.harness.ports import free_port
+from tests.harness.processes import make_key
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(500)

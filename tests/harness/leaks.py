@@ -7,9 +7,7 @@ from typing import Final
 
 import httpx
 
-from tests.harness.processes import Process, bare_environment
-from tests.harness.stack import ENVOY, Stack
-from tests.harness.waiting import wait_until
+from tests.harness.stack import Stack
 
 PROCESSOR_PAGES: Final = ("/metrics", "/status", "/healthz", "/readyz")
 ADMIN_PAGES: Final = (
@@ -100,19 +98,7 @@ def _proc_files(name: str) -> Iterator[tuple[str, str]]:
             continue  # ended meanwhile
 
 
-def restart_envoy_talkative(stack: Stack, directory: Path) -> None:
+def restart_envoy_talkative(stack: Stack) -> None:
     """Replaces a stack's Envoy by one that logs all that it can, but for the loggers that write whole headers."""
     stack.envoy.kill()
-    quiet = ",".join(f"{name}:info" for name in WRITE_HEADERS)
-    command = [str(ENVOY), "-c", str(directory / "envoy.yaml"), "--disable-hot-restart", "--concurrency", "2"]
-    stack.envoy = Process(
-        "envoy", [*command, "-l", "trace", "--component-log-level", quiet], bare_environment(), directory
-    )
-    wait_until(lambda: _is_ready(stack), "Envoy is ready")
-
-
-def _is_ready(stack: Stack) -> bool:
-    try:
-        return httpx.get(f"{stack.admin_url}/ready").is_success
-    except httpx.TransportError:
-        return False
+    stack.restart_envoy("-l", "trace", "--component-log-level", ",".join(f"{name}:info" for name in WRITE_HEADERS))

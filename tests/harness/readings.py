@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.harness import plain_http
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
@@ -16,8 +17,7 @@ class Readings:
 
     @classmethod
     def scrape(cls, url: str) -> "Readings":
-        response = httpx.get(url, timeout=10)
-        response.raise_for_status()
+        response = plain_http.get(url).raise_for_status()
         families = text_string_to_metric_families(response.text)
         return cls({(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples})
 

@@ -1,5 +1,6 @@
 """The whole data plane for a test: simulator, processor and the real Envoy, each a process of its own."""
 
+import signal
 import ssl
 import sys
 import time
@@ -11,14 +12,18 @@ from typing import Any
 import httpx
 
 import envoy
-from tests.harness.processes import ROOT, Process, bare_environment, free_port, make_key
+from tests.harness import plain_http
+from tests.harness.ports import free_port
+from tests.harness.processes import ROOT, Process, bare_environment, make_key
 from tests.harness.readings import Readings
 from tests.harness.waiting import wait_until
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 ZAI_PROXY = Path(sys.executable).parent / "zai-proxy"
 
-_LOG_DELIVERY_SECONDS = 0.4
+_ENTRY_SECONDS = 0.05
+_WRITTEN = "access_logs.grpc_access_log.logs_written"
+_ARRIVED = "zai_proxy_access_log_entries_total"
 
 PROMPT = {"model": "glm-5.3", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -34,6 +39,15 @@ class Simulator:
         command = [sys.executable, "-m", "simulator", "--port", str(self.port), *options]
         self.process = Process("simulator", command, bare_environment(ZAI_API_KEY=key), directory)
         wait_until(self._answers, "the simulator answers")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stands still meanwhile: what is upstream stays there, however slow the machine is."""
+        self.process.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.signal(signal.SIGCONT)
 
     def use(self, **scenario: Any) -> None:
         """Answers everything like this from now on."""
@@ -89,6 +103,8 @@ class Stack:
         self.environment = bare_environment(**{**defaults, **settings})
         if "ZAI_API_KEY_FILE" in settings:
             del self.environment["ZAI_API_KEY"]
+        # What a log's two ends have counted for a predecessor of the other: each begins anew when it is restarted.
+        self._written_to_others, self._arrived_from_others = 0, 0.0
         self.processor = self._start_processor()
         self.envoy = self._start_envoy()
 
@@ -96,37 +112,41 @@ class Stack:
         return Readings.scrape(f"{self.metrics_url}/metrics")
 
     def metrics_at_rest(self) -> Readings:
-        """The metrics once nothing runs and Envoy has delivered every log entry (it does so each 0.25 s)."""
+        """The metrics once nothing runs and every entry that Envoy has written to its log has arrived."""
         wait_until(lambda: self.envoy_stat("http.clients.downstream_rq_active") == 0, "no request is running")
-        seen = self.metrics()
-        while True:
-            time.sleep(_LOG_DELIVERY_SECONDS)
-            now = self.metrics()
-            if now.value("zai_proxy_requests_total") == seen.value("zai_proxy_requests_total"):
-                return now
-            seen = now
+        # Envoy writes a request's entry a moment after it has ceased to count it as active.
+        time.sleep(_ENTRY_SECONDS)
+        wait_until(self._every_entry_has_arrived, "Envoy's log has arrived")
+        return self.metrics()
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics().value(name, **labels)
 
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = httpx.get(f"{self.metrics_url}/status").raise_for_status().json()
+        status: dict[str, Any] = plain_http.get(f"{self.metrics_url}/status").raise_for_status().json()
         return status
 
     def envoy_stat(self, name: str) -> int:
         """A counter or gauge of Envoy by its full name."""
-        text = httpx.get(f"{self.admin_url}/stats", params={"filter": f"^{name}$"}).raise_for_status().text
+        text = plain_http.get(f"{self.admin_url}/stats", filter=f"^{name}$").raise_for_status().text
         return int(text.rpartition(":")[2]) if text.strip() else 0
 
     def restart_processor(self) -> None:
+        self._written_to_others, self._arrived_from_others = self.envoy_stat(_WRITTEN), 0.0
         self.processor = self._start_processor()
 
-    def restart_envoy(self) -> None:
-        self.envoy = self._start_envoy()
+    def restart_envoy(self, *options: str) -> None:
+        """`options` are how Envoy logs, only warnings if there are none."""
+        self._written_to_others, self._arrived_from_others = 0, self.metric(_ARRIVED)
+        self.envoy = self._start_envoy(*options)
 
     def stop(self) -> None:
         self.envoy.kill()
         self.processor.kill()
+
+    def _every_entry_has_arrived(self) -> bool:
+        written = self.envoy_stat(_WRITTEN) - self._written_to_others
+        return self.metric(_ARRIVED) - self._arrived_from_others >= written
 
     def _start_processor(self) -> Process:
         process = Process("processor", [str(ZAI_PROXY), "extproc"], self.environment, self._directory)
@@ -134,14 +154,14 @@ class Stack:
         assert process.is_running, process.output
         return process
 
-    def _start_envoy(self) -> Process:
+    def _start_envoy(self, *options: str) -> Process:
         config = self._directory / "envoy.yaml"
         rendering = Process("envoy-config", [str(ZAI_PROXY), "envoy-config"], self.environment, self._directory)
         assert rendering.wait() == 0, rendering.output
         config.write_text(rendering.output)
         (self._directory / "envoy-config.log").unlink()
-        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
-        process = Process("envoy", command, bare_environment(), self._directory)
+        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2"]
+        process = Process("envoy", [*command, *(options or ("-l", "warning"))], bare_environment(), self._directory)
         wait_until(lambda: _is_ok(f"{self.admin_url}/ready") or not process.is_running, "Envoy is ready")
         assert process.is_running, process.output
         return process
@@ -164,7 +184,7 @@ def running_stack(directory: Path, *simulator_options: str, **settings: str) -> 
 
 def _is_ok(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).is_success
+        return plain_http.get(url).is_success
     except httpx.TransportError:
         return False
 

@@ -11,7 +11,8 @@ from typing import Final
 
 import httpx
 
-from tests.harness.processes import Process, bare_environment, free_port
+from tests.harness.ports import free_port
+from tests.harness.processes import Process, bare_environment
 from tests.harness.readings import Readings
 from tests.harness.stack import ZAI_PROXY, Simulator
 from tests.harness.waiting import wait_until
@@ -23,10 +24,7 @@ _ROLES: Final = ("extproc", "dashboard", "simulator")
 
 def free_ports() -> dict[str, str]:
     """A free port for every setting that wants one."""
-    ports: dict[str, str] = {}
-    while len(set(ports.values())) < len(PORTS):
-        ports = {name: str(free_port()) for name in PORTS}
-    return ports
+    return {name: str(free_port()) for name in PORTS}
 
 
 def quiet_settings(directory: Path, key: str, upstream: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """What no client may be able to harm, whatever it sends."""
 
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,14 +8,13 @@ from typing import Any, Final
 import httpx
 
 from tests.harness.lenient_paths import readings
+from tests.harness.plain_http import NO_TLS, PATIENCE
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import wait_until
 
 OWNERS_PATHS: Final = ("/api/monitor", "/api/biz")
 UPSTREAM_PATHS: Final = ("/api/anthropic", "/api/paas", "/api/coding", "/api/v1", "/api/mcp")
 _ANTHROPIC: Final = "/api/anthropic"
-# httpx loads the system's certificates for each client, which takes longer than all that is asked here.
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @contextmanager
@@ -41,14 +39,14 @@ def assert_serves(stack: Stack) -> None:
 
 def next_answer(stack: Stack) -> httpx.Response:
     """The answer to a plain request on a new connection."""
-    with httpx.Client(verify=_NO_TLS, timeout=20) as client:
+    with httpx.Client(verify=NO_TLS, timeout=PATIENCE) as client:
         return client.post(f"{stack.url}/v1/messages", json=PROMPT)
 
 
 def assert_at_rest(stack: Stack) -> None:
     """Every slot is free, and Envoy sees no request either."""
     slots = re.compile(r"^zai_proxy_concurrent_requests\{.*\} 0\.0$", re.MULTILINE)
-    with httpx.Client(verify=_NO_TLS, timeout=20) as client:
+    with httpx.Client(verify=NO_TLS, timeout=PATIENCE) as client:
         wait_until(lambda: bool(slots.search(client.get(f"{stack.metrics_url}/metrics").text)), "every slot is free")
         active = f"{stack.admin_url}/stats?filter=^http.clients.downstream_rq_active$"
         wait_until(lambda: client.get(active).text.strip().endswith(": 0"), "Envoy has no request")

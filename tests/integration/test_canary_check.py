@@ -15,7 +15,8 @@ from canary.cli import canary_check
 from canary.domain.counts import VariantCounts
 from canary.prometheus import Prometheus
 from canary.readings import Question, read
-from tests.harness.processes import Process, bare_environment, free_port
+from tests.harness.ports import free_port
+from tests.harness.processes import Process, bare_environment
 from tests.harness.waiting import wait_until
 from tests.unit.canary.synthetic_series import Rollout, write_blocks
 from tests.unit.canary.trials import Canary, World

@@ -69,7 +69,7 @@ def observed_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observe
         recording_upstream() as upstream,
         running_stack(directory, ZAI_TARGET_URL=upstream.url, LOG_LEVEL="debug") as stack,
     ):
-        restart_envoy_talkative(stack, directory)
+        restart_envoy_talkative(stack)
         yield Observed(stack, upstream, directory)
 
 

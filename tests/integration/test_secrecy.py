@@ -180,7 +180,7 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             keys.append(key_file.read_text())
             key_file.write_text(stack.key)
             wait_until(lambda: form_of_next_key(stack) == "right key", "the right key is in use", within=10)
-        restart_envoy_talkative(stack, directory)
+        restart_envoy_talkative(stack)
         client = Client(stack)
         for act in (succeed, be_refused, bring_the_right_key, lose_the_processor):
             act(stack, client)

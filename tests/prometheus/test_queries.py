@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from grafana.panels import ROWS
-from tests.harness.processes import ROOT, Process, bare_environment, free_port
+from tests.harness.ports import free_port
+from tests.harness.processes import ROOT, Process, bare_environment
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import wait_until
 

@@ -115,7 +115,7 @@ def exported() -> set[Series]:
     quota = Quota(QuotaRules())
     pacing = Pacing(PacingConfig())
     envoy = EnvoyStats(1)
-    envoy.latest = EnvoyReading(0, 0)
+    envoy.latest = EnvoyReading(0, 0, 0)
     gauges = (QuotaCollector(lambda: quota.snapshot(0), dict, dict), PacingCollector(lambda: pacing.status(0)), envoy)
     for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
         name = f"{family.name}_total" if family.type == "counter" else family.name

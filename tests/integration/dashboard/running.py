@@ -13,7 +13,7 @@ from dashboard.domain.event_stream import Event, EventReader
 from dashboard.scraper import Clocks
 from dashboard.service import Service
 from dashboard.settings import Settings
-from tests.harness.processes import free_port
+from tests.harness.ports import free_port
 
 T = TypeVar("T")
 

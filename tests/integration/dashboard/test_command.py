@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness.processes import Process, bare_environment, free_port
+from tests.harness.ports import free_port
+from tests.harness.processes import Process, bare_environment
 from tests.harness.waiting import wait_until
 
 

@@ -16,7 +16,7 @@ import pytest
 from dashboard import service
 from dashboard.domain.event_stream import EventReader
 from dashboard.settings import Settings
-from tests.harness.processes import free_port
+from tests.harness.ports import free_port
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import eventually
 

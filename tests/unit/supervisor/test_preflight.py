@@ -6,7 +6,8 @@ import pytest
 
 from extproc import preflight
 from extproc.settings import Settings, SettingsError
-from tests.harness.processes import free_port, make_key
+from tests.harness.ports import free_port
+from tests.harness.processes import make_key
 
 
 @pytest.fixture

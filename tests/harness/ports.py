@@ -1,0 +1,54 @@
+"""Ports for what a test starts: none is given out twice, not even to another test process on this machine.
+
+A port that the kernel picks is free only until it picks it for somebody else, the next caller or an outgoing
+connection. So these come from below the kernel's own range, in blocks of which each belongs to one process alone.
+"""
+
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+_FIRST: Final = 12_000
+_END: Final = 32_000  # Linux picks ports of outgoing connections from 32768 on
+_BLOCK: Final = 100
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on, and that nobody else is given."""
+    return next(_ports)
+
+
+def _free_ports() -> Iterator[int]:
+    for first in range(_FIRST, _END, _BLOCK):
+        claim = _claim(first)
+        if claim is not None:
+            _claims.append(claim)
+            yield from filter(_is_free, range(first, first + _BLOCK))
+    raise RuntimeError(f"no free port from {_FIRST} to {_END}: do that many tests run at once?")
+
+
+def _claim(first: int) -> socket.socket | None:
+    """The block as one's own, None if it is another process's. The kernel lets go of the name when the process ends."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0zai-proxy-test-ports-{first}")
+    except OSError as error:
+        claim.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return claim
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_claims: list[socket.socket] = []
+_ports: Final = _free_ports()
