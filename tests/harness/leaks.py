@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx
 
+from tests.harness.plain_http import PATIENCE
 from tests.harness.stack import Stack
 
 PROCESSOR_PAGES: Final = ("/metrics", "/status", "/healthz", "/readyz")
@@ -21,6 +22,15 @@ ADMIN_PAGES: Final = (
     "/server_info",
     "/stats",
     "/stats/prometheus",
+)
+DASHBOARD_PAGES: Final = (
+    "/",
+    "/api/now",
+    "/api/requests?limit=500",
+    "/api/series?name=requests",
+    "/api/targets",
+    "/api/docs",
+    *(f"/api/breakdown?by={what}" for what in ("client", "session", "agent", "model", "path", "day")),
 )
 # Envoy's loggers that write whole headers at debug and trace level. No other does: a test holds on to that.
 WRITE_HEADERS: Final = ("http", "router", "ext_proc")
@@ -46,11 +56,17 @@ def written_files(directory: Path) -> dict[str, str]:
 
 def pages(stack: Stack, token: str = "") -> dict[str, str]:
     """Everything that the processor and Envoy show over HTTP, to the owner and to others."""
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         shown = {url: client.get(url) for url in _urls(stack)}
         openmetrics = {"accept": "application/openmetrics-text"}
         shown["openmetrics"] = client.get(f"{stack.metrics_url}/metrics", headers=openmetrics)
     return {**{name: _as_text(response) for name, response in shown.items()}, "/requests": _feed(stack, token)}
+
+
+def dashboard_pages(url: str) -> dict[str, str]:
+    """Everything that a dashboard shows, page and API."""
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
+        return {page: _as_text(client.get(page).raise_for_status()) for page in DASHBOARD_PAGES}
 
 
 def _feed(stack: Stack, token: str) -> str:

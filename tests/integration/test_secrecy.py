@@ -4,16 +4,19 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.harness import plain_http
 from tests.harness.leaks import (
     command_lines,
+    dashboard_pages,
     environment_of,
     leaks,
     pages,
@@ -21,7 +24,8 @@ from tests.harness.leaks import (
     restart_envoy_talkative,
     written_files,
 )
-from tests.harness.processes import ROOT, bare_environment, make_key
+from tests.harness.ports import free_port
+from tests.harness.processes import ROOT, Process, bare_environment, make_key
 from tests.harness.raw_http import exchange, request_bytes
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually, wait_until
@@ -69,6 +73,7 @@ class Lived:
     admin_token: str
     directory: Path
     client: Client
+    dashboard_url: str
 
     @property
     def secrets(self) -> list[str]:
@@ -151,12 +156,30 @@ def rotate_the_key(stack: Stack, key_file: Path) -> str:
     """Puts another key in force, then an empty file, then the right one again; returns the other key."""
     other = make_key()
     key_file.write_text(other)
-    wait_until(lambda: form_of_next_key(stack) == "other", "the new key is in use", within=10)
+    wait_until(lambda: form_of_next_key(stack) == "other", "the new key is in use")
     key_file.write_text("")
-    wait_until(lambda: "unusable" in stack.processor.output, "the empty file is noticed", within=10)
+    wait_until(lambda: "unusable" in stack.processor.output, "the empty file is noticed")
     key_file.write_text(stack.key)
-    wait_until(lambda: form_of_next_key(stack) == "right key", "the old key is back in use", within=10)
+    wait_until(lambda: form_of_next_key(stack) == "right key", "the old key is back in use")
     return other
+
+
+@contextmanager
+def watched(stack: Stack, directory: Path, admin_token: str) -> Iterator[str]:
+    """A dashboard beside the stack, its store with the other files in `directory`; yields its URL."""
+    port = free_port()
+    settings = {"SCRAPE_TARGETS": f"{stack.metrics_url}/metrics", "SCRAPE_INTERVAL": "1s", "ADMIN_TOKEN": admin_token}
+    files = {"DB_PATH": str(directory / "dashboard.db"), "DASHBOARD_PORT": str(port), "LOG_LEVEL": "debug"}
+    dashboard = Process("dashboard", [str(ZAI_PROXY), "dashboard"], bare_environment(**settings, **files), directory)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        dashboard.kill()
+
+
+def requests_shown(dashboard_url: str) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = plain_http.get(f"{dashboard_url}/api/requests", limit="500").json()["requests"]
+    return shown
 
 
 def form_of_next_key(stack: Stack) -> str:
@@ -174,12 +197,15 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     key_file.write_text(make_key())
     if request.param == "file":
         settings["ZAI_API_KEY_FILE"] = str(key_file)
-    with running_stack(directory, **settings) as stack:
+    with (
+        running_stack(directory, **settings) as stack,
+        watched(stack, directory, admin_token) as dashboard_url,
+    ):
         keys = [stack.key]
         if request.param == "file":
             keys.append(key_file.read_text())
             key_file.write_text(stack.key)
-            wait_until(lambda: form_of_next_key(stack) == "right key", "the right key is in use", within=10)
+            wait_until(lambda: form_of_next_key(stack) == "right key", "the right key is in use")
         restart_envoy_talkative(stack)
         client = Client(stack)
         for act in (succeed, be_refused, bring_the_right_key, lose_the_processor):
@@ -190,7 +216,12 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             fail(stack, client)
             leave(stack, client)
         stack.metrics_at_rest()
-        yield Lived(stack, keys, admin_token, directory, client)
+        last = f"last-{token_hex(8)}"
+        client.ask("the last one", x_request_id=last)
+        wait_until(
+            lambda: last in [each["request_id"] for each in requests_shown(dashboard_url)], "the dashboard has seen all"
+        )
+        yield Lived(stack, keys, admin_token, directory, client, dashboard_url)
 
 
 async def test_the_traffic_was_of_every_kind(lived: Lived) -> None:
@@ -211,12 +242,17 @@ async def test_the_traffic_was_of_every_kind(lived: Lived) -> None:
 def test_no_file_that_was_written_holds_the_key(lived: Lived) -> None:
     files = written_files(lived.directory)
 
-    assert {Path(name).name for name in files} >= {"envoy.yaml", "envoy.log", "processor.log"}
+    assert {Path(name).name for name in files} >= {"envoy.yaml", "envoy.log", "processor.log", "dashboard.db"}
     assert leaks(files, lived.secrets) == []
 
 
 def test_no_page_shows_the_key(lived: Lived) -> None:
     assert leaks(pages(lived.stack, lived.admin_token), lived.secrets) == []
+
+
+def test_the_dashboard_does_not_show_the_key(lived: Lived) -> None:
+    assert len(requests_shown(lived.dashboard_url)) > 20
+    assert leaks(dashboard_pages(lived.dashboard_url), lived.secrets) == []
 
 
 def test_the_admin_interface_does_not_make_envoy_log_the_key(lived: Lived) -> None:
