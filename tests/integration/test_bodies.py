@@ -53,10 +53,12 @@ async def test_an_answer_arrives_byte_for_byte(stack: Stack, path: str, scenario
 
 @pytest.mark.parametrize("pieces", ["event", "byte", "utf8", "batch"])
 @pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
-async def test_a_stream_arrives_byte_for_byte(stack: Stack, pieces: str, line_end: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
+async def test_a_stream_arrives_byte_for_byte(stack: Stack, path: str, pieces: str, line_end: str) -> None:
     headers = simulating(pieces=pieces, line_end=line_end, comments=2, fault="garbled", after_events=3)
+    body = {**PROMPT, "input": "hello", "stream": True}
 
-    response = httpx.post(f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=headers, timeout=30)
+    response = httpx.post(stack.url + path, json=body, headers=headers, timeout=30)
 
     entry = stack.simulator.log()[-1]
     assert sha256(response.content) == entry["response_sha256"]
@@ -108,6 +110,7 @@ async def test_an_upload_arrives_byte_for_byte(stack: Stack) -> None:
 
     assert response.status_code == 200, response.text
     assert sha256(content) in response.text
+    assert stack.simulator.log()[-1]["request_sha256"] == sha256(response.request.read())
 
 
 async def test_client_headers_pass_unchanged(stack: Stack) -> None:

@@ -1,12 +1,16 @@
 """/metrics, /status and the probes, as Prometheus, Kubernetes and people read them."""
 
+import math
 import shutil
 import subprocess
 
 import httpx
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness import plain_http
+from tests.harness.doc_tables import documented_series
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
@@ -34,6 +38,20 @@ async def test_promtool_finds_nothing_wrong_with_the_exposition(used_stack: Stac
     assert complaints == []
 
 
+async def test_every_series_is_on_the_metrics_page_with_its_type_labels_and_buckets(used_stack: Stack) -> None:
+    listed = {series.name: series for series in documented_series()}
+    text = plain_http.get(f"{used_stack.metrics_url}/metrics").text
+
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"variant", "le"}
+        bounds = {float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels} - {math.inf}
+        assert name in listed
+        assert family.type == listed[name].kind, name
+        assert family.samples == [] or labels == listed[name].labels, name
+        assert family.samples == [] or sorted(bounds) == list(listed[name].buckets), name
+
+
 async def test_every_series_says_which_variant_it_comes_from(used_stack: Stack) -> None:
     readings = used_stack.metrics()
 
@@ -48,7 +66,7 @@ async def test_openmetrics_is_spoken_to_whoever_asks_for_it(used_stack: Stack) -
     response = httpx.get(f"{used_stack.metrics_url}/metrics", headers={"accept": accept})
 
     assert response.headers["content-type"].startswith("application/openmetrics-text")
-    families = {family.name: family for family in text_string_to_metric_families(response.text)}
+    families = {family.name: family for family in openmetrics_families(response.text)}
     assert families["zai_proxy_requests"].type == "counter"
     assert families["zai_proxy_request_duration_seconds"].type == "histogram"
 

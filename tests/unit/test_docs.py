@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,9 +27,10 @@ from extproc.pacing_metrics import PacingCollector
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings
 from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
+from tests.harness.doc_tables import METRICS, Series, code, documented_series, tables
 from tests.harness.processes import ROOT
 
-README, METRICS, ERRORS = (ROOT / name for name in ("README.md", "docs/metrics.md", "docs/errors.md"))
+README, ERRORS = ROOT / "README.md", ROOT / "docs/errors.md"
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
 CODE = [ROOT / "envoy/envoy.yaml", *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
@@ -43,24 +44,9 @@ OF_USERS = {"opencode.json", "config.toml"}
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def tables(page: Path, first_heading: str) -> Iterator[list[str]]:
-    """The rows, cell by cell, of each table of the page whose first column has this heading."""
-    inside = False
-    for line in page.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
-        if inside and cells and not cells[0].startswith("---"):
-            yield cells
-        inside = bool(cells) and (inside or cells[0] == first_heading)
-
-
 def prose(page: Path) -> str:
     """The page without its code blocks."""
     return "".join(page.read_text().split("```")[::2])
-
-
-def code(text: str) -> list[str]:
-    """What stands between backticks."""
-    return re.findall(r"`([^`]+)`", text)
 
 
 def code_lines(page: Path) -> Iterator[str]:
@@ -91,13 +77,6 @@ def test_a_variable_that_a_page_names_exists(page: Path) -> None:
     assert named <= known
 
 
-class Series(NamedTuple):
-    name: str
-    kind: str
-    labels: frozenset[str]
-    buckets: tuple[float, ...]
-
-
 def exported() -> set[Series]:
     """Everything on /metrics once each series has a sample."""
     metrics = Metrics()
@@ -123,18 +102,8 @@ def exported() -> set[Series]:
     return found
 
 
-def documented() -> set[Series]:
-    rows = list(tables(METRICS, "name"))
-    bounds = {name: tuple(map(float, numbers.split())) for name, numbers in (row for row in rows if len(row) == 2)}
-    found = set()
-    for name, kind, labels, _meaning in (row for row in rows if len(row) == 4):
-        family, _, buckets = kind.partition(": ")
-        found.add(Series(name.strip("`"), family, frozenset(code(labels)), bounds[buckets] if buckets else ()))
-    return found
-
-
 def test_the_metrics_page_has_every_series_with_its_type_labels_and_buckets_and_no_other() -> None:
-    assert documented() == exported()
+    assert documented_series() == exported()
 
 
 @every_page
