@@ -94,11 +94,16 @@ format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## pin the newest versions that pyproject.toml allows (needs uv)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  --upgrade --extra dev pyproject.toml --output-file requirements-dev.txt
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-	  --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt
+PIN := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+lock: ## pin the newest versions that pyproject.toml allows, if they exist for arm64 too (needs uv)
+	$(PIN) --upgrade --extra dev pyproject.toml --output-file requirements-dev.txt
+	$(PIN) --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt
+	$(PIN) --no-annotate --constraint requirements-dev.txt --extra simulator pyproject.toml \
+	  --output-file deploy/image/requirements-simulator.txt
+	echo hatchling | $(PIN) --no-annotate --constraint requirements-dev.txt - --output-file deploy/image/requirements-build.txt
+	uv pip install --quiet --dry-run --no-deps --only-binary :all: --require-hashes --target build/arm64 \
+	  --python-version 3.11 --python-platform aarch64-manylinux_2_31 \
+	  -r deploy/image/requirements-simulator.txt -r deploy/image/requirements-build.txt
 
 generated: setup ## write what is generated and committed: Grafana's dashboard, the operator's rules
 	$(BIN)/python -m grafana.generate

@@ -15,6 +15,12 @@ from tests.harness.processes import ROOT, Process
 from tests.harness.waiting import wait_until
 
 BASE = "zai-proxy-base:test"
+STAND_INS = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
+TEMPLATES = Path("/usr/share/prometheus/alertmanager")
+_WGET = """#!/usr/bin/python3
+import sys, urllib.request
+urllib.request.urlopen(sys.argv[-1], timeout=3)
+"""
 _DOCKER = "/usr/bin/docker"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -59,18 +65,47 @@ def _import_base(address: str, directory: Path) -> None:
 def build(address: str, target: str) -> str:
     """Builds a target and returns the image's name."""
     image = f"zai-proxy-{target}:test"
-    flags = ["--network=host", "--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", "DASHBOARD_PAGE=plain"]
+    arguments = ["--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", "DASHBOARD_PAGE=plain"]
     secret = ["--secret", f"id=ca,src={_CERTIFICATES}"] if _CERTIFICATES.exists() else []
+    _build(address, image, ROOT, "--target", target, *arguments, *secret)
+    return image
+
+
+def _build(address: str, image: str, context: Path, *options: str) -> None:
     done = subprocess.run(
-        [_DOCKER, "-H", address, "build", *flags, *secret, "--target", target, "--tag", image, "."],
-        cwd=ROOT,
+        [_DOCKER, "-H", address, "build", "--network=host", *options, "--tag", image, "."],
+        cwd=context,
         env={**os.environ, "DOCKER_BUILDKIT": "1"},
         capture_output=True,
         text=True,
         timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return image
+
+
+def build_stand_ins(address: str, directory: Path) -> None:
+    """Builds prometheus:test and alertmanager:test of Debian's programs: what Compose would pull is not here.
+
+    Like those they run as nobody, own their volume, and have a wget for the health check.
+    """
+    dockerfile = [
+        f"FROM {BASE}",
+        "RUN mkdir /prometheus /alertmanager && chown nobody /prometheus /alertmanager",
+        "COPY wget /usr/local/bin/",
+        "COPY templates /usr/share/prometheus/alertmanager",
+        "ARG PROGRAM",
+        "COPY $PROGRAM /bin/program",
+        "USER nobody",
+        'ENTRYPOINT ["/bin/program"]',
+    ]
+    directory.mkdir()
+    (directory / "Dockerfile").write_text("\n".join(dockerfile))
+    (directory / "wget").write_text(_WGET)
+    (directory / "wget").chmod(0o755)
+    shutil.copytree(TEMPLATES, directory / "templates", ignore=shutil.ignore_patterns("ui"))
+    for name, program in STAND_INS.items():
+        shutil.copy(f"/usr/bin/{program}", directory)
+        _build(address, f"{name}:test", directory, "--build-arg", f"PROGRAM={program}")
 
 
 def client(address: str) -> docker.DockerClient:

@@ -1,5 +1,6 @@
 """The manifests fit their schemas, each other, and the code."""
 
+import tomllib
 from typing import Any
 
 import kubernetes_validate
@@ -11,6 +12,7 @@ from extproc.domain.admission import Admission
 from extproc.metrics import AdmissionCollector
 from extproc.settings import Settings
 from tests.deploy.manifests import DEPLOY, RENDERED, Manifest, chosen, containers, of_kind, pods, ports, render
+from tests.harness.processes import ROOT
 
 VERSIONS = ("1.31", "1.32", "1.33", "1.34")
 WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject"}
@@ -170,3 +172,84 @@ def test_the_canary_differs_in_variant_and_shares_the_service() -> None:
     assert len({tuple(sorted(each.items())) for each in selectors}) == len(selectors)
     settings = of_kind(manifests, "ConfigMap")["zai-proxy-canary"]["data"]
     assert settings["DEPLOYMENT_VARIANT"] == "canary"
+
+
+@every_rendering
+def test_every_container_that_stays_is_probed_and_bounded(name: str) -> None:
+    for pod in pods(render(name)).values():
+        staying = [each for each in containers(pod).values() if each["name"] != "bootstrap"]
+        assert all({"readinessProbe", "livenessProbe"} <= set(each) for each in staying)
+        assert all(each["resources"]["limits"]["memory"] for each in containers(pod).values())
+
+
+def test_the_pre_stop_hook_drains_and_is_in_the_image() -> None:
+    pod, settings = _proxy()
+    envoy = containers(pod)["envoy"]
+    command = envoy["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == ["python3", "-P", "/opt/zai-proxy/drain.py"]
+    assert (DEPLOY / "image/drain.py").exists()
+    assert envoy["env"][0]["valueFrom"]["configMapKeyRef"] == {"name": "zai-proxy", "key": "DRAIN_TIMEOUT"}
+    assert "DRAIN_TIMEOUT" in settings
+
+
+def test_pods_are_spread_and_one_at_a_time_may_be_evicted() -> None:
+    manifests = render("base")
+    spread = pods(manifests)["zai-proxy"]["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname"]
+    assert chosen(spread[0]["labelSelector"]["matchLabels"], manifests)
+    assert of_kind(manifests, "PodDisruptionBudget")["zai-proxy"]["spec"]["maxUnavailable"] == 1
+
+
+def test_the_dashboard_has_a_disk_and_the_old_one_ends_before_the_new_one_starts() -> None:
+    manifests = render("base")
+    spec = of_kind(manifests, "Deployment")["zai-proxy-dashboard"]["spec"]
+    claims = [each["persistentVolumeClaim"]["claimName"] for each in spec["template"]["spec"]["volumes"][:1]]
+    assert claims == list(of_kind(manifests, "PersistentVolumeClaim"))
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_dashboard_and_the_processor_take_the_admin_token_from_one_secret_if_it_is_there() -> None:
+    everything = pods(render("base"))
+    sources = [
+        next(
+            each["valueFrom"]["secretKeyRef"] for each in containers(pod)[name]["env"] if each["name"] == "ADMIN_TOKEN"
+        )
+        for pod, name in ((everything["zai-proxy"], "extproc"), (everything["zai-proxy-dashboard"], "dashboard"))
+    ]
+    assert sources == [{"name": "zai-proxy-admin", "key": "token", "optional": True}] * 2
+
+
+@pytest.mark.parametrize("name", ["devpod", "mcp"])
+def test_a_cluster_has_its_namespace_its_label_and_its_application(name: str) -> None:
+    manifests = render(f"overlays/{name}")
+    assert (
+        of_kind(manifests, "Namespace")[name]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        == "restricted"
+    )
+    assert {each["metadata"]["namespace"] for each in manifests if each["kind"] != "Namespace"} == {name}
+    relabelings = of_kind(manifests, "ServiceMonitor")["zai-proxy"]["spec"]["endpoints"][0]["relabelings"]
+    assert relabelings == [{"targetLabel": "cluster", "replacement": name}]
+
+    application = yaml.safe_load((DEPLOY / f"argocd/{name}.yaml").read_text())["spec"]
+    assert application["source"]["path"] == f"deploy/overlays/{name}"
+    assert application["destination"]["namespace"] == name
+
+
+def test_keda_scales_as_the_hpa_does() -> None:
+    manifests = render("overlays/keda")
+    spec, hpa = of_kind(manifests, "ScaledObject")["zai-proxy"]["spec"], _hpa()
+    assert of_kind(manifests, "HorizontalPodAutoscaler") == {}
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (hpa["minReplicas"], hpa["maxReplicas"])
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == hpa["behavior"]
+    assert spec["scaleTargetRef"]["name"] == hpa["scaleTargetRef"]["name"]
+
+
+def test_the_images_of_every_manifest_are_those_that_the_workflow_pushes() -> None:
+    targets = yaml.safe_load((ROOT / ".github/workflows/image.yml").read_text())["jobs"]["image"]["strategy"]["matrix"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    named = {
+        each["image"] for name in RENDERED for pod in pods(render(name)).values() for each in containers(pod).values()
+    }
+    repositories = {image.rpartition(":")[0].rpartition("/")[2].removeprefix("zai-proxy-") for image in named}
+    assert repositories <= set(targets["target"])
+    assert {image.rpartition(":")[2] for image in named} == {version}

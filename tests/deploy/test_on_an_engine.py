@@ -1,4 +1,4 @@
-"""The images on a real engine. One module: one engine, and no other test beside it builds."""
+"""The images and compose.yaml on a real engine. One module: one engine, and no other test beside it builds."""
 
 import json
 import tempfile
@@ -10,7 +10,8 @@ import docker
 import httpx
 import pytest
 
-from tests.deploy.engine import build, client, require_engine, running_engine
+from tests.deploy.composed import Composed, brought_up, override, require_networks
+from tests.deploy.engine import build, build_stand_ins, client, require_engine, running_engine
 from tests.harness.ports import free_port
 from tests.harness.processes import make_key
 from tests.harness.waiting import wait_until
@@ -158,3 +159,70 @@ def test_the_health_check_of_the_image_holds(proxy: tuple[Any, str, str]) -> Non
     container, _url, _key = proxy
     check = container.attrs["Config"]["Healthcheck"]["Test"][1:]
     wait_until(lambda: container.exec_run(check).exit_code == 0, "healthy", within=30)
+
+
+@pytest.fixture(scope="module")
+def stand_ins(engine: str, docker_client: docker.DockerClient) -> str:
+    """The engine, once it also has what Compose would pull."""
+    require_networks(docker_client)
+    with tempfile.TemporaryDirectory() as directory:
+        build_stand_ins(engine, Path(directory) / "context")
+    return engine
+
+
+def _asked(url: str, path: str, **parameters: str) -> Any:
+    answer = httpx.get(f"{url}{path}", params=parameters, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _counted(project: Composed) -> float:
+    """Requests that Prometheus has seen of the proxy in the cluster `compose`."""
+    query = 'sum(zai_proxy_requests_total{cluster="compose",path!~"/health|/metrics"})'
+    result = _asked(project.url("PROMETHEUS"), "/api/v1/query", query=query)["data"]["result"]
+    return float(result[0]["value"][1]) if result else 0.0
+
+
+def test_compose_with_the_profile_demo_shows_traffic_without_a_key_or_a_variable(stand_ins: str) -> None:
+    with brought_up(stand_ins, "--profile", "demo") as project:
+        wait_until(lambda: _counted(project) > 10, "Prometheus has seen the sample traffic", within=90)
+        finished = _asked(project.url("DASHBOARD"), "/api/requests")["requests"]
+
+        assert {each["outcome"] for each in finished} >= {"ok"}
+        assert "proxy" not in {each["Service"] for each in project.containers()}
+
+
+LIVE_ON_THE_SIMULATOR = """
+services:
+  simulator: {profiles: !override [live]}
+  proxy: {depends_on: {simulator: {condition: service_healthy}}}
+"""
+
+
+@pytest.mark.parametrize("key_from", ["variable", "file"])
+def test_compose_with_a_key_serves_requests_watches_itself_and_shows_the_key_nowhere(
+    stand_ins: str, docker_client: docker.DockerClient, tmp_path: Path, key_from: str
+) -> None:
+    key = make_key()
+    file = tmp_path / "key"
+    file.write_text(key)
+    files = ["-f", "compose.yaml", "-f", override(tmp_path, LIVE_ON_THE_SIMULATOR)]
+    settings = {"ZAI_API_KEY": key}
+    if key_from == "file":
+        files += ["-f", "deploy/compose/key-file.yaml"]
+        settings = {"ZAI_API_KEY_FILE": str(file)}
+
+    with brought_up(stand_ins, *files, ZAI_TARGET_URL="http://simulator:8090", **settings) as project:
+        answer = httpx.post(f"{project.url('PROXY')}/v1/messages", json=MESSAGE, timeout=30)
+        prometheus = project.url("PROMETHEUS")
+        groups = _asked(prometheus, "/api/v1/rules")["data"]["groups"]
+        wait_until(lambda: _counted(project) >= 1, "Prometheus has seen the request", within=60)
+        told = project.run("logs") + "".join(
+            json.dumps(docker_client.api.inspect_container(each["ID"])) for each in project.containers()
+        )
+
+        assert answer.status_code == 200, answer.text
+        assert {group["name"] for group in groups} == {"zai-proxy.recording", "zai-proxy.alerts"}
+        assert len(_asked(prometheus, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]) == 1
+        assert _asked(project.url("DASHBOARD"), "/api/requests")["requests"][0]["path"] == "/v1/messages"
+        assert key not in told
