@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-system setup-agents run demo test test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page setup-system setup-agents run demo test test-page test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,14 +12,30 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.complete
 RUNS := $(VENV)/.runs
 RUN_REQUIREMENTS := requirements.txt deploy/image/requirements-simulator.txt deploy/image/requirements-build.txt
+FRONTEND := dashboard/frontend
+PAGE := dashboard/static/index.html
+PAGE_MODULES := $(FRONTEND)/node_modules/.package-lock.json
+PAGE_SOURCES := $(shell find $(FRONTEND)/src $(FRONTEND)/public $(FRONTEND)/index.html $(FRONTEND)/vite.config.ts 2>/dev/null)
 AGENTS := tests/agents
 AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
 SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk
 
+# Puts npm on the PATH: this machine's if its Node is new enough for the page's build, else the one of PyPI in .venv.
+NODE_IS_NEW_ENOUGH := const [a, b] = process.versions.node.split(".").map(Number); \
+  process.exit((a == 20 && b >= 19) || (a == 22 && b >= 12) || a > 22 ? 0 : 1)
+define with_npm
+{ node --eval '$(NODE_IS_NEW_ENOUGH)' && npm --version; } >/dev/null 2>&1 || { export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+    [ -x $(BIN)/npm ] || $(PIP) --retries 1 --require-hashes -r requirements-node.txt; }
+endef
+# Runs something of the page's; where its packages could not be installed it says so, and with CI=true it fails.
+in_frontend = if [ -e $(PAGE_MODULES) ]; then $(with_npm) && cd $(FRONTEND) && $(1); \
+  else echo "skipped, the page's packages are not installed: $(1)" >&2; [ "$${CI:-}" != true ]; fi
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1
+
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## install everything that needs no root, into .venv
+setup: $(STAMP) page ## install everything that needs no root, into .venv, and build the dashboard's page
 
 $(STAMP): requirements-dev.txt pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements-dev.txt
@@ -40,6 +56,19 @@ $(BIN)/python:
 	  else echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 2; fi; fi
 	@$(PYTHON) -m venv $(VENV)
 
+page: | $(BIN)/python
+	@$(MAKE) --silent --no-print-directory $(PAGE) || { \
+	  echo "The dashboard's page could not be built: is npm's registry (or PyPI, for Node) within reach? Without it a plain page is shown." >&2; \
+	  [ "$${CI:-}" != true ]; }
+
+$(PAGE_MODULES): $(FRONTEND)/package-lock.json $(FRONTEND)/package.json requirements-node.txt
+	@$(with_npm) && cd $(FRONTEND) && $(NPM_CI)
+	@touch $@
+
+$(PAGE): $(PAGE_MODULES) $(PAGE_SOURCES)
+	@$(with_npm) && cd $(FRONTEND) && npm run --silent build -- --logLevel warn
+	@touch $@
+
 setup-system: ## as root on Debian: install what tests and benchmarks need of the system
 	@missing=$$(for each in $(SYSTEM_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
 	if [ -n "$$missing" ]; then \
@@ -49,24 +78,26 @@ setup-agents: setup ## install the coding agents that are run as tests (Linux on
 	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(MAKE) --silent --no-print-directory $(AGENTS_STAMP); \
 	else echo "setup-agents: the coding agents are pinned for Linux on x86-64, not for $$(uname -sm)"; fi
 
-$(AGENTS_STAMP): $(AGENTS)/package-lock.json $(AGENTS)/requirements-node.txt
-	@npm=$$(command -v npm) || { npm=$(CURDIR)/$(BIN)/npm; export PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AGENTS)/requirements-node.txt; }; \
-	cd $(AGENTS) && "$$npm" ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+$(AGENTS_STAMP): $(AGENTS)/package-lock.json requirements-node.txt
+	@{ $(with_npm) && cd $(AGENTS) && $(NPM_CI); } \
 	  || { echo "setup-agents: npm could not install what $(AGENTS)/package-lock.json names (is its registry within reach?)" >&2; exit 1; }
 	@touch $@
 
-run: $(RUNS) ## run the proxy in front of api.z.ai (needs ZAI_API_KEY)
+run: $(RUNS) page ## run the proxy in front of api.z.ai (needs ZAI_API_KEY)
 	@exec $(BIN)/zai-proxy run
 
-demo: $(RUNS) ## run the proxy in front of a simulated Z.AI, with sample traffic; no key needed
+demo: $(RUNS) page ## run the proxy in front of a simulated Z.AI, with sample traffic; no key needed
 	@exec $(BIN)/zai-proxy demo
 
 test: setup ## set up and run every check
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory setup-system; fi
 	@$(MAKE) --no-print-directory setup-agents || [ "$${CI:-}" != true ]
 	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test-page
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-page: setup ## test the page's pure parts (a part of `make test`)
+	@$(call in_frontend,npm run --silent test)
 
 test-agents: setup-agents ## run the real coding agents through the proxy (a part of `make test`)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(AGENTS)
@@ -89,10 +120,12 @@ lint: setup ## check style, types and the layers of the packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(call in_frontend,npm run --silent lint)
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@$(call in_frontend,npm run --silent format)
 
 PIN := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 lock: ## pin the newest versions that pyproject.toml allows, if they exist for arm64 too (needs uv)
@@ -113,4 +146,4 @@ proto: setup ## compile proto/ to extproc/transport/pb/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=extproc/transport/pb --pyi_out=extproc/transport/pb proto/*.proto
 
 clean: ## remove what setup and tests made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FRONTEND)/node_modules dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis

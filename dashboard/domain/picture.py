@@ -95,7 +95,7 @@ def paint(
     queued = _sum(target.gauge("zai_proxy_rate_limit_queued_requests") for target in targets if target.is_heard)
     return {
         "at": at,
-        "health": _health(targets, places, len(waiting) or queued or 0, alerts),
+        "health": _health(targets, places, len(running), len(waiting) or queued or 0, alerts),
         "workers": places.as_json(),
         "running": running[:_MOST_LISTED],
         "running_total": len(running),
@@ -113,22 +113,24 @@ def paint(
 
 
 def _health(
-    targets: Sequence[TargetView], places: Workers, waiting: int, alerts: Sequence[Mapping[str, Any]]
+    targets: Sequence[TargetView], places: Workers, running: int, waiting: int, alerts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     worst = next((alert for alert in alerts if alert["severity"] in ("critical", "warning")), None)
     if worst is not None:
         return {"level": worst["severity"], "headline": worst["title"], "since": worst["since"]}
     if not any(target.is_heard for target in targets):
         return {"level": Level.UNKNOWN.value, "headline": "Waiting for the first answer of a proxy.", "since": None}
-    return {"level": Level.OK.value, "headline": _headline(places, waiting), "since": None}
+    return {"level": Level.OK.value, "headline": _headline(places, running, waiting), "since": None}
 
 
-def _headline(places: Workers, waiting: int) -> str:
-    if not places.busy and not waiting:
+def _headline(places: Workers, running: int, waiting: int) -> str:
+    # Whoever waits for its turn holds a place too: what is busy beyond that is what runs.
+    busy = running or max(0, (places.busy or 0) - waiting)
+    if not busy and not waiting:
         return "Ready: nothing runs at the moment."
     most = places.limit if places.limit is not None else places.wall
-    busy = f"{places.busy or 0} of {most} places busy" if most is not None else f"{places.busy or 0} running"
-    return f"Working: {busy}, {waiting} waiting." if waiting else f"Working: {busy}."
+    said = f"{busy} of {most} places busy" if most is not None else f"{busy} running"
+    return f"Working: {said}, {waiting} waiting." if waiting else f"Working: {said}."
 
 
 def _running(

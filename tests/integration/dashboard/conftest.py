@@ -9,6 +9,12 @@ from tests.integration.dashboard.fake_proxy import FakeProxy, running_proxy
 from tests.integration.dashboard.running import Dashboard
 
 
+@pytest.fixture(autouse=True)
+def no_built_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests see does not depend on whether somebody has built the page."""
+    monkeypatch.setattr("dashboard.api.app.create_app.__defaults__", (tmp_path / "static",))
+
+
 @pytest.fixture
 async def proxy() -> AsyncIterator[FakeProxy]:
     async with running_proxy() as running:

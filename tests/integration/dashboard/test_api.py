@@ -261,15 +261,12 @@ async def test_what_a_caller_calls_itself_is_no_markup(dashboard: Dashboard, pro
     assert "&lt;script&gt;" in page
 
 
-async def test_the_built_page_is_served_with_its_assets(
-    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_built_page_is_served_with_its_assets(dashboard: Dashboard, tmp_path: Path) -> None:
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
     (static / "index.html").write_text("<html>the page</html>")
     (static / "assets" / "index-abc123.js").write_text("console.log(1)")
     (tmp_path / "secret.txt").write_text("a secret")
-    monkeypatch.setattr("dashboard.api.app.create_app.__defaults__", (static,))
     await dashboard.start()
 
     async def get(path: str) -> tuple[int, str, str]:

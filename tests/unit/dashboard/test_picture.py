@@ -62,6 +62,15 @@ def test_what_waits_is_told_by_lane_longest_first() -> None:
     assert seen["health"]["headline"] == "Working: 1 of 1 places busy, 3 waiting."
 
 
+def test_who_waits_for_a_turn_holds_a_place_but_is_not_called_busy() -> None:
+    status = {
+        "requests": [request(1, 1)], "waiting": [request(2, 3), request(3, 5)],
+        "workers": {"in_flight": 3, "max": 20, "limit": 1},
+    }  # fmt: skip
+
+    assert picture(view(status))["health"]["headline"] == "Working: 1 of 1 places busy, 2 waiting."
+
+
 def test_a_long_list_is_cut_but_counted() -> None:
     seen = picture(view({"requests": [request(number, number) for number in range(500)]}))
 

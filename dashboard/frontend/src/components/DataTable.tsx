@@ -1,0 +1,160 @@
+import { Fragment, type ReactNode, useId } from 'react'
+import { Icon } from './Icon'
+
+export interface Column<Row> {
+  key: string
+  head: ReactNode
+  cell: (row: Row) => ReactNode
+  align?: 'end'
+  /** Classes of heading and cells: `max-sm:hidden` for what a phone has no room for. */
+  className?: string
+  isSortable?: boolean
+}
+
+export interface Sorting {
+  key: string
+  order: 'asc' | 'desc'
+  onSort: (key: string) => void
+}
+
+/** Rows that open into more, one or none at a time. */
+export interface Opening<Row> {
+  openKey: string | null
+  onToggle: (key: string) => void
+  detail: (row: Row) => ReactNode
+  /** What a screen reader says of the button: "Details of …". */
+  label: (row: Row) => string
+}
+
+interface DataTableProps<Row> {
+  /** What the table shows; read out, not seen. */
+  caption: string
+  columns: readonly Column<Row>[]
+  rows: readonly Row[]
+  rowKey: (row: Row) => string
+  sorting?: Sorting
+  opening?: Opening<Row>
+  /** Sums, below the rows. */
+  footer?: ReactNode
+}
+
+/** A table that scrolls sideways by itself, also with the keyboard, where it is wider than its place. */
+export function DataTable<Row>({
+  caption,
+  columns,
+  rows,
+  rowKey,
+  sorting,
+  opening,
+  footer,
+}: DataTableProps<Row>) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable without a mouse
+    <section className="-mx-2 overflow-x-auto" aria-label={caption} tabIndex={0}>
+      <table className="w-full border-collapse">
+        <caption className="sr-only">{caption}</caption>
+        <thead>
+          <tr className="border-b border-line text-left text-xs text-soft">
+            {opening && (
+              <th scope="col" className="w-8">
+                <span className="sr-only">Details</span>
+              </th>
+            )}
+            {columns.map((column) => (
+              <HeadCell key={column.key} column={column} sorting={sorting} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <BodyRow key={rowKey(row)} row={row} id={rowKey(row)} columns={columns} opening={opening} />
+          ))}
+        </tbody>
+        {footer !== undefined && <tfoot className="border-t border-line font-medium">{footer}</tfoot>}
+      </table>
+    </section>
+  )
+}
+
+function place<Row>({ align, className = '' }: Column<Row>): string {
+  return `px-2 ${align === 'end' ? 'text-right' : ''} ${className}`
+}
+
+interface HeadCellProps<Row> {
+  column: Column<Row>
+  sorting: Sorting | undefined
+}
+
+function HeadCell<Row>({ column, sorting }: HeadCellProps<Row>) {
+  const look = `${place(column)} pb-1.5 font-medium whitespace-nowrap`
+  if (!sorting || !column.isSortable) {
+    return (
+      <th scope="col" className={look}>
+        {column.head}
+      </th>
+    )
+  }
+  const isSorted = sorting.key === column.key
+  return (
+    <th
+      scope="col"
+      className={look}
+      aria-sort={isSorted ? (sorting.order === 'asc' ? 'ascending' : 'descending') : 'none'}
+    >
+      <button
+        type="button"
+        onClick={() => sorting.onSort(column.key)}
+        className="font-medium hover:text-text"
+      >
+        {column.head}
+        <span aria-hidden="true" className={isSorted ? 'text-accent' : 'opacity-0'}>
+          {sorting.order === 'asc' ? ' ↑' : ' ↓'}
+        </span>
+      </button>
+    </th>
+  )
+}
+
+interface BodyRowProps<Row> {
+  row: Row
+  id: string
+  columns: readonly Column<Row>[]
+  opening: Opening<Row> | undefined
+}
+
+function BodyRow<Row>({ row, id, columns, opening }: BodyRowProps<Row>) {
+  const detail = useId()
+  const isOpen = opening?.openKey === id
+  return (
+    <Fragment>
+      <tr className="border-b border-line/60 align-top last:border-0 hover:bg-page">
+        {opening && (
+          <td className="py-1.5 pl-2">
+            <button
+              type="button"
+              aria-expanded={isOpen}
+              aria-controls={isOpen ? detail : undefined}
+              aria-label={opening.label(row)}
+              onClick={() => opening.onToggle(id)}
+              className="rounded p-0.5 text-soft hover:text-text"
+            >
+              <Icon name="open" className={`size-4 transition-transform ${isOpen ? 'rotate-90' : ''}`} />
+            </button>
+          </td>
+        )}
+        {columns.map((column) => (
+          <td key={column.key} className={`${place(column)} py-1.5`}>
+            {column.cell(row)}
+          </td>
+        ))}
+      </tr>
+      {isOpen && (
+        <tr id={detail} className="border-b border-line/60 bg-page">
+          <td colSpan={columns.length + 1} className="px-2 py-3">
+            {opening?.detail(row)}
+          </td>
+        </tr>
+      )}
+    </Fragment>
+  )
+}

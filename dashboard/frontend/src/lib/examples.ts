@@ -1,0 +1,138 @@
+/** Values for tests: what the service sends, with what a test cares about replaced. */
+
+import type { Now, QuotaWindow, RunningRequest } from '../api/now'
+import type { FinishedRequest } from '../api/requests'
+import type { Series, SeriesChart } from '../api/series'
+
+const identity = {
+  target: 1,
+  request_id: '6f1c',
+  method: 'POST',
+  path: '/v1/messages',
+  client: 'laptop-anna',
+  session: '3f0a',
+  agent: null,
+  lane: 'main',
+  model: 'glm-5.3',
+}
+
+export function aSnapshot(changes: Partial<Now> = {}): Now {
+  return {
+    at: 1_764_000_000,
+    version: '0.1.0',
+    health: { level: 'ok', headline: 'Working: 5 of 8 places busy.', since: null },
+    workers: { busy: 5, limit: 8, wall: 20, draining: false },
+    running: [],
+    running_total: 0,
+    waiting: [],
+    waiting_total: 0,
+    lanes: [],
+    limits: [],
+    plan: 'GLM Coding Max',
+    quota: [],
+    per_minute: {
+      requests: 14,
+      failed: 0,
+      tokens: { input: 20_311, output: 9120, cache_read: 181_200, cache_write: 0 },
+      cost_usd: 0.081,
+      credits: 1.2,
+      seconds: 60,
+    },
+    errors: [],
+    alerts: [],
+    targets: [{ id: 1, name: '127.0.0.1:9090', state: 'up' }],
+    scrape_interval: 5,
+    can_cancel: true,
+    cancel_hint: null,
+    ...changes,
+  }
+}
+
+export function aRunningRequest(changes: Partial<RunningRequest> = {}): RunningRequest {
+  return {
+    ...identity,
+    id: 'b7c1-41',
+    age: 63.2,
+    silent: 0.4,
+    request_bytes: 81_234,
+    response_bytes: 20_480,
+    tokens_estimated: 1640,
+    ...changes,
+  }
+}
+
+export function aRequest(changes: Partial<FinishedRequest> = {}): FinishedRequest {
+  return {
+    ...identity,
+    id: 4711,
+    feed_id: 'b7c1-39',
+    running_id: 'b7c1-41',
+    started: 1_763_999_980.1,
+    ended: 1_763_999_990.4,
+    status: 200,
+    outcome: 'ok',
+    error: null,
+    refused: null,
+    code: null,
+    waited: 0,
+    first_byte: 1.31,
+    duration: 10.3,
+    request_bytes: 81_234,
+    response_bytes: 20_480,
+    tokens: { input: 812, output: 1640, cache_read: 18_000, cache_write: 0, reasoning: 300 },
+    tokens_are: 'complete',
+    cost_usd: 0.0123,
+    credits: 0.4,
+    attempts: 1,
+    ...changes,
+  }
+}
+
+export function aQuotaWindow(changes: Partial<QuotaWindow> = {}): QuotaWindow {
+  return {
+    window: 'five_hour',
+    limit_type: 'TOKENS_LIMIT',
+    used: 0.37,
+    resets_at: 1_764_004_740,
+    runs_out_at: null,
+    unused_at_reset: null,
+    gate_closed: false,
+    sample_age: 31,
+    text: null,
+    ...changes,
+  }
+}
+
+/** Lines by their label, each with its values. */
+export function aChart(
+  lines: Record<string, (number | null)[]>,
+  changes: Partial<SeriesChart> = {},
+): SeriesChart {
+  return {
+    name: 'requests',
+    title: 'Requests by status',
+    kind: 'sum',
+    unit: 'requests',
+    lines: Object.entries(lines).map(([label, values]) => ({
+      label,
+      labels: { status: label },
+      values,
+      total: values.reduce<number>((sum, value) => sum + (value ?? 0), 0),
+    })),
+    ...changes,
+  }
+}
+
+export function aSeries(charts: SeriesChart[], changes: Partial<Series> = {}): Series {
+  const points = charts[0]?.lines[0]?.values.length ?? 0
+  return {
+    from: 1000,
+    to: 1000 + 60 * points,
+    step: 60,
+    points,
+    last_is_partial: false,
+    charts,
+    marks: [],
+    ...changes,
+  }
+}

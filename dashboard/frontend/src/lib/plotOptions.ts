@@ -1,0 +1,143 @@
+/** How uPlot has to draw a chart. Everything that it needs of the page is handed in. */
+
+import uPlot from 'uplot'
+import type { Mark } from '../api/series'
+import type { ChartLine } from './chart'
+import { formatClock, formatDate } from './times'
+
+export type PlotOptions = Omit<uPlot.Options, 'width' | 'height'>
+export type ColourOf = (name: string) => string
+
+/** `line`: beside each other. `stacked`: on top of each other, as parts of a whole. */
+export type Shape = 'line' | 'stacked'
+
+export interface PlotSpec {
+  lines: readonly Pick<ChartLine, 'label' | 'colour'>[]
+  shape: Shape
+  /** For what was counted within each step; else the points are joined. */
+  isStepped: boolean
+  colourOf: ColourOf
+  format: (value: number) => string
+  /** Charts with the same key share the crosshair. */
+  syncKey: string
+  /** Read whenever something is drawn: the time shown, and the marks in it. */
+  window: () => { from: number; to: number }
+  marks: () => readonly Mark[][]
+  /** The step under the crosshair; null without one. */
+  onCursor: (index: number | null) => void
+  /** A part of the time was brushed. Without it nothing can be. */
+  onZoom?: ((from: number, to: number) => void) | undefined
+}
+
+const FONT = '11px system-ui, sans-serif'
+const DAY = 86_400
+
+export function plotOptions(spec: PlotSpec): PlotOptions {
+  const { colourOf } = spec
+  const axis = {
+    stroke: colourOf('--soft'),
+    font: FONT,
+    grid: { stroke: colourOf('--line'), width: 1 },
+    ticks: { show: false },
+  }
+  return {
+    legend: { show: false },
+    padding: [8, 4, 0, 0],
+    scales: {
+      x: { time: true, range: () => [spec.window().from, spec.window().to] },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.06 : 1] },
+    },
+    axes: [
+      {
+        ...axis,
+        values: (_plot, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
+        size: 26,
+      },
+      { ...axis, values: (_plot, splits) => splits.map(spec.format), size: 58, gap: 6 },
+    ],
+    series: [{}, ...spec.lines.map((line) => lineOptions(spec, colourOf(line.colour)))],
+    bands:
+      spec.shape === 'stacked'
+        ? spec.lines.slice(1).map((_, index) => ({ series: [index + 2, index + 1] }))
+        : [],
+    cursor: {
+      y: false,
+      points: { size: 6 },
+      drag: { x: spec.onZoom !== undefined, y: false, setScale: false },
+      sync: { key: spec.syncKey, filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave' } },
+    },
+    hooks: {
+      setCursor: [(plot) => spec.onCursor(plot.cursor.idx ?? null)],
+      setSelect: [(plot) => brush(plot, spec.onZoom)],
+      drawAxes: [(plot) => drawMarks(plot, spec.marks(), colourOf)],
+    },
+  }
+}
+
+/** A course without axes, a crosshair or a scale. */
+export function sparklineOptions(colourOf: ColourOf): PlotOptions {
+  const colour = colourOf('--chart-1')
+  return {
+    legend: { show: false },
+    cursor: { show: false },
+    padding: [3, 0, 1, 0],
+    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max : 1] } },
+    axes: [{ show: false }, { show: false }],
+    series: [{}, { stroke: colour, width: 1.5, fill: faded(colour, 0.14), points: { show: false } }],
+  }
+}
+
+function lineOptions({ shape, isStepped }: PlotSpec, colour: string): uPlot.Series {
+  const stepped = isStepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined
+  return {
+    stroke: colour,
+    width: shape === 'stacked' ? 1 : 1.5,
+    points: { show: false },
+    ...(shape === 'stacked' ? { fill: faded(colour, 0.45) } : {}),
+    ...(stepped ? { paths: stepped } : {}),
+  }
+}
+
+function timeLabel(at: number, step: number): string {
+  if (step >= DAY) return formatDate(at)
+  const when = new Date(at * 1000)
+  const isMidnight = when.getHours() === 0 && when.getMinutes() === 0 && when.getSeconds() === 0
+  return isMidnight ? formatDate(at) : formatClock(at, step < 60)
+}
+
+function brush(plot: uPlot, onZoom: PlotSpec['onZoom']) {
+  const { left, width } = plot.select
+  if (width < 4) return
+  onZoom?.(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'))
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+}
+
+function drawMarks(plot: uPlot, marks: readonly Mark[][], colourOf: ColourOf) {
+  const { ctx, bbox } = plot
+  const thickness = window.devicePixelRatio
+  ctx.save()
+  ctx.lineWidth = thickness
+  ctx.setLineDash([3 * thickness, 3 * thickness])
+  for (const [first] of marks) {
+    if (first === undefined) continue
+    const x = plot.valToPos(first.at, 'x', true)
+    ctx.strokeStyle = colourOf(markColour(first.kind))
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+  }
+  ctx.restore()
+}
+
+export function markColour(kind: Mark['kind']): string {
+  return kind === 'lost' || kind === 'gate_closed' ? '--critical' : '--line-strong'
+}
+
+/** A hexadecimal colour, let through. */
+function faded(colour: string, opacity: number): string {
+  const part = Math.round(opacity * 255)
+    .toString(16)
+    .padStart(2, '0')
+  return /^#[\da-f]{6}$/i.test(colour) ? colour + part : colour
+}

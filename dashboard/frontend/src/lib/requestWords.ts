@@ -1,0 +1,52 @@
+/** Requests, lanes and limits in a few words. */
+
+import type { RequestIdentity } from '../api/common'
+import type { Limit, TargetState } from '../api/now'
+import { formatCompact, formatCount, plural } from './numbers'
+
+const LANES: Record<string, string> = { main: 'main', subagent: 'sub-agent', background: 'background' }
+
+export function laneName(lane: string | null): string {
+  return lane === null ? 'unknown lane' : (LANES[lane] ?? lane)
+}
+
+/** Who sent it: the client, and so much of its session that two can be told apart. */
+export function senderName({ client, session }: Pick<RequestIdentity, 'client' | 'session'>): string {
+  const name = client ?? 'unknown client'
+  return session === null ? name : `${name} · ${session.slice(0, 8)}`
+}
+
+/** "glm-5.3 for laptop-anna": what a button speaks of. */
+export function requestName({
+  model,
+  path,
+  client,
+}: Pick<RequestIdentity, 'model' | 'path' | 'client'>): string {
+  return `${model ?? path ?? 'request'} for ${client ?? 'unknown client'}`
+}
+
+/** How long a request may be silent before that is worth a word, and then a warning; seconds. */
+export const SILENT_SECONDS = 10
+export const VERY_SILENT_SECONDS = 120
+
+export type Silence = 'none' | 'silent' | 'long'
+
+export function silence(seconds: number | null): Silence {
+  if (seconds === null || seconds < SILENT_SECONDS) return 'none'
+  return seconds < VERY_SILENT_SECONDS ? 'silent' : 'long'
+}
+
+/** `7 of 13`, `5`: a learned limit, and how much of it is used if that is known. */
+export function limitInWords({ name, value, used }: Pick<Limit, 'name' | 'value' | 'used'>): string {
+  const most = name === 'in flight' ? formatCount(value) : formatCompact(value)
+  return used === null ? most : `${formatCount(used)} of ${most}`
+}
+
+/** `1 proxy answers`, `2 of 3 proxies answer`; null while none is known. */
+export function targetsInWords(targets: readonly TargetState[]): string | null {
+  if (targets.length === 0) return null
+  const heard = targets.filter(({ state }) => state === 'up' || state === 'late').length
+  const all = plural(targets.length, 'proxy', 'proxies')
+  if (heard === targets.length) return `${all} ${heard === 1 ? 'answers' : 'answer'}`
+  return `${formatCount(heard)} of ${all} ${heard === 1 ? 'answers' : 'answer'}`
+}

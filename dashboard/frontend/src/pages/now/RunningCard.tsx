@@ -1,0 +1,108 @@
+import { useState } from 'react'
+import type { Now, RunningRequest } from '../../api/now'
+import { Badge } from '../../components/Badge'
+import { Button } from '../../components/Button'
+import { Card } from '../../components/Card'
+import { type Column, DataTable } from '../../components/DataTable'
+import { EmptyState } from '../../components/EmptyState'
+import { formatCount, formatEstimate } from '../../lib/numbers'
+import { laneName, requestName, silence } from '../../lib/requestWords'
+import { formatAge } from '../../lib/times'
+import { EndButton } from './EndButton'
+import { RequestCell } from './RequestCell'
+
+const FEW = 10
+
+const COLUMNS: readonly Column<RunningRequest>[] = [
+  {
+    key: 'request',
+    head: 'Request',
+    cell: (row) => <RequestCell request={row} />,
+    className: 'w-full max-w-0',
+  },
+  {
+    key: 'lane',
+    head: 'Lane',
+    cell: ({ lane }) => <Badge>{laneName(lane)}</Badge>,
+    className: 'max-md:hidden',
+  },
+  {
+    key: 'age',
+    head: 'Age',
+    align: 'end',
+    cell: (row) => <Age request={row} />,
+    className: 'whitespace-nowrap',
+  },
+  {
+    key: 'tokens',
+    head: 'Tokens so far',
+    align: 'end',
+    cell: (row) => <Tokens request={row} />,
+    className: 'whitespace-nowrap max-sm:hidden',
+  },
+]
+
+const ENDING: Column<RunningRequest> = {
+  key: 'end',
+  head: <span className="sr-only">End</span>,
+  align: 'end',
+  cell: ({ id, ...request }) => <EndButton id={id} name={requestName(request)} />,
+}
+
+/** What runs, the oldest first. */
+export function RunningCard({ now }: { now: Now }) {
+  const [showsAll, setShowsAll] = useState(false)
+  const { running, running_total: total } = now
+  const rows = showsAll ? running : running.slice(0, FEW)
+  return (
+    <Card title="Running" aside={total > 0 ? formatCount(total) : undefined}>
+      {total === 0 ? (
+        <EmptyState title="Nothing runs">
+          Requests appear here while their answers are being written.
+        </EmptyState>
+      ) : (
+        <DataTable
+          caption="Running requests, the oldest first"
+          columns={now.can_cancel ? [...COLUMNS, ENDING] : COLUMNS}
+          rows={rows}
+          rowKey={({ id }) => id}
+        />
+      )}
+      <div className="mt-2 flex flex-wrap items-center justify-between gap-2 text-xs text-soft empty:hidden">
+        {running.length > FEW && (
+          <Button size="small" aria-expanded={showsAll} onClick={() => setShowsAll(!showsAll)}>
+            {showsAll ? `Show the oldest ${FEW}` : `Show all ${formatCount(running.length)}`}
+          </Button>
+        )}
+        {total > running.length && showsAll && (
+          <span>The oldest {formatCount(running.length)} are listed.</span>
+        )}
+        {!now.can_cancel && now.cancel_hint !== null && total > 0 && <span>{now.cancel_hint}</span>}
+      </div>
+    </Card>
+  )
+}
+
+/** Nothing is guessed before the first byte. */
+function Tokens({ request: { response_bytes, tokens_estimated } }: { request: RunningRequest }) {
+  return response_bytes === 0 ? <span className="text-soft">none yet</span> : formatEstimate(tokens_estimated)
+}
+
+function Age({ request }: { request: RunningRequest }) {
+  const { age, silent } = request
+  const kind = silence(silent)
+  return (
+    <>
+      <span>{formatAge(age)}</span>
+      <span className="block text-xs text-soft sm:hidden">
+        <Tokens request={request} />
+        {request.response_bytes === 0 ? '' : ' tokens'}
+      </span>
+      {kind !== 'none' && (
+        <span className={`block text-xs ${kind === 'long' ? 'font-medium text-warning' : 'text-soft'}`}>
+          silent for {formatAge(silent)}
+        </span>
+      )}
+    </>
+  )
+}
