@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from extproc.domain.pacing_config import PacingMode
 from extproc.domain.pacing_records import LimitStatus, PacingStatus
+from extproc.domain.shared_records import SharedStatus
 
 
 class PacingCollector(Collector):
@@ -34,6 +35,30 @@ class PacingCollector(Collector):
             )
             breath.add_metric((), now.breath)
             yield breath
+
+
+class SharedLimitsCollector(Collector):
+    """Exports how sharing the limits with other replicas goes."""
+
+    def __init__(self, status: Callable[[], SharedStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._status()
+        yield _gauge("up", "1 while the limits are shared with the other replicas.", float(now.up))
+        yield _gauge("leader", "1 while this replica learns the limits for all of them.", float(now.leads))
+        yield _gauge("replicas", "Replicas that share the plan, as far as this one knows.", now.replicas)
+        if now.round_trip is not None:
+            yield _gauge("round_trip_seconds", "How long the latest report to the store took.", now.round_trip)
+        losses = CounterMetricFamily("zai_proxy_shared_limits_losses", "Times that sharing the limits came to an end.")
+        losses.add_metric((), now.losses)
+        yield losses
+
+
+def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"zai_proxy_shared_limits_{name}", meaning)
+    gauge.add_metric((), value)
+    return gauge
 
 
 def _limits(name: str, unit: str, meaning: str, limit: LimitStatus) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.quota import as_json
 from extproc.domain.request_ring import RequestRing
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
-from extproc.pacing_metrics import PacingCollector
+from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
 from extproc.ports import bind
 from extproc.preflight import load_prices
 from extproc.request_log import RequestLog
@@ -37,6 +38,7 @@ from extproc.transport.owner import Owner
 from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
+from extproc.transport.shared_limits import SharedLimits, plan_name
 
 log = structlog.get_logger("extproc")
 
@@ -73,6 +75,9 @@ class Service:
         state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
         self.pacer = Pacer(_pacing_config(settings), self.quota.lane_shares, state)
         metrics.registry.register(PacingCollector(self.pacer.status))
+        self.shared = self._shared_limits()
+        if self.shared is not None:
+            metrics.registry.register(SharedLimitsCollector(self.shared.status))
         self.envoy_stats = EnvoyStats(settings.envoy_admin_port)
         metrics.registry.register(self.envoy_stats)
         self.clients = ClientGate(settings)
@@ -111,6 +116,7 @@ class Service:
                     self.pacer.run(),
                     self.clients.run(),
                     self.envoy_stats.run(),
+                    *(() if self.shared is None else (self.shared.run(),)),
                 )
             ]
             serving = tasks.create_task(http.serve(sockets=[listening]))
@@ -130,6 +136,13 @@ class Service:
         self._stop_signals += 1
         self.admission.drain()
         self._stopping.set()
+
+    def _shared_limits(self) -> SharedLimits | None:
+        settings = self._settings
+        if settings.limits_url is None:
+            return None
+        url, plan = settings.limits_url.get_secret_value(), settings.limits_plan
+        return SharedLimits(url, lambda: plan or plan_name(self.key.current), self.pacer, self.quota)
 
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
@@ -172,6 +185,7 @@ class Service:
             "variant": self._settings.deployment_variant,
             "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),
+            "shared_limits": None if self.shared is None else asdict(self.shared.status()),
             "settings": self._settings.shown(),
         }
 
@@ -188,6 +202,7 @@ def _pacing_config(settings: Settings) -> PacingConfig:
         rate_burst=settings.rate_limit_burst,
         queue_timeout=settings.queue_timeout,
         max_retries=settings.max_retries,
+        replicas=settings.replicas,
     )
 
 

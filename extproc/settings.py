@@ -48,7 +48,7 @@ def port(default: int, meaning: str) -> Any:
 
 
 _LONGEST_SHOWN: Final = 100
-_SECRETS: Final = ("zai_api_key", "admin_token", "quota_webhook_url")
+_SECRETS: Final = ("zai_api_key", "admin_token", "quota_webhook_url", "limits_url")
 _FILES: Final = (
     "zai_api_key_file",
     "zai_ca_file",
@@ -160,6 +160,23 @@ class Settings(BaseSettings):
         "a number of seconds from 0 to 240",
         ge=0,
         le=240,
+    )
+    limits_url: SecretStr | None = setting(
+        None,
+        "Redis or Valkey through which several replicas share one plan's limits; unset, each keeps to its share.",
+        "a URL like redis://:password@host:6379/0, rediss://… or unix:///path",
+    )
+    limits_plan: Annotated[str, _matching(_VARIANT)] | None = setting(
+        None,
+        "Name under which replicas share; made from the key if unset. For several keys of one plan.",
+        "a name like our-plan, at most 63 characters",
+    )
+    replicas: int = setting(
+        1,
+        "Replicas that use the plan: each keeps to its share of the limits while it can't share them.",
+        "a whole number from 1 to 1000",
+        ge=1,
+        le=1000,
     )
     state_dir: Path | None = setting(
         None,
@@ -340,6 +357,8 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
     if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
         yield _problem("quota_webhook_url")
+    if settings.limits_url is not None and not _is_store_url(settings.limits_url.get_secret_value()):
+        yield _problem("limits_url")
     if settings.state_dir is not None and not _is_writable_directory(settings.state_dir):
         yield _problem("state_dir")
     yield from _rate_conflicts(settings)
@@ -379,6 +398,15 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+def _is_store_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_place = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("redis", "rediss", "unix") and has_place and text.isprintable() and " " not in text
     except ValueError:
         return False
 

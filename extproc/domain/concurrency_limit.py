@@ -63,12 +63,15 @@ class ConcurrencyLimit:
     def in_flight(self) -> int:
         return self._in_flight
 
-    def places(self, share: float, now: float) -> int:
-        """How many may start now, if a share (0.0 to 1.0) of the limit is to be used."""
+    def usable(self, share: float, now: float) -> int:
+        """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if now < self._paused_until:
             return 0
-        usable = self.limit if share >= 1.0 else max(1, int(self._limit * share))
-        return usable - self._in_flight
+        return self.limit if share >= 1.0 else max(1, int(self._limit * share))
+
+    def places(self, share: float, now: float) -> int:
+        """How many may start now; less than none while more are in flight than may be."""
+        return self.usable(share, now) - self._in_flight
 
     def start(self, retrying: int, now: float) -> int:
         """Takes a place; returns how many are in flight with this one, of which `retrying` may not be upstream."""
@@ -82,6 +85,10 @@ class ConcurrencyLimit:
     def end(self) -> None:
         """Gives a place back."""
         self._in_flight -= 1
+
+    def correct(self, in_flight: int) -> None:
+        """So many are in flight, whatever was counted."""
+        self._in_flight = in_flight
 
     def bind(self, bound: bool, now: float) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""

@@ -85,6 +85,10 @@ class FairQueue:
         """The one that waits longest."""
         return next(iter(self._waiting.values()), None)
 
+    def waiting_sources(self) -> set[str]:
+        """The sources that have something waiting."""
+        return {name for name, flow in self._flows.items() if flow.size}
+
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return self._sizes[lane]

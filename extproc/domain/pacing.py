@@ -5,18 +5,19 @@ Every time is a Unix time in seconds, all from one clock; one that jumps harms n
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from extproc.domain.breath import Breath
 from extproc.domain.business_codes import ErrorClass
+from extproc.domain.ceiling import Ceiling
 from extproc.domain.concurrency_limit import ConcurrencyLimit
 from extproc.domain.fair_queue import FairQueue, Waiting
 from extproc.domain.hold_back import HoldBack
 from extproc.domain.lanes import Lane
-from extproc.domain.learned import Learned, read_learned
-from extproc.domain.level_history import LevelHistory
+from extproc.domain.learned import Learned, LearnedLimit, read_learned
+from extproc.domain.limits import Limits
 from extproc.domain.pacing_config import PacingConfig, PacingMode
 from extproc.domain.pacing_records import (
     Admitted,
@@ -29,37 +30,44 @@ from extproc.domain.pacing_records import (
     Refused,
 )
 from extproc.domain.rate_limit import RateLimit
-from extproc.domain.refusal_budget import RefusalBudget
 from extproc.domain.refusals import RefusalReason
 from extproc.domain.retries import Retries
 from extproc.domain.service_rate import ServiceRate
+from extproc.domain.shared_records import Demand, PlanView, RefusedAttempt
 from extproc.domain.steady_clock import SteadyClock
 
 _LONGEST_RETRY_AFTER: Final = 600
 # While anything waits, somebody asks at least so often; a longer step of the clock than the second is a jump.
 _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
-_BREATHING: Final = 0.5
 _ROUNDING: Final = 1e-6
+_OF_THE_PLAN: Final = (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
+# More than that many refusals in the half second between two reports would teach nothing new.
+_MOST_REFUSALS: Final = 256
 
 
 @dataclass(slots=True)
 class _Run:
+    source: str
     lane: Lane
     started: float
 
 
 class Pacing:
-    """Decides for each request: go, wait, or come back later. Learns from what the upstream refuses."""
+    """Decides for each request: go, wait, or come back later. Learns from what the upstream refuses.
+
+    While it `joins` other replicas, requests go when places of the shared plan are granted, and what the upstream
+    refuses is for `take_refusals`. Alone it keeps to its share of the plan.
+    """
 
     def __init__(self, config: PacingConfig) -> None:
         self.config = config
         self._clock = SteadyClock()
-        self._budget = RefusalBudget()
-        self._concurrency = ConcurrencyLimit(config.concurrency_initial, config.most_in_flight, self._budget)
-        self._rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst, self._budget)
-        self._breath = Breath()
-        self._history = LevelHistory()
+        self._replicas = config.replicas
+        self._limits = self._shown = Limits(config.share_of(self._replicas))
+        self._plan: PlanView | None = None
+        self._granted = 0
+        self._refusals: deque[RefusedAttempt] = deque(maxlen=_MOST_REFUSALS)
         self._queue = FairQueue()
         self._hold_back = HoldBack()
         self._service = ServiceRate()
@@ -84,7 +92,7 @@ class Pacing:
         closed = self._hold_back.closed(t)
         if request.lane not in closed and not self._queue.has(closed) and self._is_free(t):
             self._queue.charge(request.source, request.cost)
-            self._start(request.id, request.lane, t)
+            self._start(request.id, request.source, request.lane, t)
             self._settle(t)
             return Admitted()
         self._queue.push(Waiting(request.id, request.source, request.lane, request.cost, t))
@@ -102,8 +110,8 @@ class Pacing:
             self._lanes[run.lane] -= 1
             self._service.note(t - run.started)
             self._retries.left(request_id)
-            self._concurrency.end()
-            self._history.note(self._concurrency.in_flight, t)
+            if self._plan is None:
+                self._limits.end(t)
         self._settle(t)
 
     def observe(self, attempt: Attempt, now: float) -> None:
@@ -115,27 +123,25 @@ class Pacing:
         ended = max(started, self._clock.past(attempt.ended_at))
         if attempt.id in self._running:
             self._retries.refused(attempt.id, ended)
-        if attempt.error_class is ErrorClass.CONCURRENCY:
-            self._budget.pay()
-            level = self._history.highest(started, ended)
-            if level is not None:
-                self._concurrency.refused(level, started, f"upstream {attempt.code}", t)
-        elif attempt.error_class is ErrorClass.FREQUENCY:
-            self._budget.pay()
-            self._rate.refused(started, f"upstream {attempt.code}", t)
-        elif attempt.error_class is ErrorClass.OVERLOAD:
-            self._breath.exhale(started, t)
+        if self._plan is None:
+            self._limits.refused(attempt.error_class, attempt.code, started, ended, t)
+        elif attempt.error_class in _OF_THE_PLAN:
+            outside = self._clock.outside
+            self._refusals.append(
+                RefusedAttempt(now, attempt.error_class, attempt.code, outside(started), outside(ended))
+            )
 
     def due(self, now: float) -> list[Decision]:
         """Whose wait is over: those that may go, in their order, then those that have waited too long."""
         t = self._time(now)
         decisions: list[Decision] = []
-        self._concurrency.advance(t)
+        if self._plan is None:
+            self._limits.advance(t)
         while self._queue and self._is_free(t):
             waiting = self._queue.pop(t, self._hold_back.closed(t))
             if waiting is None:
                 break
-            self._start(waiting.id, waiting.lane, t)
+            self._start(waiting.id, waiting.source, waiting.lane, t)
             self._book_lanes(t)
             decisions.append(Decision(waiting.id, Admitted(t - waiting.since)))
         decisions += self._expire(t)
@@ -149,13 +155,8 @@ class Pacing:
         if oldest is None:
             return None
         times = [t + _HEARTBEAT, oldest.since + self.config.queue_timeout, *self._openings(t)]
-        if (change := self._concurrency.next_change(t)) is not None:
-            times.append(change)
-        if self._places(t) > 0:
-            if self._queue.has(self._hold_back.closed(t)):
-                times.append(t + self._rate.wait(t))
-        elif self._breath.share(t) < 1.0:
-            times.append(t + _BREATHING)
+        if self._plan is None:
+            times += self._limits.next_changes(self._queue.has(self._hold_back.closed(t)), t)
         return max(now, self._clock.outside(min(times)) + _ROUNDING)
 
     def set_shares(self, shares: Mapping[Lane, float], now: float) -> None:
@@ -175,7 +176,60 @@ class Pacing:
     @property
     def limits(self) -> tuple[int, float]:
         """How many may be in flight, and how many a second may start."""
-        return self._concurrency.limit, self._rate.rate
+        if self._plan is not None:
+            return self._plan.ruling.limit, self._plan.ruling.rate
+        return self._limits.concurrency.limit, self._limits.rate.rate
+
+    @property
+    def places_left(self) -> int:
+        """How many more may be in flight, of the whole plan if it is shared; 0 at least."""
+        limit, _ = self.limits
+        held = self.in_flight if self._plan is None else self._plan.held
+        return max(0, limit - held)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the limits are shared with other replicas now."""
+        return self._plan is not None
+
+    def demand(self, now: float) -> Demand:
+        """What it has in flight and could start. Places that were granted and not used are given back with it."""
+        t = self._time(now)
+        self._granted = 0
+        closed = self._hold_back.closed(t)
+        want = sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
+        sources = self._queue.waiting_sources() | {run.source for run in self._running.values()}
+        return Demand(len(self._running), want, max(1, len(sources)), self._retries.count(t))
+
+    def join(self, plan: PlanView, granted: int, leading: Limits | None, now: float) -> None:
+        """The limits are shared: so many places are granted, until the next `demand`. `leading` are the limits of the
+        whole plan if it is this replica that learns them."""
+        self._time(now)
+        self._plan, self._granted, self._replicas = plan, granted, plan.replicas
+        self._shown = leading or self._limits
+
+    def part(self, now: float) -> None:
+        """The others can't be asked any more: from now on it keeps to its share of what was known of the plan."""
+        t = self._time(now)
+        if self._plan is None:
+            return
+        known, self._plan, self._granted = self._plan.ruling.learned, None, 0
+        self._limits = self._shown = Limits(self.config.share_of(self._replicas))
+        self._limits.correct(len(self._running), t)
+        self._limits.restore(known.scaled(1 / self._replicas), self._clock.past, t)
+        self._refusals.clear()
+        self._settle(t)
+
+    def take_refusals(self) -> tuple[RefusedAttempt, ...]:
+        """What the upstream has refused since the last call, while the limits are shared; own times."""
+        refusals = tuple(self._refusals)
+        self._refusals.clear()
+        return refusals
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._queue)
 
     def waiting(self) -> tuple[Waiting, ...]:
         """All that wait, in the order in which they came; `since` is a Unix time."""
@@ -187,65 +241,60 @@ class Pacing:
 
     def status(self, now: float) -> PacingStatus:
         t = self._time(now)
+        concurrency, rate = self.limits
+        known = self._learned(now)
         return PacingStatus(
             mode=self.config.mode,
             in_flight=len(self._running),
             exempt=len(self._exempt),
             waiting={lane: self._queue.in_lane(lane) for lane in Lane},
-            concurrency=self._limit_status(self._concurrency, self._concurrency.limit, t),
-            rate=self._limit_status(self._rate, self._rate.rate, t),
-            breath=self._breath.share(t),
+            concurrency=self._limit_status(self._shown.concurrency, concurrency, known.concurrency, now),
+            rate=self._limit_status(self._shown.rate, rate, known.rate, now),
+            breath=self._limits.breath(t) if self._plan is None else self._plan.ruling.breath,
             expected_wait=self._expected_wait(t),
         )
 
     def snapshot(self, now: float) -> dict[str, object]:
-        """What was learned, as plain values for `restore`."""
+        """What was learned of the whole plan, as plain values for `restore`."""
         self._time(now)
-        outside = self._clock.outside
-        return Learned(now, self._concurrency.learned(outside), self._rate.learned(outside)).as_dict()
+        return self.learned(now).as_dict()
+
+    def learned(self, now: float) -> Learned:
+        """What is known of the whole plan."""
+        known = self._learned(now)
+        return known if self._plan is not None else known.scaled(self._replicas)
 
     def restore(self, data: object, now: float) -> None:
         """Takes over what a `snapshot` said, within the bounds of the settings. Raises ValueError, and changes
         nothing, for what no snapshot says."""
         learned = read_learned(data)
         t = self._time(now)
-        if self.config.mode is PacingMode.ADAPTIVE:
-            self._concurrency.restore(learned.concurrency, self._clock.past)
-            self._rate.restore(learned.rate, self._clock.past, t)
+        self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _time(self, now: float) -> float:
         return self._clock.at(now, _LONGEST_STEP if self._queue else math.inf)
 
-    def _places(self, t: float) -> int:
-        share = self._breath.share(t)
-        self._rate.breathe(share, t)
-        return self._concurrency.places(share, t)
-
     def _is_free(self, t: float) -> bool:
-        return self._places(t) > 0 and self._rate.wait(t) <= 0.0
+        return self._limits.is_free(t) if self._plan is None else self._granted > 0
 
-    def _start(self, request_id: str, lane: Lane, t: float) -> None:
-        level = self._concurrency.start(self._retries.count(t), t)
-        self._rate.start(t)
-        self._budget.earn()
-        self._history.note(level, t)
-        self._running[request_id] = _Run(lane, t)
+    def _start(self, request_id: str, source: str, lane: Lane, t: float) -> None:
+        if self._plan is None:
+            self._limits.start(self._retries.count(t), t)
+        else:
+            self._granted -= 1
+        self._running[request_id] = _Run(source, lane, t)
         self._lanes[lane] += 1
 
     def _settle(self, t: float) -> None:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
-        if self.config.mode is not PacingMode.ADAPTIVE:
-            return
-        wanted = self._queue.has(self._hold_back.closed(t))
-        full = self._places(t) <= 0
-        self._concurrency.bind(wanted and full and self._breath.share(t) >= 1.0, t)
-        self._rate.bind(wanted and not full, t)
+        if self._plan is None:
+            self._limits.bind(self._queue.has(self._hold_back.closed(t)), t)
 
     def _book_lanes(self, t: float) -> None:
         if self._hold_back.is_active:
             waiting = {lane: self._queue.in_lane(lane) for lane in Lane}
-            self._hold_back.note(self._lanes, waiting, self._concurrency.limit, t)
+            self._hold_back.note(self._lanes, waiting, self.limits[0], t)
 
     def _expire(self, t: float) -> list[Decision]:
         """Refuses those that have waited too long: the first of them may come back first."""
@@ -266,7 +315,8 @@ class Pacing:
     def _expected_wait(self, t: float, ahead: int = 0) -> float:
         if not self._queue and not ahead and (self.config.mode is PacingMode.OFF or self._is_free(t)):
             return 0.0
-        return self._service.wait(len(self._queue) + ahead, self._concurrency.limit, self._rate.rate)
+        waiting = len(self._queue) if self._plan is None else max(len(self._queue), self._plan.waiting)
+        return self._service.wait(waiting + ahead, *self.limits)
 
     def _retry_after(self, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
         wait = self._expected_wait(t, ahead)
@@ -275,12 +325,20 @@ class Pacing:
             wait = max(wait, math.inf if opens_at is None else opens_at - t)
         return math.ceil(max(1.0, min(wait, _LONGEST_RETRY_AFTER)))
 
-    def _limit_status(self, source: ConcurrencyLimit | RateLimit, limit: float, t: float) -> LimitStatus:
-        ceiling = source.ceiling
+    def _learned(self, now: float) -> Learned:
+        """What is known of the share, or of the plan while it is shared."""
+        return self._limits.learned(self._clock.outside, now) if self._plan is None else self._plan.ruling.learned
+
+    def _limit_status(
+        self, source: ConcurrencyLimit | RateLimit, limit: float, known: LearnedLimit, now: float
+    ) -> LimitStatus:
+        confidence = 0.0
+        if known.ceiling is not None and known.seen is not None and known.half_life is not None:
+            confidence = Ceiling(known.ceiling, known.seen, known.half_life).confidence(now)
         return LimitStatus(
             limit=limit,
-            ceiling=None if ceiling is None else ceiling.level,
-            confidence=0.0 if ceiling is None else ceiling.confidence(t),
+            ceiling=known.ceiling,
+            confidence=confidence,
             adjustments=source.adjustments.counts,
             moves=tuple(replace(move, at=self._clock.outside(move.at)) for move in source.adjustments.latest()),
         )

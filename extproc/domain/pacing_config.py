@@ -1,8 +1,11 @@
 """How pacing is set up."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
+
+_LEAST_RATE: Final = 0.001
 
 
 class PacingMode(StrEnum):
@@ -18,7 +21,8 @@ class PacingConfig:
     """Settings of pacing. Rates are in requests a second, times in seconds.
 
     `max_workers` bounds what runs and waits together. `concurrency_max` of None is `max_workers`. `max_retries` is how
-    often a transient refusal is sent again by whoever sends. Raises ValueError with the first value that is wrong.
+    often a transient refusal is sent again by whoever sends. The limits are the whole plan's; `replicas` is how many
+    share it that don't know of each other. Raises ValueError with the first value that is wrong.
     """
 
     mode: PacingMode = PacingMode.ADAPTIVE
@@ -31,23 +35,39 @@ class PacingConfig:
     rate_burst: float = 5.0
     queue_timeout: float = 60.0
     max_retries: int = 3
+    replicas: int = 1
 
     def __post_init__(self) -> None:
         _check("max_workers", self.max_workers, 1, math.inf)
         _check("concurrency_initial", self.concurrency_initial, 1, math.inf)
         if self.concurrency_max is not None:
             _check("concurrency_max", self.concurrency_max, 1, math.inf)
-        _check("rate_min", self.rate_min, 0.001, math.inf)
+        _check("rate_min", self.rate_min, _LEAST_RATE, math.inf)
         _check("rate_max", self.rate_max, self.rate_min, math.inf)
         _check("rate_initial", self.rate_initial, self.rate_min, self.rate_max)
         _check("rate_burst", self.rate_burst, 1, math.inf)
         _check("queue_timeout", self.queue_timeout, 0, math.inf)
         _check("max_retries", self.max_retries, 0, math.inf)
+        _check("replicas", self.replicas, 1, math.inf)
 
     @property
     def most_in_flight(self) -> int:
         """What the limit of requests in flight may grow to."""
         return self.max_workers if self.concurrency_max is None else min(self.concurrency_max, self.max_workers)
+
+    def share_of(self, replicas: int) -> "PacingConfig":
+        """What one of so many replicas may use of the plan without asking the others: at least one request at once."""
+        if replicas == 1:
+            return self
+        return replace(
+            self,
+            concurrency_initial=max(1, self.concurrency_initial // replicas),
+            concurrency_max=None if self.concurrency_max is None else max(1, self.concurrency_max // replicas),
+            rate_initial=max(_LEAST_RATE, self.rate_initial / replicas),
+            rate_min=max(_LEAST_RATE, self.rate_min / replicas),
+            rate_max=max(_LEAST_RATE, self.rate_max / replicas),
+            rate_burst=max(1.0, self.rate_burst / replicas),
+        )
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
+from extproc.domain.gate_standing import Closure, GateStanding
 from extproc.domain.lanes import Lane
 from extproc.domain.quota_books import Comparison, CreditBooks
 from extproc.domain.quota_forecast import Forecast, Forecaster, describe
-from extproc.domain.quota_gate import Closure, GateEvent, QuotaGate
+from extproc.domain.quota_gate import GateEvent, QuotaGate
 from extproc.domain.quota_pilot import LaneShares, QuotaPilot
 from extproc.domain.quota_refusal import QuotaRefusal
 from extproc.domain.quota_windows import QuotaSample
@@ -86,6 +87,23 @@ class Quota:
     def release(self, exchange_id: str) -> None:
         """The exchange has ended or was given up, however that came; what was never decided about is ignored."""
         self._gate.release(exchange_id)
+
+    def gate_standing(self, now: float) -> GateStanding | None:
+        """Where the gate stands; None without one."""
+        return self._gate.standing(now) if self._rules.gate else None
+
+    def adopt_gate(self, standing: GateStanding, now: float) -> None:
+        """Takes over where another's gate stands, if there is one here."""
+        if self._rules.gate:
+            self._gate.adopt(standing, now)
+
+    def wants_probe(self, now: float) -> bool:
+        """Whether a request of this replica is the probe, or would be if it were allowed."""
+        return self._rules.gate and self._gate.wants_probe(now)
+
+    def allow_probe(self, allowed: bool) -> None:
+        """Whether a request here may be the probe."""
+        self._gate.may_probe = allowed
 
     def shares(self, now: float) -> LaneShares:
         """What each lane may use now: everything, unless the pilot is on and the last report is recent."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
+from extproc.domain.gate_standing import Cause, Closure, GateStanding
 from extproc.domain.lanes import Lane
 from extproc.domain.quota_probe import LONGEST_BLIND_SECONDS, LONGEST_SECONDS, Prober
 from extproc.domain.quota_refusal import QuotaRefusal, refuse_held_back, refuse_used_up
@@ -19,7 +20,6 @@ from extproc.domain.quota_windows import (
     FIVE_HOUR,
     MONTHLY,
     WEEKLY,
-    WINDOW_SECONDS,
     QuotaReport,
     QuotaWindow,
 )
@@ -31,31 +31,9 @@ _FRESH: Final = 0.5
 # A report of whole percents that were rounded down can say 99 of a window that has nothing left.
 _ROOM: Final = 0.98
 _MOST_EVENTS: Final = 100
+# Who was refused within this time would have been a probe, had one been allowed.
+_ASKED_LATELY: Final = 2.0
 _ROUNDING: Final = 1e-9
-
-
-class Cause(StrEnum):
-    """What closed the gate."""
-
-    REFUSED = "refused"  # Z.AI refused a request with a quota code
-    REPORTED = "reported"  # the monitor API says that nothing is left
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """A window that refuses new work. `resets_at` is None while nobody has told; `code` is empty for a report."""
-
-    window: str
-    cause: Cause
-    since: float
-    resets_at: float | None
-    code: str = ""
-
-    @property
-    def latest_end(self) -> float:
-        """When it ends even if nobody ever tells: no window outlasts its length."""
-        longest = WINDOW_SECONDS.get(self.window, WINDOW_SECONDS[MONTHLY])
-        return self.since + longest if self.resets_at is None else self.resets_at
 
 
 class EventKind(StrEnum):
@@ -84,6 +62,9 @@ class QuotaGate:
         self._prober = Prober()
         self._opened_at = -inf
         self._events: deque[GateEvent] = deque(maxlen=_MOST_EVENTS)
+        self._asked_at = -inf
+        self.may_probe = True
+        """Whether a request may be the probe: among replicas only one at a time may try."""
 
     def decide(self, exchange_id: str, lane: Lane, now: float) -> QuotaRefusal | None:
         """None lets the request go upstream, perhaps as the probe that may open the gate; call `release` when its
@@ -93,9 +74,10 @@ class QuotaGate:
             return self._held_back(lane, now)
         if self._prober.is_trying(exchange_id):
             return None
-        if self._prober.may_try(now):
+        if self.may_probe and self._prober.may_try(now):
             self._prober.begin(exchange_id, now)
             return None
+        self._asked_at = now
         known = [closure.resets_at for closure in self._closures.values()]
         told = max(self._closures.values(), key=lambda closure: closure.resets_at or 0.0)
         return refuse_used_up(told.window, told.resets_at, now, may_be_near=None not in known)
@@ -146,6 +128,35 @@ class QuotaGate:
         """The windows that refuse new work now."""
         self._expire(now)
         return list(self._closures.values())
+
+    def wants_probe(self, now: float) -> bool:
+        """Whether a probe is on its way, or is due and somebody has asked lately who could be it."""
+        self._expire(now)
+        if not self._closures:
+            return False
+        is_asked = 0.0 <= now - self._asked_at < _ASKED_LATELY
+        return self._prober.is_busy or (is_asked and self._prober.may_try(now))
+
+    def standing(self, now: float) -> GateStanding:
+        """Where the gate stands, for `adopt` elsewhere."""
+        self._expire(now)
+        return GateStanding(
+            tuple(self._closures.values()), tuple(self._disproved.items()), self._opened_at, *self._prober.schedule
+        )
+
+    def adopt(self, standing: GateStanding, now: float) -> None:
+        """Takes over where the gate of another stands."""
+        self._expire(now)
+        was_closed = list(self._closures)
+        self._closures = {closure.window: closure for closure in standing.closures}
+        self._disproved = dict(standing.disproved)
+        self._opened_at = standing.opened_at
+        self._prober.adopt(standing.probe_interval, standing.probe_due)
+        for closure in standing.closures:
+            if closure.window not in was_closed:
+                self._events.append(GateEvent(EventKind.CLOSED, closure.window, now, closure.resets_at))
+        if was_closed and not self._closures:
+            self._events.append(GateEvent(EventKind.OPEN_AGAIN, was_closed[-1], now, None))
 
     def take_events(self, now: float) -> list[GateEvent]:
         """What has happened since the last call, oldest first."""

@@ -26,6 +26,20 @@ class Prober:
         self._due = now + self._interval
         self._judged = None
 
+    @property
+    def schedule(self) -> tuple[float, float]:
+        """The interval between probes, and when one is due."""
+        return self._interval, self._due
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a probe is on its way."""
+        return self._probe is not None
+
+    def adopt(self, interval: float, due: float) -> None:
+        """Goes by the schedule of another."""
+        self._interval, self._due = interval, due
+
     def may_try(self, now: float) -> bool:
         """Whether a request may be a probe now."""
         # A clock that was put back must not keep the gate closed for as long again.

@@ -64,6 +64,11 @@ class RateLimit:
     def rate(self) -> float:
         return self._rate
 
+    @property
+    def pace(self) -> tuple[float, float]:
+        """How many a second may start now, with what breathing takes off, and how many at once."""
+        return self._bucket.rate, self._bucket.burst
+
     def wait(self, now: float) -> float:
         """Seconds until one may start."""
         return self._bucket.wait(now)

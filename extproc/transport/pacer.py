@@ -67,7 +67,9 @@ class Pacer:
     def __init__(
         self, config: PacingConfig, shares: Callable[[], Mapping[Lane, float]], state: StateFile | None
     ) -> None:
-        self._pacing = Pacing(config)
+        self.pacing = Pacing(config)
+        self.on_change: Callable[[], None] | None = None
+        """Told whenever what this replica has running or waiting changes, if anybody has to know."""
         self._shares = shares
         self._state = state
         self._turns: dict[str, Turn] = {}
@@ -83,15 +85,16 @@ class Pacer:
         """
         exempt = is_exempt(route)
         request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt)
-        answer = self._pacing.arrive(request, time.time())
+        answer = self.pacing.arrive(request, time.time())
         if not exempt:
             self._remember(exchange)
         try:
             yield self._turn(exchange, answer)
         finally:
             self._turns.pop(exchange.id, None)
-            self._pacing.leave(exchange.id, time.time())
-            self._go_on()
+            self.pacing.leave(exchange.id, time.time())
+            self._changed()
+            self.go_on()
 
     def give_up(self, exchange_id: str) -> bool:
         """Ends the wait of a request, for its operator. False if it does not wait."""
@@ -113,21 +116,30 @@ class Pacer:
             self._observe(entry, entry.exchange_id)
 
     def status(self) -> PacingStatus:
-        return self._pacing.status(time.time())
+        return self.pacing.status(time.time())
 
     def waiting(self) -> tuple[Waiting, ...]:
-        return self._pacing.waiting()
+        return self.pacing.waiting()
 
     def hints(self) -> dict[str, str]:
         """What a request may be told about where it stands, as metadata for its answer's headers; none unpaced."""
-        if self._pacing.config.mode is PacingMode.OFF:
+        if self.pacing.config.mode is PacingMode.OFF:
             return {}
-        limit, _ = self._pacing.limits
+        limit, _ = self.pacing.limits
         return {
             "limit": str(limit),
-            "remaining": str(max(0, limit - self._pacing.in_flight)),
-            "reset": f"{self._pacing.expected_wait(time.time()):.0f}s",
+            "remaining": str(self.pacing.places_left),
+            "reset": f"{self.pacing.expected_wait(time.time()):.0f}s",
         }
+
+    def go_on(self) -> None:
+        """Lets go whoever may, and sets the timer for the next one."""
+        if not self._turns:
+            return
+        now = time.time()
+        for decision in self.pacing.due(now):
+            self._tell(decision)
+        self._set_timer(self.pacing.next_due(now), now)
 
     async def run(self) -> None:
         """Follows the quota and saves what was learned, until it is cancelled; then saves for the last time."""
@@ -135,18 +147,19 @@ class Pacer:
         try:
             while True:
                 await asyncio.sleep(_SHARES_SECONDS)
-                self._pacing.set_shares(self._shares(), time.time())
-                self._go_on()
+                self.pacing.set_shares(self._shares(), time.time())
+                self.go_on()
                 if time.monotonic() >= saved + _SAVE_SECONDS:
                     saved = time.monotonic()
-                    await asyncio.to_thread(self._save, self._pacing.snapshot(time.time()))
+                    await asyncio.to_thread(self._save, self.pacing.snapshot(time.time()))
         finally:
-            self._save(self._pacing.snapshot(time.time()))
+            self._save(self.pacing.snapshot(time.time()))
 
     def _turn(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Turn:
         if isinstance(answer, Queued):
             turn = self._turns[exchange.id] = Turn(None)
-            self._go_on()
+            self._changed()
+            self.go_on()
             return turn
         return Turn(answer if isinstance(answer, Admitted) else self._refusal(answer))
 
@@ -159,17 +172,13 @@ class Pacer:
         code = classify_code(entry.business_code, entry.status)
         answered_at = entry.started + (entry.duration if entry.first_byte is None else entry.first_byte)
         began_at = answered_at if entry.kind is EntryKind.REQUEST else entry.started
-        self._pacing.observe(Attempt(exchange_id, began_at, answered_at, code.error_class, code.code), time.time())
-        self._go_on()
+        self.pacing.observe(Attempt(exchange_id, began_at, answered_at, code.error_class, code.code), time.time())
+        self._changed()
+        self.go_on()
 
-    def _go_on(self) -> None:
-        """Lets go whoever may, and sets the timer for the next one."""
-        if not self._turns:
-            return
-        now = time.time()
-        for decision in self._pacing.due(now):
-            self._tell(decision)
-        self._set_timer(self._pacing.next_due(now), now)
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def _tell(self, decision: Decision) -> None:
         turn = self._turns.pop(decision.id, None)
@@ -182,11 +191,11 @@ class Pacer:
             self._timer.cancel()
         self._timer = None
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._go_on)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.go_on)
 
     def _refusal(self, refused: Refused) -> Refusal:
         if refused.reason is refusals.RefusalReason.CAPACITY:
-            return refusals.at_capacity(self._pacing.config.max_workers)
+            return refusals.at_capacity(self.pacing.config.max_workers)
         return refusals.waited_too_long(refused.waited, refused.retry_after)
 
     def _restore(self) -> None:
@@ -195,7 +204,7 @@ class Pacer:
         try:
             data = self._state.read()
             if data is not None:
-                self._pacing.restore(data, time.time())
+                self.pacing.restore(data, time.time())
         except (StateError, ValueError) as error:
             log.warning("the learned limits can't be read: starting anew", file=str(self._state.path), why=str(error))
 

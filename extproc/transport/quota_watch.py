@@ -34,12 +34,14 @@ class QuotaWatch:
     def __init__(self, settings: Settings, api_key: Callable[[], str]) -> None:
         self._openai_base_path = settings.zai_openai_base_path
         self._polls = settings.quota_poll_interval > 0
-        self._quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100, settings.quota_pilot))
+        self.quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100, settings.quota_pilot))
+        self.tells: Callable[[], bool] = lambda: True
+        """Whether it is for this replica to tell the webhook: among those that share a plan only one does."""
         certificates = ca_file(settings)
         self._poller = QuotaPoller(
             settings.zai_target_url,
             api_key,
-            on_sample=self._quota.take_sample,
+            on_sample=self.quota.take_sample,
             interval=settings.quota_poll_interval,
             ca_file=certificates,
         )
@@ -48,7 +50,7 @@ class QuotaWatch:
         self._webhook = QuotaWebhook(url.get_secret_value(), variant=variant, ca_file=certificates) if url else None
 
     def snapshot(self) -> QuotaSnapshot:
-        return self._quota.snapshot(time.time())
+        return self.quota.snapshot(time.time())
 
     def collector(self) -> QuotaCollector:
         """The series of the quota, for a metrics registry."""
@@ -63,28 +65,28 @@ class QuotaWatch:
         if not spends_plan(route, self._openai_base_path):
             yield None
             return
-        refusal = self._quota.decide(exchange.id, exchange.lane, time.time())
+        refusal = self.quota.decide(exchange.id, exchange.lane, time.time())
         try:
             yield refusal.as_refusal() if refusal is not None else None
         finally:
-            self._quota.release(exchange.id)
+            self.quota.release(exchange.id)
 
     def look_again(self, exchange: Exchange, route: Route) -> Refusal | None:
         """Why a request that has waited may not go any more, if so: a window may have been used up meanwhile."""
         if not spends_plan(route, self._openai_base_path):
             return None
-        refusal = self._quota.decide(exchange.id, exchange.lane, time.time())
+        refusal = self.quota.decide(exchange.id, exchange.lane, time.time())
         return None if refusal is None else refusal.as_refusal()
 
     def lane_shares(self) -> Mapping[Lane, float]:
         """What the pilot leaves each lane of what it would use."""
-        shares = self._quota.shares(time.time())
+        shares = self.quota.shares(time.time())
         return {lane: shares.of(lane) for lane in Lane}
 
     def take_progress(self, entry: LogEntry) -> None:
         """A request goes on: a long answer opens the gate before it has ended."""
         if entry.status == 200 and entry.response_bytes > _LARGEST_HIDDEN_ERROR:
-            self._quota.take_answer(entry.exchange_id, time.time())
+            self.quota.take_answer(entry.exchange_id, time.time())
 
     def take_outcome(self, outcome: Outcome) -> None:
         """A request has ended."""
@@ -93,12 +95,12 @@ class QuotaWatch:
             return
         now = time.time()
         if entry.business_code:
-            if self._quota.take_refusal(entry.business_code, entry.exchange_id, entry.started, now):
+            if self.quota.take_refusal(entry.business_code, entry.exchange_id, entry.started, now):
                 self._poller.trigger()
         elif entry.status == 200:
-            self._quota.take_answer(entry.exchange_id, now)
+            self.quota.take_answer(entry.exchange_id, now)
         if usage is not None:
-            self._quota.take_usage(outcome.lane, usage.credits, None if usage.cost is None else usage.cost.total)
+            self.quota.take_usage(outcome.lane, usage.credits, None if usage.cost is None else usage.cost.total)
 
     async def run(self) -> None:
         """Polls, and tells of the gate, for ever."""
@@ -112,7 +114,7 @@ class QuotaWatch:
     async def _tell_events(self) -> None:
         while True:
             await asyncio.sleep(_EVENTS_SECONDS)
-            for event in self._quota.take_events(time.time()):
+            for event in self.quota.take_events(time.time()):
                 log.warning("quota gate", event_kind=event.kind.value, window=event.window)
-                if self._webhook is not None:
+                if self._webhook is not None and self.tells():
                     self._webhook.tell(event)

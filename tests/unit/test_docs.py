@@ -21,9 +21,10 @@ from extproc.domain.pacing import Pacing
 from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.prices import PricingTier
 from extproc.domain.quota import Quota, QuotaRules
+from extproc.domain.shared_records import SharedStatus
 from extproc.envoy_config import template
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
-from extproc.pacing_metrics import PacingCollector
+from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings
 from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
@@ -95,7 +96,12 @@ def exported() -> set[Series]:
     pacing = Pacing(PacingConfig())
     envoy = EnvoyStats(1)
     envoy.latest = EnvoyReading(0, 0, 0)
-    gauges = (QuotaCollector(lambda: quota.snapshot(0), dict, dict), PacingCollector(lambda: pacing.status(0)), envoy)
+    gauges = (
+        QuotaCollector(lambda: quota.snapshot(0), dict, dict),
+        PacingCollector(lambda: pacing.status(0)),
+        SharedLimitsCollector(lambda: SharedStatus(up=True, leads=True, replicas=1, losses=0, round_trip=0.001)),
+        envoy,
+    )
     for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found.add(Series(name, family.type, frozenset(family._labelnames), ()))  # type: ignore[attr-defined]

@@ -1,0 +1,196 @@
+"""Several replicas on one plan: what one of them learns holds for all, and what one of them loses, the others get."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.fleet import Fleet, running_fleet
+from tests.harness.leaks import command_lines, leaks, pages
+from tests.harness.stack import PROMPT, Stack
+from tests.harness.waiting import eventually
+
+FAST = {"RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
+PLACES = 4
+# The lease of a replica that is not heard of any more, and a second for who waits to be told.
+LEASE = 11.0
+
+
+@pytest.fixture(scope="module")
+def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three proxies that hold a plan to four requests at once."""
+    with running_fleet(
+        tmp_path_factory.mktemp("fleet"), 3, PACING="fixed", CONCURRENCY_LIMIT_INITIAL=str(PLACES), **FAST
+    ) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def fleet(shared_fleet: Fleet) -> Fleet:
+    shared_fleet.simulator.reset()
+    return shared_fleet
+
+
+def played(**scenario: Any) -> dict[str, str]:
+    return {"x-sim": json.dumps(scenario)}
+
+
+async def post(stack: Stack, seconds: float = 0.0, session: str = "") -> httpx.Response:
+    async with httpx.AsyncClient(timeout=60) as client:
+        headers = {**played(delay=seconds), "x-claude-code-session-id": session}
+        return await client.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers)
+
+
+async def work(stack: Stack, agent: int, requests: int, seconds: float) -> list[int]:
+    return [(await post(stack, seconds, f"agent-{agent}")).status_code for _ in range(requests)]
+
+
+def waiting(stack: Stack) -> int:
+    return len(stack.status()["waiting"])
+
+
+async def test_all_replicas_together_use_the_plan_and_never_more(fleet: Fleet) -> None:
+    answers = await asyncio.gather(*(work(fleet.stacks[agent % 3], agent, 4, 0.25) for agent in range(12)))
+
+    assert {status for statuses in answers for status in statuses} == {200}
+    assert fleet.simulator.stats()["max_in_flight"] == PLACES
+
+
+async def test_one_replica_alone_gets_the_whole_plan(fleet: Fleet) -> None:
+    answers = await asyncio.gather(*(work(fleet.stacks[1], agent, 3, 0.2) for agent in range(8)))
+
+    assert {status for statuses in answers for status in statuses} == {200}
+    assert fleet.simulator.stats()["max_in_flight"] == PLACES
+
+
+async def test_a_newcomer_gets_its_due_of_a_plan_that_another_has_filled(fleet: Fleet) -> None:
+    crowd, newcomer = fleet.stacks[0], fleet.stacks[1]
+    ended: list[str] = []
+
+    async def ask(stack: Stack, session: str) -> None:
+        await post(stack, 1.0, session)
+        ended.append(session)
+
+    crowded = [asyncio.create_task(ask(crowd, f"crowd-{number % 2}")) for number in range(16)]
+    await eventually(lambda: waiting(crowd), lambda number: number == 12)
+    await ask(newcomer, "a-person")
+
+    assert len(ended) <= 2 * PLACES
+    await asyncio.gather(*crowded)
+
+
+async def test_every_replica_shows_the_same_limits(fleet: Fleet) -> None:
+    shown = [stack.status() for stack in fleet.stacks]
+
+    assert [status["limits"][0]["limit"] for status in shown] == [PLACES] * 3
+    assert sum(status["shared_limits"]["leads"] for status in shown) == 1
+    assert [stack.metric("zai_proxy_shared_limits_up") for stack in fleet.stacks] == [1, 1, 1]
+    assert [stack.metric("zai_proxy_shared_limits_replicas") for stack in fleet.stacks] == [3, 3, 3]
+
+
+async def test_nothing_about_the_store_but_its_address_is_told(fleet: Fleet) -> None:
+    secret = fleet.valkey.password
+    for stack in fleet.stacks:
+        logs = {"processor": stack.processor.output, "envoy": stack.envoy.output}
+        assert leaks({**pages(stack), **logs}, [secret]) == []
+        assert f"127.0.0.1:{fleet.valkey.port}" in stack.processor.output
+        assert stack.key not in "".join(fleet.valkey.client().scan_iter())
+    names = [name for name in fleet.valkey.client().scan_iter() if isinstance(name, str)]
+    assert len(names) == 2
+    assert all(0 < fleet.valkey.client().pttl(name) <= 86_400_000 for name in names)
+    assert leaks(command_lines(), [secret]) == []
+
+
+async def test_a_plan_is_found_by_all_together_and_nobody_sees_a_429(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 3, "--concurrency", "4", PACING="on", **FAST) as fleet:
+        answers = await asyncio.gather(*(work(fleet.stacks[agent % 3], agent, 6, 0.5) for agent in range(12)))
+
+        assert {status for statuses in answers for status in statuses} == {200}
+        refused = [entry for entry in fleet.simulator.log() if entry["status"] == 429]
+        assert len(refused) <= 6
+        limits = {stack.status()["limits"][0]["limit"] for stack in fleet.stacks}
+        assert len(limits) == 1
+        assert 3 <= limits.pop() <= 5
+
+
+async def test_a_killed_replica_gives_its_places_back(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 2, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="2", **FAST) as fleet:
+        dying, living = fleet.stacks
+        held = [asyncio.create_task(post(dying, 60.0)) for _ in range(2)]
+        await eventually(lambda: len(dying.status()["requests"]), lambda number: number == 2)
+        queued = asyncio.create_task(post(living))
+        await eventually(lambda: waiting(living), lambda number: number == 1)
+        dying.stop()
+        killed_at = time.monotonic()
+
+        assert (await queued).status_code == 200
+        assert 5.0 < time.monotonic() - killed_at < LEASE
+        assert living.status()["shared_limits"]["replicas"] == 1
+        for each in held:
+            each.cancel()
+
+
+async def test_a_replica_that_ends_in_order_gives_its_places_back_at_once(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 2, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="2", **FAST) as fleet:
+        leaving, staying = fleet.stacks
+        leaving.processor.signal(15)
+        assert leaving.processor.wait() == 0
+
+        await eventually(lambda: staying.status()["shared_limits"]["replicas"], lambda number: number == 1)
+
+
+async def test_without_the_store_each_keeps_to_its_share_and_no_request_fails(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 3, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="6", **FAST) as fleet:
+        load = [asyncio.create_task(work(fleet.stacks[agent % 3], agent, 12, 0.5)) for agent in range(12)]
+        await eventually(lambda: fleet.simulator.stats()["in_flight"], lambda number: number == 6)
+        fleet.valkey.process.kill()
+        await eventually(lambda: _up(fleet), lambda up: up == [0, 0, 0])
+        assert {stack.status()["limits"][0]["limit"] for stack in fleet.stacks} == {2}
+        ended = fleet.simulator.stats()["requests"]
+        await eventually(lambda: fleet.simulator.stats()["requests"], lambda number: number >= ended + 12)
+        fleet.valkey.restart()
+        fleet.wait_until_shared()
+        answers = await asyncio.gather(*load)
+
+        assert {status for statuses in answers for status in statuses} == {200}
+        assert fleet.simulator.stats()["max_in_flight"] <= 6
+        for stack in fleet.stacks:
+            said = stack.processor.output
+            assert said.count("the limits are not shared") == 1
+            assert said.count("the limits are shared") == 2
+
+
+async def test_a_store_that_hangs_is_given_up_within_a_second(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 1, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="6", **FAST) as fleet:
+        [stack] = fleet.stacks
+        fleet.valkey.process.signal(19)
+        answer = await post(stack)
+
+        assert answer.status_code == 200
+        assert float(answer.headers["x-zai-queue-ms"]) < 1000
+        assert _up(fleet) == [0]
+        fleet.valkey.process.signal(18)
+        fleet.wait_until_shared()
+
+
+async def test_a_gate_that_one_replica_closes_closes_for_all(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 2, PACING="on", QUOTA_GATE="on", **FAST) as fleet:
+        one, other = fleet.stacks
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{one.url}/v1/messages", json=PROMPT, headers=played(code="1310"))
+        assert answer.status_code == 429
+        await eventually(lambda: one.metric("zai_proxy_quota_gate_open", window="weekly"), lambda shut: shut == 1)
+        await eventually(lambda: other.metric("zai_proxy_quota_gate_open", window="weekly"), lambda shut: shut == 1)
+        calls = len(fleet.simulator.log())
+
+        assert (await post(other)).status_code == 429
+        assert len(fleet.simulator.log()) == calls
+
+
+def _up(fleet: Fleet) -> list[float]:
+    return [stack.metric("zai_proxy_shared_limits_up") for stack in fleet.stacks]
