@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from extproc.domain.lanes import Lane
 from extproc.domain.gate_standing import Cause
+from extproc.domain.lanes import Lane
 from extproc.domain.quota_gate import EventKind, QuotaGate
 from extproc.domain.quota_refusal import QuotaRefusal
 from extproc.domain.quota_windows import FIVE_HOUR, MONTHLY, WEEKLY, QuotaWindow
