@@ -250,6 +250,65 @@ def test_the_images_of_every_manifest_are_those_that_the_workflow_pushes() -> No
     named = {
         each["image"] for name in RENDERED for pod in pods(render(name)).values() for each in containers(pod).values()
     }
-    repositories = {image.rpartition(":")[0].rpartition("/")[2].removeprefix("zai-proxy-") for image in named}
+    foreign = {image for image in named if "zai-proxy-" not in image}
+    repositories = {image.rpartition(":")[0].rpartition("/")[2].removeprefix("zai-proxy-") for image in named - foreign}
     assert repositories <= set(targets["target"])
-    assert {image.rpartition(":")[2] for image in named} == {version}
+    assert {image.rpartition(":")[2] for image in named - foreign} == {version}
+    assert {image.partition(":")[0] for image in foreign} == {"valkey/valkey"}
+
+
+def _reaches(source: Manifest, target: Manifest, port: str, manifests: list[Manifest]) -> bool:
+    """Whether the network policies let pods of one template open a port of another's."""
+    for direction, here, there in (("egress", source, target), ("ingress", target, source)):
+        policies = [
+            each["spec"]
+            for each in of_kind(manifests, "NetworkPolicy").values()
+            if each["spec"]["podSelector"]["matchLabels"].items() <= here["metadata"]["labels"].items()
+            and direction.capitalize() in each["spec"]["policyTypes"]
+        ]
+        peers = "to" if direction == "egress" else "from"
+        rules = [rule for spec in policies for rule in spec.get(direction, [])]
+        if policies and not any(
+            any(each["port"] == port for each in rule["ports"])
+            and any(
+                peer.get("podSelector", {}).get("matchLabels", {"": ""}).items() <= there["metadata"]["labels"].items()
+                for peer in rule.get(peers, [])
+            )
+            for rule in rules
+        ):
+            return False
+    return True
+
+
+def test_pods_that_share_a_plan_reach_the_store_and_nobody_else_does() -> None:
+    manifests = render("overlays/redis")
+    everything = pods(manifests)
+    store = everything["zai-proxy-limits"]
+
+    assert _reaches(everything["zai-proxy"], store, "valkey", manifests)
+    assert not _reaches(everything["zai-proxy-dashboard"], store, "valkey", manifests)
+    assert of_kind(manifests, "NetworkPolicy")["zai-proxy-limits"]["spec"].get("egress") is None
+
+
+def test_only_the_processor_gets_the_stores_url_and_no_command_line_its_password() -> None:
+    manifests = render("overlays/redis")
+    proxy, store = pods(manifests)["zai-proxy"], pods(manifests)["zai-proxy-limits"]
+    secret = {"name": "zai-proxy-limits", "key": "url", "optional": True}
+    holders = [
+        name
+        for name, each in containers(proxy).items()
+        if {"name": "LIMITS_URL", "valueFrom": {"secretKeyRef": secret}} in each.get("env", [])
+    ]
+    server = containers(store)["valkey"]
+
+    assert holders == ["extproc"]
+    assert server["command"] == ["valkey-server", "/etc/valkey/password.conf"]
+    assert not any("pass" in each for each in server["args"])
+    assert "LIMITS_URL" not in of_kind(manifests, "ConfigMap")["zai-proxy"]["data"]
+
+
+def test_the_share_without_the_store_is_that_of_the_most_pods_there_can_be() -> None:
+    manifests = render("overlays/redis")
+    most = of_kind(manifests, "HorizontalPodAutoscaler")["zai-proxy"]["spec"]["maxReplicas"]
+
+    assert of_kind(manifests, "ConfigMap")["zai-proxy"]["data"]["REPLICAS"] == str(most)

