@@ -54,7 +54,7 @@ async def test_a_refusal_at_capacity_is_obeyed_and_the_next_try_succeeds(stack: 
 
     for caller in OBEY_RETRY_AFTER:
         assert took[caller.name] >= RETRY_AFTER
-        assert took[caller.name] < RETRY_AFTER + 3
+        assert took[caller.name] < RETRY_AFTER + 10
     assert stack.simulator.stats()["by_status"]["200"] >= len(CALLERS)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import httpx
 
+from tests.harness import plain_http
 from tests.harness.ports import free_port
 from tests.harness.processes import Process, bare_environment
 from tests.harness.readings import Readings
@@ -75,7 +76,7 @@ class Supervised:
         return Readings.scrape(f"{self.metrics_url}/metrics")
 
     def until_ready(self) -> None:
-        wait_until(lambda: READY in self.output or not self.process.is_running, "the proxy says that it is ready", 40)
+        wait_until(lambda: READY in self.output or not self.process.is_running, "the proxy says that it is ready")
         assert self.process.is_running, self.output
 
     def child(self, role: str) -> int:
@@ -151,7 +152,7 @@ def command_line(pid: int) -> list[str]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).is_success
+        return plain_http.get(url).is_success
     except httpx.TransportError:
         return False
 

@@ -162,6 +162,7 @@ def assert_line_tells_what_happened(line: dict[str, Any], sent: Sent) -> None:
         assert line["error"] == "read_error", (sent, line)
 
 
+@pytest.mark.timeout(400)
 async def test_a_storm_is_counted_exactly(stack: Stack) -> None:
     before = stack.metrics_at_rest()
 

@@ -27,7 +27,7 @@ def one_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         tmp_path_factory.mktemp("one"),
         PACING="fixed",
         CONCURRENCY_LIMIT_INITIAL="1",
-        QUEUE_TIMEOUT="3",
+        QUEUE_TIMEOUT="6",
         MAX_WORKERS="8",
         **FAST,
     ) as stack:
@@ -49,13 +49,15 @@ def waiting(stack: Stack) -> int:
 
 
 @asynccontextmanager
-async def occupied(stack: Stack, seconds: float) -> AsyncIterator[None]:
-    """The one place is taken for so long."""
-    async with httpx.AsyncClient(timeout=30) as client:
-        held = asyncio.create_task(client.post(f"{stack.url}/v1/messages", json=PROMPT, headers=played(delay=seconds)))
-        await eventually(lambda: stack.status()["requests"], lambda running: len(running) == 1)
+async def occupied(stack: Stack) -> AsyncIterator[None]:
+    """The one place is taken, by a stream that its client leaves in the end."""
+    headers = played(events=10_000, pause=0.05)
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as held,
+    ):
+        assert held.status_code == 200
         yield
-        assert (await held).status_code == 200
 
 
 async def post(stack: Stack, body: Any = PROMPT, path: str = "/v1/messages", **headers: str) -> httpx.Response:
@@ -65,7 +67,7 @@ async def post(stack: Stack, body: Any = PROMPT, path: str = "/v1/messages", **h
 
 
 async def test_a_request_waits_for_a_place_and_is_told_how_long(stack: Stack) -> None:
-    async with occupied(stack, 1.0):
+    async with occupied(stack):
         queued = asyncio.create_task(post(stack))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
         status = stack.status()
@@ -75,7 +77,7 @@ async def test_a_request_waits_for_a_place_and_is_told_how_long(stack: Stack) ->
 
     answer = await queued
     assert answer.status_code == 200
-    assert 100 < int(answer.headers["x-zai-queue-ms"]) < 3000
+    assert 0 < int(answer.headers["x-zai-queue-ms"]) < 6000
     assert answer.headers["x-ratelimit-limit-requests"] == "1"
     assert answer.headers["x-ratelimit-remaining-requests"] == "0"
 
@@ -94,11 +96,11 @@ async def test_hints_of_the_upstream_go_before_our_own(stack: Stack) -> None:
 
 
 async def test_a_client_that_leaves_leaves_the_queue_at_once(stack: Stack) -> None:
-    async with occupied(stack, 1.5):
+    async with occupied(stack):
         queued = asyncio.create_task(post(stack))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
         queued.cancel()
-        await eventually(lambda: waiting(stack), lambda number: number == 0, within=1.0)
+        await eventually(lambda: waiting(stack), lambda number: number == 0, within=4.0)
         assert stack.status()["workers"]["in_flight"] == 1
 
 
@@ -106,20 +108,20 @@ async def test_a_client_that_leaves_leaves_the_queue_at_once(stack: Stack) -> No
     ("path", "kind"), [("/v1/messages", "type"), ("/v1/chat/completions", "code")], ids=["anthropic", "openai"]
 )
 async def test_who_has_waited_too_long_gets_429_and_a_true_retry_after(stack: Stack, path: str, kind: str) -> None:
-    async with occupied(stack, 4.0):
+    async with occupied(stack):
         began = time.monotonic()
         answer = await post(stack, path=path)
 
-        assert 2.9 < time.monotonic() - began < 4.0
+        assert 5.9 < time.monotonic() - began < 15.0
         assert answer.status_code == 429
         assert answer.headers["x-should-retry"] == "true"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert answer.json()["error"][kind] == {"type": "rate_limit_error", "code": "rate"}[kind]
-        assert "has had no place for this request for 3 s" in answer.json()["error"]["message"]
+        assert "has had no place for this request for 6 s" in answer.json()["error"]["message"]
 
 
 async def test_counting_tokens_and_listing_models_never_wait(stack: Stack) -> None:
-    async with occupied(stack, 1.0), httpx.AsyncClient() as client:
+    async with occupied(stack), httpx.AsyncClient() as client:
         counted = await post(stack, path="/v1/messages/count_tokens")
         models = await client.get(f"{stack.url}/v1/models")
 
@@ -128,7 +130,7 @@ async def test_counting_tokens_and_listing_models_never_wait(stack: Stack) -> No
 
 
 async def test_beyond_all_workers_a_request_is_refused_at_once(stack: Stack) -> None:
-    async with occupied(stack, 2.0):
+    async with occupied(stack):
         queued = [asyncio.create_task(post(stack)) for _ in range(7)]
         await eventually(lambda: waiting(stack), lambda number: number == 7)
 
@@ -149,7 +151,7 @@ async def test_the_main_conversation_goes_before_its_subagents_and_those_before_
         await post(stack, **lanes[lane])
         ended.append(lane)
 
-    async with occupied(stack, 1.0):
+    async with occupied(stack):
         asked = []
         for number, lane in enumerate(lanes, start=1):
             asked.append(asyncio.create_task(ask(lane)))
@@ -166,7 +168,7 @@ async def test_a_swarm_does_not_starve_another_source(stack: Stack) -> None:
         await post(stack, x_claude_code_session_id=session)
         order.append(session)
 
-    async with occupied(stack, 1.0):
+    async with occupied(stack):
         swarm = [asyncio.create_task(ask("swarm")) for _ in range(5)]
         await eventually(lambda: waiting(stack), lambda number: number == 5)
         person = asyncio.create_task(ask("person"))
@@ -177,7 +179,7 @@ async def test_a_swarm_does_not_starve_another_source(stack: Stack) -> None:
 
 
 async def test_a_waiting_request_can_be_ended_by_its_operator(stack: Stack) -> None:
-    async with occupied(stack, 1.5):
+    async with occupied(stack):
         queued = asyncio.create_task(post(stack))
         [entry] = await eventually(lambda: stack.status()["waiting"], lambda there: len(there) == 1)
         httpx.post(f"{stack.metrics_url}/requests/{entry['id']}/cancel").raise_for_status()
@@ -190,7 +192,7 @@ async def test_a_waiting_request_can_be_ended_by_its_operator(stack: Stack) -> N
 @pytest.mark.parametrize("megabytes", [5, 7])
 async def test_a_large_prompt_that_waited_can_still_be_tried_again(stack: Stack, megabytes: int) -> None:
     body = {**PROMPT, "messages": [{"role": "user", "content": "x" * megabytes * 1024 * 1024}]}
-    async with occupied(stack, 1.0):
+    async with occupied(stack):
         queued = asyncio.create_task(post(stack, body, **played(fail_first={"times": 1, "code": "1305"})))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
 

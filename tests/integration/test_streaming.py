@@ -18,9 +18,9 @@ STREAM = {**PROMPT, "stream": True}
 
 @pytest.fixture(scope="module")
 def impatient_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose 900 s of permitted silence are 3 s."""
+    """A stack whose 900 s of permitted silence are 5 s."""
     directory = tmp_path_factory.mktemp("impatient")
-    with running_stack(directory, STREAM_IDLE_TIMEOUT="3", MAX_STREAM_DURATION="8") as stack:
+    with running_stack(directory, STREAM_IDLE_TIMEOUT="5", MAX_STREAM_DURATION="10") as stack:
         yield stack
 
 
@@ -37,20 +37,25 @@ async def events(response: httpx.Response) -> AsyncGenerator[str]:
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 async def test_an_event_reaches_the_client_before_the_next_is_sent(stack: Stack, http2: bool) -> None:
     pause = 0.3
-    headers = simulating(events=6, pause=pause)
-    async with (
-        httpx.AsyncClient(http1=not http2, http2=http2, timeout=20) as client,
-        client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response,
-    ):
-        arrivals = [time.monotonic() async for event in events(response) if "text_delta" in event]
 
-    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
-    assert len(gaps) == 5
-    assert min(gaps) > pause / 2, "events came in clumps: something held them back"
+    async def shortest_gap(client: httpx.AsyncClient) -> float:
+        headers = simulating(events=6, pause=pause)
+        async with client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response:
+            arrivals = [time.monotonic() async for event in events(response) if "text_delta" in event]
+        assert len(arrivals) == 6
+        return min(later - earlier for earlier, later in itertools.pairwise(arrivals))
+
+    # A busy machine may wake us late for one event; what holds events back holds them back each time.
+    async with httpx.AsyncClient(http1=not http2, http2=http2, timeout=30) as client:
+        gaps = [await shortest_gap(client)]
+        while gaps[-1] <= pause / 2 and len(gaps) < 4:
+            gaps.append(await shortest_gap(client))
+
+    assert max(gaps) > pause / 2, "events came in clumps: something held them back"
 
 
-async def test_a_stream_that_is_silent_for_two_thirds_of_the_idle_time_lives_on(impatient_stack: Stack) -> None:
-    headers = simulating(events=4, gap=2.0, gap_after=2)
+async def test_a_stream_that_is_silent_for_more_than_half_of_the_idle_time_lives_on(impatient_stack: Stack) -> None:
+    headers = simulating(events=4, gap=3.0, gap_after=2)
 
     response = httpx.post(f"{impatient_stack.url}/v1/messages", json=STREAM, headers=headers, timeout=20)
 
@@ -58,7 +63,7 @@ async def test_a_stream_that_is_silent_for_two_thirds_of_the_idle_time_lives_on(
 
 
 async def test_a_slow_start_within_the_idle_time_is_waited_for(impatient_stack: Stack) -> None:
-    response = httpx.post(f"{impatient_stack.url}/v1/messages", json=PROMPT, headers=simulating(delay=2.0), timeout=20)
+    response = httpx.post(f"{impatient_stack.url}/v1/messages", json=PROMPT, headers=simulating(delay=3.0), timeout=20)
 
     assert response.status_code == 200
 
@@ -109,16 +114,18 @@ async def test_a_request_that_takes_too_long_is_cut_and_counted_as_a_timeout(imp
 
 
 async def test_a_slot_is_held_to_the_last_byte_of_the_response(stack: Stack) -> None:
-    headers = simulating(events=10, pause=0.1, gap=1.0, gap_after=10)
+    headers = simulating(events=10, pause=0.01, gap=3.0, gap_after=10)
     async with (
-        httpx.AsyncClient(timeout=20) as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("POST", f"{stack.url}/v1/messages", json=STREAM, headers=headers) as response,
     ):
-        slots = [
-            stack.metric("zai_proxy_concurrent_requests") async for event in events(response) if "text_delta" in event
-        ]
+        arriving = (event async for event in events(response) if "text_delta" in event)
+        for _ in range(10):
+            await anext(arriving)
+        with stack.simulator.frozen():
+            assert stack.metric("zai_proxy_concurrent_requests") == 1
+            assert stack.envoy_stat("cluster.zai.upstream_rq_active") == 1
 
-    assert slots == [1] * 10
     await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda now: now == 0)
 
 
@@ -130,7 +137,7 @@ async def test_a_response_with_trailers_is_not_held_back(stack: Stack) -> None:
     )
 
     assert "message_stop" in response.text
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20.0, "it was held back until Envoy gave the processor up"
 
 
 async def test_a_client_that_leaves_frees_its_slot_and_is_counted_as_such(stack: Stack, before: Readings) -> None:

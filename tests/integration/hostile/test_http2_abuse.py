@@ -194,9 +194,9 @@ async def test_a_flood_costs_the_connection_and_nobody_else(stack: Stack, what: 
     with http2_connection(stack) as connection:
         send_until_closed(connection, FLOODS[what](connection))
         # Streams that were opened before the limit may hold the slots for a moment, until Envoy has closed them.
-        await eventually(lambda: next_answer(stack).status_code, lambda status: status == 200, within=5)
+        await eventually(lambda: next_answer(stack).status_code, lambda status: status == 200)
 
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert stack.simulator.stats()["max_in_flight"] <= 20
 
 
@@ -204,7 +204,7 @@ async def test_broken_frames_end_the_connection(stack: Stack) -> None:
     def is_closed(frames: bytes) -> bool:
         with http2_connection(stack) as connection:
             send_until_closed(connection, iter([frames]))
-            return connection.is_closed_by_peer(within=5)
+            return connection.is_closed_by_peer(within=20)
 
     with ThreadPoolExecutor(len(BROKEN_FRAMES)) as pool:
         closed = dict(zip(BROKEN_FRAMES, pool.map(is_closed, BROKEN_FRAMES.values()), strict=True))

@@ -53,10 +53,10 @@ async def test_a_head_that_does_not_end_is_given_up_after_ten_seconds(stack: Sta
     began = time.monotonic()
     with connected(stack) as connection:
         connection.send(HEAD[:-2])
-        answer = connection.answer(patience=HEAD_SECONDS + 5)
+        answer = connection.answer(patience=HEAD_SECONDS + 20)
 
     assert answer.status == 408
-    assert HEAD_SECONDS - 1 < time.monotonic() - began < HEAD_SECONDS + 3
+    assert HEAD_SECONDS - 1 < time.monotonic() - began < HEAD_SECONDS + 10
 
 
 async def test_a_body_that_never_comes_holds_its_slot_until_the_client_leaves(stack: Stack, before: Readings) -> None:
