@@ -152,7 +152,7 @@ async def test_a_browser_is_told_to_run_nothing_from_elsewhere(dashboard: Dashbo
         assert "http:" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "server" not in headers
 
 

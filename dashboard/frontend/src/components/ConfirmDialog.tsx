@@ -33,7 +33,7 @@ export function ConfirmDialog({
       ref={dialog}
       aria-labelledby={heading}
       onClose={onClose}
-      className="w-[min(28rem,calc(100vw-2rem))] rounded-xl border border-line bg-card p-5 text-text shadow-xl backdrop:bg-[#0008]"
+      className="w-[min(28rem,calc(100vw-2rem))] rounded-xl border border-line bg-card p-5 text-left text-text shadow-xl backdrop:bg-[#0008]"
     >
       <h2 id={heading} className="text-base font-semibold">
         {title}

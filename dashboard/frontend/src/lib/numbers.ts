@@ -45,7 +45,7 @@ export function formatMoney(value: Maybe): string {
   const size = Math.abs(value)
   if (size === 0) return '$0'
   const digits = size >= 1000 ? 0 : size >= 0.1 ? 2 : size >= 0.001 ? 4 : 6
-  return `${value < 0 ? '-' : ''}$${size.toLocaleString('en-US', { minimumFractionDigits: Math.min(digits, 4), maximumFractionDigits: digits })}`
+  return `${value < 0 ? '-' : ''}$${size.toLocaleString('en-US', { minimumFractionDigits: Math.min(digits, 2), maximumFractionDigits: digits })}`
 }
 
 /** `812 B`, `79.3 KiB`, `1.2 GiB`. */

@@ -17,14 +17,14 @@ export function AlertList({ alerts, now }: { alerts: readonly Alert[]; now: numb
         {alerts.map(({ id, severity, title, advice, since }) => (
           <li key={id} className={`flex gap-3 rounded-lg border-l-4 px-4 py-2.5 ${LOOKS[severity]}`}>
             <Icon name={severity} className="mt-0.5 size-5" />
-            <div className="min-w-0 flex-1">
-              <p className="font-semibold break-words">
+            <div className="min-w-0 flex-1 break-words">
+              <p>
                 <span className="sr-only">{severity}: </span>
-                {title}
+                <span className="font-semibold">{title}</span>{' '}
+                <span className="text-xs whitespace-nowrap">since {formatWhen(since, now)}</span>
               </p>
-              <p className="break-words text-text">{advice}</p>
+              <p className="text-text">{advice}</p>
             </div>
-            <p className="shrink-0 text-xs/5">since {formatWhen(since, now)}</p>
           </li>
         ))}
       </ul>

@@ -1,4 +1,4 @@
-import type { Level, Now } from '../../api/now'
+import type { Alert, Level, Now } from '../../api/now'
 import { Badge } from '../../components/Badge'
 import { Icon } from '../../components/Icon'
 import { targetsInWords } from '../../lib/requestWords'
@@ -11,8 +11,14 @@ const LOOKS: Record<Level, { colour: string; word: string }> = {
   unknown: { colour: 'text-soft', word: 'Unknown' },
 }
 
-/** Is it working? */
-export function Headline({ now }: { now: Now }) {
+interface HeadlineProps {
+  now: Now
+  /** The trouble that the headline speaks of. */
+  alert: Alert | undefined
+}
+
+/** Is it working, and if not, what to do? */
+export function Headline({ now, alert }: HeadlineProps) {
   const { level, headline, since } = now.health
   const { colour, word } = LOOKS[level]
   const proxies = targetsInWords(now.targets)
@@ -20,10 +26,11 @@ export function Headline({ now }: { now: Now }) {
     <div className="mb-4 flex items-start gap-3">
       <Icon name={level} className={`mt-0.5 size-8 ${colour}`} />
       <div className="min-w-0">
-        <h1 className="text-xl/7 font-semibold text-balance sm:text-2xl/9">
+        <h1 className="text-xl/7 font-semibold text-balance break-words sm:text-2xl/9">
           <span className="sr-only">{word}: </span>
           {headline}
         </h1>
+        {alert !== undefined && <p className="text-base text-pretty break-words">{alert.advice}</p>}
         <p className="flex flex-wrap items-center gap-x-4 text-soft">
           {since !== null && <span>since {formatWhen(since, now.at)}</span>}
           {proxies !== null && <span>{proxies}</span>}

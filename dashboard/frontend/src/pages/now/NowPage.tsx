@@ -15,10 +15,11 @@ export function NowPage() {
   const now = useLive((state) => state.now)
   const isLost = useLive((state) => state.connection.state === 'lost')
   if (now === null) return <NothingYet isLost={isLost} />
+  const ofHeadline = now.alerts.find(({ title }) => title === now.health.headline)
   return (
     <>
-      <Headline now={now} />
-      <AlertList alerts={now.alerts} now={now.at} />
+      <Headline now={now} alert={ofHeadline} />
+      <AlertList alerts={now.alerts.filter((alert) => alert !== ofHeadline)} now={now.at} />
       <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_22rem] xl:grid-cols-[minmax(0,1fr)_26rem]">
         <div className="grid min-w-0 gap-4">
           <PlacesCard now={now} />

@@ -40,7 +40,7 @@ interface RateProps {
 
 function Rate({ chart, label, value, children }: RateProps) {
   return (
-    <li className="grid grid-cols-[minmax(0,1fr)_45%] items-center gap-3">
+    <li className="grid grid-cols-[minmax(0,1fr)_36%] items-center gap-3">
       <div className="min-w-0">
         <p>
           <span className="text-lg/6 font-semibold">{value}</span> <span className="text-soft">{label}</span>

@@ -1,8 +1,15 @@
+import type { ReactNode } from 'react'
 import type { RequestIdentity } from '../../api/common'
 import { laneName, senderName } from '../../lib/requestWords'
 
+interface RequestCellProps {
+  request: RequestIdentity
+  /** A third line, on a phone only. */
+  more?: ReactNode
+}
+
 /** Model and path, and who sent it, in two lines that are cut where there is no room. */
-export function RequestCell({ request }: { request: RequestIdentity }) {
+export function RequestCell({ request, more }: RequestCellProps) {
   const { model, path, agent, lane } = request
   return (
     <>
@@ -15,6 +22,7 @@ export function RequestCell({ request }: { request: RequestIdentity }) {
         {agent !== null && ` · agent ${agent}`}
         <span className="md:hidden"> · {laneName(lane)}</span>
       </span>
+      {more !== undefined && <span className="block text-xs sm:hidden">{more}</span>}
     </>
   )
 }

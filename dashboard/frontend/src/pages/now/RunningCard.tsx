@@ -17,7 +17,7 @@ const COLUMNS: readonly Column<RunningRequest>[] = [
   {
     key: 'request',
     head: 'Request',
-    cell: (row) => <RequestCell request={row} />,
+    cell: (row) => <RequestCell request={row} more={<Progress request={row} />} />,
     className: 'w-full max-w-0',
   },
   {
@@ -88,21 +88,27 @@ function Tokens({ request: { response_bytes, tokens_estimated } }: { request: Ru
   return response_bytes === 0 ? <span className="text-soft">none yet</span> : formatEstimate(tokens_estimated)
 }
 
-function Age({ request }: { request: RunningRequest }) {
-  const { age, silent } = request
-  const kind = silence(silent)
+function Age({ request: { age, silent } }: { request: RunningRequest }) {
   return (
     <>
       <span>{formatAge(age)}</span>
-      <span className="block text-xs text-soft sm:hidden">
-        <Tokens request={request} />
-        {request.response_bytes === 0 ? '' : ' tokens'}
-      </span>
-      {kind !== 'none' && (
-        <span className={`block text-xs ${kind === 'long' ? 'font-medium text-warning' : 'text-soft'}`}>
-          silent for {formatAge(silent)}
-        </span>
-      )}
+      <Silent seconds={silent} className="block text-xs max-sm:hidden" />
     </>
   )
+}
+
+/** In one line, for where there is no room for columns. */
+function Progress({ request }: { request: RunningRequest }) {
+  return (
+    <>
+      <Tokens request={request} /> tokens <Silent seconds={request.silent} className="whitespace-nowrap" />
+    </>
+  )
+}
+
+function Silent({ seconds, className }: { seconds: number | null; className: string }) {
+  const kind = silence(seconds)
+  if (kind === 'none') return null
+  const look = kind === 'long' ? 'font-medium text-warning' : 'text-soft'
+  return <span className={`${look} ${className}`}>silent for {formatAge(seconds)}</span>
 }
