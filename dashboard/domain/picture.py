@@ -92,15 +92,17 @@ def paint(
     running.sort(key=lambda each: -each["age"])
     waiting.sort(key=lambda each: -each["waited"])
     places = workers(targets)
-    queued = _sum(target.gauge("zai_proxy_rate_limit_queued_requests") for target in targets if target.is_heard)
+    # A gauge is as old as the last look: it counts only where no list does.
+    mute = [target for target in targets if target.is_heard and target.status is None]
+    queued = len(waiting) + (_sum(target.gauge("zai_proxy_rate_limit_queued_requests") for target in mute) or 0)
     return {
         "at": at,
-        "health": _health(targets, places, len(running), len(waiting) or queued or 0, alerts),
+        "health": _health(targets, places, len(running), queued, alerts),
         "workers": places.as_json(),
         "running": running[:_MOST_LISTED],
         "running_total": len(running),
         "waiting": waiting[:_MOST_LISTED],
-        "waiting_total": len(waiting) or queued or 0,
+        "waiting_total": queued,
         "lanes": _lanes(running, waiting),
         "limits": [_limit(target, limit) for target in heard for limit in _status(target).limits],
         "plan": next((target.status.plan for target in heard if target.status and target.status.plan), None),

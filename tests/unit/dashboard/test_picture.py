@@ -89,6 +89,14 @@ def test_a_proxy_without_a_status_tells_by_its_metrics() -> None:
     assert seen["waiting_total"] == 4
 
 
+def test_what_waits_by_the_proxys_own_list_is_not_contradicted_by_an_older_gauge() -> None:
+    gauges = {"zai_proxy_rate_limit_queued_requests": 10.0}
+    listed = replace(view({"requests": [request(1, 1)], "waiting": []}), gauge=gauges.get)
+
+    assert picture(listed)["waiting_total"] == 0
+    assert picture(listed, replace(view(None, 2), gauge=gauges.get))["waiting_total"] == 10
+
+
 def test_the_first_sentence_says_whether_it_is_working() -> None:
     alert = {"severity": "critical", "title": "Z.AI does not accept the key", "since": 5.0}
     assert picture(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"

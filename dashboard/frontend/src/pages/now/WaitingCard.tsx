@@ -54,7 +54,9 @@ export function WaitingCard({ now }: { now: Now }) {
       ) : (
         <>
           <LaneList lanes={lanes} />
-          {waiting.length > 0 && (
+          {waiting.length === 0 ? (
+            <p className="text-soft">The proxy counts them, but does not list them.</p>
+          ) : (
             <DataTable
               caption="Waiting requests, the longest first"
               columns={now.can_cancel ? [...COLUMNS, ENDING] : COLUMNS}
