@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup page setup-system setup-agents run demo test test-page test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -95,6 +95,11 @@ test: setup ## set up and run every check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory test-page
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: setup ## the checks of a working day: no container engine, no coding agents, no long proofs; below three minutes
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test-page
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --ignore $(AGENTS)
 
 test-page: setup ## test the page's pure parts (a part of `make test`)
 	@$(call in_frontend,npm run --silent test)

@@ -16,7 +16,7 @@ from tests.harness.ports import free_port
 from tests.harness.processes import make_key
 from tests.harness.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.timeout(500), pytest.mark.slow]
 
 MESSAGE = {"model": "glm-4.6", "max_tokens": 16, "messages": [{"role": "user", "content": "hello"}]}
 ANYBODY = "54321:54321"

@@ -18,7 +18,7 @@ WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "proxy"}
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", *options]
-    return subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True, timeout=280)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from bench.autoscale_day import DAY, MEAN_SECONDS, Arrival, arrivals, demand
 from bench.autoscale_hpa import Metric, Target
 from tests.harness.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:

@@ -120,6 +120,7 @@ def test_the_report_for_people_has_a_line_for_each_measure() -> None:
 WORST = ("the same, rough weather", "2 points more errors", "25 % longer, rough weather", "25 % dearer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in WORST], ids=lambda each: each.name)
 def test_false_verdicts_stay_below_the_risk_over_500_rollouts(scenario: Scenario) -> None:
     """With one planned look, which has the risk all to itself; the page has the numbers for eight."""

@@ -26,6 +26,8 @@ from tests.unit.pacing.scenarios import (
     steady,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def steady_runs() -> Runs:

@@ -2,9 +2,13 @@
 
 import statistics
 
+import pytest
+
 from extproc.domain.lanes import Lane
 from tests.unit.pacing.plan_model import Agent, Plan, World
 from tests.unit.pacing.scenarios import COLD_START, SEEDS, dice, jain, mean, pacing_for, percentile
+
+pytestmark = pytest.mark.slow
 
 
 def test_equal_sources_get_equal_shares_however_many_agents_they_run() -> None:

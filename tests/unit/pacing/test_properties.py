@@ -1,5 +1,6 @@
 """What holds whatever happens, in whatever order, with whatever clock."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -10,6 +11,8 @@ from extproc.domain.pacing import Pacing
 from extproc.domain.pacing_config import PacingConfig, PacingMode
 from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
 from tests.unit.pacing.plan_model import CODES, EPOCH
+
+pytestmark = pytest.mark.slow
 
 _MAX_WORKERS = 12
 _TIMEOUT = 30.0

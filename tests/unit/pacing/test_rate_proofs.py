@@ -2,10 +2,14 @@
 
 from functools import cache
 
+import pytest
+
 from extproc.domain.business_codes import ErrorClass
 from extproc.domain.lanes import Lane
 from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 from tests.unit.pacing.scenarios import COLD_START, SEEDS, mean, pacing_for, percentile, rated
+
+pytestmark = pytest.mark.slow
 
 
 @cache
