@@ -4,7 +4,7 @@ import type { Mark, SeriesChart } from '../api/series'
 import { usePlot } from '../hooks/usePlot'
 import { useTheme } from '../hooks/useTheme'
 import { type ChartData, groupedMarks, stacked, summary } from '../lib/chart'
-import { plotOptions, type Shape } from '../lib/plotOptions'
+import { moveCrosshair, plotOptions, type Shape } from '../lib/plotOptions'
 import { readColours } from '../lib/themeColours'
 import { ChartLegend } from './ChartLegend'
 
@@ -17,6 +17,9 @@ interface ChartProps {
   to: number
   shape?: Shape
   format: (value: number) => string
+  /** The axis: see `PlotSpec`. */
+  reach?: number | undefined
+  isWhole?: boolean
   marks?: readonly Mark[]
   syncKey?: string
   height?: number
@@ -46,11 +49,16 @@ export function Chart(props: ChartProps) {
   const plot = usePlot(place, options, plotted, height)
 
   function move(event: KeyboardEvent) {
+    if (event.key === 'Escape') leave()
     const step = event.key === 'ArrowLeft' ? -1 : event.key === 'ArrowRight' ? 1 : 0
     if (step === 0 || plot.current === null) return
     event.preventDefault()
     const next = Math.min(data.times.length - 1, Math.max(0, (cursor ?? data.times.length) + step))
-    plot.current.setCursor({ left: plot.current.valToPos(data.times[next] ?? from, 'x'), top: 0 })
+    moveCrosshair(plot.current, data.times[next] ?? null)
+  }
+
+  function leave() {
+    if (plot.current !== null) moveCrosshair(plot.current, null)
   }
 
   const toggle = useCallback((label: string) => {
@@ -70,6 +78,7 @@ export function Chart(props: ChartProps) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys move the crosshair
         tabIndex={0}
         onKeyDown={move}
+        onBlur={leave}
         className="overflow-hidden"
         style={{ height }}
       />
@@ -88,7 +97,7 @@ export function Chart(props: ChartProps) {
 
 /** Stays the same object while only numbers change, so that the plot is not built anew. */
 function usePlotOptions(
-  { chart, shape = 'line', format, syncKey = 'page', from, to, onZoom }: ChartProps,
+  { chart, shape = 'line', format, reach, isWhole, syncKey = 'page', from, to, onZoom }: ChartProps,
   lines: ChartData['lines'],
   marks: readonly Mark[][],
   onCursor: (index: number | null) => void,
@@ -108,12 +117,14 @@ function usePlotOptions(
         isStepped: chart.kind === 'sum',
         colourOf: readColours([]),
         format: (value) => latest.current.format(value),
+        reach,
+        isWhole,
         syncKey,
         window: () => latest.current,
         marks: () => latest.current.marks,
         onCursor,
         onZoom: canZoom ? (start, end) => latest.current.onZoom?.(start, end) : undefined,
       }),
-    [drawn, shape, chart.kind, syncKey, canZoom, onCursor, theme],
+    [drawn, shape, chart.kind, reach, isWhole, syncKey, canZoom, onCursor, theme],
   )
 }

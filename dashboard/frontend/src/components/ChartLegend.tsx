@@ -14,6 +14,13 @@ interface ChartLegendProps {
   marks: readonly Mark[][]
 }
 
+/** What the numbers are while there is no crosshair. */
+const WHOLE: Record<SeriesChart['kind'], string> = {
+  sum: 'Totals of the time shown',
+  quantile: 'Over all of the time shown',
+  mean: 'Latest',
+}
+
 /** What each line is, with its value under the crosshair, or else its total; a line can be hidden. */
 export function ChartLegend({ kind, data, cursor, hidden, onToggle, format, marks }: ChartLegendProps) {
   const at = cursor === null ? undefined : data.times[cursor]
@@ -21,8 +28,7 @@ export function ChartLegend({ kind, data, cursor, hidden, onToggle, format, mark
     <figcaption className="mt-1 text-xs">
       <ul className="flex flex-wrap gap-x-3 gap-y-1">
         {data.lines.map(({ label, values, total, colour }) => {
-          const value =
-            cursor === null ? (kind === 'sum' ? total : lastKnown(values)) : (values[cursor] ?? null)
+          const value = cursor === null ? (total ?? lastKnown(values)) : (values[cursor] ?? null)
           return (
             <li key={label}>
               <button
@@ -40,7 +46,9 @@ export function ChartLegend({ kind, data, cursor, hidden, onToggle, format, mark
           )
         })}
       </ul>
-      <p className="mt-1 min-h-4 text-soft">{at === undefined ? '' : legendTime(at, data, cursor, marks)}</p>
+      <p className="mt-1 min-h-4 text-soft">
+        {at === undefined ? WHOLE[kind] : legendTime(at, data, cursor, marks)}
+      </p>
     </figcaption>
   )
 }

@@ -88,6 +88,12 @@ describe('in words', () => {
     )
   })
 
+  test('a percentile has one of the whole time too', () => {
+    expect(summary({ title: 'Duration', kind: 'quantile' }, lines.slice(1), formatCount)).toBe(
+      'Duration. 429: 1 over all of it, 0 to 1, last 1.',
+    )
+  })
+
   test('a time of which nothing is known is said to be so', () => {
     expect(summary({ title: 'Workers', kind: 'mean' }, [], formatCount)).toBe(
       'Workers. Nothing is known of this time.',

@@ -135,11 +135,12 @@ export function summary(
     const last = known.at(-1)
     if (last === undefined) return []
     if (chart.kind === 'sum' && total !== null) return [`${label}: ${format(total)} in all`]
+    const whole = chart.kind !== 'quantile' || total === null ? '' : `${format(total)} over all of it, `
     const [low, high] = known.reduce(
       ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
       [last, last],
     )
-    return [`${label}: ${format(low)} to ${format(high)}, last ${format(last)}`]
+    return [`${label}: ${whole}${format(low)} to ${format(high)}, last ${format(last)}`]
   })
   return `${chart.title}. ${said.length === 0 ? 'Nothing is known of this time.' : `${said.join('; ')}.`}`
 }

@@ -18,6 +18,10 @@ export interface PlotSpec {
   isStepped: boolean
   colourOf: ColourOf
   format: (value: number) => string
+  /** The least that the axis reaches, as 1 for shares; else it ends at the largest value. */
+  reach?: number | undefined
+  /** For things of which there is no half: the axis has no fractions. */
+  isWhole?: boolean | undefined
   /** Charts with the same key share the crosshair. */
   syncKey: string
   /** Read whenever something is drawn: the time shown, and the marks in it. */
@@ -31,6 +35,7 @@ export interface PlotSpec {
 
 const FONT = '11px system-ui, sans-serif'
 const DAY = 86_400
+const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((first) => first * 10 ** power)).flat()
 
 export function plotOptions(spec: PlotSpec): PlotOptions {
   const { colourOf } = spec
@@ -45,7 +50,7 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
     padding: [8, 4, 0, 0],
     scales: {
       x: { time: true, range: () => [spec.window().from, spec.window().to] },
-      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.06 : 1] },
+      y: { range: (_plot, _min, max) => [0, highest(max, spec)] },
     },
     axes: [
       {
@@ -53,7 +58,13 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
         values: (_plot, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
         size: 26,
       },
-      { ...axis, values: (_plot, splits) => splits.map(spec.format), size: 58, gap: 6 },
+      {
+        ...axis,
+        values: (_plot, splits) => splits.map(spec.format),
+        size: 58,
+        gap: 6,
+        ...(spec.isWhole ? { incrs: WHOLE } : {}),
+      },
     ],
     series: [{}, ...spec.lines.map((line) => lineOptions(spec, colourOf(line.colour)))],
     bands:
@@ -72,6 +83,20 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
       drawAxes: [(plot) => drawMarks(plot, spec.marks(), colourOf)],
     },
   }
+}
+
+function highest(max: number, { reach = 0, isWhole }: PlotSpec): number {
+  if (max <= reach) return reach
+  if (max <= 0) return 1
+  return isWhole && max < 1 ? 1 : max * 1.06
+}
+
+/** Puts the crosshair of this chart, and of those that share it, at a time; null takes it away. */
+export function moveCrosshair(plot: uPlot, at: number | null): void {
+  const left = at === null ? -10 : plot.valToPos(at, 'x')
+  // Only with its third argument, which the types lack, do the others follow.
+  const move: (place: { left: number; top: number }, fire: boolean, publish: boolean) => void = plot.setCursor
+  move({ left, top: 0 }, true, true)
 }
 
 /** A course without axes, a crosshair or a scale. */
