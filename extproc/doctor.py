@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
+from redis.exceptions import RedisError
 
 from extproc.announcement import client_url
 from extproc.api_key import ApiKey
@@ -19,6 +20,7 @@ from extproc.domain.error_bodies import extract_code
 from extproc.domain.quota_report import UnusableReport
 from extproc.envoy_config import Origin
 from extproc.settings import Settings, ca_file
+from extproc.transport import shared_limits
 from extproc.transport.quota_poll import QuotaPoller
 
 _TIMEOUT: Final = 15.0
@@ -49,6 +51,8 @@ class Doctor:
             yield await self._look_at_the_quota()
             if self._sends_request:
                 yield await self._ask_for_one_token()
+        if self._settings.limits_url is not None:
+            yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         yield await self._look_at_the_proxy()
         for finding in diagnosis.judge_environment(os.environ, client_url(self._settings), self._key):
             yield finding
@@ -128,6 +132,13 @@ class Doctor:
             return Finding(Level.OK, "request", f"{_CHEAPEST_MODEL} has answered")
         message = (refusal.message or "").replace(self._key, "***")[:_LONGEST_MESSAGE]
         return diagnosis.judge_error("request", refusal.code or "", answer.status_code, message)
+
+    async def _look_at_the_store(self, url: str) -> Finding:
+        try:
+            seconds = await shared_limits.look(url)
+        except (RedisError, OSError, TimeoutError) as error:
+            return diagnosis.judge_lost_store(shared_limits.address(url), type(error).__name__)
+        return diagnosis.judge_store(shared_limits.address(url), seconds)
 
     async def _look_at_the_proxy(self) -> Finding:
         url = client_url(self._settings)

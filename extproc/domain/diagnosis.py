@@ -14,6 +14,7 @@ _HOST: Final = "api.z.ai"
 _MAINLAND_HOST: Final = "open.bigmodel.cn"
 _GENERAL_PATH: Final = "/api/paas/v4"
 _CLOCK_TOLERANCE: Final = 60.0
+_SLOW_STORE: Final = 0.02
 _SOON: Final = 14 * 86400.0
 _BASE_URLS: Final = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "ZAI_BASE_URL")
 _CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
@@ -90,6 +91,30 @@ def judge_certificate(seconds_left: float) -> Finding:
     if seconds_left < _SOON:
         return Finding(Level.NOTE, "TLS", f"the upstream's certificate is good for {days:.0f} more days only")
     return Finding(Level.OK, "TLS", f"the upstream's certificate is good for {days:.0f} more days")
+
+
+def judge_store(address: str, seconds: float) -> Finding:
+    """`seconds` is how long the store of the shared limits takes for a script."""
+    found = f"{address} answers within {max(1.0, seconds * 1000):.0f} ms"
+    if seconds <= _SLOW_STORE:
+        return Finding(Level.OK, "shared limits", found)
+    return Finding(
+        Level.NOTE, "shared limits", found, "Every request waits that long: a store that is nearer makes them faster."
+    )
+
+
+def judge_lost_store(address: str, error: str) -> Finding:
+    """The store of the shared limits could not be used; `error` is the kind of the error alone."""
+    advice = {
+        "AuthenticationError": "Look at the user and the password in LIMITS_URL.",
+        "NoPermissionError": "Allow its user the commands and keys that docs/pacing.md names.",
+    }
+    return Finding(
+        Level.PROBLEM,
+        "shared limits",
+        f"{address} can't be used ({error})",
+        advice.get(error, "Look at LIMITS_URL and at the server. Until it is there each replica keeps to its share."),
+    )
 
 
 def judge_error(what: str, code: str, status: int, message: str) -> Finding:

@@ -38,6 +38,7 @@ _HEALTHY_AFTER: Final = 30.0
 # Names the plan in the store. Half of a key is a secret of 95 bits: no dictionary leads back from here.
 _NAME_KEY: Final = b"zai-proxy shared limits"
 _NAME_LENGTH: Final = 32
+_NOTHING: Final = "return redis.call('TIME')"
 
 
 def plan_name(api_key: str) -> str:
@@ -61,6 +62,21 @@ def connect(url: str) -> Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=2,
     )
+
+
+async def look(url: str) -> float:
+    """Seconds that a script takes there. Raises RedisError, OSError or TimeoutError."""
+    client = connect(url)
+    try:
+        async with asyncio.timeout(_CALL_SECONDS):
+            await client.eval(_NOTHING, 0)  # connects, which is not to be measured
+        began = time.monotonic()
+        async with asyncio.timeout(_CALL_SECONDS):
+            await client.eval(_NOTHING, 0)
+        return time.monotonic() - began
+    finally:
+        with suppress(RedisError, OSError, TimeoutError):
+            await client.aclose()
 
 
 class SharedLimits:

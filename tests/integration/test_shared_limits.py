@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.harness.fleet import Fleet, running_fleet
 from tests.harness.leaks import command_lines, leaks, pages
-from tests.harness.stack import PROMPT, Stack
+from tests.harness.stack import PROMPT, ZAI_PROXY, Stack
 from tests.harness.waiting import eventually
 
 FAST = {"RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
@@ -107,6 +108,25 @@ async def test_nothing_about_the_store_but_its_address_is_told(fleet: Fleet) -> 
     assert len(names) == 2
     assert all(0 < fleet.valkey.client().pttl(name) <= 86_400_000 for name in names)
     assert leaks(command_lines(), [secret]) == []
+
+
+def doctor(fleet: Fleet, **settings: str) -> str:
+    environment = {**fleet.stacks[0].environment, **settings}
+    done = subprocess.run(
+        [ZAI_PROXY, "doctor"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert fleet.valkey.password not in done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_doctor_looks_at_the_store(fleet: Fleet) -> None:
+    at = f"127.0.0.1:{fleet.valkey.port}"
+
+    assert f"shared limits: {at} answers within" in doctor(fleet)
+    wrong = doctor(fleet, LIMITS_URL=f"redis://:wrong@{at}/0")
+    assert f"PROBLEM  shared limits: {at} can't be used (AuthenticationError)" in wrong
+    assert "the password in LIMITS_URL" in wrong
+    assert "can't be used (ConnectionError)" in doctor(fleet, LIMITS_URL="redis://127.0.0.1:9/0")
 
 
 async def test_a_plan_is_found_by_all_together_and_nobody_sees_a_429(tmp_path: Path) -> None:

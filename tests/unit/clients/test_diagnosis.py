@@ -65,3 +65,10 @@ def test_an_environment_that_points_nowhere_is_told_how_to_point_here() -> None:
     [finding] = diagnosis.judge_environment({}, PROXY, KEY)
 
     assert f"export ANTHROPIC_BASE_URL={PROXY}" in finding.advice
+
+
+def test_a_store_that_is_far_is_noted_and_one_that_refuses_is_a_problem_with_its_own_advice() -> None:
+    assert diagnosis.judge_store("store:6379", 0.0004).level is Level.OK
+    assert diagnosis.judge_store("store:6379", 0.05).level is Level.NOTE
+    assert "password" in diagnosis.judge_lost_store("store:6379", "AuthenticationError").advice
+    assert diagnosis.judge_lost_store("store:6379", "ConnectionError").level is Level.PROBLEM

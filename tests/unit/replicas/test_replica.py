@@ -1,0 +1,280 @@
+"""One replica: what it tells, what it makes of the answer, and how it goes on alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from extproc.domain import replica as replica_module
+from extproc.domain.business_codes import ErrorClass
+from extproc.domain.lanes import Lane
+from extproc.domain.learned import Learned, LearnedLimit
+from extproc.domain.pacing import Pacing
+from extproc.domain.pacing_config import PacingConfig
+from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued
+from extproc.domain.quota import Quota, QuotaRules
+from extproc.domain.replica import Replica
+from extproc.domain.shared_records import Answer, Counted, RefusedAttempt, Ruling
+from extproc.transport import shared_limits
+
+NOW = 1_800_000_000.0
+AHEAD = 100.0  # the store's clock
+KNOWN = Learned(NOW + AHEAD, LearnedLimit(9, 10.0, NOW + AHEAD, 40.0), LearnedLimit(30.0, None, None, None))
+RULING = Ruling(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
+
+
+class One:
+    """A replica of three, and the answers that it gets."""
+
+    def __init__(self) -> None:
+        self.pacing = Pacing(PacingConfig(max_workers=50, replicas=3, rate_initial=50.0))
+        self.quota = Quota(QuotaRules())
+        self.replica = Replica("one", self.pacing, self.quota)
+        self.now = NOW
+        self._ids = 0
+
+    def ask(self, lane: Lane = Lane.MAIN) -> Admitted | Queued | object:
+        self._ids += 1
+        return self.pacing.arrive(PacedRequest(f"r{self._ids}", "source", lane), self.now)
+
+    def hear(self, granted: int = 0, **more: object) -> None:
+        answer = Answer(
+            now=self.now + AHEAD,
+            settled=True,
+            up=True,
+            granted=granted,
+            leads=False,
+            epoch=1,
+            replicas=3,
+            held=0,
+            waiting=0,
+            ruling_version=1,
+            ruling=RULING,
+            gate_version=0,
+            gate=None,
+            may_probe=False,
+            read_to=5,
+            newest=5,
+            events=(),
+        )
+        self.replica.take(replace(answer, **more), self.now, self.now)  # type: ignore[arg-type]
+
+    def go(self) -> list[str]:
+        return [decision.id for decision in self.pacing.due(self.now)]
+
+
+@pytest.fixture
+def one() -> One:
+    return One()
+
+
+def test_alone_it_keeps_to_its_share(one: One) -> None:
+    assert one.pacing.limits[0] == 1
+    assert isinstance(one.ask(), Admitted)
+    assert isinstance(one.ask(), Queued)
+
+
+def test_while_sharing_each_request_waits_for_a_place_that_is_granted(one: One) -> None:
+    one.hear()
+    assert isinstance(one.ask(), Queued)
+    assert one.replica.report(one.now).demand.want == 1
+    assert one.go() == []
+    one.hear(granted=1)
+    assert one.go() == ["r1"]
+    assert one.replica.report(one.now).demand.held == 1
+
+
+def test_places_that_were_not_used_are_given_back_with_the_next_report(one: One) -> None:
+    one.hear(granted=2)
+    assert one.go() == []
+    assert one.replica.report(one.now).demand.held == 0
+    assert isinstance(one.ask(), Queued)
+
+
+def test_the_weight_is_the_number_of_sources_that_run_or_wait(one: One) -> None:
+    one.hear(granted=1)
+    for source in ("a", "b", "b"):
+        one.pacing.arrive(PacedRequest(f"{source}{one.now}", source), one.now)
+        one.now += 0.001
+    one.go()
+
+    demand = one.replica.report(one.now).demand
+    assert (demand.held, demand.want, demand.weight) == (1, 2, 2)
+
+
+def test_a_store_that_is_lost_leaves_each_its_share_of_what_was_known(one: One) -> None:
+    one.hear()
+    assert one.pacing.limits == (9, 30.0)
+    one.replica.lose(one.now)
+
+    assert one.pacing.limits[0] == 3
+    assert one.pacing.limits[1] == pytest.approx(10.0)
+    assert not one.replica.is_up
+
+
+def test_what_waits_for_a_place_goes_on_the_share_when_the_store_is_lost(one: One) -> None:
+    one.hear()
+    for _ in range(4):
+        one.ask()
+    one.replica.lose(one.now)
+    gone = one.go()
+    for _ in range(10):  # its share of the rate lets one through each 0.1 s
+        one.now += 0.1
+        gone += one.go()
+
+    assert gone == ["r1", "r2", "r3"]
+
+
+def test_what_runs_when_the_store_is_lost_counts_for_the_share(one: One) -> None:
+    one.ask()
+    one.hear()
+    one.ask()
+    one.ask()
+    one.hear(granted=2)
+    assert len(one.go()) == 2
+    one.replica.lose(one.now)
+
+    assert isinstance(one.ask(), Queued)
+    assert one.go() == []
+
+
+def test_times_are_told_by_the_clock_of_the_store(one: One) -> None:
+    one.hear(granted=1)
+    one.ask()
+    one.go()
+    one.now += 1.0
+    one.pacing.observe(Attempt("r1", one.now - 0.5, one.now - 0.1, ErrorClass.CONCURRENCY, "1302"), one.now)
+    [refused] = one.replica.report(one.now).refusals
+
+    assert refused.started == pytest.approx(one.now - 0.5 + AHEAD)
+    assert refused.ended == pytest.approx(one.now - 0.1 + AHEAD)
+    assert one.replica.report(one.now).refusals == ()
+
+
+def test_errors_that_are_not_of_the_plan_are_not_told(one: One) -> None:
+    one.hear()
+    one.pacing.observe(Attempt("r1", one.now, one.now, ErrorClass.CLIENT, "1214"), one.now)
+
+    assert one.replica.report(one.now).refusals == ()
+
+
+def test_the_leader_learns_from_what_all_do_and_tells_at_once(one: One) -> None:
+    at = NOW + AHEAD
+    counted = tuple(Counted(at + number, number + 1, 0, False, 1) for number in range(9))
+    one.now = NOW + 10
+    one.hear(leads=True, events=counted)
+    assert one.replica.pause() == 0.0
+    first = one.replica.report(one.now)
+    assert first.ruling is not None
+    assert (first.ruling.usable, first.epoch) == (9, 1)
+
+    refused = tuple(
+        RefusedAttempt(at + 10, ErrorClass.CONCURRENCY, "1302", at + 8.5 + each / 10, at + 9) for each in range(3)
+    )
+    one.hear(leads=True, events=refused, ruling=None)
+    ruling = one.replica.report(one.now).ruling
+    assert ruling is not None
+    assert ruling.usable in (6, 8)  # once for the burst
+    assert one.pacing.limits[0] == ruling.limit
+
+
+def test_the_lessons_of_another_reign_are_not_told(one: One) -> None:
+    one.hear(leads=True)
+    one.replica.report(one.now)
+    one.hear(leads=False)
+
+    assert one.replica.report(one.now).ruling is None
+
+
+def test_a_store_that_has_forgotten_is_told_what_was_known(one: One) -> None:
+    one.hear()
+    one.hear(leads=True, up=False, ruling=None, ruling_version=0, events=(), read_to=0, newest=0)
+    ruling = one.replica.report(one.now).ruling
+
+    assert ruling is not None
+    assert ruling.learned.concurrency.limit == 9
+
+
+def test_a_gate_that_closes_here_is_told_and_one_that_closed_elsewhere_is_taken_over(one: One) -> None:
+    other = One()
+    one.hear()
+    other.hear()
+    one.quota.take_refusal("1310", "r1", one.now, one.now)
+    told = one.replica.report(one.now).gate
+    assert told is not None
+
+    other.hear(gate_version=7, gate=told)
+    assert [closure.window for closure in other.quota.snapshot(other.now).closures] == ["weekly"]
+    assert other.replica.report(other.now).gate is None
+    assert other.quota.decide("r2", Lane.MAIN, other.now) is not None
+
+
+def test_two_who_close_and_open_at_once_lose_neither(one: One) -> None:
+    other = One()
+    for each in (one, other):
+        each.hear()
+    other.quota.take_refusal("1308", "r1", other.now, other.now)
+    theirs = other.replica.report(other.now).gate
+    one.quota.take_refusal("1310", "r1", one.now, one.now)
+    one.replica.report(one.now)
+    one.hear(gate_version=7, gate=theirs)
+
+    assert sorted(closure.window for closure in one.quota.snapshot(one.now).closures) == ["five_hour", "weekly"]
+    again = one.replica.report(one.now)
+    assert again.gate is not None
+    assert (len(again.gate.closures), again.gate_seen) == (2, 7)
+
+
+def test_only_who_may_tries_a_closed_gate_and_only_who_was_asked_wants_to(one: One) -> None:
+    one.hear()
+    one.quota.take_refusal("1310", "r1", one.now, one.now)
+    one.now += 31.0
+    assert not one.replica.report(one.now).probe
+    assert one.quota.decide("r2", Lane.MAIN, one.now) is not None
+    assert one.replica.report(one.now).probe
+    one.hear(may_probe=True)
+
+    assert one.quota.decide("r3", Lane.MAIN, one.now) is None
+    assert one.quota.decide("r4", Lane.MAIN, one.now) is not None
+    assert one.replica.report(one.now).probe
+    one.quota.release("r3")
+    assert not one.replica.report(one.now).probe
+
+
+def test_without_the_store_each_tries_the_gate_for_itself(one: One) -> None:
+    one.hear()
+    one.quota.take_refusal("1310", "r1", one.now, one.now)
+    one.replica.lose(one.now)
+    one.now += 31.0
+
+    assert one.quota.decide("r2", Lane.MAIN, one.now) is None
+
+
+def test_what_was_learned_alone_is_saved_and_restored_as_the_whole_plans(one: One) -> None:
+    one.pacing.restore(KNOWN.as_dict(), NOW + 2 * AHEAD)
+    assert one.pacing.limits[0] == 3
+
+    assert one.pacing.learned(NOW + 2 * AHEAD).concurrency.limit == 9
+
+
+def test_a_store_that_hangs_is_noticed_within_a_second() -> None:
+    assert replica_module._HEARTBEAT + shared_limits._CALL_SECONDS < 1.0
+
+
+def test_the_name_of_a_plan_is_the_same_everywhere_and_tells_nothing_of_the_key() -> None:
+    key = f"{'0a' * 16}.{'Xy' * 8}"
+
+    assert shared_limits.plan_name(key) == shared_limits.plan_name(key) != shared_limits.plan_name(key[:-1] + "z")
+    assert len(shared_limits.plan_name(key)) == 32
+    assert not any(part in shared_limits.plan_name(key) for part in key.split("."))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@store:6380/1", "store:6380"),
+        ("rediss://:secret@store/0?ssl_ca_certs=/ca.pem", "store:6379"),
+        ("unix://user:secret@/run/valkey.sock?db=2", "/run/valkey.sock"),
+    ],
+)
+def test_nothing_but_the_place_of_the_store_is_shown(url: str, shown: str) -> None:
+    assert shared_limits.address(url) == shown
