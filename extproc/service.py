@@ -27,8 +27,9 @@ from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
 from extproc.ports import bind
 from extproc.preflight import load_prices
 from extproc.request_log import RequestLog
-from extproc.settings import LogLevel, Settings
+from extproc.settings import LogLevel, Settings, SettingsError
 from extproc.state_file import StateFile
+from extproc.transport import shared_limits
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_http import create_app
 from extproc.transport.client_gate import ClientGate
@@ -56,7 +57,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Service:
-    """The objects of one processor. Raises SettingsError for a key or price file that cannot be used."""
+    """The objects of one processor. Raises SettingsError for a key, price file or store that cannot be used."""
 
     def __init__(self, settings: Settings, socket_path: Path) -> None:
         self._settings = settings
@@ -142,6 +143,10 @@ class Service:
         if settings.limits_url is None:
             return None
         url, plan = settings.limits_url.get_secret_value(), settings.limits_plan
+        try:
+            shared_limits.check(url)
+        except ValueError as error:
+            raise SettingsError([f"LIMITS_URL=***: {error}"]) from None
         return SharedLimits(url, lambda: plan or plan_name(self.key.current), self.pacer, self.quota)
 
     def _grpc_server(self) -> grpc.aio.Server:

@@ -52,6 +52,14 @@ def address(url: str) -> str:
     return parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
 
 
+def check(url: str) -> None:
+    """Raises ValueError, without the URL, if its options are none that a connection has. Connects nowhere."""
+    try:
+        connect(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        raise ValueError("the options of the URL can't be used") from None
+
+
 def connect(url: str) -> Redis:
     """A client that tries once and gives up soon; the caller knows better when to try again."""
     return Redis.from_url(
@@ -127,7 +135,7 @@ class SharedLimits:
         began = time.monotonic()
         try:
             answer = decode(await self._call(report))
-        except (RedisError, OSError, TimeoutError, UnreadableAnswerError) as error:
+        except (RedisError, OSError, TimeoutError, ValueError, UnreadableAnswerError) as error:
             await self._lose(error)
             return False
         self._round_trip = time.monotonic() - began

@@ -124,6 +124,23 @@ def test_a_malformed_key_is_refused_without_being_shown(monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@", "http://:secret@store", "redis://:secret@store:0", "unix://", "redis://:se cret@store"]
+)
+def test_a_store_that_can_be_none_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    [line] = problems(monkeypatch, LIMITS_URL=url)
+
+    assert line.startswith("LIMITS_URL=***: need a URL like redis://")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("url", ["redis://:secret@store:6379/0", "rediss://store", "unix:///run/valkey.sock?db=1"])
+def test_a_store_is_taken_and_shown_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("LIMITS_URL", url)
+
+    assert load_settings().shown()["LIMITS_URL"] == "***"
+
+
 def test_no_problem_with_another_setting_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     key = make_key()
 

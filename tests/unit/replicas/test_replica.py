@@ -268,6 +268,13 @@ def test_the_name_of_a_plan_is_the_same_everywhere_and_tells_nothing_of_the_key(
     assert not any(part in shared_limits.plan_name(key) for part in key.split("."))
 
 
+@pytest.mark.parametrize("url", ["redis://:secret@store?no_such_option=1", "redis://:secret@store?socket_timeout=soon"])
+def test_options_that_no_connection_has_are_refused_without_the_url(url: str) -> None:
+    with pytest.raises(ValueError, match="options") as refusal:
+        shared_limits.check(url)
+    assert "secret" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
