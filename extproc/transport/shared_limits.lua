@@ -116,20 +116,21 @@ if granted > 0 then
   me.held, me.want, me.turn = me.held + granted, me.want - granted, turn
   held, tokens = held + granted, math.max(0, tokens - granted)
 end
-local waiting, retrying = 0, 0
+local waiting, retrying, is_missing = 0, 0, false
 for _, r in ipairs(replicas) do
-  if now - r.seen <= FRESH then waiting = waiting + r.want end
+  if now - r.seen <= FRESH then waiting = waiting + r.want else is_missing = true end
   retrying = retrying + r.retrying
 end
 
--- The events, for whoever leads.
+-- The events, for whoever leads. While a replica is missing what it held may have ended: that more fits in than the
+-- limit says proves nothing then, so work counts as waiting for nothing.
 local newest = number('newest', 0)
 local push = function(event)
   redis.call('RPUSH', KEYS[2], event)
   newest = newest + 1
 end
 local stamp = string.format('%.3f', now / 1000)
-local count = held .. ' ' .. retrying .. ' ' .. (waiting > 0 and 1 or 0)
+local count = held .. ' ' .. retrying .. ' ' .. (waiting > 0 and not is_missing and 1 or 0)
 if granted > 0 or count ~= state.last then push('c ' .. stamp .. ' ' .. count .. ' ' .. granted) end
 for i = 20, #ARGV, 4 do push('r ' .. stamp .. ' ' .. table.concat(ARGV, ' ', i, i + 3)) end
 redis.call('LTRIM', KEYS[2], -KEPT, -1)

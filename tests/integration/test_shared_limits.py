@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,39 @@ def test_the_doctor_looks_at_the_store(fleet: Fleet) -> None:
     assert "can't be used (ConnectionError)" in doctor(fleet, LIMITS_URL="redis://127.0.0.1:9/0")
 
 
+async def test_without_the_store_each_keeps_to_its_share_and_no_request_fails(fleet: Fleet) -> None:
+    said = [stack.processor.output for stack in fleet.stacks]
+    load = [asyncio.create_task(work(fleet.stacks[agent % 3], agent, 8, 0.5)) for agent in range(12)]
+    await eventually(lambda: fleet.simulator.stats()["in_flight"], lambda number: number == PLACES)
+    fleet.valkey.process.kill()
+    await eventually(lambda: _up(fleet), lambda up: up == [0, 0, 0])
+    assert {stack.status()["limits"][0]["limit"] for stack in fleet.stacks} == {PLACES // 3}
+    ended = fleet.simulator.stats()["requests"]
+    await eventually(lambda: fleet.simulator.stats()["requests"], lambda number: number >= ended + 12)
+    fleet.simulator.reset()  # what ran when the store went has ended
+    fleet.valkey.restart()
+    fleet.wait_until_shared()
+    answers = await asyncio.gather(*load)
+
+    assert {status for statuses in answers for status in statuses} == {200}
+    assert fleet.simulator.stats()["max_in_flight"] <= PLACES
+    for stack, before in zip(fleet.stacks, said, strict=True):
+        new = stack.processor.output.removeprefix(before)
+        assert new.count("the limits are not shared") == 1
+        assert new.count("the limits are shared") == 1
+
+
+async def test_a_store_that_hangs_is_given_up_within_a_second(fleet: Fleet) -> None:
+    fleet.valkey.process.signal(signal.SIGSTOP)
+    answer = await post(fleet.stacks[0])
+
+    assert answer.status_code == 200
+    assert float(answer.headers["x-zai-queue-ms"]) < 1000
+    await eventually(lambda: _up(fleet), lambda up: up == [0, 0, 0])
+    fleet.valkey.process.signal(signal.SIGCONT)
+    fleet.wait_until_shared()
+
+
 async def test_a_plan_is_found_by_all_together_and_nobody_sees_a_429(tmp_path: Path) -> None:
     with running_fleet(tmp_path, 3, "--concurrency", "4", PACING="on", **FAST) as fleet:
         answers = await asyncio.gather(*(work(fleet.stacks[agent % 3], agent, 6, 0.5) for agent in range(12)))
@@ -161,45 +195,10 @@ async def test_a_killed_replica_gives_its_places_back(tmp_path: Path) -> None:
 async def test_a_replica_that_ends_in_order_gives_its_places_back_at_once(tmp_path: Path) -> None:
     with running_fleet(tmp_path, 2, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="2", **FAST) as fleet:
         leaving, staying = fleet.stacks
-        leaving.processor.signal(15)
+        leaving.processor.signal(signal.SIGTERM)
         assert leaving.processor.wait() == 0
 
         await eventually(lambda: staying.status()["shared_limits"]["replicas"], lambda number: number == 1)
-
-
-async def test_without_the_store_each_keeps_to_its_share_and_no_request_fails(tmp_path: Path) -> None:
-    with running_fleet(tmp_path, 3, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="6", **FAST) as fleet:
-        load = [asyncio.create_task(work(fleet.stacks[agent % 3], agent, 12, 0.5)) for agent in range(12)]
-        await eventually(lambda: fleet.simulator.stats()["in_flight"], lambda number: number == 6)
-        fleet.valkey.process.kill()
-        await eventually(lambda: _up(fleet), lambda up: up == [0, 0, 0])
-        assert {stack.status()["limits"][0]["limit"] for stack in fleet.stacks} == {2}
-        ended = fleet.simulator.stats()["requests"]
-        await eventually(lambda: fleet.simulator.stats()["requests"], lambda number: number >= ended + 12)
-        fleet.simulator.reset()  # what ran when the store went has ended
-        fleet.valkey.restart()
-        fleet.wait_until_shared()
-        answers = await asyncio.gather(*load)
-
-        assert {status for statuses in answers for status in statuses} == {200}
-        assert fleet.simulator.stats()["max_in_flight"] <= 6
-        for stack in fleet.stacks:
-            said = stack.processor.output
-            assert said.count("the limits are not shared") == 1
-            assert said.count("the limits are shared") == 2
-
-
-async def test_a_store_that_hangs_is_given_up_within_a_second(tmp_path: Path) -> None:
-    with running_fleet(tmp_path, 1, PACING="fixed", CONCURRENCY_LIMIT_INITIAL="6", **FAST) as fleet:
-        [stack] = fleet.stacks
-        fleet.valkey.process.signal(19)
-        answer = await post(stack)
-
-        assert answer.status_code == 200
-        assert float(answer.headers["x-zai-queue-ms"]) < 1000
-        assert _up(fleet) == [0]
-        fleet.valkey.process.signal(18)
-        fleet.wait_until_shared()
 
 
 async def test_a_gate_that_one_replica_closes_closes_for_all(tmp_path: Path) -> None:
