@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from prometheus_client import Counter, Histogram
 
@@ -18,6 +18,7 @@ from extproc.domain.token_estimates import TokenEstimator
 from extproc.metrics import Metrics
 
 _MOST_PENDING_REQUESTS: Final = 10_000
+Instrument = TypeVar("Instrument", Counter, Histogram)
 _DIRECTIONS: Final = ("input", "output", "cache_read", "cache_write")
 
 
@@ -30,6 +31,19 @@ class _RequestInstruments:
     request_size: Histogram
     response_size: Histogram
     time_to_first_byte: Histogram
+
+
+class _Children:
+    """The children of instruments by their labels, looked up once: the library checks and locks each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Counter | Histogram, tuple[str, ...]], Any] = {}
+
+    def of(self, parent: Instrument, *labels: str) -> Instrument:
+        child: Instrument | None = self._known.get((parent, labels))
+        if child is None:
+            child = self._known[parent, labels] = parent.labels(*labels)
+        return child
 
 
 class Accountant:
@@ -55,7 +69,7 @@ class Accountant:
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
         self._instruments: dict[tuple[str, str, str], _RequestInstruments] = {}
-        self._waits: dict[str, Histogram] = {}
+        self._children = _Children()
         self._failed_attempts: OrderedDict[str, list[str]] = OrderedDict()
 
     def record(self, entry: LogEntry) -> None:
@@ -109,7 +123,7 @@ class Accountant:
         if entry.first_byte is not None:
             instruments.time_to_first_byte.observe(entry.first_byte)
         if entry.waited is not None and not entry.refused:
-            self._waits_of(entry.source).observe(entry.waited)
+            self._children.of(self._metrics.rate_limit_wait, entry.source).observe(entry.waited)
         if entry.refused:
             self._metrics.rejections.labels(entry.source, entry.refused).inc()
         if outcome.error is not None:
@@ -121,12 +135,6 @@ class Accountant:
             self._count_usage(outcome.usage)
             self._learn(outcome, outcome.usage)
 
-    def _waits_of(self, source: str) -> Histogram:
-        waits = self._waits.get(source)
-        if waits is None:
-            waits = self._waits[source] = self._metrics.rate_limit_wait.labels(source)
-        return waits
-
     def _count_retries(self, entry: LogEntry) -> None:
         failed = self._failed_attempts.pop(entry.request_id, [])
         for number in range(entry.attempts - 1):
@@ -134,23 +142,24 @@ class Accountant:
             self._metrics.retries.labels(reason).inc()
 
     def _count_usage(self, usage: Usage) -> None:
-        metrics, model, tier = self._metrics, self._models.label(usage.model), usage.tier.value
-        metrics.usage_records.labels(usage.record.value).inc()
+        metrics, child = self._metrics, self._children.of
+        model, tier = self._models.label(usage.model), usage.tier.value
+        child(metrics.usage_records, usage.record.value).inc()
         for direction in _DIRECTIONS:
             amount = getattr(usage.tokens, direction)
             if not amount:
                 continue
-            metrics.tokens.labels(direction, model, tier).inc(amount)
+            child(metrics.tokens, direction, model, tier).inc(amount)
             if usage.is_estimated:
-                metrics.estimated_tokens.labels(direction, model).inc(amount)
+                child(metrics.estimated_tokens, direction, model).inc(amount)
             if usage.cost is not None:
-                metrics.estimated_cost.labels(direction, model, tier).inc(getattr(usage.cost, direction))
+                child(metrics.estimated_cost, direction, model, tier).inc(getattr(usage.cost, direction))
         if usage.tokens.reasoning:
-            metrics.reasoning_tokens.labels(model).inc(usage.tokens.reasoning)
+            child(metrics.reasoning_tokens, model).inc(usage.tokens.reasoning)
         if usage.credits is not None:
-            metrics.plan_credits.labels(model, tier).inc(usage.credits)
+            child(metrics.plan_credits, model, tier).inc(usage.credits)
         if usage.output_rate is not None:
-            metrics.token_rate.labels("output", model).observe(usage.output_rate)
+            child(metrics.token_rate, "output", model).observe(usage.output_rate)
 
     def _learn(self, outcome: Outcome, usage: Usage) -> None:
         entry, protocol = outcome.entry, outcome.route.llm_protocol
