@@ -170,7 +170,7 @@ def show_version() -> None:
     from extproc.envoy_admin import envoy_version
 
     click.echo(f"zai-proxy  {version.VERSION}")
-    click.echo(f"commit     {version.COMMIT}")
+    click.echo(f"commit     {version.commit()}")
     click.echo(f"built      {version.BUILD_TIME}")
     click.echo(f"Envoy      {envoy_version()}")
     click.echo(f"Python     {sys.version.split()[0]}")
