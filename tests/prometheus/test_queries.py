@@ -109,6 +109,22 @@ def documented_expressions() -> list[str]:
     return sorted({quote for quote in quoted if "(" in quote or '="' in quote})
 
 
+def useful_queries() -> list[str]:
+    """The blocks of PromQL on our pages."""
+    texts = [page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))]
+    return [block for text in texts for block in re.findall(r"^```promql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+
+
+def autoscaling_expressions() -> list[str]:
+    """What the adapter asks Prometheus for the HPA, and what KEDA asks; without the labels that only a cluster adds."""
+    rule = yaml.safe_load((ROOT / "deploy/adapter/values.yaml").read_text())["rules"]["custom"][0]
+    by_adapter = rule["metricsQuery"].replace("<<.Series>>", rule["name"]["as"])
+    by_adapter = by_adapter.replace("<<.LabelMatchers>>", "").replace("<<.GroupBy>>", "pod")
+    scaled = yaml.safe_load((ROOT / "deploy/overlays/keda/scaledobject.yaml").read_text())
+    by_keda = scaled["spec"]["triggers"][-1]["metadata"]["query"]
+    return [by_adapter, by_keda.replace('service="zai-proxy-metrics",', "")]
+
+
 def dashboard_expressions() -> list[str]:
     """The queries of the panels, with everything selected."""
     queries = [query for _, panels in ROWS for panel in panels for query in panel.queries]
@@ -122,11 +138,25 @@ def names_in(expression: str) -> set[str]:
     return set(re.findall(r"\bzai_proxy_[a-z0-9_]+", expression))
 
 
-@pytest.mark.parametrize("expression", [*rule_expressions(), *documented_expressions(), *dashboard_expressions()])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *rule_expressions(),
+        *documented_expressions(),
+        *useful_queries(),
+        *autoscaling_expressions(),
+        *dashboard_expressions(),
+    ],
+)
 def test_an_expression_runs_and_every_series_in_it_is_exported(prometheus: Prometheus, expression: str) -> None:
     prometheus.query(expression)
     for name in names_in(expression) - {"zai_proxy_quota_exhaustion_time_seconds"}:
         assert prometheus.query(f"count_over_time({name}[1m])"), f"{name} is not there"
+
+
+@pytest.mark.parametrize("expression", [*useful_queries(), *autoscaling_expressions()])
+def test_a_query_for_people_and_for_the_autoscaler_has_an_answer(prometheus: Prometheus, expression: str) -> None:
+    assert prometheus.query(expression)
 
 
 def test_the_recording_rules_are_evaluated_without_error(prometheus: Prometheus) -> None:

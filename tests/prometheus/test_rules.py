@@ -51,11 +51,12 @@ def test_an_alert_is_tested_to_fire_and_to_be_quiet(alert: dict[str, Any]) -> No
 
 
 @every_alert
-def test_an_alert_says_how_bad_it_is_what_it_means_and_where_to_look(alert: dict[str, Any]) -> None:
+def test_an_alert_says_how_bad_it_is_what_it_means_what_to_look_at_and_where_to_read_on(alert: dict[str, Any]) -> None:
     annotations = alert["annotations"]
     assert alert["labels"]["severity"] in ("warning", "critical")
     assert annotations["summary"]
     assert annotations["description"].endswith(".")
+    assert annotations["look_at"].endswith((".", "?"))
     path, _, anchor = annotations["runbook_url"].partition("#")
     assert ROOT / path == RUNBOOK
     assert anchor == alert["alert"].lower()
