@@ -1,5 +1,6 @@
 """Dockerfile, compose.yaml and the workflows, as far as a file can be checked."""
 
+import json
 import os
 import re
 import shutil
@@ -164,3 +165,28 @@ def test_the_images_are_made_of_the_versions_that_are_tested(path: Path) -> None
 
 def test_the_simulators_image_has_all_that_the_proxys_has() -> None:
     assert _pins(ROOT / "requirements.txt").items() <= _pins(IMAGE / "requirements-simulator.txt").items()
+
+
+def test_the_list_of_what_the_image_is_made_of_names_every_package_with_its_version(tmp_path: Path) -> None:
+    target = tmp_path / "sbom.json"
+    command = [BIN / "cyclonedx-py", "requirements", "requirements.txt", "--output-file", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(target.read_text())["components"]
+    assert {each["name"]: each["version"] for each in listed} == _pins(ROOT / "requirements.txt")
+
+
+def test_a_release_has_the_notes_of_its_section_alone(tmp_path: Path) -> None:
+    sections = (
+        "# Changelog",
+        "## [Unreleased]",
+        "not yet",
+        "## [1.2.0] - 2026-01-02",
+        "### Fixed",
+        "- this",
+        "## [1.1.0]",
+    )
+    (tmp_path / "CHANGELOG.md").write_text("\n\n".join(sections))
+    script = ROOT / "deploy/release/changelog_section.py"
+    done = subprocess.run([sys.executable, script, "1.2.0"], cwd=tmp_path, capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout) == (0, "### Fixed\n\n- this\n")
