@@ -22,8 +22,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"sh", "python", "promql", "json", "toml", "yaml"}
 NEEDS = re.compile(r"\b[Nn]eeds (?:Docker|Node|Claude Code|an? (?:cluster|key))")
 """What the paragraph before a block says if it isn't run here: tests/deploy has Docker, tests/agents Claude Code."""
-RUN_ELSEWHERE = {"make demo", "make test"}
-"""tests/integration/test_demo.py runs the first, the second is what runs this."""
+RUN_ELSEWHERE = {"make demo", "make test", "make sbom"}
+"""tests/integration/test_demo.py runs the first, the second is what runs this, tests/deploy/test_files.py the third."""
 WAITS = 3
 """What `zai-proxy canary-check` exits with where there is no canary, as in the demo."""
 

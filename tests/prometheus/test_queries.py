@@ -81,10 +81,13 @@ def has_scraped(server: Prometheus) -> bool:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
     with running_stack(directory, PACING="on", QUOTA_POLL_INTERVAL="1", MAX_RETRIES="0", MAX_WORKERS="3") as stack:
-        for scenario in ({"code": "1302"}, {"code": "1303"}, {"code": "1002"}, {}):
+        for scenario in ({"code": "1302"}, {"code": "1303"}, {"code": "1002"}, {"input_tokens": 9, "cached_tokens": 5}):
             httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)})
         slow = {"x-sim": json.dumps({"events": 20, "pause": 0.05})}
         stream = {"url": f"{stack.url}/v1/messages", "json": {**PROMPT, "stream": True}, "headers": slow}
+        with httpx.stream("POST", **stream) as left:  # by its client: its tokens are estimated
+            lines = left.iter_lines()
+            next(lines)
         with ThreadPoolExecutor(4) as pool:  # one of these is more than there are workers
             assert {
                 answer.result().status_code for answer in [pool.submit(httpx.post, **stream) for _ in range(4)]
