@@ -43,7 +43,7 @@ RUN --mount=type=secret,id=ca \
       --require-hashes --only-binary :all: -r requirements-simulator.txt; \
     python3 -m compileall -q --invalidation-mode unchecked-hash /opt/zai-proxy/lib
 
-# The page is built beforehand (npm run build in dashboard/frontend). DASHBOARD_PAGE=plain ships the page without scripts.
+# The page is built beforehand (make page). DASHBOARD_PAGE=plain ships the page without scripts.
 FROM build AS build-dashboard
 ARG DASHBOARD_PAGE=built
 RUN [ "${DASHBOARD_PAGE}" = plain ] || test -f dashboard/static/index.html \
