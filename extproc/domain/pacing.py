@@ -277,6 +277,12 @@ class Pacing:
     def _is_free(self, t: float) -> bool:
         return self._limits.is_free(t) if self._plan is None else self._granted > 0
 
+    def _may_be_free(self, t: float) -> bool:
+        """Whether a request would hardly wait if it came now."""
+        if self._plan is None:
+            return self._is_free(t)
+        return self.places_left > 0 and not self._plan.waiting
+
     def _start(self, request_id: str, source: str, lane: Lane, t: float) -> None:
         if self._plan is None:
             self._limits.start(self._retries.count(t), t)
@@ -294,7 +300,8 @@ class Pacing:
     def _book_lanes(self, t: float) -> None:
         if self._hold_back.is_active:
             waiting = {lane: self._queue.in_lane(lane) for lane in Lane}
-            self._hold_back.note(self._lanes, waiting, self.limits[0], t)
+            limit = self.limits[0] if self._plan is None else self._plan.part
+            self._hold_back.note(self._lanes, waiting, limit, t)
 
     def _expire(self, t: float) -> list[Decision]:
         """Refuses those that have waited too long: the first of them may come back first."""
@@ -313,7 +320,7 @@ class Pacing:
         return [at for lane in lanes if (at := self._hold_back.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, t: float, ahead: int = 0) -> float:
-        if not self._queue and not ahead and (self.config.mode is PacingMode.OFF or self._is_free(t)):
+        if not self._queue and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
             return 0.0
         waiting = len(self._queue) if self._plan is None else max(len(self._queue), self._plan.waiting)
         return self._service.wait(waiting + ahead, *self.limits)

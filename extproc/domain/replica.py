@@ -105,7 +105,7 @@ class Replica:
         self._epoch = answer.epoch
         if answer.up and self._ruling is not None:
             own = replace(self._ruling, learned=self._ruling.learned.shifted(-self._ahead))
-            view = PlanView(own, answer.held, answer.waiting, answer.replicas)
+            view = PlanView(own, answer.held, answer.waiting, answer.replicas, answer.busy)
             self._pacing.join(view, answer.granted, self._learner.limits if self._learner else None, now)
         else:
             self._pacing.part(now)

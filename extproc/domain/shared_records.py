@@ -76,12 +76,18 @@ def read_ruling(data: object) -> Ruling:
 @dataclass(frozen=True, slots=True)
 class PlanView:
     """The whole plan as one replica sees it: the ruling, how many are in flight and wait in all, how many replicas
-    there are."""
+    there are and how many of them have work."""
 
     ruling: Ruling
     held: int
     waiting: int
     replicas: int
+    busy: int
+
+    @property
+    def part(self) -> int:
+        """About how many places one of the replicas that have work can have; 1 at least."""
+        return max(1, self.ruling.limit // max(1, self.busy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class Answer:
 
     `settled` says that all replicas that there are have had the time to report, `up` that the shared limits hold.
     `granted` places are its own from now on. `ruling` and `gate` are None unless they are newer than what it has seen.
-    `events` are for the leader, up to `read_to`.
+    `busy` replicas have work. `events` are for the leader, up to `read_to`.
     """
 
     now: float
@@ -175,4 +181,5 @@ class Answer:
     may_probe: bool
     read_to: int
     newest: int
+    busy: int
     events: tuple[Event, ...]

@@ -7,7 +7,7 @@
 --          leaves (0 or 1), epoch, read_to, ruling_v seen, ruling or '', its usable, pace, burst, read_to,
 --          gate or '', the gate_v that it was made from, then each refusal: class, code, started, ended.
 -- Answer   {'stale'}, or now, settled, up, granted, leads, epoch, replicas, held, waiting, ruling_v, ruling or '',
---          gate_v, gate or '', may_probe, read_to, newest, then the events.
+--          gate_v, gate or '', may_probe, read_to, newest, busy replicas, then the events.
 
 local LEASE = 10000     -- a replica that is not heard of for so long has nothing any more
 local REIGN = 2000      -- a leader that is not heard of for so long leads no more
@@ -116,8 +116,9 @@ if granted > 0 then
   me.held, me.want, me.turn = me.held + granted, me.want - granted, turn
   held, tokens = held + granted, math.max(0, tokens - granted)
 end
-local waiting, retrying, is_missing = 0, 0, false
+local waiting, retrying, busy, is_missing = 0, 0, 0, false
 for _, r in ipairs(replicas) do
+  if r.held + r.want > 0 then busy = busy + 1 end
   if now - r.seen <= FRESH then waiting = waiting + r.want else is_missing = true end
   retrying = retrying + r.retrying
 end
@@ -167,6 +168,6 @@ redis.call('PEXPIRE', KEYS[2], LIFE)
 local answer = {string.format('%.0f', now), settled and 1 or 0, up and 1 or 0, granted, leader == me and 1 or 0, epoch,
   replica_count, held, waiting, string.format('%.0f', ruling_v),
   tonumber(ARGV[12]) ~= ruling_v and ruling or '', string.format('%.0f', gate_v),
-  tonumber(ARGV[19]) ~= gate_v and gate or '', prober == me and 1 or 0, read_to, newest}
+  tonumber(ARGV[19]) ~= gate_v and gate or '', prober == me and 1 or 0, read_to, newest, busy}
 for _, event in ipairs(events) do answer[#answer + 1] = event end
 return answer

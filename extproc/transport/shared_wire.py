@@ -12,7 +12,7 @@ from extproc.domain.shared_records import Answer, Counted, Event, RefusedAttempt
 SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text()
 """What runs in the store; its opening lines say what it takes and returns."""
 
-_FIRST_EVENT: Final = 16
+_FIRST_EVENT: Final = 17
 
 
 class UnreadableAnswerError(Exception):
@@ -73,6 +73,7 @@ def _decode(answer: Sequence[str]) -> Answer:
         may_probe=int(answer[13]) == 1,
         read_to=int(answer[14]),
         newest=int(answer[15]),
+        busy=int(answer[16]),
         events=tuple(_event(each) for each in answer[_FIRST_EVENT:]),
     )
 

@@ -54,6 +54,7 @@ class One:
             may_probe=False,
             read_to=5,
             newest=5,
+            busy=3,
             events=(),
         )
         self.replica.take(replace(answer, **more), self.now, self.now)  # type: ignore[arg-type]
@@ -135,6 +136,36 @@ def test_what_runs_when_the_store_is_lost_counts_for_the_share(one: One) -> None
 
     assert isinstance(one.ask(), Queued)
     assert one.go() == []
+
+
+def test_a_place_that_is_free_in_the_plan_is_no_wait_and_a_queue_elsewhere_is_one(one: One) -> None:
+    one.hear(held=8)
+    assert one.pacing.expected_wait(one.now) == 0.0
+    assert one.pacing.places_left == 1
+    one.hear(held=9, waiting=8)
+    assert one.pacing.expected_wait(one.now) == pytest.approx(10.0)  # nine requests of 10 s in nine places
+
+
+def test_a_lane_that_is_held_back_gets_its_share_of_this_replicas_part(one: One) -> None:
+    one.hear()
+    one.pacing.set_shares({Lane.BACKGROUND: 1 / 3}, one.now)
+    for _ in range(9):
+        one.ask(Lane.BACKGROUND)
+    used = 0
+    running: dict[str, float] = {}
+    for _ in range(600):
+        one.now += 0.1
+        for each in [each for each, since in running.items() if one.now - since >= 1.0]:
+            del running[each]
+            one.pacing.leave(each, one.now)
+            one.ask(Lane.BACKGROUND)
+        want = one.replica.report(one.now).demand.want
+        one.hear(granted=min(want, 3 - len(running)))
+        running |= dict.fromkeys(one.go(), one.now)
+        used += len(running)
+
+    # Three of nine places are this replica's part, and a third of them is one place.
+    assert used / 600 == pytest.approx(1.0, abs=0.2)
 
 
 def test_times_are_told_by_the_clock_of_the_store(one: One) -> None:
