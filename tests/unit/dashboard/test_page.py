@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.api.app import STATIC
+from extproc.domain.business_codes import TABLE
 from tests.harness.processes import ROOT
 
 FRONTEND = ROOT / "dashboard/frontend"
@@ -55,3 +56,10 @@ def test_each_dependency_of_the_page_is_pinned() -> None:
 
     for version in [*package["dependencies"].values(), *package["devDependencies"].values()]:
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+
+
+def test_the_page_knows_every_code_of_z_ai_as_the_proxy_does() -> None:
+    source = (FRONTEND / "src/lib/businessCodes.ts").read_text()
+    known = re.findall(r"^  (\d+): \[\s*'(\w+)',\s*'([^']*)',?\s*\],$", source, re.MULTILINE)
+
+    assert sorted(known) == sorted((each.code, each.error_class.value, each.meaning) for each in TABLE.values())

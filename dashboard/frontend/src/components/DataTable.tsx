@@ -1,4 +1,4 @@
-import { Fragment, type ReactNode, useId } from 'react'
+import { Fragment, type MouseEvent, type ReactNode, useId } from 'react'
 import { Icon } from './Icon'
 
 export interface Column<Row> {
@@ -115,6 +115,12 @@ function HeadCell<Row>({ column, sorting }: HeadCellProps<Row>) {
   )
 }
 
+/** Not one on something in the row that does something else, and not the end of marking its text. */
+function isPlainClick({ target }: MouseEvent): boolean {
+  const isInControl = target instanceof Element && target.closest('a, button') !== null
+  return !isInControl && (window.getSelection()?.isCollapsed ?? true)
+}
+
 interface BodyRowProps<Row> {
   row: Row
   id: string
@@ -127,7 +133,11 @@ function BodyRow<Row>({ row, id, columns, opening }: BodyRowProps<Row>) {
   const isOpen = opening?.openKey === id
   return (
     <Fragment>
-      <tr className="border-b border-line/60 align-top last:border-0 hover:bg-page">
+      {/* The button does the same, for the keyboard too. */}
+      <tr
+        onClick={opening && ((event) => isPlainClick(event) && opening.onToggle(id))}
+        className={`border-b border-line/60 align-top last:border-0 hover:bg-page ${opening ? 'cursor-pointer' : ''}`}
+      >
         {opening && (
           <td className="py-1.5 pl-2">
             <button

@@ -1,4 +1,4 @@
-import { keepPreviousData, QueryClient, useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query'
+import { keepPreviousData, QueryClient, useMutation, useQuery } from '@tanstack/react-query'
 import { type BreakdownQuery, getBreakdown } from '../api/breakdown'
 import { cancelRequest } from '../api/cancel'
 import { ApiError } from '../api/http'
@@ -46,19 +46,24 @@ export function useBreakdown(query: BreakdownQuery, { every }: Refreshing) {
   })
 }
 
-/** Finished requests, a page at a time: `fetchNextPage` while `hasNextPage`. */
-export function useRequests(query: Omit<RequestsQuery, 'after'>) {
-  return useInfiniteQuery({
+/** A page of finished requests. It is asked for once: what comes later the event stream tells. */
+export function useRequests(query: RequestsQuery) {
+  return useQuery({
     queryKey: ['requests', query],
-    queryFn: ({ pageParam, signal }) =>
-      getRequests(pageParam === null ? query : { ...query, after: pageParam }, signal),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.next,
+    queryFn: ({ signal }) => getRequests(query, signal),
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
   })
 }
 
+/** One finished request, which never changes. */
 export function useRequest(id: number) {
-  return useQuery({ queryKey: ['request', id], queryFn: ({ signal }) => getRequest(id, signal) })
+  return useQuery({
+    queryKey: ['request', id],
+    queryFn: ({ signal }) => getRequest(id, signal),
+    placeholderData: () => undefined,
+    staleTime: Number.POSITIVE_INFINITY,
+  })
 }
 
 export function useTargets() {

@@ -1,0 +1,72 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import type { FinishedRequest, RequestsPage } from '../../api/requests'
+import { useRequests } from '../../hooks/useApi'
+import { useLive } from '../../hooks/useLive'
+import { type Followed, follow, newestId } from '../../lib/following'
+import { isNewestFirst, matches, requestsQuery, type TableQuery } from '../../lib/requestQuery'
+import { useCalm } from './useCalm'
+
+const CALM_MS = 500
+
+export interface RequestTableState extends Followed {
+  page: RequestsPage | undefined
+  error: Error | null
+  /** Whether rows of another question are shown while those of this one are loaded. */
+  isOfBefore: boolean
+  isLoading: boolean
+  reload: () => void
+}
+
+/** What the table shows: a loaded page and, unless `isHeld`, what has come since. */
+export function useRequestTable(query: TableQuery, isHeld: boolean): RequestTableState {
+  const { data, error, isPlaceholderData, isFetching, refetch } = useRequests(requestsQuery(query))
+  const told = useLive((state) => state.requests)
+  const live = useCalm(told, CALM_MS)
+  const isLive = isNewestFirst(query)
+  const loaded = data?.requests ?? NONE
+  const heldAt = useHeldAt(loaded, live, isHeld)
+  const followed = useMemo(
+    () =>
+      isLive && !isPlaceholderData
+        ? follow({
+            loaded,
+            live,
+            matches: (request) => matches(request, query, Date.now() / 1000),
+            heldAt,
+          })
+        : { rows: loaded, unseen: 0, isOld: false },
+    [isLive, isPlaceholderData, loaded, live, query, heldAt],
+  )
+  const reload = useCallback(() => void refetch(), [refetch])
+  const mustReload = followed.isOld && !isFetching
+  useEffect(() => {
+    if (mustReload) reload()
+  }, [mustReload, reload])
+  return {
+    ...followed,
+    page: data,
+    error,
+    isOfBefore: isPlaceholderData,
+    isLoading: isFetching,
+    reload,
+  }
+}
+
+const NONE: readonly FinishedRequest[] = []
+
+/** The newest id at the moment from which on nothing new is let in; null while everything is. */
+function useHeldAt(
+  loaded: readonly FinishedRequest[],
+  live: readonly FinishedRequest[],
+  isHeld: boolean,
+): number | null {
+  const [heldAt, setHeldAt] = useState<number | null>(null)
+  const latest = useRef({ loaded, live })
+  latest.current = { loaded, live }
+  const isKnown = loaded.length > 0
+  useEffect(() => {
+    const known = latest.current
+    setHeldAt(isHeld && isKnown ? Math.max(newestId(known.loaded), newestId(known.live.slice(0, 1))) : null)
+  }, [isHeld, isKnown])
+  return heldAt
+}
