@@ -37,6 +37,15 @@ export function useSeries(query: SeriesQuery, { every }: Refreshing) {
   })
 }
 
+/** Several questions for charts, answered together: none is shown without the others. */
+export function useSeriesSet(queries: readonly SeriesQuery[], { every }: Refreshing) {
+  return useQuery({
+    queryKey: ['series set', queries],
+    queryFn: ({ signal }) => Promise.all(queries.map((query) => getSeries(query, signal))),
+    refetchInterval: milliseconds(every),
+  })
+}
+
 /** Sums by client, session, model … of a time. */
 export function useBreakdown(query: BreakdownQuery, { every }: Refreshing) {
   return useQuery({

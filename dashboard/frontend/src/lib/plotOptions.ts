@@ -47,7 +47,7 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
   }
   return {
     legend: { show: false },
-    padding: [8, 4, 0, 0],
+    padding: [8, 20, 0, 0],
     scales: {
       x: { time: true, range: () => [spec.window().from, spec.window().to] },
       y: { range: (_plot, _min, max) => [0, highest(max, spec)] },
@@ -116,9 +116,10 @@ function lineOptions({ shape, isStepped }: PlotSpec, colour: string): uPlot.Seri
   const stepped = isStepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined
   return {
     stroke: colour,
-    width: shape === 'stacked' ? 1 : 1.5,
+    // An edge around parts of a whole would show those that are nothing.
+    width: shape === 'stacked' ? 0 : 1.5,
     points: { show: false },
-    ...(shape === 'stacked' ? { fill: faded(colour, 0.45) } : {}),
+    ...(shape === 'stacked' ? { fill: faded(colour, 0.75) } : {}),
     ...(stepped ? { paths: stepped } : {}),
   }
 }
