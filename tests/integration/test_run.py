@@ -164,6 +164,28 @@ async def test_told_to_stop_it_refuses_what_is_new_finishes_what_runs_and_exits_
     assert "crashed" not in proxy.output
 
 
+async def test_told_to_stop_under_load_it_cuts_no_stream(proxy: Supervised, simulator: Simulator) -> None:
+    async def streamed(client: httpx.AsyncClient, path: str) -> str:
+        headers = {"x-sim": json.dumps({"events": 60, "pause": 0.05})}
+        answer = await client.post(f"{proxy.url}{path}", json={**STREAM, "input": "hello"}, headers=headers)
+        return answer.text
+
+    ends = {"/v1/messages": "message_stop", "/v1/chat/completions": "[DONE]", "/v1/responses": "response.completed"}
+    async with httpx.AsyncClient(timeout=60) as client:
+        with simulator.frozen():
+            running = {path: [asyncio.create_task(streamed(client, path)) for _ in range(6)] for path in ends}
+            await eventually(lambda: proxy.metrics().value("zai_proxy_concurrent_requests"), lambda slots: slots == 18)
+            proxy.signal(signal.SIGTERM)
+            await eventually(lambda: "a second signal cuts them" in proxy.output, bool)
+        answers = {path: await asyncio.gather(*tasks) for path, tasks in running.items()}
+
+    for path, end in ends.items():
+        assert [end in text for text in answers[path]] == [True] * 6, path
+    assert await asyncio.to_thread(proxy.process.wait) == 0
+    assert "cut off" not in proxy.output
+    assert proxy.output.count(" 200 POST ") == 18, "a stream was not counted"
+
+
 async def test_a_second_signal_cuts(proxy: Supervised) -> None:
     async with a_stream(proxy, events=1000) as arriving:
         proxy.signal(signal.SIGTERM)
