@@ -15,7 +15,8 @@ export interface Breakdown {
 }
 
 export interface BreakdownRow {
-  key: string | null
+  /** Unix seconds for hours and days; null where a request had none. */
+  key: string | number | null
   requests: number
   ok: number
   failed: number

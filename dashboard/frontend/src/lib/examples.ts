@@ -1,5 +1,6 @@
 /** Values for tests: what the service sends, with what a test cares about replaced. */
 
+import type { Breakdown, BreakdownRow } from '../api/breakdown'
 import type { Now, QuotaWindow, RunningRequest } from '../api/now'
 import type { FinishedRequest } from '../api/requests'
 import type { Series, SeriesChart } from '../api/series'
@@ -133,6 +134,40 @@ export function aSeries(charts: SeriesChart[], changes: Partial<Series> = {}): S
     last_is_partial: false,
     charts,
     marks: [],
+    ...changes,
+  }
+}
+
+export function aUsageRow(changes: Partial<BreakdownRow> = {}): BreakdownRow {
+  return {
+    key: 'laptop-anna',
+    requests: 812,
+    ok: 790,
+    failed: 9,
+    aborted: 13,
+    refused: 0,
+    retries: 0,
+    tokens: { input: 120_311, output: 91_200, cache_read: 1_812_000, cache_write: 0, reasoning: 20_000 },
+    cost_usd: 4.1,
+    credits: 61,
+    request_bytes: 91_000_000,
+    response_bytes: 8_100_000,
+    mean_duration: 12.1,
+    wasted: { requests: 22, tokens: 20_110, cost_usd: 0.12 },
+    ...changes,
+  }
+}
+
+export function aBreakdown(changes: Partial<Breakdown> = {}): Breakdown {
+  const row = aUsageRow()
+  return {
+    by: 'client',
+    from: 1_763_913_600,
+    to: 1_764_000_000,
+    resolution: 0,
+    rows: [row],
+    other: null,
+    total: aUsageRow({ key: null }),
     ...changes,
   }
 }

@@ -160,7 +160,7 @@ const REFRESH_SECONDS = 60
 /** Offers what the last week has seen. */
 function Known(props: Omit<ChoiceProps, 'values' | 'name'> & { name: FilterName & BreakdownBy }) {
   const { data } = useBreakdown({ by: props.name, from: '-7d' }, { every: REFRESH_SECONDS })
-  const values = data?.rows.flatMap(({ key }) => (key === null ? [] : [key])) ?? []
+  const values = data?.rows.flatMap(({ key }) => (key === null ? [] : [String(key)])) ?? []
   return <Choice {...props} values={values} />
 }
 
