@@ -88,7 +88,7 @@ WORKDIR /
 FROM runtime AS extproc
 COPY --from=build /opt/zai-proxy /opt/zai-proxy
 EXPOSE 9090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "METRICS_PORT", "9090", "/readyz"]
 ENTRYPOINT ["zai-proxy"]
 CMD ["extproc"]
@@ -97,7 +97,7 @@ FROM runtime AS envoy
 COPY --from=build /apart/envoy /usr/local/bin/envoy
 COPY --from=build /opt/zai-proxy/drain.py /opt/zai-proxy/healthcheck.py /opt/zai-proxy/
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "PROXY_PORT", "8080", "/health"]
 ENTRYPOINT ["envoy", "--disable-hot-restart", "--drain-time-s", "3000", "--drain-strategy", "immediate", "-l", "warning"]
 CMD ["-c", "/run/zai-proxy/envoy.yaml"]
@@ -107,7 +107,7 @@ COPY --from=build-dashboard /opt/zai-proxy /opt/zai-proxy
 ENV DB_PATH=/data/dashboard.db
 VOLUME /data
 EXPOSE 8081
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "DASHBOARD_PORT", "8081", "/healthz"]
 ENTRYPOINT ["python3", "-P", "-m", "dashboard"]
 
@@ -115,7 +115,7 @@ FROM runtime AS simulator
 COPY --from=build-simulator /opt/zai-proxy /opt/zai-proxy
 ENV SIMULATOR_HOST=0.0.0.0
 EXPOSE 8090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "SIMULATOR_PORT", "8090", "/_simulator/stats"]
 ENTRYPOINT ["zai-proxy", "simulator"]
 
@@ -123,7 +123,7 @@ FROM runtime AS proxy
 COPY --from=build /opt/zai-proxy /opt/zai-proxy
 COPY --from=build /apart/envoy /opt/zai-proxy/envoy
 EXPOSE 8080 9090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "METRICS_PORT", "9090", "/readyz"]
 ENTRYPOINT ["zai-proxy"]
 CMD ["run", "--no-dashboard"]

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
+from bench.autoscale_cluster import METRICS
+from bench.autoscale_hpa import Behavior
 from extproc.domain.admission import Admission
 from extproc.metrics import AdmissionCollector
 from extproc.settings import Settings
@@ -159,6 +161,24 @@ def test_the_hpa_scales_as_promised() -> None:
     assert {(each["type"], each["value"]) for each in up["policies"]} == {("Percent", 100), ("Pods", 2)}
     assert down["stabilizationWindowSeconds"] == 300
     assert [(each["type"], each["value"]) for each in down["policies"]] == [("Percent", 25)]
+
+
+def test_the_simulated_autoscaler_is_set_as_the_real_one() -> None:
+    spec, simulated = _hpa(), Behavior()
+    up, down = spec["behavior"]["scaleUp"], spec["behavior"]["scaleDown"]
+    assert simulated.up_stabilization == up["stabilizationWindowSeconds"]
+    assert simulated.down_stabilization == down["stabilizationWindowSeconds"]
+    policies = {each["type"]: each for each in up["policies"]}
+    assert simulated.up.percent == policies["Percent"]["value"]
+    assert simulated.up.pods == policies["Pods"]["value"]
+    assert {simulated.up.period} == {each["periodSeconds"] for each in up["policies"]}
+    assert [(simulated.down.percent, simulated.down.period)] == [
+        (each["value"], each["periodSeconds"]) for each in down["policies"]
+    ]
+    targets = {
+        each["resource"]["name"]: each["resource"]["target"]["averageUtilization"] / 100 for each in spec["metrics"][:2]
+    }
+    assert {each.name: each.target for each in METRICS} == {**targets, UTILIZATION: 0.8}
 
 
 def test_the_canary_differs_in_variant_and_shares_the_service() -> None:

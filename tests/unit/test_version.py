@@ -29,8 +29,10 @@ def test_an_image_knows_the_commit_that_it_was_built_of(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout")
 def test_a_checkout_knows_its_own_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(version, "COMMIT", "unknown")
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert told()["commit"] == head.strip()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    if head.returncode != 0:
+        pytest.skip("git is missing, or does not trust this checkout")
+    assert told()["commit"] == head.stdout.strip()
 
 
 def test_elsewhere_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
