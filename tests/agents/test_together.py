@@ -11,6 +11,7 @@ import pytest
 from simulator.agents import AGENT_FILE
 from tests.harness.agents import CLAUDE_CODE, CODEX, OPENCODE, Agent, Turn, take_turn
 from tests.harness.stack import Stack, running_stack
+from tests.harness.waiting import wait_until
 
 AGENTS = 10
 PLAN = 3
@@ -33,7 +34,10 @@ def turns(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list
 
     agents = [next(kinds) for _ in range(AGENTS)]
     with ThreadPoolExecutor(AGENTS) as pool:
-        return list(pool.map(take, range(AGENTS)))
+        with shared_stack.simulator.frozen():  # or on a slow machine they might come one after the other
+            taken = pool.map(take, range(AGENTS))
+            wait_until(lambda: bool(shared_stack.status()["waiting"]), "more of them ask than the plan takes")
+        return list(taken)
 
 
 def test_all_turns_end_well(turns: list[Turn]) -> None:

@@ -55,7 +55,8 @@ async def test_the_sdks_are_answered_whole_and_streamed(stack: Stack, authority:
 async def test_a_client_that_does_not_know_the_authority_does_not_connect(stack: Stack) -> None:
     answer = curl(f"{stack.url}/health", "--cacert", ssl.get_default_verify_paths().cafile or "/etc/ssl/cert.pem")
 
-    assert answer.exit_code == 60  # curl: peer certificate cannot be authenticated
+    # curl: the peer's certificate cannot be authenticated, or with some versions of OpenSSL the handshake failed.
+    assert answer.exit_code in (60, 35)
     assert answer.status == 0
 
 
