@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents bench bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -109,6 +109,9 @@ test-agents: setup-agents ## run the real coding agents through the proxy (a par
 
 bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processor
 	$(BIN)/python -m bench
+
+bench-pacing: setup ## compare ways to share one plan: no proxy, fixed, rate-limited, pacing, replicas, a swarm
+	$(BIN)/python -m bench.pacing
 
 bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers
 	$(BIN)/python -m bench.dashboard_bench

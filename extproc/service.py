@@ -40,6 +40,7 @@ from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
 from extproc.transport.shared_limits import SharedLimits, plan_name
+from extproc.transport.turns import Turns
 
 log = structlog.get_logger("extproc")
 
@@ -85,6 +86,7 @@ class Service:
         self.processor = ExternalProcessor(
             self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current
         )
+        self.turns = Turns(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         listeners = [self.feed.add, self.quota.take_outcome, self.pacer.take_outcome, self.clients.take_outcome]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
@@ -151,7 +153,7 @@ class Service:
 
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
-        server.add_generic_rpc_handlers((self.processor.handler(), self.access_log.handler()))
+        server.add_generic_rpc_handlers((self.processor.handler(), self.access_log.handler(), self.turns.handler()))
         server.add_insecure_port(f"unix:{self._socket_path}")
         return server
 

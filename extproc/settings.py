@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     max_workers: int = setting(
         20,
-        "Requests that may be upstream at the same time; the next one gets 503.",
+        "Requests that may run or wait at the same time; the next one gets 503.",
         "a whole number from 1 to 10000",
         ge=1,
         le=10000,

@@ -6,7 +6,7 @@ Every time is a Unix time in seconds, all from one clock; one that jumps harms n
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +32,7 @@ from extproc.domain.pacing_records import (
 from extproc.domain.rate_limit import RateLimit
 from extproc.domain.refusals import RefusalReason
 from extproc.domain.retries import Retries
+from extproc.domain.second_turns import SecondTurn, SecondTurns
 from extproc.domain.service_rate import ServiceRate
 from extproc.domain.shared_records import Demand, PlanView, RefusedAttempt
 from extproc.domain.steady_clock import SteadyClock
@@ -50,7 +51,9 @@ _MOST_REFUSALS: Final = 256
 class _Run:
     source: str
     lane: Lane
+    arrived: float
     started: float
+    refused: bool = False
 
 
 class Pacing:
@@ -72,6 +75,7 @@ class Pacing:
         self._hold_back = HoldBack()
         self._service = ServiceRate()
         self._retries = Retries(config.max_retries)
+        self._second = SecondTurns(config.queue_timeout)
         self._running: dict[str, _Run] = {}
         self._lanes: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._exempt: set[str] = set()
@@ -81,7 +85,7 @@ class Pacing:
 
         Admitted and queued ones must `leave`, however they end.
         """
-        if request.id in self._running or request.id in self._exempt or request.id in self._queue:
+        if any(request.id in each for each in (self._running, self._second, self._exempt, self._queue)):
             raise ValueError(f"{request.id} is here already")
         t = self._time(now)
         if self.in_flight + len(self._queue) >= self.config.max_workers:
@@ -90,9 +94,9 @@ class Pacing:
             self._exempt.add(request.id)
             return Admitted()
         closed = self._hold_back.closed(t)
-        if request.lane not in closed and not self._queue.has(closed) and self._is_free(t):
+        if request.lane not in closed and not self._is_overtaking(closed, t) and self._is_free(t):
             self._queue.charge(request.source, request.cost)
-            self._start(request.id, request.source, request.lane, t)
+            self._start(request.id, _Run(request.source, request.lane, t, t))
             self._settle(t)
             return Admitted()
         self._queue.push(Waiting(request.id, request.source, request.lane, request.cost, t))
@@ -103,16 +107,37 @@ class Pacing:
         """A request has ended, or its client has gone. Unknown ones are ignored: leaving twice harms nothing."""
         t = self._time(now)
         run = self._running.pop(request_id, None)
+        self._retries.left(request_id)
         if run is None:
             self._exempt.discard(request_id)
             self._queue.cancel(request_id)
+            self._second.cancel(request_id)
         else:
             self._lanes[run.lane] -= 1
             self._service.note(t - run.started)
-            self._retries.left(request_id)
             if self._plan is None:
                 self._limits.end(t)
         self._settle(t)
+
+    def retry(self, request_id: str, now: float) -> Admitted | Queued:
+        """A running request was refused and is to be sent again: it gives its place back and waits for the next one.
+
+        Who is not known, or not paced, goes at once. Nobody is refused here: who has waited for the queue's time-out in
+        all goes without a place, and the upstream decides.
+        """
+        t = self._time(now)
+        run = self._running.pop(request_id, None)
+        if run is None:
+            return Admitted()
+        is_told = self._plan is None and (run.refused or self.config.mode is not PacingMode.ADAPTIVE)
+        refusals = self._retries.times(request_id)
+        self._second.push(request_id, run.source, run.lane, run.arrived, t, refusals, is_told=is_told)
+        self._lanes[run.lane] -= 1
+        self._retries.waits_here(request_id)
+        if self._plan is None:
+            self._limits.end(t)
+        self._settle(t)
+        return Queued(len(self._second))
 
     def observe(self, attempt: Attempt, now: float) -> None:
         """The upstream has answered an attempt; also one that a retry hides, also one of a request that has left."""
@@ -121,8 +146,14 @@ class Pacing:
             return
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
-        if attempt.id in self._running:
+        if (run := self._running.get(attempt.id)) is not None:
+            run.refused = True
             self._retries.refused(attempt.id, ended)
+        elif attempt.id in self._second:
+            self._retries.refused(attempt.id, ended)
+            self._retries.waits_here(attempt.id)
+            times = self._retries.times(attempt.id)
+            self._second.tell(attempt.id, times, t, is_learned_here=self._plan is None)
         if self._plan is None:
             self._limits.refused(attempt.error_class, attempt.code, started, ended, t)
         elif attempt.error_class in _OF_THE_PLAN:
@@ -137,11 +168,15 @@ class Pacing:
         decisions: list[Decision] = []
         if self._plan is None:
             self._limits.advance(t)
-        while self._queue and self._is_free(t):
+        while (turn := self._second.first(t)) is not None and self._may_go_again(turn, t):
+            self._second.cancel(turn.id)
+            self._start(turn.id, _Run(turn.source, turn.lane, turn.arrived, t))
+            decisions.append(Decision(turn.id, Admitted(t - turn.since)))
+        while self._queue and self._second.first(t) is None and self._is_free(t):
             waiting = self._queue.pop(t, self._hold_back.closed(t))
             if waiting is None:
                 break
-            self._start(waiting.id, waiting.source, waiting.lane, t)
+            self._start(waiting.id, _Run(waiting.source, waiting.lane, waiting.since, t))
             self._book_lanes(t)
             decisions.append(Decision(waiting.id, Admitted(t - waiting.since)))
         decisions += self._expire(t)
@@ -151,12 +186,13 @@ class Pacing:
     def next_due(self, now: float) -> float | None:
         """When to ask `due` if nothing happens before; None while nothing waits."""
         t = self._time(now)
-        oldest = self._queue.oldest()
-        if oldest is None:
+        if not self.is_waiting:
             return None
-        times = [t + _HEARTBEAT, oldest.since + self.config.queue_timeout, *self._openings(t)]
+        times = [t + _HEARTBEAT, *self._openings(t), *self._second.next_changes(t)]
+        if (oldest := self._queue.oldest()) is not None:
+            times.append(oldest.since + self.config.queue_timeout)
         if self._plan is None:
-            times += self._limits.next_changes(self._queue.has(self._hold_back.closed(t)), t)
+            times += self._limits.next_changes(self._wants_a_token(t), t)
         return max(now, self._clock.outside(min(times)) + _ROUNDING)
 
     def set_shares(self, shares: Mapping[Lane, float], now: float) -> None:
@@ -170,8 +206,8 @@ class Pacing:
 
     @property
     def in_flight(self) -> int:
-        """How many have been admitted and have not left, exempt ones included."""
-        return len(self._running) + len(self._exempt)
+        """How many have been admitted and have not left, exempt ones and those to be sent again included."""
+        return len(self._running) + len(self._second) + len(self._exempt)
 
     @property
     def limits(self) -> tuple[int, float]:
@@ -197,8 +233,9 @@ class Pacing:
         t = self._time(now)
         self._granted = 0
         closed = self._hold_back.closed(t)
-        want = sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
-        sources = self._queue.waiting_sources() | {run.source for run in self._running.values()}
+        want = sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed) + self._second.ready(t)
+        active = {run.source for run in self._running.values()} | self._second.sources()
+        sources = self._queue.waiting_sources() | active
         return Demand(len(self._running), want, max(1, len(sources)), self._retries.count(t))
 
     def join(self, plan: PlanView, granted: int, leading: Limits | None, now: float) -> None:
@@ -229,7 +266,7 @@ class Pacing:
     @property
     def is_waiting(self) -> bool:
         """Whether anybody waits."""
-        return bool(self._queue)
+        return bool(self._queue) or bool(self._second)
 
     def waiting(self) -> tuple[Waiting, ...]:
         """All that wait, in the order in which they came; `since` is a Unix time."""
@@ -247,7 +284,7 @@ class Pacing:
             mode=self.config.mode,
             in_flight=len(self._running),
             exempt=len(self._exempt),
-            waiting={lane: self._queue.in_lane(lane) for lane in Lane},
+            waiting={lane: self._queue.in_lane(lane) + self._second.in_lane(lane) for lane in Lane},
             concurrency=self._limit_status(self._shown.concurrency, concurrency, known.concurrency, now),
             rate=self._limit_status(self._shown.rate, rate, known.rate, now),
             breath=self._limits.breath(t) if self._plan is None else self._plan.ruling.breath,
@@ -272,7 +309,7 @@ class Pacing:
         self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _time(self, now: float) -> float:
-        return self._clock.at(now, _LONGEST_STEP if self._queue else math.inf)
+        return self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
 
     def _is_free(self, t: float) -> bool:
         return self._limits.is_free(t) if self._plan is None else self._granted > 0
@@ -283,19 +320,37 @@ class Pacing:
             return self._is_free(t)
         return self.places_left > 0 and not self._plan.waiting
 
-    def _start(self, request_id: str, source: str, lane: Lane, t: float) -> None:
+    def _is_overtaking(self, closed: Collection[Lane], t: float) -> bool:
+        """Whether somebody who came now would have somebody before them."""
+        return self._queue.has(closed) or self._second.first(t) is not None
+
+    def _may_go_again(self, turn: SecondTurn, t: float) -> bool:
+        return t >= turn.deadline or (self._is_free(t) and self._has_room(turn))
+
+    def _has_room(self, turn: SecondTurn) -> bool:
+        if self._plan is not None:
+            return True
+        concurrency = self._limits.concurrency
+        return concurrency.in_flight <= turn.most_beside(concurrency.limit)
+
+    def _wants_a_token(self, t: float) -> bool:
+        """Whether whoever goes next waits for nothing but the rate once a place is free."""
+        turn = self._second.first(t)
+        return self._queue.has(self._hold_back.closed(t)) if turn is None else self._has_room(turn)
+
+    def _start(self, request_id: str, run: _Run) -> None:
         if self._plan is None:
-            self._limits.start(self._retries.count(t), t)
+            self._limits.start(self._retries.count(run.started), run.started)
         else:
-            self._granted -= 1
-        self._running[request_id] = _Run(source, lane, t)
-        self._lanes[lane] += 1
+            self._granted = max(0, self._granted - 1)
+        self._running[request_id] = run
+        self._lanes[run.lane] += 1
 
     def _settle(self, t: float) -> None:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
         if self._plan is None:
-            self._limits.bind(self._queue.has(self._hold_back.closed(t)), t)
+            self._limits.bind(self._is_overtaking(self._hold_back.closed(t), t), t)
 
     def _book_lanes(self, t: float) -> None:
         if self._hold_back.is_active:
@@ -320,9 +375,10 @@ class Pacing:
         return [at for lane in lanes if (at := self._hold_back.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, t: float, ahead: int = 0) -> float:
-        if not self._queue and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
+        here = len(self._queue) + len(self._second)
+        if not here and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
             return 0.0
-        waiting = len(self._queue) if self._plan is None else max(len(self._queue), self._plan.waiting)
+        waiting = here if self._plan is None else max(here, self._plan.waiting)
         return self._service.wait(waiting + ahead, *self.limits)
 
     def _retry_after(self, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:

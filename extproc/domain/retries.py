@@ -29,6 +29,14 @@ class Retries:
         pause = min(_LONGEST, _BASE * (2.0 ** min(refusals + 1, 16) - 1.0)) if refusals < self._most else 0.0
         self._until[request_id] = ended_at + pause + _ON_THE_WAY
 
+    def times(self, request_id: str) -> int:
+        """How often a request was refused."""
+        return self._refusals.get(request_id, 0)
+
+    def waits_here(self, request_id: str) -> None:
+        """The request has given its place back: it is not in flight here either."""
+        self._until.pop(request_id, None)
+
     def left(self, request_id: str) -> None:
         """The request runs no more."""
         self._until.pop(request_id, None)

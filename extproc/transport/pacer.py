@@ -73,6 +73,7 @@ class Pacer:
         self._shares = shares
         self._state = state
         self._turns: dict[str, Turn] = {}
+        self._second_turns: dict[str, asyncio.Future[None]] = {}
         self._exchanges: OrderedDict[str, str] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._restore()
@@ -96,8 +97,20 @@ class Pacer:
             self._changed()
             self.go_on()
 
+    async def wait_again(self, exchange_id: str) -> None:
+        """Returns when an exchange that the upstream has refused may be sent again."""
+        answer = self.pacing.retry(exchange_id, time.time())
+        if isinstance(answer, Queued):
+            turn = self._second_turns[exchange_id] = asyncio.get_running_loop().create_future()
+            try:
+                self._changed()
+                self.go_on()
+                await turn
+            finally:
+                self._second_turns.pop(exchange_id, None)
+
     def give_up(self, exchange_id: str) -> bool:
-        """Ends the wait of a request, for its operator. False if it does not wait."""
+        """Ends the first wait of a request, for its operator. False if it does not wait."""
         turn = self._turns.pop(exchange_id, None)
         if turn is None:
             return False
@@ -134,7 +147,7 @@ class Pacer:
 
     def go_on(self) -> None:
         """Lets go whoever may, and sets the timer for the next one."""
-        if not self._turns:
+        if not self._turns and not self._second_turns:
             return
         now = time.time()
         for decision in self.pacing.due(now):
@@ -181,7 +194,9 @@ class Pacer:
             self.on_change()
 
     def _tell(self, decision: Decision) -> None:
-        turn = self._turns.pop(decision.id, None)
+        second, turn = self._second_turns.get(decision.id), self._turns.pop(decision.id, None)
+        if second is not None and not second.done():
+            second.set_result(None)
         if turn is not None:
             answer = decision.answer
             turn.decide(answer if isinstance(answer, Admitted) else self._refusal(answer))

@@ -228,6 +228,39 @@ async def test_a_plan_of_three_is_found_and_nobody_sees_a_429(tmp_path: Path) ->
         assert len(refused) <= 8
 
 
+async def test_a_refused_request_is_sent_again_when_there_is_a_place_and_before_all_that_wait(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
+        stack.simulator.limit(concurrency=4)
+        held = [asyncio.create_task(post(stack, **played(delay=5))) for _ in range(3)]
+        await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 3)
+        stack.simulator.limit(concurrency=1)
+        began = time.monotonic()
+        refused = asyncio.create_task(post(stack, **played(delay=0.1)))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+        later = asyncio.create_task(post(stack, **played(delay=0.1)))
+
+        assert (await refused).status_code == 200
+        assert time.monotonic() - began > 4.0
+        assert not later.done()
+        assert {answer.status_code for answer in await asyncio.gather(later, *held)} == {200}
+        attempts = [entry for entry in stack.simulator.log() if entry["status"] == 429]
+        assert 1 <= len(attempts) <= 3
+        assert not [name for entry in stack.simulator.log() for name in entry["headers"] if "attempt-count" in name]
+
+
+async def test_a_client_that_leaves_while_it_waits_to_be_sent_again_frees_everything(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
+        stack.simulator.limit(concurrency=1)
+        held = asyncio.create_task(post(stack, **played(delay=3)))
+        await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 1)
+        refused = asyncio.create_task(post(stack))
+        await eventually(lambda: waiting(stack), lambda number: number == 1)
+        refused.cancel()
+        await eventually(lambda: stack.status()["workers"]["in_flight"], lambda number: number == 1, within=1.0)
+        assert waiting(stack) == 0
+        assert (await held).status_code == 200
+
+
 async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()

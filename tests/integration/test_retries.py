@@ -1,5 +1,6 @@
 """Only what waiting cures is tried again, only before the first byte, and the client never sees it."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -149,6 +150,34 @@ async def test_an_upstreams_short_retry_after_is_obeyed(stack: Stack) -> None:
 
     assert response.status_code == 200
     assert time.monotonic() - began > 1.9
+
+
+async def test_an_upstreams_long_retry_after_is_not_waited_for(stack: Stack) -> None:
+    began = time.monotonic()
+
+    response = httpx.post(
+        f"{stack.url}/v1/messages",
+        json=PROMPT,
+        headers=simulating(fail_first={"code": "1302", "times": 1, "retry_after": "11"}),
+        timeout=30,
+    )
+
+    assert response.status_code == 200
+    assert time.monotonic() - began < 9.0
+
+
+async def test_no_more_than_a_fifth_of_the_running_requests_are_tried_again_at_the_same_time(stack: Stack) -> None:
+    overflowed = stack.envoy_stat("cluster.zai.upstream_rq_retry_overflow")
+    async with httpx.AsyncClient(timeout=30) as client:
+        ask = (
+            client.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(code="1305", delay=0.5))
+            for _ in range(15)
+        )
+        answers = await asyncio.gather(*ask)
+
+    assert {answer.status_code for answer in answers} == {529}
+    assert stack.envoy_stat("cluster.zai.upstream_rq_retry_overflow") > overflowed
+    assert 15 < len(stack.simulator.log()) < 15 * 4
 
 
 async def test_a_stream_that_broke_off_is_never_sent_again(stack: Stack, before: Readings) -> None:

@@ -1,8 +1,9 @@
 """An exact model of a plan, its agents and what lies between, in virtual time.
 
 The upstream takes a request if fewer than its capacity run (ours and another user's) and a token of its rate is there;
-what runs is never cut. A refusal travels back, is sent again as Envoy would (a random part of 0.5, 1.5, 3.5 s), and is
-told to pacing in batches, as the access log is flushed every half second. Agents ask again once they are answered.
+what runs is never cut. A refusal travels back, asks for another turn as Envoy would (after a random part of 0.5, 1.5,
+3.5 s), and is told to pacing in batches, as the access log is flushed every half second. Agents ask again once they
+are answered.
 """
 
 import math
@@ -92,6 +93,7 @@ class World:
         self._capacity = plan.capacity[0][1]
         self._tokens, self._filled_at = plan.burst, 0.0
         self._waiting: dict[str, tuple[Agent, float]] = {}
+        self._waiting_again: dict[str, _Sent] = {}
         self._wake = math.inf
         self._state: tuple[int, int, int, bool] | None = None
         self._unlogged: list[Attempt] = []
@@ -158,9 +160,12 @@ class World:
             self.rates.append((self.now, rate))
 
     def _pump(self) -> None:
-        if not self._waiting:
+        if not self._waiting and not self._waiting_again:
             return
         for decision in self.pacing.due(EPOCH + self.now):
+            if (sent := self._waiting_again.pop(decision.id, None)) is not None:
+                self._send(sent)
+                continue
             agent, since = self._waiting.pop(decision.id)
             if isinstance(decision.answer, Refused):
                 self._come_back(agent, decision.answer)
@@ -245,7 +250,13 @@ class World:
             return
         pause = self.rng.uniform(0.0, _RETRY_PAUSES[sent.attempt])
         sent.attempt += 1
-        self._at(self.now + pause, lambda: self._send(sent))
+        self._at(self.now + pause, lambda: self._again(sent))
+
+    def _again(self, sent: _Sent) -> None:
+        if isinstance(self.pacing.retry(sent.id, EPOCH + self.now), Queued):
+            self._waiting_again[sent.id] = sent
+        else:
+            self._send(sent)
 
     def _flush(self) -> None:
         unlogged, self._unlogged = self._unlogged, []

@@ -18,11 +18,13 @@ _FLOOD = [Agent(f"agent-{number}") for number in range(24)]
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The results of many worlds: the share of capacity in use, refused and all attempts, seconds to settle."""
+    """The results of many worlds: the share of capacity in use, refused and all attempts, seconds to settle, and how
+    often a client was refused."""
 
     used: list[float]
     refusals: list[tuple[int, int]]
     settled: list[float]
+    seen_by_clients: list[int]
 
     @property
     def refused_ratio(self) -> float:
@@ -54,15 +56,13 @@ def steady(seed: int, horizon: float = 400.0) -> World:
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
 
 
-CHANGE_AT = 600.0
-
-
 def changing(seed: int, horizon: float = 1500.0) -> World:
-    """A hidden capacity that becomes any other one after ten minutes."""
+    """A hidden capacity that becomes any other one at some moment between seven and thirteen minutes."""
     rng = dice(seed)
     before = rng.randint(1, 16)
     after = rng.choice([capacity for capacity in range(1, 17) if capacity != before])
-    plan = Plan([(0.0, before), (CHANGE_AT, after)], mean=rng.uniform(4.0, 20.0))
+    mean = rng.uniform(4.0, 20.0)
+    plan = Plan([(0.0, before), (rng.uniform(420.0, 780.0), after)], mean=mean)
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
 
 
@@ -85,20 +85,22 @@ def rated(seed: int, horizon: float = 450.0) -> World:
     return World(Plan([(0.0, 1000)], mean=2.0, rate=rate), pacing, seed, horizon).run(agents)
 
 
-def settling(world: World, start: float) -> float:
-    """Seconds from `start` until the limit is right for good: at most 15 % too low, or one too high."""
-    capacity = world.plan.capacity[-1][1]
+def settling(world: World) -> float:
+    """Seconds from the last change of the plan until the limit is right for good: at most 15 % too low, or one too
+    high."""
+    start, capacity = world.plan.capacity[-1]
     return world.settled_after(capacity - int(0.15 * capacity), capacity + 1, start, world.horizon)
 
 
-def run_all(world_of: Callable[[int], World], since: float = 0.0) -> Runs:
-    """Runs every seed; settling is measured from `since`, all else after the cold start."""
-    runs = Runs([], [], [])
+def run_all(world_of: Callable[[int], World]) -> Runs:
+    """Runs every seed; settling is measured from the last change, all else after the cold start."""
+    runs = Runs([], [], [], [])
     for seed in SEEDS:
         world = world_of(seed)
         runs.used.append(world.used(COLD_START, world.horizon))
         runs.refusals.append(world.refusals(COLD_START, world.horizon))
-        runs.settled.append(settling(world, since))
+        runs.settled.append(settling(world))
+        runs.seen_by_clients.append(world.refused_to_clients)
     return runs
 
 

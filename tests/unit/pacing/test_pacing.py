@@ -142,6 +142,60 @@ def test_a_refusal_that_a_retry_hides_teaches_too() -> None:
     assert (status.limit, status.ceiling) == (7, 8)
 
 
+def test_a_refused_request_gives_its_place_back_and_waits_for_the_next_one_before_all_others() -> None:
+    paced = pacing(concurrency_initial=2)
+    fill(paced, 3)
+    paced.observe(refusal("r1", ErrorClass.CONCURRENCY, "1302", EPOCH), EPOCH + 0.5)
+
+    assert isinstance(paced.retry("r1", EPOCH + 0.6), Queued)
+    assert admitted(paced, EPOCH + 5.0) == []  # the limit is 1 by now, and r0 runs
+    paced.leave("r0", EPOCH + 5.0)
+    assert admitted(paced, EPOCH + 5.0) == ["r1"]
+    paced.leave("r1", EPOCH + 6.0)
+    assert admitted(paced, EPOCH + 6.0) == ["r2"]
+
+
+def test_nobody_is_sent_again_before_the_limits_have_heard_why() -> None:
+    paced = pacing(concurrency_initial=2)
+    fill(paced, 1)
+    paced.retry("r0", EPOCH + 0.1)
+    assert admitted(paced, EPOCH + 0.2) == []
+    paced.observe(refusal("r0", ErrorClass.FREQUENCY, "1303", EPOCH), EPOCH + 0.4)
+    assert admitted(paced, EPOCH + 0.4) == ["r0"]
+
+    paced.retry("r0", EPOCH + 3.0)  # a connection that failed is no refusal: nobody tells of it
+    assert admitted(paced, EPOCH + 3.9) == []
+    assert admitted(paced, EPOCH + 4.1) == ["r0"]
+
+
+def test_who_was_refused_twice_leaves_room_before_it_goes_again() -> None:
+    paced = pacing(concurrency_initial=10)
+    fill(paced, 10)
+    for _ in range(2):
+        paced.observe(refusal("r9", ErrorClass.OVERLOAD, "1305", EPOCH), EPOCH + 0.5)
+    paced.retry("r9", EPOCH + 0.6)
+    for number in range(3):
+        assert admitted(paced, EPOCH + 60.0 + number) == []
+        paced.leave(f"r{number}", EPOCH + 60.0 + number)
+    assert admitted(paced, EPOCH + 63.0) == ["r9"]
+
+
+def test_who_has_waited_for_the_time_out_in_all_is_sent_again_without_a_place() -> None:
+    paced = pacing(concurrency_initial=1, queue_timeout=10.0)
+    fill(paced, 1)
+    paced.observe(refusal("r0", ErrorClass.CONCURRENCY, "1302", EPOCH + 1.0), EPOCH + 1.5)
+    paced.retry("r0", EPOCH + 2.0)
+    for second in range(2, 10):
+        paced.observe(refusal("r0", ErrorClass.CONCURRENCY, "1302", EPOCH + 1.0), EPOCH + second)
+    assert admitted(paced, EPOCH + 10.0) == ["r0"]
+
+
+def test_who_is_not_paced_is_sent_again_at_once() -> None:
+    paced = pacing(mode=PacingMode.OFF)
+    fill(paced, 1)
+    assert paced.retry("r0", EPOCH) == paced.retry("unknown", EPOCH) == Admitted()
+
+
 def test_frequency_errors_teach_the_rate_alone_and_concurrency_errors_the_places_alone() -> None:
     paced = pacing(rate_initial=5.0)
     fill(paced, 3)

@@ -34,12 +34,13 @@ class PacingMachine(RuleBasedStateMachine):
         self.running: list[str] = []
         self.exempt: set[str] = set()
         self.waiting: dict[str, tuple[str, Lane]] = {}
+        self.again: set[str] = set()
 
     @rule(source=st.sampled_from("abc"), lane=_lanes, cost=st.integers(0, 10**7), exempt=st.booleans())
     def arrive(self, source: str, lane: Lane, cost: int, exempt: bool) -> None:
         self.count += 1
         request = PacedRequest(f"r{self.count}", source, lane, cost, exempt)
-        full = len(self.running) + len(self.waiting) >= _MAX_WORKERS
+        full = len(self.running) + len(self.again) + len(self.waiting) >= _MAX_WORKERS
         answer = self.pacing.arrive(request, self.now)
         assert isinstance(answer, Refused) == full
         if isinstance(answer, Admitted):
@@ -55,17 +56,28 @@ class PacingMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        ids = [*self.running, *self.waiting, "unknown"]
+        ids = [*self.running, *sorted(self.again), *self.waiting, "unknown"]
         request_id = data.draw(st.sampled_from(ids))
         self.pacing.leave(request_id, self.now)
         self.pacing.leave(request_id, self.now)
         self.waiting.pop(request_id, None)
+        self.again.discard(request_id)
         if request_id in self.running:
             self.running.remove(request_id)
 
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        request_id = data.draw(st.sampled_from([*self.running, "unknown"]))
+        answer = self.pacing.retry(request_id, self.now)
+        paced = request_id in self.running and request_id not in self.exempt
+        assert isinstance(answer, Queued) == paced
+        if paced:
+            self.running.remove(request_id)
+            self.again.add(request_id)
+
     @rule(error=st.sampled_from([None, *CODES, ErrorClass.QUOTA]), data=st.data(), ago=_seconds, took=_seconds)
     def observe(self, error: ErrorClass | None, data: st.DataObject, ago: float, took: float) -> None:
-        request_id = data.draw(st.sampled_from([*self.running, "gone"]))
+        request_id = data.draw(st.sampled_from([*self.running, *sorted(self.again), "gone"]))
         started = self.now - ago
         attempt = Attempt(request_id, started, started + took, error, CODES.get(error, "") if error else "")
         self.pacing.observe(attempt, self.now)
@@ -87,6 +99,11 @@ class PacingMachine(RuleBasedStateMachine):
     @rule()
     def take_due(self) -> None:
         for decision in self.pacing.due(self.now):
+            if decision.id in self.again:
+                assert isinstance(decision.answer, Admitted)
+                self.again.remove(decision.id)
+                self.running.append(decision.id)
+                continue
             self.check_order(decision)
             del self.waiting[decision.id]
             if isinstance(decision.answer, Admitted):
@@ -108,12 +125,12 @@ class PacingMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self) -> None:
-        assert self.pacing.in_flight == len(self.running)
+        assert self.pacing.in_flight == len(self.running) + len(self.again)
         assert [each.id for each in self.pacing.waiting()] == list(self.waiting)
         status = self.pacing.status(self.now)
         assert status.exempt == len(self.exempt & set(self.running))
         assert status.in_flight == len(self.running) - status.exempt
-        assert sum(status.waiting.values()) == len(self.waiting)
+        assert sum(status.waiting.values()) == len(self.waiting) + len(self.again)
         assert 1 <= status.concurrency.limit <= _MAX_WORKERS
         assert 0.1 <= status.rate.limit <= 100.0
         assert 0.0 <= status.concurrency.confidence <= 1.0
@@ -121,7 +138,7 @@ class PacingMachine(RuleBasedStateMachine):
     @invariant()
     def whoever_waits_will_be_asked_about(self) -> None:
         due = self.pacing.next_due(self.now)
-        assert (due is None) == (not self.waiting)
+        assert (due is None) == (not self.waiting and not self.again)
         assert due is None or self.now <= due <= self.now + 6.0
 
     def teardown(self) -> None:
@@ -136,6 +153,7 @@ class PacingMachine(RuleBasedStateMachine):
             self.now = due
             self.take_due()
         assert not self.waiting
+        assert not self.again
         for request_id in self.running:
             self.pacing.leave(request_id, self.now)
         assert self.pacing.in_flight == 0

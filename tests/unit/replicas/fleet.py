@@ -79,6 +79,11 @@ class Fleet:
         member.pacing.leave(request_id, now)
         member.due = now
 
+    def retry(self, request_id: str, now: float) -> Admitted | Queued:
+        member = self._of[request_id]
+        member.due = now
+        return member.pacing.retry(request_id, now) if member.is_alive else Admitted()
+
     def observe(self, attempt: Attempt, now: float) -> None:
         member = self._of.get(attempt.id, self.members[0])
         member.pacing.observe(attempt, now)
@@ -113,9 +118,14 @@ class FleetWorld(World):
         self._at(seconds, act)
 
     def kill(self, number: int) -> None:
-        """A replica dies with everything that waits there; what runs upstream ends as it would."""
+        """A replica dies with everything that waits there; what runs upstream ends as it would.
+
+        Nobody keeps what waits to be sent again from going.
+        """
         member = self.fleet.members[number]
         member.is_alive = False
+        for each in [each for each in self._waiting_again if self.fleet._of[each] is member]:
+            self._send(self._waiting_again.pop(each))
         self._waiting = {each: waiting for each, waiting in self._waiting.items() if self.fleet._of[each] is not member}
 
     def _beat(self) -> None:
