@@ -6,6 +6,8 @@ from typing import Final
 # How long a fresh lesson holds before it is doubted; each time it proves right again, twice as long.
 FIRST_HALF_LIFE: Final = 20.0
 LONGEST_HALF_LIFE: Final = 240.0
+# A number in flight is doubted sooner than a rate: its probe is one request and costs one refusal.
+_LONGEST_IN_FLIGHT: Final = 80.0
 # Below this confidence a ceiling is worth a probe.
 _DOUBT: Final = 0.5
 
@@ -32,4 +34,4 @@ class Ceiling:
     def confirm(self, now: float) -> None:
         """The upstream refused the same level again."""
         self.seen = now
-        self.half_life = min(2 * self.half_life, LONGEST_HALF_LIFE)
+        self.half_life = min(2 * self.half_life, _LONGEST_IN_FLIGHT)

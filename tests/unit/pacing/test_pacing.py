@@ -174,10 +174,10 @@ def test_who_was_refused_twice_leaves_room_before_it_goes_again() -> None:
     for _ in range(2):
         paced.observe(refusal("r9", ErrorClass.OVERLOAD, "1305", EPOCH), EPOCH + 0.5)
     paced.retry("r9", EPOCH + 0.6)
-    for number in range(3):
+    for number in range(5):
         assert admitted(paced, EPOCH + 60.0 + number) == []
         paced.leave(f"r{number}", EPOCH + 60.0 + number)
-    assert admitted(paced, EPOCH + 63.0) == ["r9"]
+    assert admitted(paced, EPOCH + 65.0) == ["r9"]
 
 
 def test_who_has_waited_for_the_time_out_in_all_is_sent_again_without_a_place() -> None:
