@@ -142,7 +142,8 @@ def _denied(request: Request, status: int) -> Response:
         return problem(429, "too many wrong tokens", {"retry-after": _RETRY_AFTER})
     wants_page = request.method == "GET" and not request.url.path.startswith("/api/")
     if wants_page and "authorization" not in request.headers:
-        return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(wanted)}", 303)
     message = "need the header Authorization: Bearer DASHBOARD_TOKEN, or sign in at /login"
     return JSONResponse({"error": message, "login": "/login"}, 401, headers={"www-authenticate": "Bearer"})
 

@@ -50,13 +50,13 @@ def sign_in_page(next_path: str, error: str = "") -> str:
     shown = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     return _page(
         "Sign in: zai-proxy",
-        f"""<form class="card" method="post" action="/login">
+        f"""<main><form class="card" method="post" action="/login">
 <h1>zai-proxy dashboard</h1>{shown}
 <label for="token">Token (DASHBOARD_TOKEN)</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <input type="hidden" name="next" value="{escape(next_path)}">
 <button type="submit">Sign in</button>
-</form>""",
+</form></main>""",
     )
 
 

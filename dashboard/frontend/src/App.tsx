@@ -1,5 +1,7 @@
 import { QueryClientProvider } from '@tanstack/react-query'
-import { lazy, Suspense, useState } from 'react'
+import { type ComponentType, lazy, Suspense, useEffect, useState } from 'react'
+import { getJson } from './api/http'
+import { ErrorState } from './components/ErrorState'
 import { Loading } from './components/Loading'
 import { Shell } from './components/Shell'
 import { createQueryClient } from './hooks/useApi'
@@ -9,16 +11,58 @@ import { pageAt } from './lib/routes'
 import { NotFoundPage } from './pages/NotFoundPage'
 import { NowPage } from './pages/now/NowPage'
 
-/** The first page comes with the rest, each other one when it is opened: what is shown at once stays small. */
+/** The first page comes with the rest, the others right after it: what is shown at once stays small. */
+const LATER = {
+  History: async () => (await import('./pages/history/HistoryPage')).HistoryPage,
+  Requests: async () => (await import('./pages/requests/RequestsPage')).RequestsPage,
+  Usage: async () => (await import('./pages/usage/UsagePage')).UsagePage,
+}
+
 const PAGES = {
   Now: NowPage,
-  History: lazy(async () => ({ default: (await import('./pages/history/HistoryPage')).HistoryPage })),
-  Requests: lazy(async () => ({ default: (await import('./pages/requests/RequestsPage')).RequestsPage })),
-  Usage: lazy(async () => ({ default: (await import('./pages/usage/UsagePage')).UsagePage })),
+  History: later(LATER.History),
+  Requests: later(LATER.Requests),
+  Usage: later(LATER.Usage),
+}
+
+function later(load: () => Promise<ComponentType>) {
+  return lazy(async () => {
+    try {
+      return { default: await load() }
+    } catch (error) {
+      // If the session has ended, this leads to the form to sign in.
+      await getJson('/api/targets', {}).catch(() => undefined)
+      return { default: () => <NotLoaded error={error} /> }
+    }
+  })
+}
+
+function NotLoaded({ error }: { error: unknown }) {
+  return (
+    <ErrorState
+      title="This page could not be loaded"
+      error={error}
+      onRetry={() => window.location.reload()}
+    />
+  )
+}
+
+const FIRST_PAINT_MS = 1000
+
+/** Once opened, the dashboard can be used to the end, though the session ends or another version is installed meanwhile. */
+function useAllPages() {
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      // Who opens a page that could not be fetched now is told then.
+      for (const load of Object.values(LATER)) void load().catch(() => undefined)
+    }, FIRST_PAINT_MS)
+    return () => clearTimeout(timer)
+  }, [])
 }
 
 export function App() {
   const [client] = useState(createQueryClient)
+  useAllPages()
   return (
     <QueryClientProvider client={client}>
       <LiveProvider>

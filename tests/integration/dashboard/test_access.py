@@ -54,14 +54,17 @@ async def test_the_token_in_a_header_opens_everything(locked: Dashboard) -> None
 
 
 async def test_a_person_is_sent_to_a_form_and_back_to_where_they_wanted(locked: Dashboard) -> None:
-    response = await locked.client.get("/history")
-    assert (response.status_code, response.headers["location"]) == (303, "/login?next=/history")
-    form = await locked.client.get("/login?next=/history")
-    assert '<input type="hidden" name="next" value="/history">' in form.text
+    response = await locked.client.get("/history?from=-6h&by=model")
+    assert (response.status_code, response.headers["location"]) == (
+        303,
+        "/login?next=/history%3Ffrom%3D-6h%26by%3Dmodel",
+    )
+    form = await locked.client.get(response.headers["location"])
+    assert '<input type="hidden" name="next" value="/history?from=-6h&amp;by=model">' in form.text
 
-    response = await sign_in(locked, next="/history")
+    response = await sign_in(locked, next="/history?from=-6h&by=model")
 
-    assert (response.status_code, response.headers["location"]) == (303, "/history")
+    assert (response.status_code, response.headers["location"]) == (303, "/history?from=-6h&by=model")
     cookie = response.headers["set-cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Max-Age=2592000", "Path=/"))
     assert TOKEN not in cookie

@@ -34,6 +34,22 @@ describe('the connection', () => {
   })
 })
 
+describe('after the connection was lost', () => {
+  const again = (before: LiveState) =>
+    [{ kind: 'lost', since: 10 } as const, { kind: 'now', data: aSnapshot() } as const].reduce(
+      reduceLive,
+      before,
+    )
+
+  test('tables are loaded anew if there is no id to go on after', () => {
+    expect(again(told({ kind: 'now', data: aSnapshot() })).generation).toBe(1)
+  })
+
+  test('what was missed is replayed otherwise', () => {
+    expect(again(told(request(7))).generation).toBe(0)
+  })
+})
+
 describe('finished requests', () => {
   test('come newest first, each once', () => {
     const state = told(request(1), request(2), request(1), request(2))

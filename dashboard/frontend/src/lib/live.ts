@@ -51,10 +51,13 @@ export function reduceLive(state: LiveState, event: LiveEvent): LiveState {
       ? state
       : { ...state, connection: { state: 'lost', since: event.since } }
   }
+  // Without an id to go on after, nobody replays what was missed meanwhile.
+  const hasMissed = state.connection.state === 'lost' && state.lastEventId === null
   const heard: LiveState = {
     ...state,
     connection: live(state.connection),
     lastEventId: event.id || state.lastEventId,
+    generation: state.generation + (hasMissed ? 1 : 0),
   }
   switch (event.kind) {
     case 'now':

@@ -13,12 +13,12 @@ export function CopyButton({ name, value }: { name: string; value: string }) {
   return (
     <button
       type="button"
-      aria-label={`Copy ${name.toLowerCase()}`}
       onClick={copy}
       onBlur={() => setSaid('')}
       className="shrink-0 rounded text-xs/5 text-accent underline-offset-2 hover:underline"
     >
       <span aria-live="polite">{said || 'copy'}</span>
+      <span className="sr-only"> {name.toLowerCase()}</span>
     </button>
   )
 }

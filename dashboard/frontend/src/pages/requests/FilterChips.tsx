@@ -21,10 +21,10 @@ export function FilterChips({ query: { filters, search, range } }: { query: Tabl
         <li key={`${name} ${value}`} className="min-w-0">
           <button
             type="button"
-            aria-label={`Take away the filter ${name} ${value}`}
             onClick={() => ask({ [name]: filters[name].filter((each) => each !== value) })}
             className="flex max-w-full items-center gap-1.5 rounded-full bg-accent-tint px-2.5 py-0.5 text-xs/5 text-accent"
           >
+            <span className="sr-only">Take away the filter</span>
             <span className="truncate">
               {name}: {value}
             </span>

@@ -126,7 +126,7 @@ function Row({ name, filter, value, shown, isId = false }: RowProps) {
         {filter !== undefined && (
           <button
             type="button"
-            aria-label={`Show only ${name.toLowerCase()} ${value}`}
+            aria-label={`Only this ${name.toLowerCase()}: ${value}`}
             onClick={() => ask({ [filter]: value })}
             className="shrink-0 rounded text-xs/5 text-accent underline-offset-2 hover:underline"
           >

@@ -24,7 +24,7 @@ export function useRequestTable(query: TableQuery, isHeld: boolean): RequestTabl
   const live = useCalm(told, CALM_MS)
   const isLive = isNewestFirst(query)
   const loaded = data?.requests ?? NONE
-  const heldAt = useHeldAt(loaded, live, isHeld)
+  const heldAt = useHeldAt(loaded, live, isHeld && data !== undefined)
   const followed = useMemo(
     () =>
       isLive && !isPlaceholderData
@@ -63,10 +63,9 @@ function useHeldAt(
   const [heldAt, setHeldAt] = useState<number | null>(null)
   const latest = useRef({ loaded, live })
   latest.current = { loaded, live }
-  const isKnown = loaded.length > 0
   useEffect(() => {
     const known = latest.current
-    setHeldAt(isHeld && isKnown ? Math.max(newestId(known.loaded), newestId(known.live.slice(0, 1))) : null)
-  }, [isHeld, isKnown])
+    setHeldAt(isHeld ? Math.max(newestId(known.loaded), newestId(known.live.slice(0, 1))) : null)
+  }, [isHeld])
   return heldAt
 }

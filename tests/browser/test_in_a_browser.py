@@ -1,0 +1,301 @@
+"""The page in a real browser, beside the real proxy and the real dashboard.
+
+One file, so that one process runs it and there is one browser at a time.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.running import PHONE, WIDE, DashboardProcess, Tab
+from tests.browser.traffic import Caller
+from tests.harness.processes import ROOT
+from tests.harness.stack import Stack
+from tests.harness.waiting import wait_until
+
+expect.set_options(timeout=30_000)
+
+AXE = ROOT / "dashboard/frontend/node_modules/axe-core/axe.min.js"
+PAGES = ("/", "/history", "/requests", "/usage")
+
+
+@pytest.fixture
+def caller(stack: Stack) -> Iterator[Caller]:
+    caller = Caller(stack)
+    yield caller
+    caller.close()
+
+
+def rows(page: Page) -> Any:
+    """Those of the table of finished requests, without what is open."""
+    return page.get_by_role("region", name="Finished requests").locator("tbody tr:has(button[aria-expanded])")
+
+
+# What it shows
+
+
+def test_the_table_shows_what_the_simulated_z_ai_did(tab: Tab, caller: Caller, dashboard: DashboardProcess) -> None:
+    answers = [caller.ask(output_tokens=70 + number) for number in range(4)] + [caller.ask(code="1308")]
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
+    spent = sum(answer.json()["usage"]["output_tokens"] for answer in answers[:4])
+
+    page = tab.open(f"/requests?session={caller.session}")
+
+    expect(rows(page)).to_have_count(5)
+    expect(page.get_by_text("5 requests", exact=True)).to_be_visible()
+    expect(rows(page).filter(has_text="200 answered")).to_have_count(4)
+    used = dashboard.get("/api/breakdown", by="session", session=caller.session)["total"]
+    assert (used["requests"], used["ok"], used["failed"], used["tokens"]["output"]) == (5, 4, 1, spent)
+    page.get_by_label("Status").select_option("429")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("button", name=re.compile("^Details of")).click()
+    expect(page.get_by_text("Z.AI answered 1308: 5-hour limit reached.")).to_be_visible()
+    expect(page.get_by_text("Wait for the reset shown under quota, or buy a larger plan.")).to_be_visible()
+
+
+def test_a_stream_is_listed_while_it_runs_and_then_among_the_finished_ones(
+    tab: Tab, caller: Caller, stack: Stack
+) -> None:
+    page = tab.open("/")
+    with caller.stream():
+        listed = page.get_by_role("region", name="Running requests").get_by_role("row").nth(1)
+        expect(listed).to_contain_text("/v1/messages")
+        expect(listed).to_contain_text(caller.session[:8])
+        expect(page.get_by_role("meter", name="Workers busy")).to_have_attribute(
+            "aria-valuetext", re.compile("^1 running")
+        )
+
+    expect(page.get_by_text("Nothing runs", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Requests").click()
+    page.get_by_label("Search").fill(caller.session)
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text("499 client left")
+    assert page.evaluate("location.search") == f"?search={caller.session}"
+
+
+def test_new_requests_come_by_themselves_unless_they_are_told_to_wait(tab: Tab, caller: Caller) -> None:
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    caller.ask()
+    expect(rows(page)).to_have_count(1)
+
+    page.get_by_role("switch", name="Follow live").click()
+    caller.ask()
+    caller.ask()
+    page.get_by_role("button", name="2 new").click()
+
+    expect(rows(page)).to_have_count(3)
+    expect(page.get_by_role("switch", name="Follow live")).to_have_attribute("aria-checked", "true")
+
+
+def test_what_the_table_shows_can_be_saved(tab: Tab, caller: Caller) -> None:
+    caller.ask()
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(rows(page)).to_have_count(1)
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save as CSV").click()
+
+    header, row = Path(download.value.path()).read_text().splitlines()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["session"] == caller.session
+
+
+# What it does
+
+
+def test_a_request_that_is_ended_on_the_page_breaks_off_for_the_client_and_frees_its_place(
+    stranger: Tab, dashboard: DashboardProcess, caller: Caller, stack: Stack
+) -> None:
+    page = stranger.open("/")
+    page.get_by_label("Token").fill(dashboard.token)
+    page.get_by_role("button", name="Sign in").click()
+    with caller.stream() as pieces:
+        page.get_by_role("button", name=re.compile("^End .*glm-5.3|^End .*messages")).click()
+        page.get_by_role("button", name="End it").click()
+
+        with pytest.raises(httpx.HTTPError):
+            list(pieces)
+
+    expect(page.get_by_text("Nothing runs", exact=True)).to_be_visible()
+    wait_until(lambda: stack.simulator.log()[-1]["aborted"] is True, "Z.AI was told")
+    wait_until(lambda: stack.metric("zai_proxy_concurrent_requests") == 0, "the place is free")
+
+
+def test_a_wrong_token_is_told_and_the_right_one_leads_where_one_wanted_to_go(
+    stranger: Tab, dashboard: DashboardProcess
+) -> None:
+    stranger.may_lose_the_network = True  # a form that is answered with 401
+    page = stranger.open("/requests?outcome=failed")
+    page.get_by_label("Token").fill("not this one")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+    page.get_by_label("Token").fill(dashboard.token)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", name="Requests")).to_be_visible()
+    assert page.evaluate("location.pathname + location.search") == "/requests?outcome=failed"
+
+
+def test_a_session_that_has_ended_leads_to_the_form_and_back(tab: Tab, dashboard: DashboardProcess) -> None:
+    tab.may_lose_the_network = True  # the question that is answered with 401
+    page = tab.open("/")
+    expect(page.get_by_role("meter", name="Workers busy")).to_be_visible()
+    tab.context.clear_cookies()
+
+    page.get_by_role("link", name="Requests").click()
+
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.evaluate("location.search") == "?next=%2Frequests"
+
+
+# When something goes away
+
+
+def test_a_dashboard_that_is_killed_is_missed_and_its_return_noticed_without_loading_the_page_anew(
+    tab: Tab, dashboard: DashboardProcess, caller: Caller
+) -> None:
+    tab.may_lose_the_network = True
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    page.evaluate("window.isTheSame = true")
+    dashboard.kill()
+    expect(page.get_by_text(re.compile(r"Connection lost, since \d+ s"))).to_be_visible()
+    caller.ask()
+
+    dashboard.restart()
+
+    expect(page.get_by_text("Connection lost")).to_have_count(0)
+    expect(rows(page)).to_have_count(1)
+    assert page.evaluate("window.isTheSame") is True
+
+
+def test_a_proxy_that_is_killed_is_shown_as_silent_until_it_is_back(tab: Tab, caller: Caller, stack: Stack) -> None:
+    page = tab.open("/")
+    expect(page.get_by_role("meter", name="Workers busy")).to_be_visible()
+    stack.processor.kill()
+    expect(page.get_by_text(re.compile("has not answered for")).first).to_be_visible()
+
+    stack.restart_processor()
+
+    expect(page.get_by_text(re.compile("has not answered for"))).to_have_count(0)
+    stack.envoy.kill()
+    stack.restart_envoy()
+    caller.ask()
+    page.get_by_role("link", name="Requests").click()
+    page.get_by_label("Search").fill(caller.session)
+    expect(rows(page)).to_have_count(1)
+
+
+# For everybody
+
+
+def test_the_keyboard_alone_is_enough(tab: Tab, caller: Caller) -> None:
+    caller.ask()
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(rows(page)).to_have_count(1)
+    press_until(page, "Tab", "Skip to the content")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+    press_until(page, "Tab", "Details of")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Sent to Z.AI")).to_be_visible()
+    assert re.search(r"open=\d+", page.evaluate("location.search"))
+
+    press_until(page, "Shift+Tab", "Now")
+    page.keyboard.press("Enter")
+    with caller.stream():
+        expect(page.get_by_role("button", name=re.compile("^End "))).to_be_visible()
+        press_until(page, "Tab", "End ")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def press_until(page: Page, key: str, name: str) -> None:
+    """Goes on with the keyboard until something with this name has the focus."""
+    named = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    for _ in range(60):
+        page.keyboard.press(key)
+        if page.evaluate(named).startswith(name):
+            return
+    raise AssertionError(f"{key} leads nowhere near {name!r}")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_on_a_page(tab: Tab, caller: Caller, path: str) -> None:
+    caller.ask()
+    caller.ask(code="1308")
+    page = tab.open(path)
+    if path == "/requests":
+        page.get_by_role("button", name=re.compile("^Details of")).first.click()
+    with caller.stream():
+        expect(page.locator("h1")).to_be_visible()
+        expect(page.locator(".animate-pulse")).to_have_count(0)
+
+        assert violations(page) == {}
+
+
+def test_axe_finds_nothing_on_the_form_to_sign_in(stranger: Tab) -> None:
+    page = stranger.open("/login")
+
+    assert violations(page) == {}
+
+
+def violations(page: Page) -> dict[str, list[str]]:
+    """What axe has to say against it, wide and on a phone, light and dark, by the rule."""
+    page.evaluate(AXE.read_text())
+    found: dict[str, list[str]] = {}
+    for size in (WIDE, PHONE):
+        page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for rule in page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]:
+                found[f"{rule['id']}, {size['width']} px, {scheme}"] = [node["html"][:300] for node in rule["nodes"]]
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_needs_no_scrolling_sideways(tab: Tab, path: str) -> None:
+    tab.page.set_viewport_size(PHONE)
+    page = tab.open(path)
+    expect(page.locator(".animate-pulse")).to_have_count(0)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+# For hours
+
+
+def test_a_page_that_is_left_open_does_not_grow(tab: Tab, caller: Caller) -> None:
+    """1,200 requests are a minute at 20/s: the first half fills all that the page keeps, the second adds nothing."""
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    caller.list_models(600)
+    expect(page.get_by_text("600 requests", exact=True)).to_be_visible()
+    before = heap(page)
+
+    caller.list_models(600)
+
+    expect(page.get_by_text("1,200 requests", exact=True)).to_be_visible()
+    assert rows(page).count() <= 100
+    after = heap(page)
+    assert after["JSHeapUsedSize"] - before["JSHeapUsedSize"] < 2 * 2**20
+    assert after["Nodes"] < 1.5 * before["Nodes"] + 500
+
+
+def heap(page: Page) -> dict[str, float]:
+    """Bytes of the heap and nodes of the document, once everything that can be forgotten is."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+    devtools.send("HeapProfiler.collectGarbage")
+    found = devtools.send("Performance.getMetrics")["metrics"]
+    devtools.detach()
+    return {each["name"]: each["value"] for each in found}
