@@ -67,11 +67,8 @@ async def breakdown(parts: Parts, request: Request) -> Response:
     limit = query.number("limit", 1, _LARGEST_PAGE, _PAGE)
     question = usage.Question(by, begin, end, query.equal(usage.KEYS), query.optional_number("target"))
     answer = await parts.store.read(lambda connection: usage.ask(connection, question))
-    if by in usage.TIMES:
-        ranked = sorted(answer.rows, key=lambda row: row["key"])
-    else:
-        ranked = sorted(answer.rows, key=lambda row: (-row["cost_usd"], -row["requests"], str(row["key"])))
-    rows = [_used(row["key"], [row]) for row in ranked[:limit]]
+    shown, rest = split_rows(answer.rows, by, limit)
+    rows = [_used(row["key"], [row]) for row in shown]
     if query.choice("format", _FORMATS, "json") == "csv":
         return table_csv(f"by-{by}", rows)
     return JSONResponse(
@@ -81,8 +78,8 @@ async def breakdown(parts: Parts, request: Request) -> Response:
             "to": answer.end,
             "resolution": answer.resolution,
             "rows": rows,
-            "other": _used(None, ranked[limit:]) if len(ranked) > limit else None,
-            "total": _used(None, ranked),
+            "other": _used(None, rest) if rest else None,
+            "total": _used(None, answer.rows),
         }
     )
 
@@ -107,6 +104,15 @@ async def targets(parts: Parts, _request: Request) -> Response:
             ],
         }
     )
+
+
+def split_rows(rows: list[dict[str, Any]], by: str, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows to show, the most expensive first, and the others. Of hours and days the newest are shown, by time."""
+    if by in usage.TIMES:
+        ordered = sorted(rows, key=lambda row: row["key"])
+        return ordered[-limit:], ordered[:-limit]
+    ranked = sorted(rows, key=lambda row: (-row["cost_usd"], -row["requests"], str(row["key"])))
+    return ranked[:limit], ranked[limit:]
 
 
 def _used(key: object, rows: list[dict[str, Any]]) -> dict[str, Any]:

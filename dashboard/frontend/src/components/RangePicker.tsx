@@ -20,11 +20,11 @@ export function RangePicker({ range, onChange }: RangePickerProps) {
               key={label}
               type="button"
               aria-pressed={isChosen}
+              aria-label={`${label}: ${spoken}`}
               onClick={() => onChange({ kind: 'last', seconds })}
               className={`px-2.5 py-1 font-medium -outline-offset-2 ${isChosen ? 'bg-accent text-on-accent' : 'hover:bg-sunken'}`}
             >
-              <span aria-hidden="true">{label}</span>
-              <span className="sr-only">{spoken}</span>
+              {label}
             </button>
           )
         })}

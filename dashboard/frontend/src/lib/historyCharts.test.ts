@@ -61,6 +61,16 @@ describe('what is drawn', () => {
     ])
   })
 
+  test('tells windows of the plan apart by what they limit', () => {
+    const quota = aChart({ weekly: [0.1], 'five_hour CREDIT_LIMIT': [0.2], 'monthly TIME_LIMIT': [0] })
+    const drawn = drawnCharts([{ name: ['quota'] }], [aSeries([{ ...quota, name: 'quota', kind: 'mean' }])])
+    expect(drawn.get('quota')?.data.lines.map(({ label }) => label)).toEqual([
+      'week',
+      '5 hours, credits',
+      'month, tool calls',
+    ])
+  })
+
   test('is nothing of what was not answered', () => {
     expect(drawnCharts([{ name: ['tokens'] }], [undefined]).size).toBe(0)
   })

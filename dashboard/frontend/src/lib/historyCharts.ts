@@ -150,9 +150,18 @@ const LABELS: Record<string, string> = {
   wall: 'MAX_WORKERS',
 }
 
+/** What a window of the plan limits, where that is not tokens: `five_hour CREDIT_LIMIT`. */
+const OF_WHAT: Record<string, string> = { CREDIT_LIMIT: 'credits', TIME_LIMIT: 'tool calls' }
+
 /** The lines as people call them; what has no name here keeps the service's. */
 function inWords({ times, lines }: ChartData): ChartData {
-  return { times, lines: lines.map((line) => ({ ...line, label: LABELS[line.label] ?? line.label })) }
+  return { times, lines: lines.map((line) => ({ ...line, label: lineInWords(line.label) })) }
+}
+
+function lineInWords(label: string): string {
+  const [window = '', kind = ''] = label.split(' ')
+  if (Object.hasOwn(OF_WHAT, kind)) return `${LABELS[window] ?? window}, ${OF_WHAT[kind]}`
+  return LABELS[label] ?? label
 }
 
 /** Whether anything at all was measured: the figures of the places come with each look at a proxy. */

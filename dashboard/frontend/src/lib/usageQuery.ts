@@ -21,7 +21,7 @@ export const SPLITS: readonly { by: BreakdownBy; name: string; deeper: Breakdown
 const FILTERS = ['client', 'session', 'agent', 'model', 'lane', 'path'] as const
 export type UsageFilter = (typeof FILTERS)[number]
 
-/** As many rows as the service gives; times are cut off at the newest, so all of them are wanted. */
+/** Of times as many rows as the service gives, which is 20 days of hours; of anything else those that matter. */
 const MOST_ROWS = 500
 const USUAL_ROWS = 50
 const SECONDS: Partial<Record<BreakdownBy, number>> = { hour: 3600, day: 86_400 }

@@ -55,7 +55,7 @@ export function MarkList({ marks, onRange }: MarkListProps) {
             <span className="min-w-0 flex-1 break-words">{mark.text}</span>
             <Button
               size="small"
-              aria-label={`Show the time around: ${mark.text}, ${formatMoment(mark.at)}`}
+              aria-label={`Look closer at ${formatMoment(mark.at)}: ${mark.text}`}
               onClick={() => onRange(around(mark.at, AROUND_SECONDS, Date.now() / 1000))}
             >
               Look closer

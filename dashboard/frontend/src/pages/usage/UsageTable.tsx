@@ -35,7 +35,9 @@ export function UsageTable({ data, query, range }: UsageTableProps) {
       sorting={{ key: sort, order, onSort: sortBy }}
       footer={
         <>
-          {data.other !== null && <SumRow name="All others" row={data.other} columns={columns} />}
+          {data.other !== null && (
+            <SumRow name={isTime(data.by) ? 'Before' : 'All others'} row={data.other} columns={columns} />
+          )}
           <SumRow name="Total" row={data.total} columns={columns} />
         </>
       }
