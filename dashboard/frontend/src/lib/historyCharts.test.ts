@@ -8,6 +8,7 @@ import {
   chartKey,
   drawnCharts,
   formatOf,
+  marksOf,
   questions,
   stepInWords,
   unitInWords,
@@ -115,4 +116,13 @@ test('a mark that comes with several answers is shown once, the newest first', (
   const first = aSeries([], { marks: [mark(1), mark(2)] })
   const second = aSeries([], { marks: [mark(2), mark(3)] })
   expect(allMarks([first, second, undefined]).map(({ at }) => at)).toEqual([3, 2, 1])
+})
+
+test('a window that begins anew is marked only where the plan is shown', () => {
+  const marks: Mark[] = [
+    { at: 1, kind: 'reset', target: null, text: 'five-hour window began anew' },
+    { at: 2, kind: 'deployed', target: 1, text: 'now 0.2.0' },
+  ]
+  expect(marksOf({ isOfPlan: true }, marks)).toHaveLength(2)
+  expect(marksOf({}, marks).map(({ kind }) => kind)).toEqual(['deployed'])
 })

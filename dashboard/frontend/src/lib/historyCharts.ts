@@ -17,6 +17,8 @@ export interface ChartSpec {
   nothing: string
   /** The least that the axis reaches: 1 for shares. */
   reach?: number
+  /** What it shows begins anew with a window of the plan. */
+  isOfPlan?: true
 }
 
 export interface ChartSection {
@@ -48,9 +50,17 @@ export const SECTIONS: readonly ChartSection[] = [
   {
     title: 'Plan and cost',
     charts: [
-      { name: 'quota', title: 'Quota used', shape: 'line', nothing: 'Z.AI reported no quota', reach: 1 },
+      {
+        name: 'quota',
+        isOfPlan: true,
+        title: 'Quota used',
+        shape: 'line',
+        nothing: 'Z.AI reported no quota',
+        reach: 1,
+      },
       {
         name: 'credits',
+        isOfPlan: true,
         by: 'model',
         title: 'Plan credits',
         shape: 'stacked',
@@ -58,6 +68,7 @@ export const SECTIONS: readonly ChartSection[] = [
       },
       {
         name: 'cost',
+        isOfPlan: true,
         by: 'model',
         title: 'Cost at list price',
         shape: 'stacked',
@@ -235,6 +246,11 @@ const MARK_WORDS: Record<Mark['kind'], string> = {
 
 export function markWord(kind: Mark['kind']): string {
   return MARK_WORDS[kind]
+}
+
+/** The marks of a chart. A window of five hours begins anew so often that it would hide what else happened. */
+export function marksOf({ isOfPlan = false }: Pick<ChartSpec, 'isOfPlan'>, marks: readonly Mark[]): Mark[] {
+  return marks.filter(({ kind }) => kind !== 'reset' || isOfPlan)
 }
 
 /** The marks of several answers, each once, the newest first. */

@@ -12,6 +12,7 @@ import {
   type Drawn,
   formatOf,
   isCounted,
+  marksOf,
   unitInWords,
 } from '../../lib/historyCharts'
 
@@ -33,6 +34,7 @@ export function ChartCard({ spec, drawn, marks, target, onZoom }: ChartCardProps
     () => ({ title: spec.title, kind: drawn?.chart.kind ?? 'sum' }),
     [spec.title, drawn?.chart.kind],
   )
+  const ownMarks = useMemo(() => marksOf(spec, marks), [spec, marks])
   const isEmpty = drawn === undefined || drawn.data.lines.length === 0
   return (
     <section
@@ -58,7 +60,7 @@ export function ChartCard({ spec, drawn, marks, target, onZoom }: ChartCardProps
           format={format}
           reach={spec.reach}
           isWhole={isCounted(drawn.chart.unit)}
-          marks={marks}
+          marks={ownMarks}
           syncKey="history"
           onZoom={onZoom}
         />
