@@ -18,7 +18,7 @@ export interface ChartSpec {
   /** The least that the axis reaches: 1 for shares. */
   reach?: number
   /** What it shows begins anew with a window of the plan. */
-  isOfPlan?: true
+  isOfPlan?: boolean
 }
 
 export interface ChartSection {
