@@ -1,6 +1,6 @@
 """The page in a real browser, beside the real proxy and the real dashboard.
 
-One file, so that one process runs it and there is one browser at a time.
+A file is run by one process with one browser: the fewer of them, the fewer browsers at a time.
 """
 
 import re
