@@ -36,7 +36,11 @@ export function Chart(props: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set())
   const [cursor, setCursor] = useState<number | null>(null)
-  const shown = useMemo(() => data.lines.filter(({ label }) => !hidden.has(label)), [data, hidden])
+  const shown = useMemo(() => {
+    const lines = data.lines.filter(({ label }) => !hidden.has(label))
+    // What is drawn last lies on top: the first line, which is the one to look at.
+    return shape === 'line' ? lines.reverse() : lines
+  }, [data, hidden, shape])
   const groups = useMemo(
     () => groupedMarks(marks, from, to, ((to - from) / 600) * MARK_PIXELS),
     [marks, from, to],
