@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.running import PHONE, WIDE, DashboardProcess, Tab
+from tests.browser.an_hour import write_history
+from tests.browser.running import PHONE, WIDE, DashboardProcess, Tab, new_tab
 from tests.browser.traffic import Caller
 from tests.harness.processes import ROOT
 from tests.harness.stack import Stack
@@ -105,6 +106,39 @@ def test_what_the_table_shows_can_be_saved(tab: Tab, caller: Caller) -> None:
     assert dict(zip(header.split(","), row.split(","), strict=True))["session"] == caller.session
 
 
+def test_usage_adds_up_what_the_simulated_z_ai_did(tab: Tab, caller: Caller, dashboard: DashboardProcess) -> None:
+    for tokens in (70, 71, 72):
+        caller.ask(output_tokens=tokens, input_tokens=1000)
+    caller.ask(code="1308")
+    wait_until(
+        lambda: dashboard.get("/api/breakdown", by="session", session=caller.session)["total"]["requests"] == 4,
+        "all four are known",
+    )
+
+    page = tab.open(f"/usage?by=session&session={caller.session}")
+
+    used = page.get_by_role("region", name="Usage by session").get_by_role("row").nth(1)
+    cells = used.get_by_role("cell")
+    expect(cells.filter(has_text=re.compile("^4$"))).to_have_count(1)
+    expect(cells.filter(has_text=re.compile("^213$"))).to_have_count(1)
+
+
+def test_an_hour_of_history_is_on_the_page(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    count = write_history(tmp_path / "dashboard.db", seconds=3000)
+    beside = DashboardProcess(tmp_path, f"{stack.metrics_url}/metrics")
+    try:
+        with new_tab(browser, beside.url) as tab:
+            tab.sign_in(beside.token)
+            page = tab.open("/history?from=-1h")
+
+            chart = page.get_by_role("region", name="Requests by status")
+            print(page.locator("main").aria_snapshot()[:3000])
+            expect(chart.get_by_role("button", name=f"200 {count}")).to_be_visible()
+            assert tab.problems == []
+    finally:
+        beside.kill()
+
+
 # What it does
 
 
@@ -180,10 +214,11 @@ def test_a_proxy_that_is_killed_is_shown_as_silent_until_it_is_back(tab: Tab, ca
     expect(page.get_by_role("meter", name="Workers busy")).to_be_visible()
     stack.processor.kill()
     expect(page.get_by_text(re.compile("has not answered for")).first).to_be_visible()
+    expect(page.get_by_text("0 of 1 proxy")).to_be_visible()
 
     stack.restart_processor()
 
-    expect(page.get_by_text(re.compile("has not answered for"))).to_have_count(0)
+    expect(page.get_by_text("0 of 1 proxy")).to_have_count(0)
     stack.envoy.kill()
     stack.restart_envoy()
     caller.ask()

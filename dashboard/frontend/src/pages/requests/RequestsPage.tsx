@@ -32,7 +32,7 @@ export function RequestsPage() {
 
   return (
     <>
-      <h1 className="mb-4 text-lg font-semibold">Requests</h1>
+      <h1 className="sr-only">Requests</h1>
       <div ref={top} />
       <FilterBar query={query} />
       <FilterChips query={query} />
