@@ -116,6 +116,9 @@ bench-pacing: setup ## compare ways to share one plan: no proxy, fixed, rate-lim
 bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers
 	$(BIN)/python -m bench.dashboard_bench
 
+screenshots: setup ## take the pictures of the dashboard in README and docs (needs chromium)
+	$(BIN)/python -m bench.screenshots
+
 sim-autoscale: setup ## simulate a working day of the autoscaler, and plot it
 	$(BIN)/python -m bench.autoscale
 
