@@ -18,7 +18,7 @@ from bench.pacing.outcome import Outcome, outcome
 from bench.pacing.ways import Way, run
 
 _INTERRUPTED: Final = 130
-_SPEED: Final = 4.0
+_SPEED: Final = 2.0
 _QUICK: Final = 60.0
 
 

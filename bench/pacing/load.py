@@ -12,8 +12,8 @@ from typing import Final
 from extproc.domain.lanes import Lane
 
 HORIZON: Final = 300.0
-# From when on the plan has how many places: it shrinks, grows, and shrinks again, as by the hour.
-CAPACITY: Final[Sequence[tuple[float, int]]] = ((0.0, 5), (100.0, 2), (160.0, 8), (240.0, 4))
+# From when on the plan has how many places: in the middle its busy hours begin.
+CAPACITY: Final[Sequence[tuple[float, int]]] = ((0.0, 5), (150.0, 3))
 REQUESTS_PER_SECOND: Final = 2.0
 SESSIONS: Final = 5
 SUB_AGENTS: Final = 50

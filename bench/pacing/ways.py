@@ -20,10 +20,9 @@ from tests.harness.stack import Simulator, Stack, running_stack
 _SURFACE: Final = "/api/anthropic/v1/messages"
 _REPLICAS: Final = 3
 # What somebody would pick who knows the plan's average.
-_FIXED_WORKERS: Final = 5
+_FIXED_WORKERS: Final = 4
 _RIVALS_FIRST_RATE: Final = 1.0
-_LONGEST_QUEUE: Final = 60.0
-_LONGEST_QUEUE_OF_A_SWARM: Final = 240.0
+_LONGEST_QUEUE: Final = 240.0
 
 
 class Way(StrEnum):
@@ -87,8 +86,7 @@ def _settings(way: Way, speed: float) -> dict[str, str]:
     """All but these are the proxy's defaults."""
     if way is Way.FIXED:
         return {"PACING": "off", "MAX_WORKERS": str(_FIXED_WORKERS)}
-    longest = _LONGEST_QUEUE_OF_A_SWARM if way is Way.SWARM else _LONGEST_QUEUE
-    settings = {"PACING": "on", "QUEUE_TIMEOUT": f"{max(1.0, longest / speed):g}"}
+    settings = {"PACING": "on", "QUEUE_TIMEOUT": f"{max(1.0, _LONGEST_QUEUE / speed):g}"}
     if way is Way.SWARM:
         settings["MAX_WORKERS"] = str(2 * load.SUB_AGENTS)
     return settings

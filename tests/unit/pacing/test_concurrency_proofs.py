@@ -45,7 +45,7 @@ def shared_runs() -> Runs:
 
 @pytest.mark.parametrize("runs", [steady_runs, changing_runs, shared_runs])
 def test_95_percent_of_the_capacity_are_used_while_work_waits(runs: Callable[[], Runs]) -> None:
-    assert mean(runs().used) >= 0.945  # a plan that grew is found late
+    assert mean(runs().used) >= 0.95
     assert percentile(runs().used, 50) >= 0.95
 
 
