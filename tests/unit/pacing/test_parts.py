@@ -133,10 +133,10 @@ def test_history_is_bounded() -> None:
     assert history.highest(19_999.0, 19_999.0) == 19_999
 
 
-def test_a_probe_is_earned_by_130_attempts() -> None:
+def test_a_probe_is_earned_by_120_attempts() -> None:
     budget = RefusalBudget()
     budget.pay()
-    for _ in range(129):
+    for _ in range(119):
         budget.earn()
     assert not budget.allows_probe
     budget.earn()
@@ -144,11 +144,11 @@ def test_a_probe_is_earned_by_130_attempts() -> None:
     assert budget.allows_probe
 
 
-def test_a_bad_time_is_forgotten_after_520_attempts() -> None:
+def test_a_bad_time_is_forgotten_after_480_attempts() -> None:
     budget = RefusalBudget()
     for _ in range(100):
         budget.pay()
-    for _ in range(521):
+    for _ in range(481):
         budget.earn()
     assert budget.allows_probe
 
@@ -175,7 +175,7 @@ def test_steps_of_one_climb_are_told_as_one_move_and_counted_each() -> None:
 def test_moves_are_bounded() -> None:
     adjustments = Adjustments("in flight")
     for at in range(100):
-        adjustments.note(Direction.DECREASE, "upstream 1302", at + 1, at, float(at))
+        adjustments.note(Direction.DECREASE, "upstream 1202", at + 1, at, float(at))
     assert len(adjustments.latest()) == 16
 
 
