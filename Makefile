@@ -113,7 +113,7 @@ bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processo
 bench-pacing: setup ## compare ways to share one plan: no proxy, fixed, rate-limited, pacing, replicas, a swarm
 	$(BIN)/python -m bench.pacing
 
-bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers
+bench-dashboard: setup ## measure the dashboard: collector, store, queries, readers, the page
 	$(BIN)/python -m bench.dashboard_bench
 
 screenshots: setup ## take the pictures of the dashboard in README and docs (needs chromium)

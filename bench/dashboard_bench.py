@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import usage
+from bench.dashboard_browser import CHROMIUM, look
 from bench.dashboard_history import make_history
 from bench.dashboard_readers import listen
 from bench.failure import BenchError
@@ -35,6 +36,8 @@ _LARGEST_FILE: Final = 500e6
 _MEGABYTE: Final = 1e6
 _SLOWEST: Final = 0.1
 _REPEATS: Final = 7
+_LATEST_PAINT: Final = 1.0
+_MOST_GROWTH: Final = 1e6
 _CHARTS: Final = ("requests", "duration", "first_byte", "wait", "tokens", "cost", "workers", "cache_hit")
 _WINDOWS: Final = ("15m", "1h", "6h", "24h", "3d", "7d", "30d", "90d")
 _TABLES: Final = (
@@ -103,6 +106,7 @@ def _measure(directory: Path, quick: bool) -> list[Finding]:
             findings += _rest(pid, seconds)
             findings += _queries(client, 2 if quick else _REPEATS)
         findings += _fan_out(url, pid, seconds / 2)
+        findings += _page(url, quick)
     return findings
 
 
@@ -158,6 +162,18 @@ def _fan_out(url: str, pid: int, seconds: float) -> list[Finding]:
         Finding("events to all readers", found.events / seconds, "1/s"),
         Finding("a request's way to a reader, median", 1000 * found.delay(0.5), "ms"),
         Finding("a request's way to a reader, 99 %", 1000 * found.delay(0.99), "ms"),
+    ]
+
+
+def _page(url: str, quick: bool) -> list[Finding]:
+    if not CHROMIUM.exists():
+        click.echo(f"the page is not measured: {CHROMIUM} is not installed (make setup-system)", err=True)
+        return []
+    seconds = 3.0 if quick else 60.0
+    visit = look(url, 1 if quick else _REPEATS, seconds)
+    return [
+        Finding("first paint of the page", 1000 * visit.first_paint, "ms", 1000 * _LATEST_PAINT),
+        Finding(f"growth of the page in {seconds:.0f} s", visit.growth / _MEGABYTE, "MB", _MOST_GROWTH / _MEGABYTE),
     ]
 
 
