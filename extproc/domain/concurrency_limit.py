@@ -22,8 +22,8 @@ _BACK_OFF: Final = 0.7
 _CLIMB: Final = 1 / 4
 # For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
-# However few the attempts that pay for it, a probe is due after ten minutes.
-_LONGEST_SILENCE: Final = 600.0
+# However few the attempts that pay for it, a probe is due after five minutes.
+_LONGEST_SILENCE: Final = 300.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 16.0
 
@@ -154,6 +154,14 @@ class ConcurrencyLimit:
         else:
             return  # of the burst that the last decrease answered
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
+
+    def overloaded(self, cause: str, now: float) -> None:
+        """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
+        self._in_trial.clear()
+        if self._probing:
+            before = self.limit
+            self._lower(before - 1, now)
+            self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
 
     def _fail_probe(self, now: float) -> None:
         if self.ceiling is not None:

@@ -81,6 +81,7 @@ class Limits:
             self.rate.refused(started, f"upstream {code}", t)
         elif error_class is ErrorClass.OVERLOAD:
             self._breath.exhale(started, t)
+            self.concurrency.overloaded(f"upstream {code}", t)
 
     def bind(self, wanted: bool, t: float) -> None:
         """Says whether work waits that nothing but the limits holds back; only then they rise."""

@@ -6,8 +6,8 @@ tried is bounded by what has been sent, and not by time alone.
 
 from typing import Final
 
-# One in 120 attempts: with the refusals that changes of the plan cost anyway, under one in 100.
-_SHARE: Final = 1 / 120
+# One in 150 attempts: with the refusals that changes of the plan cost anyway, under one in 100.
+_SHARE: Final = 1 / 150
 # A pause saves up for two probes, and a bad time is forgotten after as many attempts as four refusals cost.
 _MOST: Final = 2.0
 _LEAST: Final = -3.0

@@ -17,6 +17,7 @@ from grafana.panels import ROWS
 from tests.harness.ports import free_port
 from tests.harness.processes import ROOT, Process, bare_environment
 from tests.harness.stack import PROMPT, Stack, running_stack
+from tests.harness.valkey import Valkey
 from tests.harness.waiting import wait_until
 
 RULES = ROOT / "deploy" / "prometheus" / "zai-proxy.rules.yaml"
@@ -80,7 +81,9 @@ def has_scraped(server: Prometheus) -> bool:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     directory = tmp_path_factory.mktemp("prometheus")
-    with running_stack(directory, PACING="on", QUOTA_POLL_INTERVAL="1", MAX_RETRIES="0", MAX_WORKERS="3") as stack:
+    valkey = Valkey(directory)
+    settings = {"PACING": "on", "QUOTA_POLL_INTERVAL": "1", "MAX_RETRIES": "0", "MAX_WORKERS": "3"}
+    with running_stack(directory, **settings, LIMITS_URL=valkey.url) as stack:
         for scenario in ({"code": "1302"}, {"code": "1303"}, {"code": "1002"}, {"input_tokens": 9, "cached_tokens": 5}):
             httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)})
         slow = {"x-sim": json.dumps({"events": 20, "pause": 0.05})}
@@ -98,6 +101,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         stack.metrics_at_rest()
         with running_prometheus(directory, stack) as server:
             yield server
+    valkey.process.kill()
 
 
 def rule_expressions() -> list[str]:
@@ -108,7 +112,7 @@ def rule_expressions() -> list[str]:
 def documented_expressions() -> list[str]:
     """What stands in backquotes on our pages and is more than the name of a series."""
     texts = [page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))]
-    quoted = [quote for text in texts for quote in re.findall(r"`([^`\n]*zai_proxy_[^`\n]*)`", text)]
+    quoted = [quote for text in texts for quote in re.findall(r"`([^`\n]*zai_proxy_[^`\n]*)`", text.replace("\\|", "|"))]
     return sorted({quote for quote in quoted if "(" in quote or '="' in quote})
 
 

@@ -86,8 +86,8 @@ async def test_a_proxy_that_vanishes_is_stale_after_three_misses_and_comes_back(
     proxy.count(3)
     await proxy.start()
     await eventually(dashboard.target, lambda target: target["state"] == "up")
-    kinds = [mark["kind"] for mark in await _marks(dashboard)]
-    assert kinds == ["started", "lost", "back"]
+    marks = await eventually(lambda: _marks(dashboard), lambda marks: len(marks) == 3)
+    assert [mark["kind"] for mark in marks] == ["started", "lost", "back"]
     # What was counted meanwhile is known to within the minute, not to within five seconds.
     await eventually(lambda: dashboard.counted(step=60), lambda count: count == 5)
 

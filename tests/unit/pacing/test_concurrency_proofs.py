@@ -76,9 +76,9 @@ def test_a_smaller_capacity_is_found_within_seconds_of_what_runs_having_ended() 
 
 def test_a_larger_capacity_is_found_as_fast_as_1_percent_of_refusals_allow() -> None:
     times = [each for seed, each in zip(SEEDS, changing_runs().settled, strict=True) if grows(seed)]
-    assert percentile(times, 50) <= 120.0
+    assert percentile(times, 50) <= 150.0
     assert percentile(times, 75) <= 240.0
-    assert max(times) <= 650.0
+    assert max(times) <= 300.0
 
 
 def test_the_limit_swings_no_more_than_its_probes() -> None:

@@ -85,6 +85,23 @@ def test_it_climbs_back_to_just_below_the_level_that_broke() -> None:
     assert limit.limit == level - 1
 
 
+def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
+    limit = places(initial=9, maximum=20)
+    now = saturate(limit, 0.0, 3.0)
+    level = limit.limit
+    limit.refused(level, now, "upstream 1302", now)
+    while limit.adjustments.counts[Direction.PROBE] == 0:
+        now = saturate(limit, now, 0.1)
+    assert limit.limit == level
+
+    limit.overloaded("upstream 1305", now)
+    limit.advance(now + 10.0)
+
+    assert limit.limit == level - 1
+    assert limit.ceiling is not None
+    assert limit.ceiling.level == level
+
+
 def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
     limit = places(initial=1, maximum=1)
     limit.start(0, 0.0)

@@ -133,10 +133,10 @@ def test_history_is_bounded() -> None:
     assert history.highest(19_999.0, 19_999.0) == 19_999
 
 
-def test_a_probe_is_earned_by_120_attempts() -> None:
+def test_a_probe_is_earned_by_150_attempts() -> None:
     budget = RefusalBudget()
     budget.pay()
-    for _ in range(119):
+    for _ in range(149):
         budget.earn()
     assert not budget.allows_probe
     budget.earn()
@@ -144,11 +144,11 @@ def test_a_probe_is_earned_by_120_attempts() -> None:
     assert budget.allows_probe
 
 
-def test_a_bad_time_is_forgotten_after_480_attempts() -> None:
+def test_a_bad_time_is_forgotten_after_600_attempts() -> None:
     budget = RefusalBudget()
     for _ in range(100):
         budget.pay()
-    for _ in range(481):
+    for _ in range(601):
         budget.earn()
     assert budget.allows_probe
 
