@@ -111,8 +111,8 @@ def rule_expressions() -> list[str]:
 
 def documented_expressions() -> list[str]:
     """What stands in backquotes on our pages and is more than the name of a series."""
-    texts = [page.read_text() for page in sorted((ROOT / "docs").glob("*.md"))]
-    quoted = [quote for text in texts for quote in re.findall(r"`([^`\n]*zai_proxy_[^`\n]*)`", text.replace("\\|", "|"))]
+    texts = [page.read_text().replace("\\|", "|") for page in sorted((ROOT / "docs").glob("*.md"))]
+    quoted = [quote for text in texts for quote in re.findall(r"`([^`\n]*zai_proxy_[^`\n]*)`", text)]
     return sorted({quote for quote in quoted if "(" in quote or '="' in quote})
 
 

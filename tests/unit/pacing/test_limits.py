@@ -95,6 +95,7 @@ def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
     assert limit.limit == level
 
     limit.overloaded("upstream 1305", now)
+    limit.bind(False, now)  # a breath holds everything back
     limit.advance(now + 10.0)
 
     assert limit.limit == level - 1
