@@ -53,7 +53,7 @@ class _Run:
     lane: Lane
     arrived: float
     started: float
-    refused: bool = False
+    refused: ErrorClass | None = None
 
 
 class Pacing:
@@ -129,9 +129,9 @@ class Pacing:
         run = self._running.pop(request_id, None)
         if run is None:
             return Admitted()
-        is_told = self._plan is None and (run.refused or self.config.mode is not PacingMode.ADAPTIVE)
+        is_told = self._plan is None and (run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE)
         refusals = self._retries.times(request_id)
-        self._second.push(request_id, run.source, run.lane, run.arrived, t, refusals, is_told=is_told)
+        self._second.push(request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, is_told=is_told)
         self._lanes[run.lane] -= 1
         self._retries.waits_here(request_id)
         if self._plan is None:
@@ -147,13 +147,13 @@ class Pacing:
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
         if (run := self._running.get(attempt.id)) is not None:
-            run.refused = True
+            run.refused = attempt.error_class
             self._retries.refused(attempt.id, ended)
         elif attempt.id in self._second:
             self._retries.refused(attempt.id, ended)
             self._retries.waits_here(attempt.id)
             times = self._retries.times(attempt.id)
-            self._second.tell(attempt.id, times, t, is_learned_here=self._plan is None)
+            self._second.tell(attempt.id, times, attempt.error_class, t, is_learned_here=self._plan is None)
         if self._plan is None:
             self._limits.refused(attempt.error_class, attempt.code, started, ended, t)
         elif attempt.error_class in _OF_THE_PLAN:

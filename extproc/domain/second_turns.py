@@ -6,12 +6,15 @@ Pure: the caller brings the time.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from extproc.domain.business_codes import ErrorClass
 from extproc.domain.lanes import Lane
 
 # The news of a refusal comes up to half a second after it; whoever went before that would be refused as well.
 _NEWS: Final = 1.0
 # A request that was refused twice goes only beside half as many, and so on: the next refusal might be its client's.
 _CAUTION: Final = 0.5
+# A rate that was far too high takes three steps down, five seconds each: a request that met it twice sits them out.
+_SETTLING_OF_THE_RATE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,26 @@ class SecondTurns:
         return request_id in self._turns
 
     def push(
-        self, request_id: str, source: str, lane: Lane, arrived: float, now: float, refusals: int, *, is_told: bool
+        self,
+        request_id: str,
+        source: str,
+        lane: Lane,
+        arrived: float,
+        now: float,
+        refusals: int,
+        cause: ErrorClass | None,
+        *,
+        is_told: bool,
     ) -> None:
-        """Adds a request that first came at `arrived`. `is_told` says whether the limits have heard of its refusal."""
-        ready_at = now if is_told else now + _NEWS
+        """Adds a request that first came at `arrived`. `is_told` says whether the limits have heard of its refusal,
+        and `cause` what it was, if that is known."""
+        ready_at = _ready_at(now, refusals, cause, is_told)
         deadline = arrived + self._timeout
         self._turns[request_id] = SecondTurn(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
 
-    def tell(self, request_id: str, refusals: int, now: float, *, is_learned_here: bool) -> None:
+    def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, is_learned_here: bool) -> None:
         """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
-        ready_at = now if is_learned_here else now + _NEWS
+        ready_at = _ready_at(now, refusals, cause, is_learned_here)
         self._turns[request_id] = replace(self._turns[request_id], ready_at=ready_at, refusals=refusals)
 
     def cancel(self, request_id: str) -> SecondTurn | None:
@@ -84,3 +97,9 @@ class SecondTurns:
     def next_changes(self, now: float) -> list[float]:
         """When one becomes ready or reaches its deadline."""
         return [at for turn in self._turns.values() for at in (turn.ready_at, turn.deadline) if at > now]
+
+
+def _ready_at(now: float, refusals: int, cause: ErrorClass | None, is_heard: bool) -> float:
+    if cause is ErrorClass.FREQUENCY and refusals > 1:
+        return now + _SETTLING_OF_THE_RATE * (refusals - 1)
+    return now if is_heard else now + _NEWS

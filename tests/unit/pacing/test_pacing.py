@@ -180,6 +180,23 @@ def test_who_was_refused_twice_leaves_room_before_it_goes_again() -> None:
     assert admitted(paced, EPOCH + 65.0) == ["r9"]
 
 
+def test_who_came_too_often_twice_gives_the_rate_time_to_settle() -> None:
+    paced = pacing(concurrency_initial=2)
+    fill(paced, 1)
+    paced.observe(refusal("r0", ErrorClass.FREQUENCY, "1303", EPOCH), EPOCH + 0.1)
+    paced.retry("r0", EPOCH + 0.2)
+    assert admitted(paced, EPOCH + 2.0) == ["r0"]
+
+    paced.observe(refusal("r0", ErrorClass.FREQUENCY, "1303", EPOCH + 2.0), EPOCH + 2.1)
+    paced.retry("r0", EPOCH + 2.2)
+    assert admitted(paced, EPOCH + 17.0) == []
+    assert admitted(paced, EPOCH + 17.3) == ["r0"]
+
+    paced.retry("r0", EPOCH + 17.5)
+    paced.observe(refusal("r0", ErrorClass.FREQUENCY, "1303", EPOCH + 17.3), EPOCH + 18.0)
+    assert [admitted(paced, EPOCH + at) for at in (30.0, 40.0, 47.9, 48.1)] == [[], [], [], ["r0"]]
+
+
 def test_who_has_waited_for_the_time_out_in_all_is_sent_again_without_a_place() -> None:
     paced = pacing(concurrency_initial=1, queue_timeout=10.0)
     fill(paced, 1)

@@ -34,6 +34,12 @@ def test_at_most_1_percent_of_attempts_are_refused() -> None:
     assert sum(refused for refused, _ in refusals) / sum(attempts for _, attempts in refusals) <= 0.01
 
 
+def test_clients_see_one_refusal_in_a_thousand_attempts_at_most_cold_starts_included() -> None:
+    worlds = [rated(seed) for seed in SEEDS[:50]]
+    attempts = sum(len(world.attempts) for world in worlds)
+    assert sum(world.refused_to_clients for world in worlds) <= attempts / 1000
+
+
 def test_an_overload_makes_it_breathe_out_and_teaches_no_ceiling() -> None:
     for seed in SEEDS[:20]:
         plan = Plan([(0.0, 8)], mean=5.0, overloads=[(200.0, 215.0)])
