@@ -14,6 +14,8 @@ from tests.browser.traffic import Caller
 from tests.harness.stack import Stack
 from tests.harness.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 expect.set_options(timeout=30_000)
 
 

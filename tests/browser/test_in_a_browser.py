@@ -19,6 +19,8 @@ from tests.harness.processes import ROOT
 from tests.harness.stack import Stack
 from tests.harness.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 expect.set_options(timeout=30_000)
 
 AXE = ROOT / "dashboard/frontend/node_modules/axe-core/axe.min.js"

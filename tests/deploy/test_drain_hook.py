@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.harness.processes import ROOT, Process, bare_environment
 from tests.harness.stack import PROMPT, running_stack
 from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 HOOK = ROOT / "deploy/image/drain.py"
 

@@ -15,6 +15,8 @@ import yaml
 from extproc.settings import Settings
 from tests.harness.processes import ROOT, make_key
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 BESIDE = {"dashboard", "prometheus", "alertmanager", "grafana"}

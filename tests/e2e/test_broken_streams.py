@@ -12,6 +12,8 @@ from tests.harness.readings import Readings
 from tests.harness.stack import Stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 CALLERS = (ANTHROPIC, OPENAI, RESPONSES, ZAI)
 # What an SDK raises when the connection ends before the body does.
 CUT_OFF: dict[str, type[Exception]] = {

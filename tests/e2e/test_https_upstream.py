@@ -12,6 +12,8 @@ from tests.harness.certificates import Authority
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "127.0.0.1"
 
 

@@ -20,7 +20,7 @@ MODEL: Final = "glm-5.3"
 SMALL_MODEL: Final = "glm-4.5-air"
 CLIENT_KEY: Final = "whatever-the-user-typed"
 PROMPT: Final = "Write a small file, then say what you did."
-DEADLINE: Final = 90.0
+DEADLINE: Final = 200.0
 
 _INSTALLED = ROOT / "tests" / "agents" / "node_modules"
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.processes import ROOT, bare_environment
 
-pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+pytestmark = [pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"), pytest.mark.slow]
 
 WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "proxy"}
 

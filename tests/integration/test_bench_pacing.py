@@ -14,6 +14,8 @@ from bench.pacing.outcome import jain
 from extproc.domain.lanes import Lane
 from tests.harness.processes import ROOT, bare_environment
 
+pytestmark = pytest.mark.slow
+
 WAYS = ("no_proxy", "fixed_workers", "rate_aimd", "paced", "swarm")
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 5
 
 

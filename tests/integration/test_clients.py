@@ -17,6 +17,8 @@ from tests.harness.processes import bare_environment, make_key
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Guarded:

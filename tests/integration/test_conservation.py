@@ -14,6 +14,8 @@ import pytest
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = 2_000
 AT_ONCE = 60
 WORKERS = 40

@@ -23,6 +23,8 @@ from tests.harness.stack import ZAI_PROXY
 from tests.harness.supervised import Supervised, answers, descendants, free_ports, is_alive, supervised
 from tests.harness.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 ROWS, COLUMNS = 24, 80
 
 

@@ -27,7 +27,7 @@ RUN_ELSEWHERE = {"make demo", "make test", "make sbom"}
 WAITS = 3
 """What `zai-proxy canary-check` exits with where there is no canary, as in the demo."""
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 
 class Block(NamedTuple):

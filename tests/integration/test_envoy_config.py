@@ -16,6 +16,8 @@ from tests.harness.certificates import Certificates, make_certificates
 from tests.harness.processes import make_key
 from tests.harness.stack import ENVOY
 
+pytestmark = pytest.mark.slow
+
 SOCKET = Path("/run/zai-proxy/extproc.sock")
 
 

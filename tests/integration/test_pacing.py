@@ -16,6 +16,8 @@ import pytest
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 STREAM = {**PROMPT, "stream": True}
 FAST = {"RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
 

@@ -9,6 +9,8 @@ import pytest
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 WINDOW_SECONDS = 20
 # One answer of 10,000 output tokens of glm-5.3 costs 12 or 24 credits, by the hour.
 EXPENSIVE = {"x-sim": '{"output_tokens": 10000}'}

@@ -20,6 +20,8 @@ from tests.harness.processes import make_key
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 KEY = make_key()
 LIMIT_PATH = "/api/monitor/usage/quota/limit"
 EVERY_FORM = ["credit", "legacy", "legacy_counts", "five_hour_only", "future"]

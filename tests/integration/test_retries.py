@@ -13,6 +13,8 @@ from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PATHS = ("/v1/messages", "/v1/chat/completions")
 
 

@@ -8,6 +8,8 @@ from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 UPSTREAM_PATHS = {
     "/v1/messages": "/api/anthropic/v1/messages",
     "/v1/messages?beta=true": "/api/anthropic/v1/messages?beta=true",

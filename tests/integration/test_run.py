@@ -30,6 +30,8 @@ from tests.harness.supervised import (
 )
 from tests.harness.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 STREAM = {**PROMPT, "stream": True}
 KEY = make_key()
 

@@ -30,6 +30,8 @@ from tests.harness.raw_http import exchange, request_bytes
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually, wait_until
 
+pytestmark = pytest.mark.slow
+
 SURFACES = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/api/paas/v4/chat/completions", "/v1/models")
 BODY = {**PROMPT, "input": "hello"}
 

@@ -16,6 +16,8 @@ from tests.harness.leaks import command_lines, leaks, pages
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 FAST = {"RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
 PLACES = 4
 

@@ -10,6 +10,8 @@ from tests.harness.leaks import parts_of
 from tests.harness.processes import bare_environment, make_key
 from tests.harness.supervised import PORTS, free_ports, quiet_settings, start_in_vain
 
+pytestmark = pytest.mark.slow
+
 KEY = make_key()
 
 

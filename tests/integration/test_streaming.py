@@ -13,6 +13,8 @@ from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 STREAM = {**PROMPT, "stream": True}
 
 

@@ -13,6 +13,8 @@ from tests.harness.processes import seconds_to_start
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 STREAM = {**PROMPT, "stream": True}
 # As many entries as one of Envoy's threads keeps while it cannot deliver them, with some to spare.
 STREAMS = 4

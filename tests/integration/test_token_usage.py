@@ -10,6 +10,8 @@ from tests.harness.readings import Readings
 from tests.harness.stack import Stack
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = [{"role": "user", "content": "hello"}]
 SURFACES = {
     "/v1/messages": {"model": "glm-5.3", "max_tokens": 100, "messages": MESSAGES},

@@ -23,7 +23,10 @@ from tests.harness.waiting import wait_until
 RULES = ROOT / "deploy" / "prometheus" / "zai-proxy.rules.yaml"
 PROMETHEUS = shutil.which("prometheus")
 
-pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing: apt-get install prometheus")
+pytestmark = [
+    pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing: apt-get install prometheus"),
+    pytest.mark.slow,
+]
 
 
 class Prometheus:

@@ -12,6 +12,8 @@ import pytest
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
+pytestmark = pytest.mark.slow
+
 TOKEN = secrets.token_urlsafe()
 PATHS = (
     "/api/now", "/api/series?name=cost", "/api/requests", "/api/breakdown?by=client", "/api/targets", "/api/events",

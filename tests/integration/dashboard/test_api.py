@@ -14,6 +14,8 @@ from tests.integration.dashboard.fake_proxy import FakeProxy, Habit
 from tests.integration.dashboard.running import Dashboard, eventually
 from tests.integration.dashboard.shapes import differences
 
+pytestmark = pytest.mark.slow
+
 API_PAGE = Path(__file__).parents[3] / "dashboard" / "API.md"
 RUNNING = {
     "id": "r-1",

@@ -13,6 +13,8 @@ from dashboard.scraper import Clocks
 from tests.integration.dashboard.fake_proxy import FakeProxy, Habit, running_proxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Wall:

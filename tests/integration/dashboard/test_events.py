@@ -9,6 +9,8 @@ from dashboard.event_hub import EventKind, message
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_reader_sees_now_at_once_and_then_each_second(dashboard: Dashboard, proxy: FakeProxy) -> None:
     proxy.status = {"requests": [{"id": "r-1", "age_seconds": 3.0}], "workers": {"in_flight": 1, "max": 4}}

@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from dashboard.store import database, requests
 from dashboard.store.file import StoreFile
 from tests.harness.processes import ROOT, bare_environment
+
+pytestmark = pytest.mark.slow
 
 KILLS = 50
 BATCH = 20

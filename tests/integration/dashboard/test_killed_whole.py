@@ -20,6 +20,8 @@ from tests.harness.ports import free_port
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import eventually
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50
 # Imports once; each dashboard is a fork of it, there in no time.
 SPAWN = multiprocessing.get_context("forkserver")

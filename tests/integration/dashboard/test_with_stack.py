@@ -12,6 +12,8 @@ import pytest
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.integration.dashboard.running import Dashboard, eventually
 
+pytestmark = pytest.mark.slow
+
 TOKEN = secrets.token_urlsafe()
 
 

@@ -5,6 +5,7 @@ import random
 import string
 
 import httpx
+import pytest
 
 from extproc.domain.routes import labels
 from tests.harness.raw_http import exchange, request_bytes
@@ -12,6 +13,8 @@ from tests.harness.raw_http2 import http2_connection, request_headers
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 MARK = "zz9"
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER"}

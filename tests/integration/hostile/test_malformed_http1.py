@@ -11,6 +11,8 @@ from tests.harness.stack import Stack
 from tests.harness.vitals import assert_serves
 from tests.harness.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 
 MALFORMED = {

@@ -14,6 +14,8 @@ from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.vitals import assert_serves
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 BODY = json.dumps(PROMPT).encode()
 HEAD = request_bytes(b"POST", b"/v1/messages", b"content-length: %d\r\n" % len(BODY))
 IDLE_SECONDS = 1.5

@@ -7,6 +7,8 @@ import pytest
 from extproc.domain.learned import read_learned
 from tests.unit.replicas.fleet import EPOCH, Agent, FleetWorld, Plan, Store, fleet_of
 
+pytestmark = pytest.mark.slow
+
 FLOOD = [Agent(f"agent-{number}") for number in range(24)]
 COLD_START = 30.0
 
