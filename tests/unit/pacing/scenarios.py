@@ -66,6 +66,17 @@ def changing(seed: int, horizon: float = 1500.0) -> World:
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
 
 
+def by_the_hour(seed: int, horizon: float = 7200.0) -> World:
+    """A hidden capacity of 1 to 16 that becomes another one each 20 to 40 minutes."""
+    rng = dice(seed)
+    capacity, at = [(0.0, rng.randint(1, 16))], rng.uniform(1200.0, 2400.0)
+    while at < horizon:
+        capacity.append((at, rng.choice([other for other in range(1, 17) if other != capacity[-1][1]])))
+        at += rng.uniform(1200.0, 2400.0)
+    plan = Plan(capacity, mean=rng.uniform(4.0, 20.0))
+    return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
+
+
 def shared(seed: int, horizon: float = 1500.0) -> World:
     """A hidden capacity of 3 to 16, up to a third of which somebody else uses for some minutes."""
     rng = dice(seed)
