@@ -153,7 +153,7 @@ class Service:
 
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
-        server.add_generic_rpc_handlers((self.processor.handler(), self.access_log.handler(), self.turns.handler()))
+        server.add_generic_rpc_handlers((self.processor.handler(), *self.access_log.handlers(), self.turns.handler()))
         server.add_insecure_port(f"unix:{self._socket_path}")
         return server
 

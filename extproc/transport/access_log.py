@@ -22,6 +22,8 @@ Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.Str
 UPSTREAM_NAMESPACE: Final = "zai.upstream"
 USAGE_NAMESPACE: Final = "envoy.ai.token_usage"
 
+_LOG_SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
+_CHECK_SERVICE: Final = "envoy.service.auth.v3.Authorization"
 _ENTRIES_PER_TURN: Final = 8
 
 _KINDS: Final = {
@@ -74,8 +76,12 @@ class AccessLog:
         self._count_failure = count_failure
         self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The handler to add to a gRPC server."""
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """The handlers to add to a gRPC server: the log itself, and the check before each of its streams.
+
+        An empty CheckResponse means "let it pass"; Envoy keeps a stream back until it gets one.
+        """
+        check: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._let_pass)
         stream: grpc.RpcMethodHandler[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse] = (
             grpc.stream_unary_rpc_method_handler(
                 self._stream_access_logs,
@@ -83,8 +89,13 @@ class AccessLog:
                 response_serializer=pb.StreamAccessLogsResponse.SerializeToString,
             )
         )
-        service = "envoy.service.accesslog.v3.AccessLogService"
-        return grpc.method_handlers_generic_handler(service, {"StreamAccessLogs": stream})
+        return (
+            grpc.method_handlers_generic_handler(_LOG_SERVICE, {"StreamAccessLogs": stream}),
+            grpc.method_handlers_generic_handler(_CHECK_SERVICE, {"Check": check}),
+        )
+
+    async def _let_pass(self, _request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        return b""
 
     async def _stream_access_logs(self, _requests: object, context: Context) -> pb.StreamAccessLogsResponse:
         # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.

@@ -4,20 +4,21 @@ import asyncio
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 
 import httpx
 import pytest
 
 from tests.harness.processes import seconds_to_start
+from tests.harness.raw_http import connected, request_bytes
+from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
 STREAM = {**PROMPT, "stream": True}
-# As many entries as one of Envoy's threads keeps while it cannot deliver them, with some to spare.
-STREAMS = 4
 PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/models", "/api/paas/v4/files", "/v1/embeddings")
 
 
@@ -151,24 +152,81 @@ async def test_a_second_signal_ends_the_processor_at_once(own_stack: Stack) -> N
         await anext(arriving)
 
 
-async def test_streams_that_end_while_the_processor_is_away_are_counted_whatever_else_knocks(own_stack: Stack) -> None:
+@pytest.mark.parametrize("streams", [1, 20])
+async def test_long_streams_that_end_while_the_processor_is_away_are_counted(own_stack: Stack, streams: int) -> None:
+    """Each of them writes how far it is every two seconds, and that must not push out how it ended."""
     stack = own_stack
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         running = [
             asyncio.create_task(
-                client.post(f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=40, pause=0.05))
+                client.post(f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=100, pause=0.05))
             )
-            for _ in range(STREAMS)
+            for _ in range(streams)
         ]
-        await eventually(lambda: stack.simulator.stats()["metered_in_flight"], lambda n: n == STREAMS)
+        await eventually(lambda: stack.simulator.stats()["metered_in_flight"], lambda n: n == streams)
         stack.processor.kill()
-
-        refusals = [await client.post(f"{stack.url}/v1/messages", json=PROMPT) for _ in range(100)]
         answers = await asyncio.gather(*running)
         stack.restart_processor()
 
-    assert {refusal.status_code for refusal in refusals} == {503}
     assert {answer.status_code for answer in answers} == {200}
-    await eventually(stack.metrics, lambda m: m.value("zai_proxy_requests_total", status_code="200") == STREAMS)
+    await eventually(stack.metrics, lambda m: m.value("zai_proxy_requests_total", status_code="200") == streams)
     sent = sum(entry["usage_sent"]["output"] for entry in stack.simulator.log())
     assert stack.metric("zai_proxy_tokens_total", direction="output") == sent
+
+
+async def test_whoever_knocks_while_the_processor_is_away_or_comes_back_is_counted(own_stack: Stack) -> None:
+    stack = own_stack
+    statuses: Counter[int] = Counter()
+
+    async def knock_until(over: asyncio.Event, client: httpx.AsyncClient) -> None:
+        while not over.is_set():
+            answer = await client.post(f"{stack.url}/v1/messages", json=PROMPT)
+            statuses[answer.status_code] += 1
+
+    async with httpx.AsyncClient(timeout=60) as client:
+        over = asyncio.Event()
+        stack.processor.kill()
+        knocking = [asyncio.create_task(knock_until(over, client)) for _ in range(10)]
+        await eventually(lambda: statuses[503], lambda refused: refused > 500)
+        await asyncio.to_thread(stack.restart_processor)
+        await eventually(lambda: statuses[200], lambda answered: answered > 200)
+        over.set()
+        await asyncio.gather(*knocking)
+
+    assert set(statuses) == {503, 200}
+    await eventually(
+        stack.metrics,
+        lambda m: all(
+            m.value("zai_proxy_requests_total", status_code=str(each)) == statuses[each] for each in statuses
+        ),
+    )
+
+
+async def test_what_envoy_cannot_keep_for_an_absent_processor_is_told(own_stack: Stack) -> None:
+    """The loggers keep a bounded number of entries; that what came after them is lost stands in the metrics."""
+    stack = own_stack
+    stack.processor.kill()
+    knocks = await asyncio.to_thread(knock_until_entries_are_dropped, stack)
+    stack.restart_processor()
+
+    def accounts(metrics: Readings) -> bool:
+        dropped = metrics.value("zai_proxy_envoy_log_entries_dropped_total")
+        return dropped > 0 and metrics.value("zai_proxy_requests_total", status_code="503") + dropped == knocks
+
+    await eventually(stack.metrics, accounts, within=90)
+    assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT).status_code == 200
+    await eventually(stack.metrics, lambda m: m.value("zai_proxy_requests_total", status_code="200") == 1)
+
+
+def knock_until_entries_are_dropped(stack: Stack) -> int:
+    """Knocks on one connection until Envoy drops entries; returns how many times it was."""
+    knock = request_bytes(headers=b"user-agent: %b\r\n" % (b"u" * 4000))
+    knocks = 0
+    with connected(stack) as connection:
+        while not stack.envoy_stat("access_logs.grpc_access_log.logs_dropped"):
+            assert knocks < 50_000
+            connection.send(100 * knock)
+            answers = [connection.answer("GET") for _ in range(100)]
+            assert {answer.status for answer in answers} == {503}
+            knocks += 100
+    return knocks
