@@ -20,6 +20,9 @@ _DOUBLING: Final = 4.0
 _BACK_OFF: Final = 0.7
 # The part of the way to the ceiling that a step of the climb takes.
 _CLIMB: Final = 1 / 4
+# While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
+# of a refusal is here before the next.
+_TRIAL: Final = 0.8
 # For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
 # However few the attempts that pay for it, a probe is due after five minutes.
@@ -45,10 +48,12 @@ class ConcurrencyLimit:
         self._in_flight = 0
         self._bound = False
         self._probing = False
+        self._is_doubted = False
         self._grown_at = 0.0
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
         self._in_trial: deque[tuple[int, float]] = deque()
+        self._tried_at = -math.inf
         self._decreased_at = -math.inf
         self._falling = False
         self._refused_at = -math.inf
@@ -67,6 +72,8 @@ class ConcurrencyLimit:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if now < self._paused_until:
             return 0
+        if self._falling and now < self._tried_at + _TRIAL:
+            return self._proven
         return self.limit if share >= 1.0 else max(1, int(self._limit * share))
 
     def places(self, share: float, now: float) -> int:
@@ -77,10 +84,16 @@ class ConcurrencyLimit:
         """Takes a place; returns how many are in flight with this one, of which `retrying` may not be upstream."""
         self._in_flight += 1
         level = self._in_flight - retrying
+        if level > self._proven:
+            self._tried_at = now
         top = self._in_trial[-1][0] if self._in_trial else self._proven
         if top < level <= self.limit:
             self._in_trial.append((level, now))
         return self._in_flight
+
+    def is_proven(self, level: int) -> bool:
+        """Whether so many have been in flight since the plan last shrank; one always is."""
+        return level <= max(1, self._proven)
 
     def end(self) -> None:
         """Gives a place back."""
@@ -89,6 +102,10 @@ class ConcurrencyLimit:
     def correct(self, in_flight: int) -> None:
         """So many are in flight, whatever was counted."""
         self._in_flight = in_flight
+
+    def doubt(self) -> None:
+        """The plan may have changed just now: the next probe need not be paid for."""
+        self._is_doubted = True
 
     def bind(self, bound: bool, now: float) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
@@ -129,14 +146,19 @@ class ConcurrencyLimit:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
-        elif self._may_probe(ceiling, now):
+        elif now >= self._probe_due(ceiling):
             self._probing = True
+            self._is_doubted = False
             self._limit = limit + 1.0
             self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, now)
 
-    def _may_probe(self, ceiling: Ceiling, now: float) -> bool:
-        paid = self._budget.allows_probe or now >= ceiling.seen + _LONGEST_SILENCE
-        return paid and ceiling.is_doubtful(now) and now >= self._refused_at + _QUIET
+    def _probe_due(self, ceiling: Ceiling) -> float:
+        """When the next probe is due, as things stand."""
+        quiet = self._refused_at + _QUIET
+        if self._is_doubted:
+            return quiet
+        paid = -math.inf if self._budget.allows_probe else ceiling.seen + _LONGEST_SILENCE
+        return max(quiet, ceiling.doubtful_at(), paid)
 
     def refused(self, level: int, started_at: float, cause: str, now: float) -> None:
         """An attempt that started as the `level`-th in flight was refused for being one too many."""
@@ -193,6 +215,8 @@ class ConcurrencyLimit:
         """When the limit may rise, or a pause ends, if nothing happens before; None if only an event can do it."""
         if now < self._paused_until:
             return self._paused_until
+        if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:
+            return self._tried_at + _TRIAL + 1e-6
         if not self._bound or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
         if self.ceiling is None:
@@ -204,9 +228,7 @@ class ConcurrencyLimit:
                 return None
             at = max(at, last[1] + _VERDICT)
         if not self._probing and self.limit + 1 >= self.ceiling.level:
-            at = max(at, self.ceiling.doubtful_at(), self._refused_at + _QUIET)
-            if not self._budget.allows_probe:
-                at = max(at, self.ceiling.seen + _LONGEST_SILENCE)
+            at = max(at, self._probe_due(self.ceiling))
         return max(at, now + 0.01)
 
     def learned(self, outside: Callable[[float], float]) -> LearnedLimit:

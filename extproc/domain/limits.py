@@ -47,6 +47,11 @@ class Limits:
         """Whether one may start now."""
         return self.places(t) > 0 and self.rate.wait(t) <= 0.0
 
+    def doubt(self) -> None:
+        """The plan may have changed just now: what it allowed before is worth a probe."""
+        self.concurrency.doubt()
+        self.rate.doubt()
+
     def advance(self, t: float) -> None:
         """Lets the number in flight rise as far as it may by now; the rate rises in `bind`."""
         self.concurrency.advance(t)

@@ -14,6 +14,7 @@ from extproc.domain.business_codes import ErrorClass
 from extproc.domain.ceiling import Ceiling
 from extproc.domain.concurrency_limit import ConcurrencyLimit
 from extproc.domain.fair_queue import FairQueue, Waiting
+from extproc.domain.full_hours import FullHours, until_next
 from extproc.domain.hold_back import HoldBack
 from extproc.domain.lanes import Lane
 from extproc.domain.learned import Learned, LearnedLimit, read_learned
@@ -66,6 +67,7 @@ class Pacing:
     def __init__(self, config: PacingConfig) -> None:
         self.config = config
         self._clock = SteadyClock()
+        self._full_hours = FullHours()
         self._replicas = config.replicas
         self._limits = self._shown = Limits(config.share_of(self._replicas))
         self._plan: PlanView | None = None
@@ -168,11 +170,11 @@ class Pacing:
         decisions: list[Decision] = []
         if self._plan is None:
             self._limits.advance(t)
-        while (turn := self._second.first(t)) is not None and self._may_go_again(turn, t):
+        while (turn := next((each for each in self._second.ready(t) if self._may_go_again(each, t)), None)) is not None:
             self._second.cancel(turn.id)
             self._start(turn.id, _Run(turn.source, turn.lane, turn.arrived, t))
             decisions.append(Decision(turn.id, Admitted(t - turn.since)))
-        while self._queue and self._second.first(t) is None and self._is_free(t):
+        while self._queue and self._is_free(t):
             waiting = self._queue.pop(t, self._hold_back.closed(t))
             if waiting is None:
                 break
@@ -188,7 +190,7 @@ class Pacing:
         t = self._time(now)
         if not self.is_waiting:
             return None
-        times = [t + _HEARTBEAT, *self._openings(t), *self._second.next_changes(t)]
+        times = [t + _HEARTBEAT, t + until_next(now), *self._openings(t), *self._second.next_changes(t)]
         if (oldest := self._queue.oldest()) is not None:
             times.append(oldest.since + self.config.queue_timeout)
         if self._plan is None:
@@ -233,7 +235,8 @@ class Pacing:
         t = self._time(now)
         self._granted = 0
         closed = self._hold_back.closed(t)
-        want = sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed) + self._second.ready(t)
+        again = sum(1 for _ in self._second.ready(t))
+        want = again + sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
         active = {run.source for run in self._running.values()} | self._second.sources()
         sources = self._queue.waiting_sources() | active
         return Demand(len(self._running), want, max(1, len(sources)), self._retries.count(t))
@@ -309,6 +312,8 @@ class Pacing:
         self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _time(self, now: float) -> float:
+        if self._full_hours.has_passed(now):
+            self._limits.doubt()
         return self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
 
     def _is_free(self, t: float) -> bool:
@@ -322,7 +327,7 @@ class Pacing:
 
     def _is_overtaking(self, closed: Collection[Lane], t: float) -> bool:
         """Whether somebody who came now would have somebody before them."""
-        return self._queue.has(closed) or self._second.first(t) is not None
+        return self._queue.has(closed) or any(self._second.ready(t))
 
     def _may_go_again(self, turn: SecondTurn, t: float) -> bool:
         return t >= turn.deadline or (self._is_free(t) and self._has_room(turn))
@@ -331,12 +336,11 @@ class Pacing:
         if self._plan is not None:
             return True
         concurrency = self._limits.concurrency
-        return concurrency.in_flight <= turn.most_beside(concurrency.limit)
+        return not turn.is_patient or concurrency.is_proven(concurrency.in_flight + 1)
 
     def _wants_a_token(self, t: float) -> bool:
         """Whether whoever goes next waits for nothing but the rate once a place is free."""
-        turn = self._second.first(t)
-        return self._queue.has(self._hold_back.closed(t)) if turn is None else self._has_room(turn)
+        return self._queue.has(self._hold_back.closed(t)) or any(self._has_room(turn) for turn in self._second.ready(t))
 
     def _start(self, request_id: str, run: _Run) -> None:
         if self._plan is None:

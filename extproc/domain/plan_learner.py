@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from extproc.domain.full_hours import FullHours
 from extproc.domain.learned import Learned
 from extproc.domain.limits import Limits
 from extproc.domain.pacing_config import PacingConfig
@@ -22,13 +23,14 @@ class PlanLearner:
     def __init__(self, config: PacingConfig, learned: Learned, read_to: int, now: float) -> None:
         self.limits = Limits(replace(config, max_workers=_MOST_IN_FLIGHT))
         self._clock = SteadyClock()
+        self._full_hours = FullHours()
         self._read_to = read_to
         self._waiting = False
-        self.limits.restore(learned, self._clock.past, self._clock.at(now))
+        self.limits.restore(learned, self._clock.past, self._time(now))
 
     def take(self, event: Event) -> None:
         """Something has happened. Events come in their order."""
-        t = self._clock.at(event.at)
+        t = self._time(event.at)
         if isinstance(event, Counted):
             self.limits.correct(event.held - event.started, t)
             for _ in range(event.started):
@@ -42,7 +44,7 @@ class PlanLearner:
 
     def ruling(self, read_to: int, now: float) -> Ruling:
         """What holds for all, now that the events up to `read_to` are known."""
-        t = self._clock.at(now)
+        t = self._time(now)
         self.limits.bind(self._waiting, t)
         usable = self.limits.usable(t)
         pace, burst = self.limits.rate.pace
@@ -56,3 +58,8 @@ class PlanLearner:
             learned=self.limits.learned(self._clock.outside, now),
             read_to=read_to,
         )
+
+    def _time(self, now: float) -> float:
+        if self._full_hours.has_passed(now):
+            self.limits.doubt()
+        return self._clock.at(now)

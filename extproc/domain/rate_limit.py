@@ -59,6 +59,7 @@ class RateLimit:
         self._decreased_at = -math.inf
         self._refused_at = -math.inf
         self._probe_until: float | None = None
+        self._is_doubted = False
 
     @property
     def rate(self) -> float:
@@ -86,6 +87,10 @@ class RateLimit:
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
+    def doubt(self) -> None:
+        """The plan may have changed just now: the next probe need not be paid for."""
+        self._is_doubted = True
+
     def bind(self, bound: bool, now: float) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
         self.advance(now)
@@ -109,6 +114,7 @@ class RateLimit:
             self._move(Direction.INCREASE, "work waits", target, now)
         elif self._may_probe(self.ceiling, now):
             self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, now)
+            self._is_doubted = False
             self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
     def refused(self, started_at: float, cause: str, now: float) -> None:
@@ -143,10 +149,12 @@ class RateLimit:
         self._apply(now)
 
     def _may_probe(self, ceiling: Ceiling, now: float) -> bool:
+        if now < self._refused_at + _QUIET or self._rate >= self._maximum:
+            return False
         # A ceiling that was seen once may be far too low: the first probe of it is free.
         unsure = ceiling.half_life <= FIRST_HALF_LIFE
         paid = unsure or self._budget.allows_probe or now >= ceiling.seen + _LONGEST_SILENCE
-        return paid and ceiling.is_doubtful(now) and now >= self._refused_at + _QUIET and self._rate < self._maximum
+        return self._is_doubted or (paid and ceiling.is_doubtful(now))
 
     def _through(self, last_refused: float, started_at: float) -> float:
         """How many a second got through lately; infinite if that is too short a time to tell.

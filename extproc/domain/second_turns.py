@@ -3,6 +3,7 @@
 Pure: the caller brings the time.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,8 +12,6 @@ from extproc.domain.lanes import Lane
 
 # The news of a refusal comes up to half a second after it; whoever went before that would be refused as well.
 _NEWS: Final = 1.0
-# A request that was refused twice goes only beside half as many, and so on: the next refusal might be its client's.
-_CAUTION: Final = 0.5
 # A rate that was far too high takes three steps down, five seconds each: a request that met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
 
@@ -33,9 +32,10 @@ class SecondTurn:
     ready_at: float
     refusals: int
 
-    def most_beside(self, limit: int) -> int:
-        """How many may be in flight when it goes."""
-        return max(1, int(limit * _CAUTION ** max(0, self.refusals - 1))) - 1
+    @property
+    def is_patient(self) -> bool:
+        """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
+        return self.refusals > 1
 
 
 class SecondTurns:
@@ -78,17 +78,13 @@ class SecondTurns:
         """Takes a request out; None if it does not wait."""
         return self._turns.pop(request_id, None)
 
-    def first(self, now: float) -> SecondTurn | None:
-        """The first that may go once there is a place; None if none may yet."""
-        return next((turn for turn in self._turns.values() if turn.ready_at <= now or turn.deadline <= now), None)
+    def ready(self, now: float) -> Iterator[SecondTurn]:
+        """Those that may go once there is a place, in their order."""
+        return (turn for turn in self._turns.values() if turn.ready_at <= now or turn.deadline <= now)
 
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return sum(turn.lane is lane for turn in self._turns.values())
-
-    def ready(self, now: float) -> int:
-        """How many may go once there are places for them."""
-        return sum(turn.ready_at <= now for turn in self._turns.values())
 
     def sources(self) -> set[str]:
         """Whose requests wait."""

@@ -20,7 +20,7 @@ from extproc.domain.lanes import Lane
 from extproc.domain.pacing import Pacing
 from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued, Refused
 
-EPOCH = 1_800_000_000.0
+EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
 _RETRY_PAUSES = (0.5, 1.5, 3.5)
 _LOG_FLUSH = 0.5
@@ -72,10 +72,13 @@ class _Sent:
 
 
 class World:
-    """Runs agents against a plan through pacing, from 0.0 to `horizon`; afterwards it is there to be measured."""
+    """Runs agents against a plan through pacing, from 0.0 to `horizon`; afterwards it is there to be measured.
 
-    def __init__(self, plan: Plan, pacing: Pacing, seed: int, horizon: float) -> None:
-        self.plan, self.pacing, self.horizon = plan, pacing, horizon
+    `epoch` is the Unix time at 0.0.
+    """
+
+    def __init__(self, plan: Plan, pacing: Pacing, seed: int, horizon: float, epoch: float = EPOCH) -> None:
+        self.plan, self.pacing, self.horizon, self.epoch = plan, pacing, horizon, epoch
         self.rng = random.Random(seed)
         self.now = 0.0
         self.attempts: list[tuple[float, ErrorClass | None]] = []
@@ -162,7 +165,7 @@ class World:
     def _pump(self) -> None:
         if not self._waiting and not self._waiting_again:
             return
-        for decision in self.pacing.due(EPOCH + self.now):
+        for decision in self.pacing.due(self.epoch + self.now):
             if (sent := self._waiting_again.pop(decision.id, None)) is not None:
                 self._send(sent)
                 continue
@@ -171,15 +174,15 @@ class World:
                 self._come_back(agent, decision.answer)
             else:
                 self._go(decision.id, agent, self.now - since)
-        due = self.pacing.next_due(EPOCH + self.now)
-        if due is not None and (due - EPOCH < self._wake or self._wake <= self.now):
-            self._wake = due - EPOCH
+        due = self.pacing.next_due(self.epoch + self.now)
+        if due is not None and (due - self.epoch < self._wake or self._wake <= self.now):
+            self._wake = due - self.epoch
             self._at(self._wake, lambda: None)
 
     def _ask(self, agent: Agent) -> None:
         self._ids += 1
         request = PacedRequest(f"r{self._ids}", agent.source, agent.lane, agent.cost)
-        answer = self.pacing.arrive(request, EPOCH + self.now)
+        answer = self.pacing.arrive(request, self.epoch + self.now)
         if isinstance(answer, Admitted):
             self._go(request.id, agent, 0.0)
         elif isinstance(answer, Queued):
@@ -232,7 +235,7 @@ class World:
         self._leave(sent)
 
     def _leave(self, sent: _Sent) -> None:
-        self.pacing.leave(sent.id, EPOCH + self.now)
+        self.pacing.leave(sent.id, self.epoch + self.now)
         agent = sent.agent
         if agent.think:
             self._at(self.now + self.rng.expovariate(1 / agent.think), lambda: self._ask(agent))
@@ -243,7 +246,7 @@ class World:
         if not self._unlogged:
             turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
             self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
-        self._unlogged.append(Attempt(sent.id, EPOCH + sent.started, EPOCH + self.now, error, CODES[error]))
+        self._unlogged.append(Attempt(sent.id, self.epoch + sent.started, self.epoch + self.now, error, CODES[error]))
         if sent.attempt >= len(_RETRY_PAUSES):
             self.refused_to_clients += 1
             self._leave(sent)
@@ -253,7 +256,7 @@ class World:
         self._at(self.now + pause, lambda: self._again(sent))
 
     def _again(self, sent: _Sent) -> None:
-        if isinstance(self.pacing.retry(sent.id, EPOCH + self.now), Queued):
+        if isinstance(self.pacing.retry(sent.id, self.epoch + self.now), Queued):
             self._waiting_again[sent.id] = sent
         else:
             self._send(sent)
@@ -261,7 +264,7 @@ class World:
     def _flush(self) -> None:
         unlogged, self._unlogged = self._unlogged, []
         for attempt in unlogged:
-            self.pacing.observe(attempt, EPOCH + self.now)
+            self.pacing.observe(attempt, self.epoch + self.now)
 
     def _set_capacity(self, capacity: int) -> None:
         self._capacity = capacity

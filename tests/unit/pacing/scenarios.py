@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from extproc.domain.pacing import Pacing
 from extproc.domain.pacing_config import PacingConfig
-from tests.unit.pacing.plan_model import Agent, Plan, World
+from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 
 SEEDS = range(200)
 # What a cold start may take before its results count.
@@ -64,6 +64,16 @@ def changing(seed: int, horizon: float = 1500.0) -> World:
     mean = rng.uniform(4.0, 20.0)
     plan = Plan([(0.0, before), (rng.uniform(420.0, 780.0), after)], mean=mean)
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
+
+
+def on_the_hour(seed: int, horizon: float = 1500.0) -> World:
+    """A hidden capacity that becomes any other one at a full hour."""
+    rng = dice(seed)
+    before = rng.randint(1, 16)
+    after = rng.choice([capacity for capacity in range(1, 17) if capacity != before])
+    at = rng.uniform(420.0, 780.0)
+    plan = Plan([(0.0, before), (at, after)], mean=rng.uniform(4.0, 20.0))
+    return World(plan, pacing_for(24), seed, horizon, epoch=EPOCH - at).run(_FLOOD)
 
 
 def by_the_hour(seed: int, horizon: float = 7200.0) -> World:
