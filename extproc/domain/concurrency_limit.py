@@ -16,8 +16,9 @@ _VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
 _DOUBLING: Final = 4.0
-# A refusal of what was fine before: the plan has shrunk, nobody knows how far.
-_BACK_OFF: Final = 0.7
+# A refusal of what was fine before: the plan has shrunk, nobody knows how far. After larger steps the limit would have
+# to climb back, and to wait for what runs before it can; with smaller ones each place would cost a refusal.
+_BACK_OFF: Final = 0.85
 # The part of the way to the ceiling that a step of the climb takes.
 _CLIMB: Final = 1 / 4
 # While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
@@ -35,7 +36,7 @@ class ConcurrencyLimit:
     """Counts what is in flight and learns how much may be.
 
     Doubles while work waits for a place and nothing is refused. A refusal at a level that was never proven ends just
-    below it; one at a level that was fine takes a third. From there it climbs, a step for each level that has proven
+    below it; one at a level that was fine takes a part. From there it climbs, a step for each level that has proven
     to be there, to just below its ceiling, the level that broke; a probe above that is rare, and paid for.
     """
 
@@ -154,9 +155,9 @@ class ConcurrencyLimit:
 
     def _probe_due(self, ceiling: Ceiling) -> float:
         """When the next probe is due, as things stand."""
-        quiet = self._refused_at + _QUIET
         if self._is_doubted:
-            return quiet
+            return self._refused_at + _VERDICT
+        quiet = self._refused_at + _QUIET
         paid = -math.inf if self._budget.allows_probe else ceiling.seen + _LONGEST_SILENCE
         return max(quiet, ceiling.doubtful_at(), paid)
 

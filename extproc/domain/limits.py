@@ -47,6 +47,11 @@ class Limits:
         """Whether one may start now."""
         return self.places(t) > 0 and self.rate.wait(t) <= 0.0
 
+    def is_proven(self, t: float) -> bool:
+        """Whether one more would be nothing new to the upstream, as far as is known."""
+        one_more = self.concurrency.in_flight + 1
+        return self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._breath.share(t) >= 1.0
+
     def doubt(self) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
         self.concurrency.doubt()

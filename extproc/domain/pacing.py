@@ -330,17 +330,15 @@ class Pacing:
         return self._queue.has(closed) or any(self._second.ready(t))
 
     def _may_go_again(self, turn: SecondTurn, t: float) -> bool:
-        return t >= turn.deadline or (self._is_free(t) and self._has_room(turn))
+        return t >= turn.deadline or (self._is_free(t) and self._has_room(turn, t))
 
-    def _has_room(self, turn: SecondTurn) -> bool:
-        if self._plan is not None:
-            return True
-        concurrency = self._limits.concurrency
-        return not turn.is_patient or concurrency.is_proven(concurrency.in_flight + 1)
+    def _has_room(self, turn: SecondTurn, t: float) -> bool:
+        return self._plan is not None or not turn.is_patient or self._limits.is_proven(t)
 
     def _wants_a_token(self, t: float) -> bool:
         """Whether whoever goes next waits for nothing but the rate once a place is free."""
-        return self._queue.has(self._hold_back.closed(t)) or any(self._has_room(turn) for turn in self._second.ready(t))
+        again = any(self._has_room(turn, t) for turn in self._second.ready(t))
+        return again or self._queue.has(self._hold_back.closed(t))
 
     def _start(self, request_id: str, run: _Run) -> None:
         if self._plan is None:

@@ -74,6 +74,10 @@ class RateLimit:
         """Seconds until one may start."""
         return self._bucket.wait(now)
 
+    def is_proven(self, now: float) -> bool:
+        """Whether nothing has been refused for a while, at a rate that is not on trial."""
+        return self._probe_until is None and now >= self._refused_at + _QUIET
+
     def breathe(self, share: float, now: float) -> None:
         """Uses only a share of the rate, from now on."""
         if share != self._share:

@@ -12,7 +12,8 @@ from extproc.domain.lanes import Lane
 
 # The news of a refusal comes up to half a second after it; whoever went before that would be refused as well.
 _NEWS: Final = 1.0
-# A rate that was far too high takes three steps down, five seconds each: a request that met it twice sits them out.
+# A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
+# met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
 
 
@@ -96,6 +97,6 @@ class SecondTurns:
 
 
 def _ready_at(now: float, refusals: int, cause: ErrorClass | None, is_heard: bool) -> float:
-    if cause is ErrorClass.FREQUENCY and refusals > 1:
-        return now + _SETTLING_OF_THE_RATE * (refusals - 1)
-    return now if is_heard else now + _NEWS
+    if is_heard:
+        return now
+    return now + (_SETTLING_OF_THE_RATE * (refusals - 1) if cause is ErrorClass.FREQUENCY and refusals > 1 else _NEWS)

@@ -66,7 +66,7 @@ def changing(seed: int, horizon: float = 1500.0) -> World:
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
 
 
-def on_the_hour(seed: int, horizon: float = 1500.0) -> World:
+def on_the_hour(seed: int, horizon: float = 2400.0) -> World:
     """A hidden capacity that becomes any other one at a full hour."""
     rng = dice(seed)
     before = rng.randint(1, 16)

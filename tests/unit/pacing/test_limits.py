@@ -67,13 +67,51 @@ def test_a_refusal_of_a_level_that_was_never_proven_ends_just_below_it() -> None
     assert limit.ceiling.level == 6
 
 
-def test_a_refusal_of_what_was_fine_takes_a_third_and_only_once_a_burst() -> None:
+def test_a_refusal_of_what_was_fine_takes_a_part_and_only_once_a_burst() -> None:
     limit = places(initial=9, maximum=9)
     now = saturate(limit, 0.0, 10.0)
     for _ in range(5):
         limit.refused(9, now - 0.2, "upstream 1302", now)
-    assert limit.limit == 6
+    assert limit.limit == 7
     assert limit.adjustments.counts[Direction.DECREASE] == 1
+
+
+def test_while_it_falls_levels_are_tried_one_at_a_time() -> None:
+    limit = places(initial=9, maximum=9)
+    now = saturate(limit, 0.0, 10.0)
+    limit.refused(9, now - 0.2, "upstream 1302", now)
+    while limit.in_flight > 3:
+        limit.end()
+
+    limit.start(0, now)
+    assert limit.places(1.0, now + 0.1) <= 0
+    limit.bind(True, now + 0.1)
+    assert limit.next_change(now + 0.1) == pytest.approx(now + 0.8, abs=0.01)
+    assert limit.places(1.0, now + 0.9) == 3
+
+    now = saturate(limit, now + 0.9, 10.0)
+    limit.end()
+    limit.start(0, now)
+    limit.end()
+    assert limit.places(1.0, now) == 1, "what has proven to be there needs no trial"
+
+
+def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
+    budget = RefusalBudget()
+    limit = ConcurrencyLimit(4, 20, budget)
+    now = saturate(limit, 0.0, 0.5)
+    limit.refused(4, now, "upstream 1302", now)
+    budget.pay()
+    now = saturate(limit, now, 60.0)
+    assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (3, 0)
+
+    limit.doubt()
+    now = saturate(limit, now, 1.0)
+    assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (4, 1)
+
+    limit.refused(4, now, "upstream 1302", now)
+    saturate(limit, now, 60.0)
+    assert limit.adjustments.counts[Direction.PROBE] == 1, "one doubt is worth one probe"
 
 
 def test_it_climbs_back_to_just_below_the_level_that_broke() -> None:
