@@ -1,6 +1,6 @@
 """Five proxies in a process of their own, as busy as proxies get: `python -m bench.dashboard_proxies PORT...`.
 
-Each answer of /metrics differs in a third of its lines; the feed tells of a request every half second.
+Each answer of /metrics differs in a third of its lines; the feed tells of four requests a second: twenty of all.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _PATHS: Final = ("/v1/messages", "/v1/chat/completions", "/v1/models", "/v1/resp
 _STATUSES: Final = ("200", "400", "429", "499", "503")
 _MODELS: Final = ("glm-5.3", "glm-4.6", "glm-4.5-air")
 _DIRECTIONS: Final = ("input", "output", "cache_read", "cache_write")
-_REQUEST_SECONDS: Final = 0.5
+_REQUEST_SECONDS: Final = 0.25
 _RUNNING: Final = 15
 
 

@@ -71,7 +71,7 @@ class EnvoyAdmin:
     async def start_draining(self) -> bool:
         """Tells clients to come back on a new connection, to whoever serves then. False if Envoy does not answer."""
         try:
-            return (await self._client.post(f"{self._url}/drain_listeners?graceful&skip_exit")).is_success
+            return (await self._client.post(f"{self._url}/drain_listeners?graceful&inboundonly&skip_exit")).is_success
         except httpx.HTTPError:
             return False
 

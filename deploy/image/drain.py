@@ -41,7 +41,7 @@ def main() -> int:
     """Exit code 0 when idle, 1 when requests still ran at the deadline or Envoy was gone."""
     begin = time.monotonic()
     deadline = begin + float(os.environ.get("DRAIN_TIMEOUT") or 3600)
-    ask("POST", "/drain_listeners?graceful&skip_exit")
+    ask("POST", "/drain_listeners?graceful&inboundonly&skip_exit")
     time.sleep(min(_NEWS_TRAVELS_SECONDS, max(0.0, deadline - begin)))
     while (running := active_requests()) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)

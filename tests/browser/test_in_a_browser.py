@@ -16,7 +16,7 @@ from tests.browser.an_hour import write_history
 from tests.browser.running import PHONE, WIDE, DashboardProcess, Tab, new_tab
 from tests.browser.traffic import Caller
 from tests.harness.processes import ROOT
-from tests.harness.stack import Stack
+from tests.harness.stack import Stack, running_stack
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -108,6 +108,69 @@ def test_what_the_table_shows_can_be_saved(tab: Tab, caller: Caller) -> None:
     assert dict(zip(header.split(","), row.split(","), strict=True))["session"] == caller.session
 
 
+def test_a_long_table_has_pages_and_the_way_back(tab: Tab, caller: Caller) -> None:
+    caller.list_models(130)
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(page.get_by_text("130 requests", exact=True)).to_be_visible()
+    expect(rows(page)).to_have_count(100)
+    pages = page.get_by_role("navigation", name="Pages of the table")
+    expect(pages.get_by_role("button", name="Page before")).to_be_disabled()
+
+    pages.get_by_role("button", name="Next page").click()
+    expect(rows(page)).to_have_count(30)
+    expect(pages.get_by_role("button", name="Next page")).to_be_disabled()
+    pages.get_by_role("button", name="Page before").click()
+    expect(rows(page)).to_have_count(100)
+
+
+def test_an_address_that_names_a_request_shows_it_wherever_the_table_is(
+    tab: Tab, caller: Caller, dashboard: DashboardProcess
+) -> None:
+    caller.ask(code="1308")
+    wait_until(lambda: dashboard.get("/api/requests", session=caller.session)["requests"], "the request is known")
+    [request] = dashboard.get("/api/requests", session=caller.session)["requests"]
+
+    page = tab.open(f"/requests?session=nobody&open={request['id']}")
+
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    expect(page.get_by_text("Z.AI answered 1308: 5-hour limit reached.")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("Z.AI answered 1308: 5-hour limit reached.")).to_have_count(0)
+    page.get_by_role("button", name=re.compile("^Take away the filter session: nobody")).click()
+    expect(rows(page).first).to_be_visible()
+
+
+def test_of_two_proxies_one_can_be_looked_at_alone(
+    browser: Browser, stack: Stack, caller: Caller, tmp_path: Path
+) -> None:
+    with running_stack(tmp_path) as other:
+        elsewhere = Caller(other)
+        beside = DashboardProcess(tmp_path, f"{stack.metrics_url}/metrics,{other.metrics_url}/metrics")
+        try:
+            caller.ask()
+            elsewhere.ask()
+            sessions = {caller.session, elsewhere.session}
+            wait_until(lambda: sessions <= sessions_of(beside), "both are known")
+            with new_tab(browser, beside.url) as tab:
+                tab.sign_in(beside.token)
+                page = tab.open("/requests")
+                page.get_by_label("Proxy").select_option(label=f"127.0.0.1:{other.metrics_port}")
+                expect(rows(page)).to_have_count(1)
+                expect(rows(page)).to_contain_text(elsewhere.session[:8])
+
+                page.get_by_label("Proxy").select_option(label="all together")
+                page.get_by_label("Search").fill(caller.session)
+                expect(rows(page)).to_have_count(1)
+                assert tab.problems == []
+        finally:
+            elsewhere.close()
+            beside.kill()
+
+
+def sessions_of(dashboard: DashboardProcess) -> set[str]:
+    return {each["session"] for each in dashboard.get("/api/requests")["requests"]}
+
+
 def test_usage_adds_up_what_the_simulated_z_ai_did(tab: Tab, caller: Caller, dashboard: DashboardProcess) -> None:
     for tokens in (70, 71, 72):
         caller.ask(output_tokens=tokens, input_tokens=1000)
@@ -134,7 +197,6 @@ def test_an_hour_of_history_is_on_the_page(browser: Browser, stack: Stack, tmp_p
             page = tab.open("/history?from=-1h")
 
             chart = page.get_by_role("region", name="Requests by status")
-            print(page.locator("main").aria_snapshot()[:3000])
             expect(chart.get_by_role("button", name=f"200 {count}")).to_be_visible()
             assert tab.problems == []
     finally:

@@ -1,4 +1,5 @@
 import { Button } from '../../components/Button'
+import { FilterChip } from '../../components/FilterChip'
 import { FILTER_NAMES, type FilterName, type TableQuery } from '../../lib/requestQuery'
 import { ask } from './FilterBar'
 
@@ -18,19 +19,12 @@ export function FilterChips({ query: { filters, search, range } }: { query: Tabl
   return (
     <ul aria-label="Filters" className="mb-2 flex flex-wrap items-center gap-2">
       {chips.map(({ name, value }) => (
-        <li key={`${name} ${value}`} className="min-w-0">
-          <button
-            type="button"
-            onClick={() => ask({ [name]: filters[name].filter((each) => each !== value) })}
-            className="flex max-w-full items-center gap-1.5 rounded-full bg-accent-tint px-2.5 py-0.5 text-xs/5 text-accent"
-          >
-            <span className="sr-only">Take away the filter</span>
-            <span className="truncate">
-              {name}: {value}
-            </span>
-            <span aria-hidden="true">✕</span>
-          </button>
-        </li>
+        <FilterChip
+          key={`${name} ${value}`}
+          name={name}
+          value={value}
+          onRemove={() => ask({ [name]: filters[name].filter((each) => each !== value) })}
+        />
       ))}
       <li>
         <Button size="small" onClick={() => ask(NOTHING)}>

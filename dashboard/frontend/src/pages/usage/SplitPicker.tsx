@@ -1,4 +1,5 @@
 import type { BreakdownBy } from '../../api/breakdown'
+import { FilterChip } from '../../components/FilterChip'
 import { setSearch } from '../../hooks/useLocation'
 import { SPLITS, type UsageQuery } from '../../lib/usageQuery'
 
@@ -28,25 +29,18 @@ export function UsageFilters({ query: { filters } }: { query: UsageQuery }) {
   return (
     <ul aria-label="Filters" className="flex min-w-0 flex-wrap items-center gap-2">
       {filters.map(({ name, value }) => (
-        <li key={`${name} ${value}`} className="min-w-0">
-          <button
-            type="button"
-            aria-label={`Take away the filter ${name} ${value}`}
-            onClick={() =>
-              setSearch({
-                [name]: filters
-                  .filter((each) => each.name === name && each.value !== value)
-                  .map((each) => each.value),
-              })
-            }
-            className="flex max-w-full items-center gap-1.5 rounded-full bg-accent-tint px-2.5 py-0.5 text-xs/5 text-accent"
-          >
-            <span className="truncate">
-              {name}: {value}
-            </span>
-            <span aria-hidden="true">✕</span>
-          </button>
-        </li>
+        <FilterChip
+          key={`${name} ${value}`}
+          name={name}
+          value={value}
+          onRemove={() =>
+            setSearch({
+              [name]: filters
+                .filter((each) => each.name === name && each.value !== value)
+                .map((each) => each.value),
+            })
+          }
+        />
       ))}
     </ul>
   )
