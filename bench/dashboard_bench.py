@@ -28,6 +28,9 @@ from bench.failure import BenchError
 from tests.harness.ports import free_port
 
 _TARGETS: Final = 5
+# Of all proxies together, each second: while the collector is measured, and while a page is open.
+_REQUESTS: Final = 10.0
+_REQUESTS_OF_THE_PAGE: Final = 20.0
 _DAYS: Final = 30
 _READERS: Final = 200
 _LONGEST_CPU: Final = 0.03
@@ -100,14 +103,16 @@ def _measure(directory: Path, quick: bool) -> list[Finding]:
     click.echo(f"made {1 if quick else _DAYS} days of history in {time.monotonic() - began:.0f} s", err=True)
     findings = [Finding("size of the store", path.stat().st_size / _MEGABYTE, "MB", _LARGEST_FILE / _MEGABYTE)]
     seconds = 5.0 if quick else 40.0
-    with _running(directory, path) as (url, pid):
+    with _running(directory, path, _REQUESTS) as (url, pid):
         with httpx.Client(base_url=url, timeout=60) as client:
             _wait_until_up(client)
             findings += _rest(pid, seconds)
             findings += _queries(client, 2 if quick else _REPEATS)
         findings += _fan_out(url, pid, seconds / 2)
-        findings += _page(url, quick)
-    return findings
+    with _running(directory, path, _REQUESTS_OF_THE_PAGE) as (url, _):
+        with httpx.Client(base_url=url, timeout=60) as client:
+            _wait_until_up(client)
+        return findings + _page(url, quick)
 
 
 def _rest(pid: int, seconds: float) -> list[Finding]:
@@ -178,10 +183,10 @@ def _page(url: str, quick: bool) -> list[Finding]:
 
 
 @contextmanager
-def _running(directory: Path, path: Path) -> Iterator[tuple[str, int]]:
-    """Five busy proxies and a dashboard on this store; its address and process."""
+def _running(directory: Path, path: Path, requests: float) -> Iterator[tuple[str, int]]:
+    """Five proxies with so many requests a second in all, and a dashboard on this store; its address and process."""
     ports = [free_port() for _ in range(_TARGETS + 1)]
-    proxies = [sys.executable, "-m", "bench.dashboard_proxies", *map(str, ports[1:])]
+    proxies = [sys.executable, "-m", "bench.dashboard_proxies", str(requests / _TARGETS), *map(str, ports[1:])]
     settings = {
         "SCRAPE_TARGETS": ",".join(f"http://127.0.0.1:{port}/metrics" for port in ports[1:]),
         "DB_PATH": str(path),

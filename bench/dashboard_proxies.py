@@ -1,6 +1,6 @@
-"""Five proxies in a process of their own, as busy as proxies get: `python -m bench.dashboard_proxies PORT...`.
+"""Proxies in a process of their own, as busy as proxies get: `python -m bench.dashboard_proxies RATE PORT...`.
 
-Each answer of /metrics differs in a third of its lines; the feed tells of four requests a second: twenty of all.
+Each answer of /metrics differs in a third of its lines; the feed of each tells of RATE requests a second.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import time
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -18,7 +19,6 @@ _PATHS: Final = ("/v1/messages", "/v1/chat/completions", "/v1/models", "/v1/resp
 _STATUSES: Final = ("200", "400", "429", "499", "503")
 _MODELS: Final = ("glm-5.3", "glm-4.6", "glm-4.5-air")
 _DIRECTIONS: Final = ("input", "output", "cache_read", "cache_write")
-_REQUEST_SECONDS: Final = 0.25
 _RUNNING: Final = 15
 
 
@@ -69,13 +69,15 @@ def busy_page() -> str:
     return _Busy().page()
 
 
-async def _answer(busy: _Busy, run: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _answer(
+    busy: _Busy, run: str, rate: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """HTTP/1.1, kept alive: just enough of it for a client that keeps to the rules."""
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             path = head.split(b" ", 2)[1]
             if path == b"/requests":
-                await _feed(run, writer)
+                await _feed(run, rate, writer)
                 return
             body = busy.page().encode() if path == b"/metrics" else _status(run)
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -86,11 +88,11 @@ async def _answer(busy: _Busy, run: str, reader: asyncio.StreamReader, writer: a
         writer.close()
 
 
-async def _feed(run: str, writer: asyncio.StreamWriter) -> None:
+async def _feed(run: str, rate: float, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
     serial = 0
     while True:
-        await asyncio.sleep(_REQUEST_SECONDS)
+        await asyncio.sleep(1 / rate)
         serial += 1
         record = {
             "id": f"{run}-{serial}", "request_id": f"{run}-{serial}", "started": time.time(), "duration": 0.0,
@@ -109,14 +111,13 @@ def _status(run: str) -> bytes:
     return json.dumps({"workers": {"in_flight": _RUNNING, "max": 20, "draining": False}, "requests": running}).encode()
 
 
-async def _serve(ports: list[int]) -> None:
+async def _serve(rate: float, ports: list[int]) -> None:
     servers = []
     for port in ports:
-        busy, run = _Busy(), f"run{time.time_ns():x}{port}"
-        handler = lambda reader, writer, busy=busy, run=run: _answer(busy, run, reader, writer)  # noqa: E731
-        servers.append(await asyncio.start_server(handler, "127.0.0.1", port))
+        answer = partial(_answer, _Busy(), f"run{time.time_ns():x}{port}", rate)
+        servers.append(await asyncio.start_server(answer, "127.0.0.1", port))
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve([int(port) for port in sys.argv[1:]]))
+    asyncio.run(_serve(float(sys.argv[1]), [int(port) for port in sys.argv[2:]]))
