@@ -24,7 +24,6 @@ USAGE_NAMESPACE: Final = "envoy.ai.token_usage"
 
 _LOG_SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 _CHECK_SERVICE: Final = "envoy.service.auth.v3.Authorization"
-_ENTRIES_PER_TURN: Final = 8
 
 _KINDS: Final = {
     pb.DOWNSTREAM_END: EntryKind.REQUEST,
@@ -109,15 +108,14 @@ class AccessLog:
         return pb.StreamAccessLogsResponse()
 
     async def _take_in(self, message: pb.StreamAccessLogsMessage) -> None:
-        for number, entry in enumerate(message.http_logs.log_entry, start=1):
+        for entry in message.http_logs.log_entry:
             try:
                 self._record(read_entry(entry))
             except Exception:  # one entry that we stumble over must not cost the rest of the stream
                 self._count_failure()
                 log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
             self._count_entry()
-            if number % _ENTRIES_PER_TURN == 0:
-                await asyncio.sleep(0)  # a long batch must not hold up admissions
+            await asyncio.sleep(0)  # an admission takes several turns of the loop: a batch must not hold up each
 
 
 def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
