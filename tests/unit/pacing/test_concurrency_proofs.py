@@ -27,7 +27,7 @@ from tests.unit.pacing.scenarios import (
     steady,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @cache
