@@ -49,3 +49,9 @@ test('it is loaded anew before it grows long, and before anything could be missi
   expect(old(many.slice(-MOST_ON_TOP), everything, 0)).toBe(false)
   expect(old(many, () => false)).toBe(true)
 })
+
+test('however many come before it is loaded anew, it stays as long as a page and what may be on top', () => {
+  const many = requests(...Array.from({ length: 400 }, (_, index) => 403 - index))
+  const { rows } = follow({ loaded: requests(3, 2, 1), live: many, matches: everything, heldAt: null })
+  expect(ids(rows)).toEqual(ids(many.slice(0, MOST_ON_TOP + 3)))
+})

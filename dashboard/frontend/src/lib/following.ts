@@ -3,7 +3,7 @@
 import type { FinishedRequest } from '../api/requests'
 import { MOST_REQUESTS } from './live'
 
-/** So many rows on top, and the table is loaded anew: it never grows beyond a page and these. */
+/** So many rows on top, and the table is loaded anew. However long that takes, it has no more rows than a page and these. */
 export const MOST_ON_TOP = 50
 const NEARLY_FORGOTTEN = MOST_REQUESTS - 100
 
@@ -32,7 +32,8 @@ export function follow({ loaded, live, matches, heldAt }: Following): Followed {
   const held = heldAt ?? Number.POSITIVE_INFINITY
   const onTop = fitting.filter(({ id }) => id <= held)
   return {
-    rows: onTop.length === 0 ? loaded : [...onTop, ...loaded].sort(byEnd),
+    rows:
+      onTop.length === 0 ? loaded : [...onTop, ...loaded].sort(byEnd).slice(0, loaded.length + MOST_ON_TOP),
     unseen: fitting.length - onTop.length,
     isOld: heldAt === null && (onTop.length >= MOST_ON_TOP || later.length >= NEARLY_FORGOTTEN),
   }
