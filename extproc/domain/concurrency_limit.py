@@ -49,7 +49,7 @@ class ConcurrencyLimit:
         self._in_flight = 0
         self._bound = False
         self._probing = False
-        self._is_doubted = False
+        self._doubted_at: float | None = None
         self._grown_at = 0.0
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
@@ -104,9 +104,9 @@ class ConcurrencyLimit:
         """So many are in flight, whatever was counted."""
         self._in_flight = in_flight
 
-    def doubt(self) -> None:
-        """The plan may have changed just now: the next probe need not be paid for."""
-        self._is_doubted = True
+    def doubt(self, now: float) -> None:
+        """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
+        self._doubted_at = now
 
     def bind(self, bound: bool, now: float) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
@@ -149,13 +149,13 @@ class ConcurrencyLimit:
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
         elif now >= self._probe_due(ceiling):
             self._probing = True
-            self._is_doubted = False
+            self._doubted_at = None
             self._limit = limit + 1.0
             self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, now)
 
     def _probe_due(self, ceiling: Ceiling) -> float:
         """When the next probe is due, as things stand."""
-        if self._is_doubted:
+        if self._doubted_at is not None:
             return self._refused_at + _VERDICT
         quiet = self._refused_at + _QUIET
         paid = -math.inf if self._budget.allows_probe else ceiling.seen + _LONGEST_SILENCE
@@ -165,6 +165,8 @@ class ConcurrencyLimit:
         """An attempt that started as the `level`-th in flight was refused for being one too many."""
         self.advance(now)
         self._refused_at = now
+        if self._doubted_at is not None and started_at >= self._doubted_at:
+            self._doubted_at = None
         before = self.limit
         if level > before:
             return  # known by now: what is above the limit is draining

@@ -52,10 +52,10 @@ class Limits:
         one_more = self.concurrency.in_flight + 1
         return self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._breath.share(t) >= 1.0
 
-    def doubt(self) -> None:
+    def doubt(self, t: float) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
-        self.concurrency.doubt()
-        self.rate.doubt()
+        self.concurrency.doubt(t)
+        self.rate.doubt(t)
 
     def advance(self, t: float) -> None:
         """Lets the number in flight rise as far as it may by now; the rate rises in `bind`."""

@@ -312,9 +312,10 @@ class Pacing:
         self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _time(self, now: float) -> float:
+        t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
         if self._full_hours.has_passed(now):
-            self._limits.doubt()
-        return self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
+            self._limits.doubt(t)
+        return t
 
     def _is_free(self, t: float) -> bool:
         return self._limits.is_free(t) if self._plan is None else self._granted > 0

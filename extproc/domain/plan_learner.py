@@ -60,6 +60,7 @@ class PlanLearner:
         )
 
     def _time(self, now: float) -> float:
+        t = self._clock.at(now)
         if self._full_hours.has_passed(now):
-            self.limits.doubt()
-        return self._clock.at(now)
+            self.limits.doubt(t)
+        return t

@@ -59,7 +59,7 @@ class RateLimit:
         self._decreased_at = -math.inf
         self._refused_at = -math.inf
         self._probe_until: float | None = None
-        self._is_doubted = False
+        self._doubted_at: float | None = None
 
     @property
     def rate(self) -> float:
@@ -91,9 +91,9 @@ class RateLimit:
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
-    def doubt(self) -> None:
-        """The plan may have changed just now: the next probe need not be paid for."""
-        self._is_doubted = True
+    def doubt(self, now: float) -> None:
+        """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
+        self._doubted_at = now
 
     def bind(self, bound: bool, now: float) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
@@ -118,13 +118,15 @@ class RateLimit:
             self._move(Direction.INCREASE, "work waits", target, now)
         elif self._may_probe(self.ceiling, now):
             self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, now)
-            self._is_doubted = False
+            self._doubted_at = None
             self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
     def refused(self, started_at: float, cause: str, now: float) -> None:
         """An attempt that started then was refused for coming too soon."""
         self.advance(now)
         last, self._refused_at = self._refused_at, now
+        if self._doubted_at is not None and started_at >= self._doubted_at:
+            self._doubted_at = None
         through = self._through(last, started_at)
         self._take_out(started_at, now)
         if started_at < self._decreased_at or now < self._decreased_at + _BURST_OF_ERRORS:
@@ -158,7 +160,7 @@ class RateLimit:
         # A ceiling that was seen once may be far too low: the first probe of it is free.
         unsure = ceiling.half_life <= FIRST_HALF_LIFE
         paid = unsure or self._budget.allows_probe or now >= ceiling.seen + _LONGEST_SILENCE
-        return self._is_doubted or (paid and ceiling.is_doubtful(now))
+        return self._doubted_at is not None or (paid and ceiling.is_doubtful(now))
 
     def _through(self, last_refused: float, started_at: float) -> float:
         """How many a second got through lately; infinite if that is too short a time to tell.

@@ -105,7 +105,7 @@ def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
     now = saturate(limit, now, 60.0)
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (3, 0)
 
-    limit.doubt()
+    limit.doubt(now)
     now = saturate(limit, now, 1.0)
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (4, 1)
 
@@ -121,6 +121,15 @@ def test_it_climbs_back_to_just_below_the_level_that_broke() -> None:
     limit.refused(level, now, "upstream 1302", now)
     saturate(limit, now, 12.0)
     assert limit.limit == level - 1
+
+
+def test_a_doubt_that_a_refusal_has_answered_is_worth_no_probe() -> None:
+    limit = places(initial=4)
+    limit.doubt(0.0)
+    now = saturate(limit, 0.0, 1.0)
+    limit.refused(limit.limit, now, "upstream 1302", now)
+    saturate(limit, now, 8.0)
+    assert limit.adjustments.counts[Direction.PROBE] == 0
 
 
 def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
