@@ -7,6 +7,8 @@ from typing import Any, Final
 import httpx
 
 LARGEST_ANSWER: Final = 8 * 1024 * 1024
+# Less than the 75 s that a proxy keeps an idle connection, longer than most intervals.
+_IDLE_SECONDS: Final = 65.0
 _LONGEST_REASON: Final = 150
 # Uncompressed: a small answer can't become a huge one here.
 _HEADERS: Final = {"user-agent": "zai-dashboard", "accept-encoding": "identity"}
@@ -22,7 +24,7 @@ class FetchError(Exception):
 
 def make_client() -> httpx.AsyncClient:
     """For all that is asked of proxies: direct, without redirects."""
-    limits = httpx.Limits(max_connections=500, max_keepalive_connections=200)
+    limits = httpx.Limits(max_connections=500, max_keepalive_connections=200, keepalive_expiry=_IDLE_SECONDS)
     return httpx.AsyncClient(trust_env=False, follow_redirects=False, limits=limits, headers=_HEADERS)
 
 

@@ -55,6 +55,8 @@ _STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
+# Longer than whoever asks every few seconds keeps it, so that no question meets a connection that is just being closed.
+_IDLE_SECONDS: Final = 75
 
 
 class Service:
@@ -162,7 +164,14 @@ class Service:
         app = create_app(
             self.exported, self.admission, self.pacer, self._about, self.feed, self.processor.cancel, owner
         )
-        return uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        return uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=2,
+        )
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

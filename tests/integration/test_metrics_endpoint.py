@@ -3,6 +3,7 @@
 import math
 import shutil
 import subprocess
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -24,6 +25,17 @@ async def used_stack(stack: Stack, before: Readings) -> Stack:
     httpx.get(f"{stack.url}/nothing")
     await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 3)
     return stack
+
+
+def test_who_asks_every_few_seconds_keeps_the_connection(stack: Stack) -> None:
+    connection = HTTPConnection(stack.metrics_url.removeprefix("http://"))
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    connection.sock.settimeout(7)
+
+    with pytest.raises(TimeoutError):
+        connection.sock.recv(1)
+    connection.close()
 
 
 async def test_promtool_finds_nothing_wrong_with_the_exposition(used_stack: Stack) -> None:

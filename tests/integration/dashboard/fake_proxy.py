@@ -45,6 +45,7 @@ class FakeProxy:
         self.has_feed = True
         self.scrapes = 0
         self.hosts: list[str] = []
+        self.connections: set[tuple[str, int]] = set()
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
@@ -125,6 +126,8 @@ class FakeProxy:
     async def _metrics(self, request: Request) -> Response:
         self.scrapes += 1
         self.hosts.append(request.headers["host"])
+        assert request.client is not None
+        self.connections.add((request.client.host, request.client.port))
         if self.habit is Habit.SLOW:
             await asyncio.sleep(60)
         if self.habit is Habit.ENDLESS:
@@ -149,7 +152,9 @@ class FakeProxy:
         if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
             return JSONResponse({"error": "who are you?"}, 401)
         replay = self._replay(request.headers.get("last-event-id", ""))
-        return StreamingResponse(self._events(replay), media_type="text/event-stream")
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._readers.add(queue)
+        return StreamingResponse(self._events(replay, queue), media_type="text/event-stream")
 
     def _replay(self, last_id: str) -> list[str]:
         run, _, serial = last_id.rpartition("-")
@@ -160,9 +165,7 @@ class FakeProxy:
         gap = [f'event: gap\ndata: {{"lost": {lost}}}\n\n'] if lost else []
         return gap + (self._ring[-missed:] if missed else [])
 
-    async def _events(self, replay: list[str]) -> AsyncIterator[str]:
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
-        self._readers.add(queue)
+    async def _events(self, replay: list[str], queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
         try:
             yield ": hello\n\n"
             for each in replay:

@@ -4,11 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dashboard.addresses import AddressBook
+from dashboard.fetch import fetch, make_client
 from dashboard.scraper import Clocks
 from tests.integration.dashboard.fake_proxy import FakeProxy, Habit, running_proxy
 from tests.integration.dashboard.running import Dashboard, eventually
@@ -37,6 +39,19 @@ async def test_what_a_proxy_counts_shows_in_the_charts(dashboard: Dashboard, pro
     await eventually(dashboard.counted, lambda count: count == 9)
     (chart,) = (await dashboard.get("/api/series", name="requests"))["charts"]
     assert {line["label"]: line["total"] for line in chart["lines"]} == {"200": 7, "429": 2}
+
+
+async def test_a_connection_is_kept_from_one_round_to_the_next(
+    proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client()
+    for later in (0.0, 30.0, 60.0):
+        clock = SimpleNamespace(monotonic=lambda ahead=later: time.monotonic() + ahead)
+        monkeypatch.setattr("httpcore._async.http11.time", clock)
+        await fetch(client, proxy.url, 5.0)
+
+    assert len(proxy.connections) == 1
+    await client.aclose()
 
 
 async def test_a_proxy_that_starts_anew_counts_on_from_zero(dashboard: Dashboard, proxy: FakeProxy) -> None:
