@@ -1,5 +1,6 @@
 """Rows of samples read into the columns of a chart: the inner loop of every query."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -35,21 +36,30 @@ def read_columns(
     amounts = [[0.0] * points for _ in range(counter_lines)]
     counts = [[0] * points for _ in range(gauge_lines)]
     sums = [[0.0] * points for _ in range(gauge_lines)]
+    counter_span, gauge_span = _span(counters), _span(gauges)
     for at, data in rows:
         point = (at - begin) // step
-        row_looks, row_counters, row_gauges = scan(data)
-        looks[point] += row_looks
-        for key, amount in row_counters:
-            lines = counters.get(key)
-            if lines is not None:
-                for line in lines:
+        row = scan(data)
+        looks[point] += row.looks
+        for ids, grown in row.counters:
+            part = _part(ids, counter_span)
+            for key, amount in zip(ids[part], grown[part], strict=True):
+                for line in counters.get(key, ()):
                     amounts[line][point] += amount
         if not gauges:
             continue
-        for key, count, total in row_gauges:
-            lines = gauges.get(key)
-            if lines is not None:
-                for line in lines:
-                    counts[line][point] += count
-                    sums[line][point] += total
+        part = _part(row.gauges.ids, gauge_span)
+        for key, count, total in zip(*(each[part] for each in row.gauges), strict=True):
+            for line in gauges.get(key, ()):
+                counts[line][point] += count
+                sums[line][point] += total
     return Columns(looks, amounts, counts, sums)
+
+
+def _span(ids: Iterable[int]) -> tuple[int, int]:
+    """The first and the last; the series of one metric mostly lie beside each other, and the rest is passed over."""
+    return min(ids, default=1), max(ids, default=0)
+
+
+def _part(ids: list[int], span: tuple[int, int]) -> slice:
+    return slice(bisect_left(ids, span[0]), bisect_right(ids, span[1]))

@@ -1,6 +1,8 @@
 """Percentiles from the counts of a histogram's buckets."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 
 def quantile(share: float, ends: Sequence[float], counts: Sequence[float]) -> float | None:
@@ -10,14 +12,14 @@ def quantile(share: float, ends: Sequence[float], counts: Sequence[float]) -> fl
     Within a bucket values are taken to lie evenly; one in the last bucket is given as that bucket's lower end.
     Source: Prometheus, histogram_quantile.
     """
-    total = sum(counts)
-    if total <= 0:
+    upto = list(accumulate(counts))
+    if not upto or upto[-1] <= 0:
         return None
-    rank, below, lower = share * total, 0.0, 0.0
-    last = len(ends) - 1
-    for number, (end, count) in enumerate(zip(ends, counts, strict=True)):
-        if count > 0 and below + count >= rank:
-            return lower if number == last else lower + (end - lower) * max(0.0, rank - below) / count
-        below += count
-        lower = end
-    return ends[-2] if len(ends) > 1 else None
+    rank = share * upto[-1]
+    number = bisect_left(upto, rank)
+    while counts[number] <= 0:
+        number += 1
+    lower, below = (ends[number - 1], upto[number - 1]) if number else (0.0, 0.0)
+    if number == len(ends) - 1:
+        return lower
+    return lower + (ends[number] - lower) * (rank - below) / counts[number]

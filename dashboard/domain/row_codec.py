@@ -7,11 +7,12 @@ sums (f64). A distance beyond 255 is made of several, with a value of 0 at the i
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain
+from operator import sub
 from struct import Struct
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from dashboard.domain.rollup import Row
 
@@ -27,6 +28,29 @@ _MOST_LOOKS: Final = 65535
 
 class DamagedRowError(ValueError):
     """These bytes are no row."""
+
+
+class Amounts(NamedTuple):
+    """What some series grew by. The ids rise; some amounts are 0 and mean nothing."""
+
+    ids: list[int]
+    amounts: Sequence[float]
+
+
+class Gauges(NamedTuple):
+    """How many values some gauges had, and their sums. The ids rise; some counts are 0 and mean nothing."""
+
+    ids: list[int]
+    counts: Sequence[int]
+    sums: Sequence[float]
+
+
+class Scanned(NamedTuple):
+    """A row as it lies there. A counter is in one of the two."""
+
+    looks: int
+    counters: tuple[Amounts, Amounts]
+    gauges: Gauges
 
 
 def encode(row: Row) -> bytes:
@@ -54,19 +78,18 @@ def encode(row: Row) -> bytes:
 
 def decode(data: bytes) -> Row:
     """Raises DamagedRowError."""
-    looks, counters, gauges = scan(data)
+    row = scan(data)
+    counters = chain.from_iterable(zip(*amounts, strict=True) for amounts in row.counters)
+    gauges = zip(*row.gauges, strict=True)
     return Row(
-        looks,
+        row.looks,
         {key: amount for key, amount in counters if amount},
         {key: (count, total) for key, count, total in gauges if count},
     )
 
 
-def scan(data: bytes) -> tuple[int, Iterable[tuple[int, float]], Iterable[tuple[int, int, float]]]:
-    """Looks, counters (id, amount) and gauges (id, count, sum) without building a row: charts read thousands.
-
-    Some amounts and counts are 0 and mean nothing. Raises DamagedRowError.
-    """
+def scan(data: bytes) -> Scanned:
+    """What `decode` reads, without building a row: charts read thousands. Raises DamagedRowError."""
     try:
         version, looks, small, large, gauges = _HEAD.unpack_from(data)
         counts_at = _HEAD.size + small
@@ -79,17 +102,24 @@ def scan(data: bytes) -> tuple[int, Iterable[tuple[int, float]], Iterable[tuple[
         raise DamagedRowError(str(error)) from None
     if version != _VERSION:
         raise DamagedRowError(f"a row of version {version}")
-    counters = chain(
-        zip(accumulate(data[_HEAD.size : counts_at]), data[counts_at:large_at], strict=True),
-        zip(accumulate(data[large_at : large_at + large]), numbers, strict=True),
+    return Scanned(
+        looks,
+        (
+            Amounts(list(accumulate(data[_HEAD.size : counts_at])), data[counts_at:large_at]),
+            Amounts(list(accumulate(data[large_at : large_at + large])), numbers),
+        ),
+        Gauges(list(accumulate(data[gauges_at : gauges_at + gauges])), counts, sums),
     )
-    return looks, counters, zip(accumulate(data[gauges_at : gauges_at + gauges]), counts, sums, strict=True)
 
 
 def _with_gaps(values: Mapping[int, T], nothing: T) -> tuple[bytes, list[T]]:
     """The distances between the ids, and what belongs to each."""
+    keys = sorted(values)
+    near = list(map(sub, keys, chain((0,), keys)))
+    if max(near, default=0) <= _LARGEST_GAP:
+        return bytes(near), [values[key] for key in keys]
     gaps, ordered, last = bytearray(), list[T](), 0
-    for key in sorted(values):
+    for key in keys:
         steps, rest = divmod(key - last, _LARGEST_GAP)
         gaps += bytes((_LARGEST_GAP,)) * steps + bytes((rest,))
         ordered += [nothing] * steps

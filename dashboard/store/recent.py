@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dashboard.domain.rollup import Tier
-from dashboard.domain.row_codec import scan
+from dashboard.domain.row_codec import Scanned, scan
 from dashboard.domain.samples import SeriesKey
 
 
@@ -33,17 +33,17 @@ def read_recent(
     query = "SELECT at, data FROM fleet_5 WHERE at > ? AND at <= ?"
     step = Tier.FIVE_SECONDS.value
     for at, data in connection.execute(query, (oldest - step, now)):
-        looks, counters, _ = scan(data)
-        amounts = list(counters)
+        row = scan(data)
         for recent in found:
             if at > now - recent.seconds - step:
-                recent.looks += looks
-                _add(recent.sums, amounts, keys)
+                recent.looks += row.looks
+                _add(recent.sums, row, keys)
     return found
 
 
-def _add(sums: dict[SeriesKey, float], amounts: list[tuple[int, float]], keys: Mapping[int, SeriesKey]) -> None:
-    for number, amount in amounts:
-        key = keys.get(number)
-        if key is not None and not key.name.endswith("_bucket"):
-            sums[key] = sums.get(key, 0.0) + amount
+def _add(sums: dict[SeriesKey, float], row: Scanned, keys: Mapping[int, SeriesKey]) -> None:
+    for ids, amounts in row.counters:
+        for number, amount in zip(ids, amounts, strict=True):
+            key = keys.get(number)
+            if key is not None and not key.name.endswith("_bucket"):
+                sums[key] = sums.get(key, 0.0) + amount
