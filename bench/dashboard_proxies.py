@@ -89,7 +89,7 @@ async def _answer(
 
 
 async def _feed(run: str, rate: float, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     serial = 0
     while True:
         await asyncio.sleep(1 / rate)
@@ -98,7 +98,8 @@ async def _feed(run: str, rate: float, writer: asyncio.StreamWriter) -> None:
             "id": f"{run}-{serial}", "request_id": f"{run}-{serial}", "started": time.time(), "duration": 0.0,
             "client": "bench", "model": "glm-5.3", "status": 200, "tokens": {"input": 9, "output": 5}, "cost_usd": 0.01,
         }  # fmt: skip
-        writer.write(f"id: {run}-{serial}\nevent: request\ndata: {json.dumps(record)}\n\n".encode())
+        event = f"id: {run}-{serial}\nevent: request\ndata: {json.dumps(record)}\n\n".encode()
+        writer.write(b"%x\r\n%b\r\n" % (len(event), event))
         await writer.drain()
 
 

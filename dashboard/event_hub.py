@@ -139,9 +139,11 @@ class EventHub:
         for reader in self._readers:
             reader.put(new)
 
-    def publish_request(self, number: int, data: Mapping[str, Any]) -> None:
+    def publish_request(self, number: int, describe: Callable[[], Mapping[str, Any]]) -> None:
+        """`describe` is called only if there is somebody to tell."""
         self.position = (max(number, self.position[0]), self.position[1])
-        self.publish(message(EventKind.REQUEST, data, (number, self.position[1])))
+        if self.is_wanted(EventKind.REQUEST):
+            self.publish(message(EventKind.REQUEST, describe(), (number, self.position[1])))
 
     def publish_alert(self, number: int, data: Mapping[str, Any]) -> None:
         self.position = (self.position[0], max(number, self.position[1]))

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,10 +29,16 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _REFUSED_PAUSE: Final = 60.0
 _MOST_IN_A_BATCH: Final = 500
+# Received and not stored yet: more are left to wait at the proxy.
+_MOST_UNSTORED: Final = 1000
+_UNWATCHED_PAUSE: Final = 1.0
 
 
 class FeedKeeper:
-    """One reader for each target. `stored` is called with what was new, ids and requests, oldest first."""
+    """One reader for each target. `stored` is called with what was new, ids and requests, oldest first.
+
+    While nobody watches requests end, those of a second are stored together. The client is closed with it.
+    """
 
     def __init__(
         self,
@@ -39,11 +46,13 @@ class FeedKeeper:
         client: httpx.AsyncClient,
         token: SecretStr | None,
         stored: Callable[[int, list[tuple[int, Finished]]], None],
+        is_watched: Callable[[], bool],
     ) -> None:
         self._store = store
         self._client = client
         self._token = token
         self._stored = stored
+        self._is_watched = is_watched
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def keep(self, targets: list[Target]) -> None:
@@ -60,6 +69,7 @@ class FeedKeeper:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
+        await self._client.aclose()
 
     def authorization(self) -> dict[str, str]:
         """The header that a proxy wants of its owner."""
@@ -86,7 +96,41 @@ class FeedKeeper:
             await asyncio.sleep((_REFUSED_PAUSE if is_refused else pause) * random.uniform(0.5, 1.0))  # noqa: S311 - spread
 
     async def _follow(self, target: Target) -> None:
-        """Reads until the feed ends. What was read is stored before more is read: a slow disk slows the feed down."""
+        """Receives and stores until the feed ends. A slow disk slows the feed down."""
+        arrived: asyncio.Queue[Event | None] = asyncio.Queue(_MOST_UNSTORED)
+        receiving = asyncio.create_task(self._receive(target, arrived))
+        try:
+            while True:
+                batch = await self._take(arrived)
+                if events := [each for each in batch if each is not None]:
+                    await self._store_batch(target, events)
+                if len(events) < len(batch):
+                    return await receiving
+        finally:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+
+    async def _take(self, arrived: asyncio.Queue[Event | None]) -> list[Event | None]:
+        """What has arrived, at least one; after None there is nothing more."""
+        batch = [await arrived.get()]
+        if batch[0] is not None and arrived.qsize() < _MOST_IN_A_BATCH and not self._is_watched():
+            await asyncio.sleep(_UNWATCHED_PAUSE)
+        while len(batch) < _MOST_IN_A_BATCH and not arrived.empty():
+            batch.append(arrived.get_nowait())
+        return batch
+
+    async def _receive(self, target: Target, arrived: asyncio.Queue[Event | None]) -> None:
+        """Passes on the events of a feed, and None at its end, whatever ended it."""
+        try:
+            async with aclosing(self._events(target)) as events:
+                async for event in events:
+                    await arrived.put(event)
+        except Exception:
+            await arrived.put(None)
+            raise
+        await arrived.put(None)
+
+    async def _events(self, target: Target) -> AsyncGenerator[Event, None]:
         headers = {"accept": "text/event-stream", **self.authorization()}
         if target.address.host is not None:
             headers["host"] = target.address.host
@@ -100,9 +144,10 @@ class FeedKeeper:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise FetchError("is no feed", 404)
             target.feed_link.is_up()
-            async for events in _events(response):
-                for begin in range(0, len(events), _MOST_IN_A_BATCH):
-                    await self._store_batch(target, events[begin : begin + _MOST_IN_A_BATCH])
+            reader = EventReader()
+            async for chunk in response.aiter_raw():
+                for event in reader.feed(chunk):
+                    yield event
 
     async def _store_batch(self, target: Target, events: list[Event]) -> None:
         position, finished = target.position, []
@@ -124,15 +169,6 @@ class FeedKeeper:
         target.position = position
         if stored:
             self._stored(target.id, stored)
-
-
-async def _events(response: httpx.Response) -> AsyncIterator[list[Event]]:
-    """The events of a feed, in batches as they come in."""
-    reader = EventReader()
-    async for chunk in response.aiter_raw():
-        events = reader.feed(chunk)
-        if events:
-            yield events
 
 
 def _json(text: str) -> Any:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from importlib import metadata
 from typing import Final
 
 import structlog
 import uvicorn
+import uvloop
 
 from dashboard.addresses import AddressBook
 from dashboard.api.app import create_app
@@ -52,7 +54,9 @@ class Service:
         hub = EventHub(clocks.steady)
         scraper = Scraper(store, client, book, settings.scrape_interval, settings.answer_within, clocks)
         overview = Overview(scraper, book, store, hub, settings.scrape_interval, clocks)
-        feeds = FeedKeeper(store, client, settings.admin_token, self._publish)
+        feeds = FeedKeeper(
+            store, make_client(), settings.admin_token, self._publish, lambda: hub.is_wanted(EventKind.REQUEST)
+        )
         guard = Guard(settings.dashboard_token, not settings.is_reachable_from_elsewhere, settings.dashboard_port)
         self.parts = Parts(settings, version(), clocks, client, store, book, scraper, feeds, hub, overview, guard)
         scraper.after_round.append(overview.after_round)
@@ -94,7 +98,7 @@ class Service:
         self._note_fresh_store()
         self.parts.overview.learn(stored)
         for number, request in stored:
-            self.parts.hub.publish_request(number, requests.describe(number, target, request))
+            self.parts.hub.publish_request(number, partial(requests.describe, number, target, request))
 
     def _note_fresh_store(self) -> None:
         if self._generation != self.parts.store.generation:
@@ -210,4 +214,4 @@ def run(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, service.stop)
         await service.run()
 
-    asyncio.run(serve())
+    uvloop.run(serve())

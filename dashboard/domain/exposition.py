@@ -79,20 +79,31 @@ class _Plan:
         return Page(counters, gauges, facts)
 
     def _sum_up(self, lines: list[str]) -> list[float | None]:
-        new = [line for line in lines if line.startswith("# TYPE") or line.rpartition(" ")[0] not in self._slots]
-        stamped = self._learn(new)
         values: list[float | None] = [None] * len(self._keys)
+        new = self._add(lines, values)
+        stamped = self._learn(new)
+        values += [None] * (len(self._keys) - len(values))
         for slot, value in stamped:
             values[slot] = (values[slot] or 0.0) + value
-        slots = self._slots
+        self._add(new, values)
+        return values
+
+    def _add(self, lines: list[str], values: list[float | None]) -> list[str]:
+        """Adds what the lines say to the values of their series. Returns the lines that are not known, and comments."""
+        slots, unknown = self._slots, []
         for line in lines:
             series, _, number = line.rpartition(" ")
-            slot = slots.get(series, _IGNORED)
-            if slot != _IGNORED:
-                value = _number(number, line)
+            slot = slots.get(series)
+            if slot is None:
+                unknown.append(line)
+            elif slot != _IGNORED:
+                try:
+                    value = float(number)
+                except ValueError:
+                    raise UnreadablePageError(f"not a line of metrics: {line[:_SHOWN]!r}") from None
                 if math.isfinite(value):
                     values[slot] = (values[slot] or 0.0) + value
-        return values
+        return unknown
 
     def _learn(self, lines: list[str]) -> list[tuple[int, float]]:
         """Finds out what lines that were not seen before add to, comments left out.
@@ -158,13 +169,6 @@ def _parse(lines: list[str]) -> list[tuple[str, Sample]]:
     if len(parsed) != sum(not line.startswith("#") for line in lines):
         raise UnreadablePageError("not a page of metrics: some lines are no samples")
     return parsed
-
-
-def _number(text: str, line: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UnreadablePageError(f"not a line of metrics: {line[:_SHOWN]!r}") from None
 
 
 def _histograms(keys: list[SeriesKey]) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 OTHER: Final = "other"
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -17,8 +17,7 @@ class Kind(StrEnum):
     FACT = "fact"  # of this moment only: never stored
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
+class SeriesKey(NamedTuple):
     """A series after the labels that nobody asks for were summed away. `labels` are sorted by name.
 
     The buckets of a histogram are counters named `…_bucket`, each counting its own range alone; `le` is its upper end.

@@ -157,15 +157,16 @@ def recent_finished(connection: sqlite3.Connection, limit: int) -> list[tuple[in
 
 def delete_requests(connection: sqlite3.Connection, before: float) -> None:
     """Forgets those that ended before this Unix time, and the oldest beyond the 300,000 newest."""
-    old = "ended < ? OR id <= (SELECT max(id) FROM request) - ?"
-    newest = connection.execute(f"SELECT max(ended) FROM request WHERE {old}", (before, MOST_KEPT)).fetchone()[0]  # noqa: S608
-    if newest is not None:
-        connection.execute(f"DELETE FROM request WHERE {old}", (before, MOST_KEPT))  # noqa: S608
-        connection.execute(
-            "INSERT INTO forgotten (only, ended) VALUES (1, ?) "
-            "ON CONFLICT DO UPDATE SET ended = max(ended, excluded.ended)",
-            (newest,),
-        )
+    # One after the other: each of both is looked up in an index, together they are not.
+    for old, bound in (("ended < ?", before), ("id <= (SELECT max(id) FROM request) - ?", MOST_KEPT)):
+        newest = connection.execute(f"SELECT max(ended) FROM request WHERE {old}", (bound,)).fetchone()[0]  # noqa: S608
+        if newest is not None:
+            connection.execute(f"DELETE FROM request WHERE {old}", (bound,))  # noqa: S608
+            connection.execute(
+                "INSERT INTO forgotten (only, ended) VALUES (1, ?) "
+                "ON CONFLICT DO UPDATE SET ended = max(ended, excluded.ended)",
+                (newest,),
+            )
 
 
 def forgotten_until(connection: sqlite3.Connection) -> float:

@@ -41,22 +41,24 @@ class SampleWriter:
         """Adds one look at each target, all or none; targets are asked every `interval` seconds."""
         self._series.ensure(key for sample in samples for key in (*sample.look.counters, *sample.gauges))
         with transaction(self._connection):
+            looks = [(sample, self._row(sample)) for sample in samples]
             for tier in Tier:
                 begin, rows = tier.begin(at), []
-                for sample in samples:
-                    row = self._row(sample, tier.can_tell(sample.span, interval))
+                for sample, look in looks:
+                    row = look if tier.can_tell(sample.span, interval) else Row(0, {}, look.gauges)
                     rows.append(row)
                     self._add(f"target_{tier.value}", begin << _TARGET_BITS | sample.target, row)
                 self._add(f"fleet_{tier.value}", begin, together(rows, self._series.adds_up))
             for sample in samples:
                 self._remember(sample)
 
-    def _row(self, sample: TargetSample, can_tell: bool) -> Row:
+    def _row(self, sample: TargetSample) -> Row:
         ids = self._series.ids
-        gauges = {ids[key]: (1, value) for key, value in sample.gauges.items() if key in ids}
-        if not can_tell:
-            return Row(0, {}, gauges)
-        return Row(1, {ids[key]: amount for key, amount in sample.increase.items() if key in ids}, gauges)
+        return Row(
+            1,
+            {n: amount for key, amount in sample.increase.items() if (n := ids.get(key)) is not None},
+            {n: (1, value) for key, value in sample.gauges.items() if (n := ids.get(key)) is not None},
+        )
 
     def _add(self, table: str, at: int, row: Row) -> None:
         known = self._connection.execute(f"SELECT data FROM {table} WHERE at = ?", (at,)).fetchone()  # noqa: S608
@@ -69,7 +71,7 @@ class SampleWriter:
 
     def _remember(self, sample: TargetSample) -> None:
         ids, look = self._series.ids, sample.look
-        totals = {ids[key]: total for key, total in look.counters.items() if total and key in ids}
+        totals = {n: total for key, total in look.counters.items() if total and (n := ids.get(key)) is not None}
         self._connection.execute(
             "UPDATE target SET looked_at = ?, started = ?, version = ?, totals = ? WHERE id = ?",
             (look.at, look.started, sample.version, row_codec.encode_totals(totals), sample.target),

@@ -33,7 +33,7 @@ class SeriesIds:
 
     def ensure(self, keys: Iterable[SeriesKey]) -> None:
         """Gives a number to each that has none. A transaction of its own."""
-        new = [key for key in dict.fromkeys(keys) if key not in self.ids]
+        new = list(dict.fromkeys(key for key in keys if key not in self.ids))
         room = _MOST - len(self.ids)
         self._tell(max(0, len(new) - room))
         values = [(key.kind.value, key.name, json.dumps(key.labels)) for key in new[: max(0, room)]]

@@ -2,10 +2,18 @@
 
 import secrets
 from typing import Any
+from unittest.mock import patch
+
+import pytest
 
 from dashboard.settings import Settings
+from dashboard.store.file import StoreFile
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
+
+
+async def scrapes(proxy: FakeProxy) -> int:
+    return proxy.scrapes
 
 
 async def table(dashboard: Dashboard) -> list[str]:
@@ -99,6 +107,36 @@ async def test_a_feed_that_breaks_off_is_taken_up_again(dashboard: Dashboard, pr
     proxy.finish()
 
     await eventually(lambda: table(dashboard), lambda ids: ids == ["request-2", "request-1"])
+
+
+async def test_while_nobody_looks_what_ends_is_stored_together(
+    dashboard: Dashboard, proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.feed._UNWATCHED_PAUSE", 2.0)
+    await dashboard.start()
+    proxy.finish()
+    await eventually(lambda: table(dashboard), lambda ids: len(ids) == 1)
+    assert dashboard.service is not None
+    with patch.object(StoreFile, "save_requests", autospec=True, side_effect=StoreFile.save_requests) as save:
+        for rounds in range(proxy.scrapes + 1, proxy.scrapes + 4):
+            proxy.finish()
+            await eventually(lambda: scrapes(proxy), lambda count, least=rounds: count >= least)
+
+        await eventually(lambda: table(dashboard), lambda ids: len(ids) == 4)
+
+    assert save.call_count == 1
+
+
+async def test_who_looks_sees_each_request_without_delay(
+    dashboard: Dashboard, proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.feed._UNWATCHED_PAUSE", 3600.0)
+    await dashboard.start()
+    async with dashboard.events() as listener:
+        for number in (1, 2, 3):
+            proxy.finish()
+            _, seen = await listener.next("request")
+            assert seen["request_id"] == f"request-{number}"
 
 
 async def test_a_record_that_can_not_be_read_is_passed_over(dashboard: Dashboard, proxy: FakeProxy) -> None:

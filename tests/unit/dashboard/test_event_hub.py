@@ -1,5 +1,7 @@
 """Handing events to readers."""
 
+from functools import partial
+
 import pytest
 
 from dashboard.event_hub import (
@@ -31,7 +33,7 @@ async def test_an_event_goes_over_the_wire_with_its_place_in_both_streams() -> N
     reader = reader_of(hub)
 
     hub.publish_alert(3, {"title": "ü"})
-    hub.publish_request(7, {"id": 7})
+    hub.publish_request(7, lambda: {"id": 7})
 
     assert await reader.take() == (
         'id: 0.3\nevent: alert\ndata: {"title":"ü"}\n\nid: 7.3\nevent: request\ndata: {"id":7}\n\n'.encode()
@@ -52,7 +54,7 @@ async def test_a_reader_gets_only_what_it_asked_for_and_resets() -> None:
     hub = EventHub(Clock())
     reader = reader_of(hub, EventKind.ALERT)
 
-    hub.publish_request(1, {})
+    hub.publish_request(1, dict)
     hub.publish(message(EventKind.NOW, {}))
     hub.reset()
 
@@ -61,11 +63,20 @@ async def test_a_reader_gets_only_what_it_asked_for_and_resets() -> None:
     assert hub.is_wanted(EventKind.ALERT)
 
 
+def test_a_request_that_nobody_asked_for_is_not_even_described() -> None:
+    hub = EventHub(Clock())
+    reader_of(hub, EventKind.NOW)
+
+    hub.publish_request(3, lambda: pytest.fail("described"))
+
+    assert hub.position == (3, 0)
+
+
 async def test_what_happens_while_the_missed_is_looked_up_comes_once_and_in_order() -> None:
     hub = EventHub(Clock())
     reader = hub.join(frozenset())
     for number in (5, 6, 7):
-        hub.publish_request(number, {"id": number})
+        hub.publish_request(number, partial(dict, id=number))
 
     missed = [message(EventKind.REQUEST, {"id": number}, (number, 0)) for number in (4, 5, 6)]
     reader.start(missed, (6, 0))
@@ -80,7 +91,7 @@ def test_a_reader_that_does_not_read_is_cut_when_too_much_waits_for_it() -> None
     slow, other = reader_of(hub), reader_of(hub, EventKind.NOW)
 
     for number in range(1001):
-        hub.publish_request(number, {})
+        hub.publish_request(number, dict)
 
     assert slow.cut.is_set()
     assert not other.cut.is_set()
