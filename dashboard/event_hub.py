@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -113,6 +114,7 @@ class EventHub:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._readers: set[Reader] = set()
+        self._arrival = asyncio.Event()
         self.position: Position = (0, 0)
         """The newest request and alert that were published."""
 
@@ -124,12 +126,21 @@ class EventHub:
         """Whether anybody would read such an event."""
         return any(reader.wants(kind) for reader in self._readers)
 
+    async def until_wanted(self, kind: EventKind, within: float) -> None:
+        """Returns as soon as somebody would read such an event, after `within` seconds at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not self.is_wanted(kind):
+                    await self._arrival.wait()
+
     def join(self, wanted: frozenset[EventKind]) -> Reader:
         """A new reader of these kinds (none: of all). Raises TooManyReadersError."""
         if len(self._readers) >= MOST_READERS:
             raise TooManyReadersError
         reader = Reader(wanted, self._clock)
         self._readers.add(reader)
+        self._arrival.set()
+        self._arrival = asyncio.Event()
         return reader
 
     def leave(self, reader: Reader) -> None:

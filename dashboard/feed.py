@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -37,7 +37,8 @@ _UNWATCHED_PAUSE: Final = 1.0
 class FeedKeeper:
     """One reader for each target. `stored` is called with what was new, ids and requests, oldest first.
 
-    While nobody watches requests end, those of a second are stored together. The client is closed with it.
+    While nobody watches requests end, those of a second are stored together: `until_watched` waits for somebody who
+    does, so many seconds at most. The client is closed with it.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class FeedKeeper:
         client: httpx.AsyncClient,
         token: SecretStr | None,
         stored: Callable[[int, list[tuple[int, Finished]]], None],
-        is_watched: Callable[[], bool],
+        until_watched: Callable[[float], Awaitable[None]],
     ) -> None:
         self._store = store
         self._client = client
         self._token = token
         self._stored = stored
-        self._is_watched = is_watched
+        self._until_watched = until_watched
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def keep(self, targets: list[Target]) -> None:
@@ -113,8 +114,8 @@ class FeedKeeper:
     async def _take(self, arrived: asyncio.Queue[Event | None]) -> list[Event | None]:
         """What has arrived, at least one; after None there is nothing more."""
         batch = [await arrived.get()]
-        if batch[0] is not None and arrived.qsize() < _MOST_IN_A_BATCH and not self._is_watched():
-            await asyncio.sleep(_UNWATCHED_PAUSE)
+        if batch[0] is not None and arrived.qsize() < _MOST_IN_A_BATCH:
+            await self._until_watched(_UNWATCHED_PAUSE)
         while len(batch) < _MOST_IN_A_BATCH and not arrived.empty():
             batch.append(arrived.get_nowait())
         return batch

@@ -55,7 +55,7 @@ class Service:
         scraper = Scraper(store, client, book, settings.scrape_interval, settings.answer_within, clocks)
         overview = Overview(scraper, book, store, hub, settings.scrape_interval, clocks)
         feeds = FeedKeeper(
-            store, make_client(), settings.admin_token, self._publish, lambda: hub.is_wanted(EventKind.REQUEST)
+            store, make_client(), settings.admin_token, self._publish, partial(hub.until_wanted, EventKind.REQUEST)
         )
         guard = Guard(settings.dashboard_token, not settings.is_reachable_from_elsewhere, settings.dashboard_port)
         self.parts = Parts(settings, version(), clocks, client, store, book, scraper, feeds, hub, overview, guard)

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dashboard.domain.row_codec import scan
+from dashboard.domain.row_codec import scan_counters, scan_gauges
 from dashboard.domain.timespan import Grid
 
 
@@ -36,23 +36,26 @@ def read_columns(
     amounts = [[0.0] * points for _ in range(counter_lines)]
     counts = [[0] * points for _ in range(gauge_lines)]
     sums = [[0.0] * points for _ in range(gauge_lines)]
+    counter_columns = {key: [amounts[line] for line in lines] for key, lines in counters.items()}
+    gauge_columns = {key: [(counts[line], sums[line]) for line in lines] for key, lines in gauges.items()}
     counter_span, gauge_span = _span(counters), _span(gauges)
     for at, data in rows:
         point = (at - begin) // step
-        row = scan(data)
-        looks[point] += row.looks
-        for ids, grown in row.counters:
+        row_looks, parts = scan_counters(data)
+        looks[point] += row_looks
+        for ids, grown in parts:
             part = _part(ids, counter_span)
-            for key, amount in zip(ids[part], grown[part], strict=True):
-                for line in counters.get(key, ()):
-                    amounts[line][point] += amount
-        if not gauges:
-            continue
-        part = _part(row.gauges.ids, gauge_span)
-        for key, count, total in zip(*(each[part] for each in row.gauges), strict=True):
-            for line in gauges.get(key, ()):
-                counts[line][point] += count
-                sums[line][point] += total
+            for columns, amount in zip(map(counter_columns.get, ids[part]), grown[part], strict=True):
+                if columns is not None:
+                    for column in columns:
+                        column[point] += amount
+        if gauges:
+            ids, row_counts, row_sums = scan_gauges(data)
+            part = _part(ids, gauge_span)
+            for key, count, total in zip(ids[part], row_counts[part], row_sums[part], strict=True):
+                for column_of_counts, column_of_sums in gauge_columns.get(key, ()):
+                    column_of_counts[point] += count
+                    column_of_sums[point] += total
     return Columns(looks, amounts, counts, sums)
 
 

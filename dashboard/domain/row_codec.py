@@ -45,14 +45,6 @@ class Gauges(NamedTuple):
     sums: Sequence[float]
 
 
-class Scanned(NamedTuple):
-    """A row as it lies there. A counter is in one of the two."""
-
-    looks: int
-    counters: tuple[Amounts, Amounts]
-    gauges: Gauges
-
-
 def encode(row: Row) -> bytes:
     small = {key: int(n) for key, n in row.counters.items() if 0 < n <= _LARGEST_SMALL and n == int(n)}
     large = {key: n for key, n in row.counters.items() if n and key not in small}
@@ -78,38 +70,55 @@ def encode(row: Row) -> bytes:
 
 def decode(data: bytes) -> Row:
     """Raises DamagedRowError."""
-    row = scan(data)
-    counters = chain.from_iterable(zip(*amounts, strict=True) for amounts in row.counters)
-    gauges = zip(*row.gauges, strict=True)
+    looks, parts = scan_counters(data)
+    counters = chain.from_iterable(zip(*part, strict=True) for part in parts)
+    gauges = zip(*scan_gauges(data), strict=True)
     return Row(
-        row.looks,
+        looks,
         {key: amount for key, amount in counters if amount},
         {key: (count, total) for key, count, total in gauges if count},
     )
 
 
-def scan(data: bytes) -> Scanned:
-    """What `decode` reads, without building a row: charts read thousands. Raises DamagedRowError."""
+def scan_counters(data: bytes) -> tuple[int, tuple[Amounts, Amounts]]:
+    """Looks, and each counter in one of the two; without building a row: charts read thousands.
+
+    Raises DamagedRowError.
+    """
+    looks, small, large, _ = _head(data)
+    counts_at = _HEAD.size + small
+    large_at = counts_at + small
     try:
-        version, looks, small, large, gauges = _HEAD.unpack_from(data)
-        counts_at = _HEAD.size + small
-        large_at = counts_at + small
-        gauges_at = large_at + 9 * large
         numbers = _doubles(large).unpack_from(data, large_at + large)
+    except struct.error as error:
+        raise DamagedRowError(str(error)) from None
+    return looks, (
+        Amounts(list(accumulate(data[_HEAD.size : counts_at])), data[counts_at:large_at]),
+        Amounts(list(accumulate(data[large_at : large_at + large])), numbers),
+    )
+
+
+def scan_gauges(data: bytes) -> Gauges:
+    """The same for gauges."""
+    _, small, large, gauges = _head(data)
+    gauges_at = _HEAD.size + 2 * small + 9 * large
+    try:
         counts = _shorts(gauges).unpack_from(data, gauges_at + gauges)
         sums = _doubles(gauges).unpack_from(data, gauges_at + 3 * gauges)
     except struct.error as error:
         raise DamagedRowError(str(error)) from None
+    return Gauges(list(accumulate(data[gauges_at : gauges_at + gauges])), counts, sums)
+
+
+def _head(data: bytes) -> tuple[int, int, int, int]:
+    """Looks, and how many small counts, numbers and gauges there are."""
+    try:
+        version, looks, small, large, gauges = _HEAD.unpack_from(data)
+    except struct.error as error:
+        raise DamagedRowError(str(error)) from None
     if version != _VERSION:
         raise DamagedRowError(f"a row of version {version}")
-    return Scanned(
-        looks,
-        (
-            Amounts(list(accumulate(data[_HEAD.size : counts_at])), data[counts_at:large_at]),
-            Amounts(list(accumulate(data[large_at : large_at + large])), numbers),
-        ),
-        Gauges(list(accumulate(data[gauges_at : gauges_at + gauges])), counts, sums),
-    )
+    return looks, small, large, gauges
 
 
 def _with_gaps(values: Mapping[int, T], nothing: T) -> tuple[bytes, list[T]]:

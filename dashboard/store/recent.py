@@ -1,11 +1,11 @@
 """What was counted in the last minutes, over all targets."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dashboard.domain.rollup import Tier
-from dashboard.domain.row_codec import Scanned, scan
+from dashboard.domain.row_codec import Amounts, scan_counters
 from dashboard.domain.samples import SeriesKey
 
 
@@ -33,16 +33,16 @@ def read_recent(
     query = "SELECT at, data FROM fleet_5 WHERE at > ? AND at <= ?"
     step = Tier.FIVE_SECONDS.value
     for at, data in connection.execute(query, (oldest - step, now)):
-        row = scan(data)
+        looks, parts = scan_counters(data)
         for recent in found:
             if at > now - recent.seconds - step:
-                recent.looks += row.looks
-                _add(recent.sums, row, keys)
+                recent.looks += looks
+                _add(recent.sums, parts, keys)
     return found
 
 
-def _add(sums: dict[SeriesKey, float], row: Scanned, keys: Mapping[int, SeriesKey]) -> None:
-    for ids, amounts in row.counters:
+def _add(sums: dict[SeriesKey, float], parts: Iterable[Amounts], keys: Mapping[int, SeriesKey]) -> None:
+    for ids, amounts in parts:
         for number, amount in zip(ids, amounts, strict=True):
             key = keys.get(number)
             if key is not None and not key.name.endswith("_bucket"):

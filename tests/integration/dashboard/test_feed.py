@@ -127,16 +127,17 @@ async def test_while_nobody_looks_what_ends_is_stored_together(
     assert save.call_count == 1
 
 
-async def test_who_looks_sees_each_request_without_delay(
+async def test_who_comes_to_look_sees_each_request_without_delay(
     dashboard: Dashboard, proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashboard.feed._UNWATCHED_PAUSE", 3600.0)
     await dashboard.start()
+    proxy.finish()
     async with dashboard.events() as listener:
         for number in (1, 2, 3):
-            proxy.finish()
             _, seen = await listener.next("request")
             assert seen["request_id"] == f"request-{number}"
+            proxy.finish()
 
 
 async def test_a_record_that_can_not_be_read_is_passed_over(dashboard: Dashboard, proxy: FakeProxy) -> None:

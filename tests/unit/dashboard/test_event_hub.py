@@ -1,5 +1,6 @@
 """Handing events to readers."""
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -70,6 +71,25 @@ def test_a_request_that_nobody_asked_for_is_not_even_described() -> None:
     hub.publish_request(3, lambda: pytest.fail("described"))
 
     assert hub.position == (3, 0)
+
+
+async def test_who_waits_for_a_reader_goes_on_when_one_comes_that_wants_the_same() -> None:
+    hub = EventHub(Clock())
+    waiting = asyncio.create_task(hub.until_wanted(EventKind.REQUEST, 60.0))
+    await asyncio.sleep(0)
+    reader_of(hub, EventKind.NOW)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    reader_of(hub, EventKind.REQUEST)
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_who_waits_for_a_reader_in_vain_goes_on_in_the_end() -> None:
+    async with asyncio.timeout(5):
+        await EventHub(Clock()).until_wanted(EventKind.REQUEST, 0.01)
 
 
 async def test_what_happens_while_the_missed_is_looked_up_comes_once_and_in_order() -> None:
