@@ -8,7 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+# One more than the cores of CI: much of a test is waiting for processes.
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.complete
 RUNS := $(VENV)/.runs
@@ -95,18 +96,18 @@ test: setup ## set up and run every check
 	@$(MAKE) --no-print-directory setup-agents || [ "$${CI:-}" != true ]
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory test-page
-	$(BIN)/python -m pytest $(IN_TWO)
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-fast: setup ## the checks of a working day: no container engine, no coding agents, no long proofs; below three minutes
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory test-page
-	$(BIN)/python -m pytest $(IN_TWO) -m "not slow" --ignore $(AGENTS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow" --ignore $(AGENTS)
 
 test-page: setup ## test the page's pure parts (a part of `make test`)
 	@$(call in_frontend,npm run --silent test)
 
 test-agents: setup-agents ## run the real coding agents through the proxy (a part of `make test`)
-	$(BIN)/python -m pytest $(IN_TWO) $(AGENTS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(AGENTS)
 
 bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processor
 	$(BIN)/python -m bench

@@ -44,7 +44,7 @@ def before(stack: Stack) -> Readings:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests come first: what is short fills the gap that two processes leave at the end."""
+    """Long tests come first: what is short fills the gap that several processes leave at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
