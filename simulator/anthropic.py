@@ -138,7 +138,7 @@ def frames(turn: Turn) -> Iterator[Frame]:
         if turn.usage_form is UsageForm.EVERY_CHUNK:
             yield _message_delta(turn, turn.usage.share(sent, turn.pieces), final=False)
     yield _message_delta(turn, _reported(turn), final=True)
-    yield _frame("message_stop", {})
+    yield _frame("message_stop", {})._replace(final=True)
 
 
 def _message_start(turn: Turn) -> Frame:
@@ -219,7 +219,7 @@ def _tool_block(index: int, call_id: str, tool: ToolCall) -> Iterator[Frame]:
 
 def error_frame(body: str) -> Frame:
     """An error inside a stream; `body` is its JSON."""
-    return Frame("error", body)
+    return Frame("error", body, final=True)
 
 
 def token_count(body: Mapping[str, object], size: int, figure: int | None) -> dict[str, object]:

@@ -55,6 +55,7 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """Either `body` or `frames`, `total` of them with content. `error` is what the fault error_event sends.
+    With `is_played` the body is the scenario's own.
 
     `usage` is for answers that report tokens without a turn.
     """
@@ -70,6 +71,11 @@ class Reply:
     code: str | None = None
     error: Frame = DONE
     headers: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    is_played: bool = False
+
+    @property
+    def is_stream(self) -> bool:
+        return self.frames is not None or (self.is_played and self.content_type.startswith("text/event-stream"))
 
 
 def json_reply(value: object, *, model: str | None = None, usage: Usage | None = None) -> Reply:

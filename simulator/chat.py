@@ -162,7 +162,7 @@ def _deltas(turn: Turn) -> Iterator[tuple[str, int]]:
 
 def error_frame(body: str) -> Frame:
     """An error inside a stream; `body` is its JSON."""
-    return Frame(None, body)
+    return Frame(None, body, final=True)
 
 
 def model_list(created: int) -> dict[str, object]:

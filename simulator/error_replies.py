@@ -53,7 +53,7 @@ def error_reply(
     """The answer that carries a business error. `stream`: an error in an HTTP 200 comes as an event."""
     code = code or _DEFAULT_CODE
     shown = _shown(surface, code, scenario, log_id, now, resets_at, field)
-    headers = _retry_headers(scenario)
+    headers = retry_headers(scenario)
     if stream and shown.status == 200:
         frames = iter([_as_frame(surface, shown.body)])
         return Reply(frames=frames, content_type=EVENT_STREAM, code=code, headers=headers)
@@ -71,7 +71,8 @@ def _as_frame(surface: Surface, body: str) -> Frame:
     return anthropic.error_frame(body) if surface is Surface.ANTHROPIC else chat.error_frame(body)
 
 
-def _retry_headers(scenario: Scenario) -> list[tuple[str, str]]:
+def retry_headers(scenario: Scenario) -> list[tuple[str, str]]:
+    """What the scenario tells a client about trying again."""
     headers = []
     if scenario.retry_after is not None:
         headers.append(("retry-after", scenario.retry_after))

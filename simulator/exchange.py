@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import time
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -23,10 +24,11 @@ from simulator.keys import Surface, accepted
 from simulator.mcp import is_tool_call
 from simulator.models import beijing_text, plan_credits
 from simulator.plan_limits import LimitRefusal
-from simulator.scenario import ORDINARY, Scenario
+from simulator.playback import played_reply, played_steps
+from simulator.scenario import ORDINARY, Fault, Scenario
 from simulator.scenario_parsing import ScenarioError, scenario_from_json
 from simulator.state import State
-from simulator.steps import body_steps, gzip_bytes, packed, stream_steps, wants_gzip
+from simulator.steps import Step, body_steps, gzip_bytes, packed, stream_steps, wants_gzip
 from simulator.turn import Usage, reported
 from simulator.wire import Wire
 
@@ -179,6 +181,8 @@ class Exchange:
         )
 
     def _answer(self, endpoint: Endpoint, scenario: Scenario) -> Reply:
+        if scenario.play is not None:
+            return played_reply(scenario)
         state, now = self._state, time.time()
         call = Call(
             endpoint=endpoint,
@@ -202,21 +206,20 @@ class Exchange:
     async def _play(self, reply: Reply, scenario: Scenario) -> None:
         entry = self._entry
         self._reply = reply
-        entry.model, entry.code, entry.stream = reply.model, reply.code, reply.frames is not None
+        entry.model, entry.code = reply.model, reply.code
+        entry.stream, entry.played = reply.is_stream, reply.is_played
         if scenario.fault is not None:
             entry.fault = scenario.fault.value
             if strikes_first(scenario):
                 await self._wire.stop(scenario.fault)
                 return
         entry.status = reply.status
-        compress = wants_gzip(scenario, self._request.headers.get("accept-encoding", ""), stream=entry.stream)
+        offered = self._request.headers.get("accept-encoding", "")
+        compress = not reply.is_played and wants_gzip(scenario, offered, stream=entry.stream)
         pause = self._pause(reply, scenario)
-        if reply.frames is not None:
-            steps = stream_steps(reply.frames, scenario, total=reply.total, pause=pause, error=reply.error)
-            steps, length = packed(steps, scenario, compress=compress), None
-        else:
+        if reply.frames is None:
             await asyncio.sleep(pause * reply.total)
-            steps, length = body_steps(gzip_bytes(reply.body) if compress else reply.body, scenario)
+        steps, length = _steps(reply, scenario, pause=pause, compress=compress)
         took = time.monotonic() - entry.started_monotonic
         head = head_of(reply, scenario, log_id=self._log_id, now=time.time(), took=took, compress=compress)
         await self._wire.play(head, steps, length)
@@ -236,12 +239,14 @@ class Exchange:
         entry.response_bytes = sent.bytes
         entry.response_sha256 = self._wire.sha256
         entry.events_sent = sent.events
+        entry.left_after_final = entry.aborted and sent.final
         entry.first_byte_monotonic = sent.first_byte_at
         now = time.time()
         if reply is not None and reply.turn is not None:
             turn = reply.turn
             entry.usage_sent = reported(turn, sent.usage, sent.events)
-            entry.generated = turn.usage.share(sent.events if entry.stream else turn.pieces, turn.pieces)
+            whole = not entry.stream or (sent.final and entry.fault != Fault.ERROR_EVENT)
+            entry.generated = turn.usage if whole else turn.usage.share(sent.events, turn.pieces)
             entry.credits = self._credits(turn.model, entry.generated, now)
             self._state.count(turn.model, entry.generated, entry.credits)
         elif reply is not None and reply.usage is not None and sent.usage:
@@ -260,6 +265,16 @@ class Exchange:
             output_tokens=usage.output,
             unix_time=now,
         )
+
+
+def _steps(reply: Reply, scenario: Scenario, *, pause: float, compress: bool) -> tuple[Iterator[Step], int | None]:
+    """The steps of the answer, and what content-length says where its body is no stream."""
+    if reply.is_played:
+        return played_steps(scenario)
+    if reply.frames is None:
+        return body_steps(gzip_bytes(reply.body) if compress else reply.body, scenario)
+    steps = stream_steps(reply.frames, scenario, total=reply.total, pause=pause, error=reply.error)
+    return packed(steps, scenario, compress=compress), None
 
 
 def _page(status: int) -> Reply:

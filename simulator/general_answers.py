@@ -156,7 +156,7 @@ def _mcp(call: Call) -> Reply:
         return Reply(status=202, headers=session)
     text = chat.compact(message)
     if "text/event-stream" in call.accept:
-        return Reply(frames=iter([Frame("message", text)]), content_type=EVENT_STREAM, headers=session)
+        return Reply(frames=iter([Frame("message", text, final=True)]), content_type=EVENT_STREAM, headers=session)
     return Reply(body=text.encode(), headers=session)
 
 

@@ -22,7 +22,7 @@ def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: 
     headers = [("Server", "nginx"), ("Date", _http_date(int(now)))]
     if content_type:
         headers.append(("Content-Type", content_type))
-    if reply.frames is not None:
+    if reply.is_stream:
         headers += _STREAM
     if compress:
         headers.append(("content-encoding", "gzip"))
@@ -34,8 +34,13 @@ def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: 
         *reply.headers,
         *scenario.headers.items(),
     ]
-    framing = Framing.CHUNKED if reply.frames is not None or scenario.trailers else scenario.framing
-    return Head(reply.status, headers, framing, scenario.trailers)
+    return Head(reply.status, headers, _framing(reply, scenario), scenario.trailers)
+
+
+def _framing(reply: Reply, scenario: Scenario) -> Framing:
+    if reply.frames is not None or scenario.trailers:
+        return Framing.CHUNKED
+    return scenario.framing or (Framing.CHUNKED if reply.is_played else Framing.LENGTH)
 
 
 @lru_cache(maxsize=4)

@@ -18,7 +18,8 @@ class Entry:
     """One request. Times: `*_wall` is Unix time, `*_monotonic` the event loop's clock, both in seconds.
 
     `response_bytes` and `response_sha256` are of the body as it was sent: after content-encoding, before chunking.
-    `usage_sent` is what the answer reported; `generated` what the model had really produced when it ended.
+    `usage_sent` is what the answer reported; `generated` what the model had really produced when it ended. A body that
+    was `played` has neither. `aborted`: the client left; with `left_after_final` it had got the final event.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Entry:
     fault: str | None = None
     scenario_from: str = "default"
     stream: bool = False
+    played: bool = False
     request_bytes: int = 0
     request_sha256: str = ""
     response_bytes: int = 0
@@ -49,6 +51,7 @@ class Entry:
     credits: float = 0.0
     key_in_body: bool = False
     aborted: bool = False
+    left_after_final: bool = False
     first_byte_monotonic: float | None = None
     ended_monotonic: float | None = None
     ended_wall: float | None = None

@@ -134,7 +134,8 @@ def frames(turn: Turn) -> Iterator[Frame]:
         number += 1
     kind = "response.incomplete" if _incomplete(turn) else "response.completed"
     final = compact({"type": kind, "sequence_number": number, "response": response(turn)})
-    yield Frame(kind, final, 0, Reports.NOTHING if turn.usage_form is UsageForm.NONE else Reports.FINAL)
+    usage = Reports.NOTHING if turn.usage_form is UsageForm.NONE else Reports.FINAL
+    yield Frame(kind, final, usage=usage, final=True)
     yield DONE
 
 

@@ -8,6 +8,10 @@ from enum import StrEnum
 
 DEFAULT_EVENTS = 12
 
+# How a played body ends: with its last chunk, which is also what happens without a mark, or with a TCP reset.
+PLAY_END = "<end>"
+PLAY_RESET = "<reset>"
+
 
 class UsageForm(StrEnum):
     """Where a stream reports its tokens."""
@@ -72,7 +76,7 @@ class Pieces(StrEnum):
 
 
 class Framing(StrEnum):
-    """How a body that is no stream says where it ends."""
+    """How a body that is no stream, or is played, says where it ends."""
 
     LENGTH = "length"
     CHUNKED = "chunked"
@@ -119,6 +123,10 @@ class FailFirst:
     fault: Fault | None = None
     retry_after: str | None = None
     envelope: Envelope | None = None
+    play: tuple[str | float, ...] | None = None
+    content_type: str | None = None
+    framing: Framing | None = None
+    headers: Mapping[str, str] | None = None
     key: str | None = None
 
 
@@ -157,12 +165,16 @@ class Scenario:
     should_retry: bool | None = None
     fail_first: FailFirst | None = None
 
+    # A body of one's own instead of either: texts (a packet each), pauses in seconds, and a mark at its end.
+    play: tuple[str | float, ...] | None = None
+
     # When it says it.
     delay: float = 0.0
     first_event_delay: float = 0.0
     pause: float | None = None
     gap: float = 0.0
     gap_after: int | None = None
+    end_pause: float = 0.02  # networks and servers pause there, and some clients hang up meanwhile
 
     # What goes wrong, and what the bytes look like.
     fault: Fault | None = None
@@ -172,7 +184,7 @@ class Scenario:
     line_end: LineEnd = LineEnd.LF
     comments: int = 0
     gzip: Gzip = Gzip.JSON
-    framing: Framing = Framing.LENGTH
+    framing: Framing | None = None  # a body that is played: CHUNKED, any other: LENGTH
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     trailers: Mapping[str, str] = field(default_factory=dict)
@@ -183,9 +195,11 @@ class Scenario:
 
     @property
     def is_error(self) -> bool:
-        """Whether the answer is an error: one of its four fields is enough. error_event keeps it for mid-stream."""
+        """Whether the answer is an error: one of its four fields is enough. error_event keeps it for mid-stream, and
+        a played body is what it is."""
         named = (self.code, self.status, self.envelope, self.message)
-        return self.fault is not Fault.ERROR_EVENT and any(field is not None for field in named)
+        other = self.play is not None or self.fault is Fault.ERROR_EVENT
+        return not other and any(field is not None for field in named)
 
     def for_attempt(self, attempt: int) -> Scenario:
         """The scenario of the given attempt (1 for the first): `fail_first` applied and gone."""
@@ -205,7 +219,24 @@ class Scenario:
             after_bytes=self.after_bytes if first.fault is not None else None,
             retry_after=first.retry_after if first.retry_after is not None else self.retry_after,
             envelope=first.envelope,
+            play=first.play,
+            content_type=first.content_type if first.content_type is not None else self.content_type,
+            framing=first.framing if first.framing is not None else self.framing,
+            headers=first.headers if first.headers is not None else self.headers,
         )
+
+
+def played_bytes(text: str) -> bytes:
+    """The bytes of a text of a played body; U+DC80 to U+DCFF stand for the single bytes 80 to FF.
+
+    Raises UnicodeEncodeError for what is no text at all.
+    """
+    return text.encode(errors="surrogateescape")
+
+
+def is_mark(text: str) -> bool:
+    """Whether an item of a played body says how it ends."""
+    return text in (PLAY_END, PLAY_RESET)
 
 
 ORDINARY = Scenario()

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from simulator.scenario import (
     DEFAULT_EVENTS,
+    PLAY_END,
+    PLAY_RESET,
     Envelope,
     FailFirst,
     Fault,
@@ -23,12 +25,15 @@ from simulator.scenario import (
     Scenario,
     ToolCall,
     UsageForm,
+    is_mark,
+    played_bytes,
 )
 
 MAX_EVENTS = 1_000_000
 MAX_BODY_BYTES = 256 * 1024 * 1024
 MAX_SECONDS = 3600.0
 MAX_TOKENS = 10**12
+MAX_PLAYED = 100_000
 
 # Faults that can strike in the middle of an event.
 AT_ANY_BYTE = (Fault.RESET, Fault.CLOSE, Fault.TRUNCATE, Fault.END_EARLY, Fault.HANG)
@@ -129,6 +134,21 @@ def _script(value: object) -> tuple[ToolCall, ...]:
     return tuple(_tool_call(item) for item in value)
 
 
+def _play(value: object) -> tuple[str | float, ...]:
+    if not isinstance(value, list) or len(value) > MAX_PLAYED:
+        raise ScenarioError(f"{_shown(value)}: need a list of at most {MAX_PLAYED} texts and pauses in seconds")
+    items = tuple(item if isinstance(item, str) else _seconds(item) for item in value)
+    if any(isinstance(item, str) and is_mark(item) for item in items[:-1]):
+        raise ScenarioError(f'"{PLAY_END}" and "{PLAY_RESET}": need to be the last of the list')
+    try:
+        size = sum(len(played_bytes(item)) for item in items if isinstance(item, str))
+    except UnicodeEncodeError:
+        raise ScenarioError("half of a surrogate pair: need text, or a single byte as U+DC80 to U+DCFF") from None
+    if size > MAX_BODY_BYTES:
+        raise ScenarioError(f"{size} bytes: need at most {MAX_BODY_BYTES}")
+    return items
+
+
 _FAIL_FIRST: dict[str, Check] = {
     "times": _whole(1, 1000),
     "code": _code,
@@ -136,14 +156,19 @@ _FAIL_FIRST: dict[str, Check] = {
     "fault": _one_of(Fault),
     "retry_after": _header_value,
     "envelope": _one_of(Envelope),
+    "play": _play,
+    "content_type": _header_value,
+    "framing": _one_of(Framing),
+    "headers": _headers,
     "key": _text,
 }
 
 
 def _fail_first(value: object) -> FailFirst:
     fields = _fields(value, _FAIL_FIRST)
-    if not {"code", "status", "fault"} & fields.keys():
-        raise ScenarioError('need one of "code", "status" and "fault": how the first attempts fail')
+    if not {"code", "status", "fault", "play"} & fields.keys():
+        raise ScenarioError('need one of "code", "status", "fault" and "play": how the first attempts fail')
+    _check_played(fields, _PLAYED_FIRST)
     return FailFirst(**{"times": 1, **fields})
 
 
@@ -173,11 +198,13 @@ _SCENARIO: dict[str, Check] = {
     "retry_after": _header_value,
     "should_retry": _flag,
     "fail_first": _fail_first,
+    "play": _play,
     "delay": _seconds,
     "first_event_delay": _seconds,
     "pause": _seconds,
     "gap": _seconds,
     "gap_after": _whole(1, MAX_EVENTS),
+    "end_pause": _seconds,
     "fault": _one_of(Fault),
     "after_events": _whole(0, MAX_EVENTS),
     "after_bytes": _whole(0, MAX_BODY_BYTES),
@@ -192,6 +219,24 @@ _SCENARIO: dict[str, Check] = {
     "audio_bytes": _whole(0, MAX_BODY_BYTES),
     "quota_form": _one_of(QuotaForm),
 }
+
+
+# All that may stand beside `play`: it leaves nothing else to be decided.
+_PLAYED_FIRST = frozenset({"times", "key", "play", "status", "content_type", "framing", "headers", "retry_after"})
+_PLAYED = (_PLAYED_FIRST - {"times", "key"}) | {
+    "trailers",
+    "pieces",
+    "line_end",
+    "delay",
+    "first_event_delay",
+    "should_retry",
+    "fail_first",
+}
+
+
+def _check_played(fields: Mapping[str, object], known: frozenset[str]) -> None:
+    for key in fields.keys() - known if "play" in fields else ():
+        raise ScenarioError(f"{key}: goes not with play")
 
 
 def unknown_key(key: object, known: Iterable[str]) -> ScenarioError:
@@ -218,7 +263,9 @@ def _fields(value: object, checks: Mapping[str, Check]) -> dict[str, Any]:
 
 def scenario_from(value: object) -> Scenario:
     """The scenario that an object (parsed JSON or YAML) describes. Raises ScenarioError."""
-    scenario = Scenario(**_fields(value, _SCENARIO))
+    fields = _fields(value, _SCENARIO)
+    _check_played(fields, _PLAYED)
+    scenario = Scenario(**fields)
     _check_together(scenario)
     return scenario
 

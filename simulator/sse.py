@@ -15,12 +15,13 @@ class Reports(IntEnum):
 
 
 class Frame(NamedTuple):
-    """One event. `content` counts the generated pieces in it: 0 or 1."""
+    """One event. `content` counts the generated pieces in it: 0 or 1. `final`: who has read it needs no more."""
 
     event: str | None
     data: str
     content: int = 0
     usage: Reports = Reports.NOTHING
+    final: bool = False
 
 
 def frame_text(frame: Frame, line_end: str) -> str:
@@ -35,4 +36,4 @@ def comment_text(text: str, line_end: str) -> str:
     return f": {text}{line_end}{line_end}"
 
 
-DONE = Frame(None, "[DONE]")
+DONE = Frame(None, "[DONE]", final=True)

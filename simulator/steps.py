@@ -17,11 +17,13 @@ _GZIP_WINDOW = 31  # zlib's number for the gzip format
 
 
 class Send(NamedTuple):
-    """One packet of the body, the content events that it completes, and whether it reports usage."""
+    """One packet of the body, the content events that it completes, whether it reports usage, and whether the answer
+    is complete with it."""
 
     data: bytes
     events: int = 0
     usage: Reports = Reports.NOTHING
+    final: bool = False
 
 
 class Wait(NamedTuple):
@@ -58,11 +60,13 @@ def stream_steps(
             if pause and sent:
                 yield Wait(pause)
             sent += 1
-        yield Send(frame_text(item, line_end).encode(), item.content, item.usage)
+        yield Send(frame_text(item, line_end).encode(), item.content, item.usage, item.final)
         if item.content and scenario.comments and sent % scenario.comments == 0:
             yield Send(comment_text("keep-alive", line_end).encode())
         if item.content and scenario.gap and sent == gap_after:
             yield Wait(scenario.gap)
+    if scenario.end_pause:
+        yield Wait(scenario.end_pause)
 
 
 def body_steps(body: bytes, scenario: Scenario) -> tuple[Iterator[Step], int]:
@@ -75,7 +79,8 @@ def body_steps(body: bytes, scenario: Scenario) -> tuple[Iterator[Step], int]:
     if scenario.first_event_delay:
         steps.append(Wait(scenario.first_event_delay))
     if data:
-        steps.append(Send(data, 0, Reports.FINAL if len(data) >= len(body) else Reports.NOTHING))
+        whole = len(data) >= len(body)
+        steps.append(Send(data, 0, Reports.FINAL if whole else Reports.NOTHING, whole))
     if stop is not None:
         steps.append(Stop(stop))
     return _in_pieces(iter(steps), scenario), len(data) if stop is None else len(body)
@@ -128,7 +133,7 @@ def _compressed(steps: Iterator[Step]) -> Iterator[Step]:
             yield step
             continue
         data = packer.compress(step.data) + packer.flush(zlib.Z_SYNC_FLUSH)
-        yield Send(data, step.events, step.usage)
+        yield step._replace(data=data)
     yield Send(packer.flush())
 
 
@@ -138,8 +143,7 @@ def _limited(steps: Iterator[Step], limit: int, fault: Fault) -> Iterator[Step]:
     for step in steps:
         if isinstance(step, Send):
             if len(step.data) >= left:
-                whole = len(step.data) == left
-                yield Send(step.data[:left], step.events if whole else 0, step.usage if whole else Reports.NOTHING)
+                yield step if len(step.data) == left else Send(step.data[:left])
                 break
             left -= len(step.data)
         yield step
@@ -155,7 +159,7 @@ def _cut(steps: Iterator[Step], cut: Callable[[bytes], list[bytes]]) -> Iterator
         parts = cut(step.data)
         for part in parts[:-1]:
             yield Send(part)
-        yield Send(parts[-1] if parts else b"", step.events, step.usage)
+        yield step._replace(data=parts[-1] if parts else b"")
 
 
 def split_inside_characters(data: bytes) -> list[bytes]:
@@ -167,19 +171,19 @@ def split_inside_characters(data: bytes) -> list[bytes]:
 
 def _batched(steps: Iterator[Step]) -> Iterator[Step]:
     parts: list[bytes] = []
-    size, events, usage = 0, 0, Reports.NOTHING
+    size, events, usage, final = 0, 0, Reports.NOTHING, False
     for step in steps:
         if isinstance(step, Send):
             parts.append(step.data)
             size += len(step.data)
             events += step.events
-            usage = max(usage, step.usage)
+            usage, final = max(usage, step.usage), final or step.final
             if size < _BATCH_BYTES:
                 continue
         if parts:
-            yield Send(b"".join(parts), events, usage)
-            parts, size, events, usage = [], 0, 0, Reports.NOTHING
+            yield Send(b"".join(parts), events, usage, final)
+            parts, size, events, usage, final = [], 0, 0, Reports.NOTHING, False
         if not isinstance(step, Send):
             yield step
     if parts:
-        yield Send(b"".join(parts), events, usage)
+        yield Send(b"".join(parts), events, usage, final)

@@ -40,6 +40,7 @@ class Sent:
     bytes: int = 0
     events: int = 0
     usage: Reports = Reports.NOTHING
+    final: bool = False
     first_byte_at: float | None = None
 
 
@@ -122,7 +123,7 @@ class Wire(web.StreamResponse):
         self._ends_connection = framing is Framing.CLOSE
         lines = [f"HTTP/1.1 {head.status} {_reason(head.status)}"]
         lines += [f"{name}: {value}" for name, value in head.headers]
-        if framing is Framing.LENGTH:
+        if framing is Framing.LENGTH and all(name != "content-length" for name, _ in head.headers):
             lines.append(f"content-length: {length or 0}")
         elif self._chunked:
             lines.append("transfer-encoding: chunked")
@@ -149,6 +150,7 @@ class Wire(web.StreamResponse):
             self.sent.bytes += len(data)
         self.sent.events += step.events
         self.sent.usage = max(self.sent.usage, step.usage)
+        self.sent.final = self.sent.final or step.final
         # One turn of the loop a packet: other requests get theirs, and no two packets are merged before the kernel.
         await asyncio.sleep(0)
         await self._to.writer.drain()

@@ -55,7 +55,7 @@ class Api:
         entry: dict[str, Any] = eventually(self.entry, lambda entry: entry["ended_wall"] is not None)
         return entry
 
-    def raw(self, path: str, stream: bool = False, headers: str = "", **scenario: Any) -> socket.socket:
+    def raw(self, path: str, stream: bool = False, headers: str = "", /, **scenario: Any) -> socket.socket:
         """Sends the same over a bare socket and returns it."""
         body = json.dumps({**BODIES[path], "stream": stream}).encode()
         head = (

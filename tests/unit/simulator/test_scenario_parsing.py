@@ -37,11 +37,13 @@ EXAMPLES: dict[str, Any] = {
     "retry_after": 3,
     "should_retry": False,
     "fail_first": {"code": "1303", "times": 2},
+    "play": ["data: 1\n\n", 0.5, "<reset>"],
     "delay": 0.5,
     "first_event_delay": 0.5,
     "pause": 0.05,
     "gap": 2,
     "gap_after": 3,
+    "end_pause": 0,
     "fault": "reset",
     "after_events": 3,
     "after_bytes": 3,
@@ -61,6 +63,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "after_events": {"fault": "reset"},
     "after_bytes": {"fault": "reset"},
 }
+EMPTY_LISTS = {"play"}  # which may be one
 
 
 def test_every_field_has_a_check_and_an_example() -> None:
@@ -79,6 +82,8 @@ def test_every_field_can_be_set(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("wrong", [None, [], {"such": []}], ids=str)
 def test_a_wrong_value_is_refused_by_the_name_of_its_field(name: str, wrong: object) -> None:
+    if wrong == [] and name in EMPTY_LISTS:
+        wrong = [None]
     with pytest.raises(ScenarioError, match=f"^{name}: "):
         scenario_from({name: wrong, **NEEDS.get(name, {})})
 
@@ -114,6 +119,13 @@ def test_what_is_no_json_is_refused() -> None:
         ({"tool_call": {"input": {}}}, 'need an object with "name"'),
         ({"headers": {"a b": "1"}}, "no header can have this name"),
         ({"headers": {"a": "1\r\nb: 2"}}, "need a header value"),
+        ({"play": ["<end>", "data: 1"]}, "need to be the last"),
+        ({"play": ["\ud800"]}, "play: half of a surrogate pair"),
+        ({"play": [-1]}, "need a number of seconds"),
+        ({"play": [True]}, "need a number of seconds"),
+        ({"play": [], "events": 3}, "events: goes not with play"),
+        ({"play": [], "code": "1302"}, "code: goes not with play"),
+        ({"fail_first": {"play": [], "fault": "reset"}}, "fail_first: fault: goes not with play"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(scenario: dict[str, Any], message: str) -> None:
