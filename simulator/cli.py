@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from simulator.keys import KEY_FORM
-from simulator.plan_limits import UNLIMITED_CREDITS
+from simulator.limit_changes import model_concurrency as read_model_concurrency
+from simulator.limit_changes import shared_pools as read_shared_pools
+from simulator.plan_limits import MCP_RECOVERY_SECONDS, UNLIMITED_CREDITS
 from simulator.rulebook import Rulebook, load_rulebook
 from simulator.scenario_parsing import ScenarioError
 from simulator.server import serve, tls_context
@@ -35,6 +37,27 @@ def _read_key(key: str | None, key_file: Path | None) -> str | None:
             param_hint="--key",
         )
     return key
+
+
+def _by_model(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, int]:
+    """The limits in NAME=N, …"""
+    wanted: dict[str, object] = {}
+    for value in values:
+        name, _, number = value.rpartition("=")
+        if not number.isdecimal() or len(number) > 9:
+            raise click.BadParameter(f"{value}: need a model and a number such as glm-5.3=2")
+        wanted[name] = int(number)
+    try:
+        return read_model_concurrency(wanted)
+    except ScenarioError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _pools(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    try:
+        return read_shared_pools([value.split(",") for value in values])
+    except ScenarioError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _read_rules(path: Path | None) -> Rulebook:
@@ -68,6 +91,32 @@ def _check_tls(settings: SimulatorSettings) -> None:
 @click.option("--scenario", type=click.Path(path_type=Path), envvar="SIMULATOR_SCENARIO", help="YAML or JSON rules.")
 @click.option("--speed", default=0.0, type=click.FloatRange(min=0), envvar="SIMULATOR_SPEED", help="Tokens a second.")
 @click.option("--concurrency", type=click.IntRange(min=0), envvar="SIMULATOR_CONCURRENCY", help="Requests at once.")
+@click.option(
+    "--model-concurrency",
+    multiple=True,
+    metavar="NAME=N",
+    envvar="SIMULATOR_MODEL_CONCURRENCY",
+    callback=_by_model,
+    help="The same for one model that serves; repeatable.",
+)
+@click.option(
+    "--shared-pool",
+    multiple=True,
+    metavar="NAME,NAME",
+    envvar="SIMULATOR_SHARED_POOL",
+    callback=_pools,
+    help="Models that share their places; repeatable.",
+)
+@click.option(
+    "--mcp-concurrency", type=click.IntRange(min=0), envvar="SIMULATOR_MCP_CONCURRENCY", help="MCP calls at once."
+)
+@click.option(
+    "--mcp-recovery-seconds",
+    default=MCP_RECOVERY_SECONDS,
+    type=click.FloatRange(min=0),
+    envvar="SIMULATOR_MCP_RECOVERY_SECONDS",
+    help="How long one MCP call too many shuts them all out.",
+)
 @click.option("--requests-per-second", type=_ABOVE_ZERO, envvar="SIMULATOR_REQUESTS_PER_SECOND")
 @click.option("--five-hour-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_FIVE_HOUR_CREDITS")
 @click.option("--weekly-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_WEEKLY_CREDITS")
@@ -88,6 +137,10 @@ def simulator_command(
     scenario: Path | None,
     speed: float,
     concurrency: int | None,
+    model_concurrency: Mapping[str, int],
+    shared_pool: tuple[tuple[str, ...], ...],
+    mcp_concurrency: int | None,
+    mcp_recovery_seconds: float,
     requests_per_second: float | None,
     five_hour_credits: float,
     weekly_credits: float,
@@ -111,6 +164,10 @@ def simulator_command(
         monthly_seconds=monthly_seconds,
         concurrency=concurrency,
         requests_per_second=requests_per_second,
+        model_concurrency=model_concurrency,
+        shared_pools=shared_pool,
+        mcp_concurrency=mcp_concurrency,
+        mcp_recovery_seconds=mcp_recovery_seconds,
     )
     settings = SimulatorSettings(
         host=host,

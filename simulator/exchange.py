@@ -22,7 +22,7 @@ from simulator.fields import BadRequestError
 from simulator.heads import head_of
 from simulator.keys import Surface, accepted
 from simulator.mcp import is_tool_call
-from simulator.models import beijing_text, plan_credits
+from simulator.models import beijing_text, plan_credits, served_model
 from simulator.plan_limits import LimitRefusal
 from simulator.playback import played_reply, played_steps
 from simulator.scenario import ORDINARY, Fault, Scenario
@@ -56,6 +56,7 @@ class Exchange:
         self._raw = b""
         self._body: object = None
         self._metered = False
+        self._calls_tool = False
         self._entry = new_entry(state, request, self._endpoint, self._log_id)
 
     async def run(self) -> Wire:
@@ -119,9 +120,8 @@ class Exchange:
         if text is not None:
             scenario, entry.scenario_from = scenario_from_json(text), "header"
         else:
-            model = self._body.get("model") if isinstance(self._body, dict) else None
-            named = model if isinstance(model, str) else None
-            scenario, entry.scenario_from = state.reader.choose(self._request.method, self._path, named)
+            chosen = state.reader.choose(self._request.method, self._path, self._named_model())
+            scenario, entry.scenario_from = chosen
         first = scenario.fail_first
         if first is None or first.key is None:
             return scenario.for_attempt(entry.attempt)
@@ -149,15 +149,28 @@ class Exchange:
 
     def _limited(self, endpoint: Endpoint) -> Reply | None:
         refusal: LimitRefusal | None = None
-        now = time.time()
-        if endpoint.action in METERED:
-            refusal = self._state.limits.enter(now, on_plan=endpoint.surface is not Surface.PAAS)
+        now, limits = time.time(), self._state.limits
+        if limits.refuses(self._request.headers.get("user-agent", "")):
+            refusal = LimitRefusal("1305")
+        elif endpoint.action in METERED:
+            self._entry.served_by = self._serving(endpoint)
+            refusal = limits.enter(now, on_plan=endpoint.surface is not Surface.PAAS, model=self._entry.served_by)
             self._metered = refusal is None
         elif endpoint.action is Action.MCP and is_tool_call(self._body):
-            refusal = self._state.limits.call_tool(now)
+            refusal = limits.call_tool(now)
+            self._calls_tool = refusal is None
         if refusal is None:
             return None
         return self._error(endpoint, refusal.code, resets_at=refusal.resets_at)
+
+    def _serving(self, endpoint: Endpoint) -> str | None:
+        """The model that serves the request, if it names one that is known."""
+        named = self._named_model()
+        return None if named is None else served_model(named, anthropic=endpoint.surface is Surface.ANTHROPIC)
+
+    def _named_model(self) -> str | None:
+        model = self._body.get("model") if isinstance(self._body, dict) else None
+        return model if isinstance(model, str) else None
 
     def _error(
         self,
@@ -252,7 +265,9 @@ class Exchange:
         elif reply is not None and reply.usage is not None and sent.usage:
             entry.usage_sent = entry.generated = reply.usage
         if self._metered:
-            self._state.limits.leave(now, entry.credits)
+            self._state.limits.leave(now, entry.credits, entry.served_by)
+        if self._calls_tool:
+            self._state.limits.tools.leave()
 
     def _credits(self, model: str, usage: Usage, now: float) -> float:
         """What the plan is charged; the general API is paid from the balance."""

@@ -19,7 +19,8 @@ class Entry:
 
     `response_bytes` and `response_sha256` are of the body as it was sent: after content-encoding, before chunking.
     `usage_sent` is what the answer reported; `generated` what the model had really produced when it ended. A body that
-    was `played` has neither. `aborted`: the client left; with `left_after_final` it had got the final event.
+    was `played` has neither. `served_by`: the model whose place it took or found taken, whatever the answer says.
+    `aborted`: the client left; with `left_after_final` it had got the final event.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Entry:
     surface: str | None = None
     log_id: str | None = None
     model: str | None = None
+    served_by: str | None = None
     status: int | None = None
     code: str | None = None
     fault: str | None = None

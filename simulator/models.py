@@ -40,7 +40,7 @@ _UNLISTED = (
     "glm-ocr",
 )
 
-_SERVED = frozenset(CHAT_MODELS + _UNLISTED)
+SERVED_MODELS = frozenset(CHAT_MODELS + _UNLISTED)
 _ALWAYS_THINK = ("glm-5.2", "glm-5.3")
 
 
@@ -74,7 +74,7 @@ def served_model(name: str, *, anthropic: bool) -> str | None:
         model = model.removesuffix("[1m]")
         if model.startswith("claude-"):
             return "glm-5.3-flash" if "haiku" in model else "glm-5.3"
-    return model if model in _SERVED else None
+    return model if model in SERVED_MODELS else None
 
 
 def always_thinks(model: str) -> bool:

@@ -3,10 +3,14 @@ brings the time, as Unix seconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from simulator.places import Places, ToolGate
+
 UNLIMITED_CREDITS = 1_000_000_000.0
+MCP_RECOVERY_SECONDS = 1200.0
 
 
 class WindowName(StrEnum):
@@ -25,13 +29,22 @@ class WindowLimit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All limits of a plan. `concurrency` and `requests_per_second` of None do not limit."""
+    """All limits of a plan. `concurrency`, `mcp_concurrency` and `requests_per_second` of None do not limit.
+
+    `model_concurrency` is for the models that serve, beside the account's `concurrency`; those of one of the
+    `shared_pools` have their places together. `refused_identities` are parts of a user-agent, in any letter case.
+    """
 
     five_hour: WindowLimit
     weekly: WindowLimit
     monthly: WindowLimit
     concurrency: int | None = None
     requests_per_second: float | None = None
+    model_concurrency: Mapping[str, int] = field(default_factory=dict)
+    shared_pools: tuple[tuple[str, ...], ...] = ()
+    mcp_concurrency: int | None = None
+    mcp_recovery_seconds: float = MCP_RECOVERY_SECONDS
+    refused_identities: tuple[str, ...] = ()
 
     def window(self, name: WindowName) -> WindowLimit:
         return {
@@ -123,6 +136,8 @@ class PlanLimits:
 
     def __init__(self, limits: Limits) -> None:
         self.overloaded = False
+        self.places = Places()
+        self.tools = ToolGate()
         self._in_flight = 0
         self._windows = {name: Window(limits.window(name)) for name in WindowName}
         self._apply(limits)
@@ -146,44 +161,60 @@ class PlanLimits:
         rate = limits.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate)
 
-    def enter(self, now: float, *, on_plan: bool) -> LimitRefusal | None:
-        """Takes a place for a request, which `leave` gives back, or says why there is none.
+    def refuses(self, user_agent: str) -> bool:
+        """Whether this client gets nothing, whatever is free."""
+        return any(text.lower() in user_agent.lower() for text in self._limits.refused_identities)
+
+    def enter(self, now: float, *, on_plan: bool, model: str | None = None) -> LimitRefusal | None:
+        """Takes a place for a request that `model` serves, which `leave` gives back, or says why there is none.
 
         A request that is not `on_plan` is paid from the balance: it neither opens a window nor minds a full one.
         """
-        refusal = self._refusal(now, on_plan=on_plan)
+        refusal = self._refusal(now, model, on_plan=on_plan)
         if refusal is None:
             self._in_flight += 1
+            if model is not None:
+                self.places.enter(model, now)
             if on_plan:
                 self._windows[WindowName.FIVE_HOUR].open(now)
                 self._windows[WindowName.WEEKLY].open(now)
         return refusal
 
-    def _refusal(self, now: float, *, on_plan: bool) -> LimitRefusal | None:
+    def _refusal(self, now: float, model: str | None, *, on_plan: bool) -> LimitRefusal | None:
         if self.overloaded:
             return LimitRefusal("1305")
         for name, code in ((WindowName.WEEKLY, "1310"), (WindowName.FIVE_HOUR, "1308")):
             window = self._windows[name]
             if on_plan and window.is_used_up(now):
                 return LimitRefusal(code, window.resets_at(now))
-        if self._limits.concurrency is not None and self._in_flight >= self._limits.concurrency:
+        if not self._has_room(model):
             return LimitRefusal("1302")
         if self._bucket is not None and not self._bucket.take(now):
             return LimitRefusal("1303")
         return None
 
-    def leave(self, now: float, credits: float) -> None:
-        """Ends a request that entered, and charges what it cost the plan."""
+    def _has_room(self, model: str | None) -> bool:
+        limits = self._limits
+        if limits.concurrency is not None and self._in_flight >= limits.concurrency:
+            return False
+        return model is None or self.places.has_room(model, limits.model_concurrency, limits.shared_pools)
+
+    def leave(self, now: float, credits: float, model: str | None = None) -> None:
+        """Ends a request that entered, with the same model, and charges what it cost the plan."""
         self._in_flight -= 1
+        if model is not None:
+            self.places.leave(model, now)
         if credits:
             self._windows[WindowName.FIVE_HOUR].use(credits, now)
             self._windows[WindowName.WEEKLY].use(credits, now)
 
     def call_tool(self, now: float) -> LimitRefusal | None:
-        """Counts one call of an MCP tool, or says that the month's calls are used up."""
+        """Lets one call of an MCP tool in, which `tools.leave` ends, and counts it; or says why not."""
         window = self._windows[WindowName.MONTHLY]
         if window.is_used_up(now):
             return LimitRefusal("1310", window.resets_at(now))
+        if not self.tools.enter(now, self._limits.mcp_concurrency, self._limits.mcp_recovery_seconds):
+            return LimitRefusal("1302")
         window.use(1.0, now)
         return None
 
@@ -191,8 +222,9 @@ class PlanLimits:
         self._windows[name].set_used(amount, now)
 
     def reset(self) -> None:
-        """Closes every window and ends an overload; what is in flight stays."""
+        """Closes every window, ends an overload and opens the tools' gate; what is in flight stays."""
         self.overloaded = False
+        self.tools.open()
         for window in self._windows.values():
             window.close()
         self._apply(self._limits)

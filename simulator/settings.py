@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator.plan_limits import UNLIMITED_CREDITS, Limits, WindowLimit
+from simulator.plan_limits import MCP_RECOVERY_SECONDS, UNLIMITED_CREDITS, Limits, WindowLimit
 from simulator.rulebook import Rulebook
 
 FIVE_HOURS = 5 * 3600.0
@@ -24,6 +25,10 @@ def plan(
     monthly_seconds: float = MONTH,
     concurrency: int | None = None,
     requests_per_second: float | None = None,
+    model_concurrency: Mapping[str, int] | None = None,
+    shared_pools: tuple[tuple[str, ...], ...] = (),
+    mcp_concurrency: int | None = None,
+    mcp_recovery_seconds: float = MCP_RECOVERY_SECONDS,
 ) -> Limits:
     """Limits of a plan; by default nothing but the month's MCP calls is limited."""
     return Limits(
@@ -32,6 +37,10 @@ def plan(
         monthly=WindowLimit(monthly_calls, monthly_seconds),
         concurrency=concurrency,
         requests_per_second=requests_per_second,
+        model_concurrency=model_concurrency or {},
+        shared_pools=shared_pools,
+        mcp_concurrency=mcp_concurrency,
+        mcp_recovery_seconds=mcp_recovery_seconds,
     )
 
 

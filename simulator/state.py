@@ -30,9 +30,29 @@ class State:
         """Puts a rulebook in force; its rules count from the beginning."""
         self.reader = Reader(book)
 
-    def reset(self) -> None:
-        """Everything as it was at the start; what is in flight stays so."""
+    def stats(self, now: float) -> dict[str, object]:
+        """Totals, what is in flight, and the plan's limits."""
+        limits = self.limits
+        windows = {
+            window.name.value: {"allowance": window.allowance, "used": window.used, "resets_at": window.resets_at}
+            for window in limits.windows(now)
+        }
+        return {
+            **self.journal.stats(),
+            "metered_in_flight": limits.in_flight,
+            "models": limits.places.as_json(now),
+            "mcp": {"in_flight": limits.tools.in_flight, "shut_until": limits.tools.shut_until(now)},
+            "windows": windows,
+        }
+
+    def forget(self, now: float) -> None:
+        """Forgets what was; what is in flight stays so."""
         self.journal.clear()
+        self.limits.places.forget(now)
+
+    def reset(self, now: float) -> None:
+        """Everything as it was at the start; what is in flight stays so."""
+        self.forget(now)
         self.limits.change(self.settings.limits)
         self.limits.reset()
         self.reader = Reader(self.settings.rulebook)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
@@ -69,11 +70,12 @@ class SimulatorThread:
         return self._ask(lambda: [entry.as_json() for entry in journal.since(since)])
 
     def stats(self) -> dict[str, Any]:
-        return self._ask(self.running.state.journal.stats)
+        """As /_simulator/stats gives them."""
+        return self._ask(lambda: self.running.state.stats(time.time()))
 
     def reset(self) -> None:
         """Forgets the journal, and puts scenarios and limits back as they were at the start."""
-        self._ask(self.running.state.reset)
+        self._ask(lambda: self.running.state.reset(time.time()))
 
     def set_default_scenario(self, scenario: dict[str, object] | Rulebook) -> None:
         """A scenario (or {"default", "rules"}) for requests without an x-sim header. Raises ScenarioError."""

@@ -119,6 +119,9 @@ def test_the_command_reads_its_key_from_a_file(tmp_path: Path) -> None:
         (["--port", "70000"], "70000"),
         (["--concurrency", "-1"], "-1"),
         (["--five-hour-credits", "0"], "five-hour-credits"),
+        (["--model-concurrency", "glm-5.3"], "need a model and a number such as glm-5.3=2"),
+        (["--model-concurrency", "glm=3"], 'unknown key "glm"'),
+        (["--shared-pool", "glm-5.3"], "need a list of pools"),
         (["--tls-cert", "/nowhere/cert.pem"], "need both or neither"),
         (["--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"], "/nowhere/cert.pem"),
     ],
@@ -242,6 +245,22 @@ def test_two_simulators_share_nothing() -> None:
         httpx.get(f"{one.url}/")
 
         assert (len(one.log()), len(other.log())) == (1, 0)
+
+
+def test_limits_by_model_are_options() -> None:
+    options = ["--model-concurrency", "glm-5.3=1", "--model-concurrency", "glm-5=0", "--shared-pool", "glm-5.3,glm-5.2"]
+
+    with command(*options, "--mcp-concurrency", "0") as (_, url):
+        headers = {"authorization": f"Bearer {make_key()}"}
+        answers = [
+            httpx.post(f"{url}{CHAT}", json={"model": model, "messages": ASK}, headers=headers).status_code
+            for model in ("glm-5", "glm-5.2", "glm-4.6")
+        ]
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        tool = httpx.post(f"{url}/api/mcp/zread/mcp", json=call, headers=headers)
+
+    assert answers == [429, 200, 200]
+    assert tool.status_code == 429
 
 
 async def test_a_simulator_runs_in_the_loop_of_its_caller() -> None:

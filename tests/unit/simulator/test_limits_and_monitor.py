@@ -219,6 +219,14 @@ def test_tools_and_subscriptions_are_told(api: Api) -> None:
         ({"requests_per_second": 0}, "requests_per_second: need a number from"),
         ({"five_hour_credits": "all"}, "five_hour_credits: need a number"),
         ({"overloaded": 1}, "overloaded: need true or false"),
+        ({"model_concurrency": {"glm-5.33": 1}}, r"model_concurrency: unknown key \"glm-5.33\" \(did you mean glm-5.3"),
+        ({"model_concurrency": {"claude-opus-4": 1}}, "model_concurrency: claude-opus-4: glm-5.3 serves it"),
+        ({"model_concurrency": {"glm-5.3": "2"}}, "model_concurrency: need a whole number for each model"),
+        ({"shared_pools": ["glm-5.3"]}, "shared_pools: need a list of pools"),
+        ({"shared_pools": [["glm-5.3", "glm-5.2"], ["glm-5.2", "glm-5"]]}, "glm-5.2 is there twice"),
+        ({"mcp_concurrency": 1.5}, "mcp_concurrency: need a whole number"),
+        ({"mcp_recovery_seconds": -1}, "mcp_recovery_seconds: need a number from 0"),
+        ({"refused_identities": [""]}, "refused_identities: need a list"),
     ],
 )
 def test_wrong_limits_are_refused_and_change_nothing(api: Api, limits: Any, message: str) -> None:

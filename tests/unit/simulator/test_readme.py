@@ -8,7 +8,7 @@ import pytest
 
 import simulator
 from simulator.cli import simulator_command
-from simulator.control import _OTHER_KEYS, _USED_KEYS
+from simulator.limit_changes import KNOWN_KEYS
 from simulator.scenario import Envelope, Fault, Framing, Gzip, LineEnd, Pieces, QuotaForm, Scenario, UsageForm
 
 README = (Path(simulator.__file__).parent / "README.md").read_text()
@@ -32,6 +32,6 @@ def test_every_option_is_told_unless_its_name_says_all() -> None:
     assert {option for option in options if NEGATED.get(option, option) not in README} <= UNTOLD
 
 
-@pytest.mark.parametrize("name", [*_USED_KEYS, *_OTHER_KEYS])
+@pytest.mark.parametrize("name", KNOWN_KEYS)
 def test_every_limit_that_can_be_changed_is_told(name: str) -> None:
     assert name in README or f"--{name.replace('_', '-')}" in README
