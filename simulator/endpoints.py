@@ -127,6 +127,11 @@ def find(method: str, path: str) -> Endpoint | None:
     return None
 
 
+def is_wrong_coding_path(path: str) -> bool:
+    """Whether a path without an endpoint is one below /api/coding, where not nginx but the API answers: with a 500."""
+    return path.startswith("/api/coding/")
+
+
 def _find_paas(method: str, path: str, surface: Surface) -> Endpoint | None:
     action = _PAAS.get((method, path))
     if action is not None:

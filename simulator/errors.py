@@ -140,10 +140,21 @@ def _json_body(envelope: Envelope, status: int, code: str, text: str, request_id
             return {"code": int(code), "msg": text, "success": False}
         case Envelope.GATEWAY_SHORT:
             return {"code": int(code), "msg": text}
+        case Envelope.RESPONSE_FAILED:
+            error = {"code": _word(code), "message": bracketed(code, text, request_id)}
+            response = {"id": f"resp_{request_id}", "object": "response", "status": "failed", "error": error}
+            return {"type": "response.failed", "response": {**response, "usage": None}}
         case Envelope.MONITOR:
             return {"code": int(code), "msg": text, "data": None, "success": False}
         case _:
             return {"error": {"code": code, "message": text}}
+
+
+def _word(code: str) -> str:
+    """OpenAI's word for a business code."""
+    if code == "1305":
+        return "server_is_overloaded"
+    return "rate_limit_exceeded" if CODES.get(code, _UNKNOWN).status == 429 else "server_error"
 
 
 _REASONS = {

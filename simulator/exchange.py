@@ -14,7 +14,7 @@ from aiohttp import web
 from simulator.answers import answer
 from simulator.arrival import new_entry
 from simulator.call import Call, Reply
-from simulator.endpoints import METERED, Action, Endpoint, find
+from simulator.endpoints import METERED, Action, Endpoint, find, is_wrong_coding_path
 from simulator.error_replies import error_reply
 from simulator.errors import html_page
 from simulator.faults import strikes_first
@@ -33,6 +33,7 @@ from simulator.turn import Usage, reported
 from simulator.wire import Wire
 
 SCENARIO_HEADER = "x-sim"
+_WRONG_PATH = Scenario(message="404 NOT_FOUND")
 MAX_JSON_BYTES = 50 * 1024 * 1024
 MAX_UPLOAD_BYTES = 110 * 1024 * 1024
 _UPLOADS = frozenset({Action.FILE_UPLOAD, Action.TRANSCRIPTION})
@@ -131,6 +132,8 @@ class Exchange:
         endpoint, settings = self._endpoint, self._state.settings
         if settings.expected_host is not None and self._request.headers.get("host") != settings.expected_host:
             return _page(403)
+        if endpoint is None and is_wrong_coding_path(self._path):
+            return error_reply(Surface.CODING, "500", self._log_id, time.time(), scenario=_WRONG_PATH)
         if endpoint is None:
             return _page(404)
         return self._refusal(endpoint, scenario) or self._answer(endpoint, scenario)
@@ -191,6 +194,7 @@ class Exchange:
             resets_at=resets_at,
             field=field,
             stream=stream,
+            beta="anthropic-beta" in self._request.headers,
         )
 
     def _answer(self, endpoint: Endpoint, scenario: Scenario) -> Reply:

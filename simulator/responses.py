@@ -139,6 +139,11 @@ def frames(turn: Turn) -> Iterator[Frame]:
     yield DONE
 
 
+def error_frame(body: str) -> Frame:
+    """The end of a response that failed; `body` is its JSON."""
+    return Frame("response.failed", body, final=True)
+
+
 Event = tuple[str, Mapping[str, object], int]
 
 

@@ -38,6 +38,7 @@ class Envelope(StrEnum):
     GATEWAY = "gateway"  # {"code": 500, "msg", "success": false}
     GATEWAY_SHORT = "gateway_short"  # {"code": 2007, "msg"}
     MONITOR = "monitor"  # {"code": 401, "msg", "data": null, "success": false}
+    RESPONSE_FAILED = "response_failed"  # the event response.failed, whose error has a word for its code
     HTML = "html"  # a page of the WAF or of nginx
 
 
@@ -163,6 +164,7 @@ class Scenario:
     message: str | None = None
     retry_after: str | None = None
     should_retry: bool | None = None
+    unified_headers: bool | None = None  # None: as Z.AI does, where a window is used up and the client sends a beta
     fail_first: FailFirst | None = None
 
     # A body of one's own instead of either: texts (a packet each), pauses in seconds, and a mark at its end.

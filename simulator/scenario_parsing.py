@@ -197,6 +197,7 @@ _SCENARIO: dict[str, Check] = {
     "message": _text,
     "retry_after": _header_value,
     "should_retry": _flag,
+    "unified_headers": _flag,
     "fail_first": _fail_first,
     "play": _play,
     "delay": _seconds,

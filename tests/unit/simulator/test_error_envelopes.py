@@ -4,10 +4,11 @@ import json
 import re
 from typing import Any
 
+import httpx
 import pytest
 
 from simulator.errors import CODES
-from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, events
+from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, event_names, events
 
 LOG_ID = re.compile(r"\d{14}[0-9a-f]{16}")
 RESET = re.compile(r"Your limit will reset at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -37,6 +38,16 @@ BODIES: dict[str, Any] = {
     },
     "gateway": {"code": 1302, "msg": "Rate limit reached for requests", "success": False},
     "gateway_short": {"code": 1302, "msg": "Rate limit reached for requests"},
+    "response_failed": {
+        "type": "response.failed",
+        "response": {
+            "id": "resp_ID",
+            "object": "response",
+            "status": "failed",
+            "error": {"code": "rate_limit_exceeded", "message": "[1302][Rate limit reached for requests][ID]"},
+            "usage": None,
+        },
+    },
     "monitor": {"code": 1302, "msg": "Rate limit reached for requests", "data": None, "success": False},
 }
 
@@ -77,6 +88,76 @@ def test_the_bare_bracketed_message_can_be_had(api: Api) -> None:
     message = r"\[1305\]\[The service may be temporarily overloaded, please try again later\]\[\w{30}\]"
     assert re.fullmatch(message, whole.text)
     assert re.search(f"data: {message}", stream.text)
+
+
+@pytest.mark.parametrize("path", SPOKEN)
+def test_the_bare_message_can_end_a_stream(api: Api, path: str) -> None:
+    scenario = {"fault": "error_event", "after_events": 2, "code": "1305", "envelope": "bracket"}
+
+    text = api.ask(path, stream=True, **scenario).text
+
+    last = text.splitlines()[-2]
+    assert re.fullmatch(r"data: \[1305\]\[[^]]+\]\[\w{30}\]", last)
+
+
+@pytest.mark.parametrize(("code", "word"), [("1302", "rate_limit_exceeded"), ("1305", "server_is_overloaded")])
+def test_a_response_can_fail_in_mid_stream(api: Api, code: str, word: str) -> None:
+    scenario = {"fault": "error_event", "after_events": 2, "code": code, "envelope": "response_failed"}
+
+    text = api.ask(RESPONSES, stream=True, **scenario).text
+
+    assert event_names(text)[-1] == "response.failed"
+    assert events(text)[-1]["response"]["error"]["code"] == word
+    assert api.settled()["usage_sent"] is None
+
+
+def test_a_network_error_can_be_the_reason_to_stop(api: Api) -> None:
+    chat = api.ask(CHAT, stop_reason="network_error").json()
+    message = api.ask(MESSAGES, stop_reason="network_error").json()
+
+    assert chat["choices"][0]["finish_reason"] == message["stop_reason"] == "network_error"
+
+
+@pytest.mark.parametrize("path", ["/api/coding/", "/api/coding/paas/v4/nothing", "/api/coding/v1/chat/completions"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_wrong_path_of_the_coding_api_is_dressed_as_a_500(api: Api, method: str, path: str) -> None:
+    response = api.http.request(method, path)
+
+    assert response.status_code == 500
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.json() == {"error": {"code": "500", "message": "404 NOT_FOUND"}}
+
+
+def unified(response: httpx.Response) -> tuple[str | None, str | None]:
+    return response.headers.get("anthropic-ratelimit-unified-status"), response.headers.get("retry-after")
+
+
+@pytest.mark.parametrize("code", ["1308", "1310"])
+def test_a_used_up_window_is_told_in_anthropics_headers_to_those_with_a_beta(api: Api, code: str) -> None:
+    assert unified(api.ask(MESSAGES, code=code)) == (None, None)
+
+    api.http.headers["anthropic-beta"] = "claude-code-20250219"
+    assert unified(api.ask(MESSAGES, code=code)) == ("rejected", "18000")
+    assert unified(api.ask(MESSAGES, code=code, unified_headers=False)) == (None, None)
+    assert unified(api.ask(MESSAGES, code="1302")) == (None, None)
+    assert unified(api.ask(CHAT, code=code)) == (None, None)
+
+
+def test_anthropics_headers_say_when_the_window_resets(api: Api) -> None:
+    api.http.headers["anthropic-beta"] = "claude-code-20250219"
+    limits = {"five_hour_credits": 1, "five_hour_seconds": 100, "five_hour_used": 1}
+    httpx.put(f"{api.simulator.url}/_simulator/limits", json=limits).raise_for_status()
+
+    status, seconds = unified(api.ask(MESSAGES))
+
+    assert status == "rejected"
+    assert 90 <= int(seconds or 0) <= 100
+
+
+def test_any_error_can_have_anthropics_headers(api: Api) -> None:
+    assert unified(api.ask(CHAT, code="1302", unified_headers=True)) == ("rejected", "60")
+    assert unified(api.ask(CHAT, code="1302", unified_headers=True, retry_after=3)) == ("rejected", "3")
+    assert unified(api.ask(CHAT, unified_headers=True)) == (None, None)
 
 
 @pytest.mark.parametrize("status", [405, 502, 504])

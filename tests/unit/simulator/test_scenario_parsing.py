@@ -36,6 +36,7 @@ EXAMPLES: dict[str, Any] = {
     "message": "no",
     "retry_after": 3,
     "should_retry": False,
+    "unified_headers": False,
     "fail_first": {"code": "1303", "times": 2},
     "play": ["data: 1\n\n", 0.5, "<reset>"],
     "delay": 0.5,
