@@ -9,7 +9,7 @@ import zai
 import zai.core
 
 from simulator.threaded import SimulatorThread
-from tests.unit.simulator.talk import ASK, sim
+from tests.unit.simulator.talk import ASK, eventually, sim
 
 # Z.AI's secrets are shorter than PyJWT would have them.
 pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
@@ -134,6 +134,16 @@ def test_openai_reads_a_completion_with_a_tool(gpt: Client) -> None:
     assert call.function.name == "bash"
     assert completion.choices[0].finish_reason == "tool_calls"
     assert completion.usage.completion_tokens == 6
+
+
+def test_openai_hangs_up_before_the_last_chunk_and_has_got_all(gpt: Client, simulator: SimulatorThread) -> None:
+    scenario = sim(end_pause=5, output_tokens=9)
+    with gpt.chat.completions.create(model="glm-5.2", messages=ASK, stream=True, extra_headers=scenario) as stream:
+        assert len(list(stream)) > 1
+
+    entry = eventually(lambda: simulator.log()[-1], lambda entry: entry["aborted"])
+    assert entry["left_after_final"]
+    assert entry["usage_sent"]["output"] == entry["generated"]["output"] == 9
 
 
 @pytest.mark.parametrize("usage", ["final_only", "separate"])
