@@ -38,9 +38,8 @@ class Places:
         """Whether one more request of the model fits. Models of one pool share the smallest limit among them."""
         sharing = next((pool for pool in pools if model in pool), (model,))
         allowed = [limits[name] for name in sharing if name in limits]
-        return not allowed or sum(self._models[name].in_flight for name in sharing if name in self._models) < min(
-            allowed
-        )
+        taken = sum(self._models[name].in_flight for name in sharing if name in self._models)
+        return not allowed or taken < min(allowed)
 
     def enter(self, model: str, now: float) -> None:
         self._models[model].change(1, now)
