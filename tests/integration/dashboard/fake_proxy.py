@@ -1,8 +1,8 @@
-"""A proxy as the dashboard sees one: metrics, status, feed and cancel; with bad habits on demand."""
+"""A proxy as the dashboard sees one: the real metrics, status, feed and cancel of one without Envoy; with bad habits on
+demand."""
 
 import asyncio
 import contextlib
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,13 +11,24 @@ from enum import StrEnum
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from extproc.metrics import Metrics, VariantRegistry
+from extproc.domain.exchange import Exchange
+from extproc.domain.log_entry import EntryKind, LogEntry
+from extproc.domain.outcome import Outcome, Usage, UsageRecord
+from extproc.domain.prices import Cost, PricingTier
+from extproc.domain.request_ring import RequestRing
+from extproc.domain.routes import classify
+from extproc.domain.tokens import TokenCounts
+from extproc.metrics import Metrics
+from extproc.transport.admin_http import create_app
+from extproc.transport.owner import Owner
+from extproc.transport.request_feed import RequestFeed
+from tests.harness.proxy_in_process import ProxyInProcess
 
 
 class Habit(StrEnum):
@@ -32,15 +43,15 @@ class Habit(StrEnum):
 
 
 class FakeProxy:
-    """Its counters begin at zero and its process a moment ago. Holds the last `held` finished requests."""
+    """Its counters begin at zero and its process a moment ago. Holds the last 5 finished requests."""
 
     def __init__(self) -> None:
         self.habit = Habit.GOOD
-        self.status: dict[str, Any] | None = {"workers": {"in_flight": 0, "max": 20, "draining": False}, "requests": []}
+        self.has_status = True
         self.status_pause = 0.0
-        self.held = 5
         self.cancelled: list[str] = []
-        self.cancel_status = 202
+        self.cancel_status: int | None = None
+        """What it answers to whoever wants a request to end, in place of the truth."""
         self.token: str | None = None
         self.has_feed = True
         self.scrapes = 0
@@ -56,20 +67,25 @@ class FakeProxy:
         return f"http://127.0.0.1:{self.port}/metrics"
 
     @property
-    def readers(self) -> int:
-        return len(self._readers)
+    def metrics(self) -> Metrics:
+        return self.inside.metrics
 
-    def restart(self) -> None:
+    def restart(self, held: int = 5, **settings: Any) -> None:
         """As if the process had been started anew: counters from zero, an empty ring, another run."""
-        self.started = time.time()
-        self.metrics = Metrics()
-        self.metrics.build_info("1.0.0", "abc", "today")
-        self._exported = CollectorRegistry()
-        self._exported.register(VariantRegistry(self.metrics.registry, "test"))
-        self.run = f"run{time.time_ns():x}"
-        self._serial = 0
-        self._ring: list[str] = []
-        self._readers: set[asyncio.Queue[str | None]] = set()
+        self.inside = ProxyInProcess(**settings)
+        self.begin_at(time.time())
+        self._feed = RequestFeed(self.inside.service.processor.run_id, RequestRing(held))
+        self._finished = 0
+        self._app = self._real_app()
+
+    def begin_at(self, started: float) -> None:
+        """Lets its process have started at this Unix time."""
+        self.started = started
+        self.inside.begin_at(started)
+
+    def arrive(self, exchange_id: str, **fields: Any) -> Exchange:
+        """A request comes, and runs or waits."""
+        return self.inside.arrive(exchange_id, **fields)
 
     def count(self, requests: int = 1, status: str = "200", seconds: float = 1.0) -> None:
         """So many requests have ended."""
@@ -78,18 +94,17 @@ class FakeProxy:
             self.metrics.request_duration.labels("POST", "/v1/messages", status).observe(seconds)
             self.metrics.time_to_first_byte.labels("POST", "/v1/messages").observe(seconds / 2)
 
-    def finish(self, **fields: Any) -> None:
-        """A request has ended, and the feed tells of it."""
-        self._serial += 1
-        record = {"request_id": f"request-{self._serial}", "started": time.time() - 1, "duration": 1.0, "status": 200}
-        event = f"id: {self.run}-{self._serial}\nevent: request\ndata: {json.dumps({**record, **fields})}\n\n"
-        self._ring = [*self._ring, event][-self.held :]
-        for reader in self._readers:
-            reader.put_nowait(event)
+    def finish(self, path: str = "/v1/messages", error: str | None = None, **fields: Any) -> None:
+        """A request has ended, and the feed tells of it. `fields` are those of a log entry and of its usage."""
+        self._finished += 1
+        usage = _usage(**{name: fields.pop(name) for name in _OF_USAGE if name in fields})
+        entry = {"request_id": f"request-{self._finished}", "started": time.time() - 1, "duration": 1.0, "status": 200}
+        told = LogEntry(EntryKind.REQUEST, "POST", path, **{**entry, **fields})
+        self._feed.add(Outcome(told, classify(path, speaks_anthropic=True), told.status, error, usage))
 
     def hang_up(self) -> None:
         """Ends every reader's feed."""
-        for reader in self._readers:
+        for reader in list(self._feed._readers):
             reader.put_nowait(None)
 
     async def start(self) -> None:
@@ -99,7 +114,14 @@ class FakeProxy:
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
         self._server = _Server(
-            uvicorn.Config(self._app(), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=0)
+            uvicorn.Config(
+                self._answer,
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=0,
+            )
         )
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started:
@@ -113,21 +135,37 @@ class FakeProxy:
             await self._serving
             self._server = None
 
-    def _app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/metrics", self._metrics),
-                Route("/status", self._status),
-                Route("/requests", self._feed),
-                Route("/requests/{id}/cancel", self._cancel, methods=["POST"]),
-            ]
+    def _real_app(self) -> Starlette:
+        service = self.inside.service
+        return create_app(
+            service.exported, service.admission, service.pacer, service._about, self._feed, self._cancel, _Owner(self)
         )
 
-    async def _metrics(self, request: Request) -> Response:
-        self.scrapes += 1
-        self.hosts.append(request.headers["host"])
-        assert request.client is not None
-        self.connections.add((request.client.host, request.client.port))
+    async def _cancel(self, exchange_id: str) -> bool:
+        self.cancelled.append(exchange_id)
+        return self.inside.leave(exchange_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._habitual(Request(scope, receive))
+        await (self._app if answer is None else answer)(scope, receive, send)
+
+    async def _habitual(self, request: Request) -> Response | None:
+        """What it answers in place of the truth, if so."""
+        path = request.url.path
+        if path == "/metrics":
+            self.scrapes += 1
+            self.hosts.append(request.headers["host"])
+            assert request.client is not None
+            self.connections.add((request.client.host, request.client.port))
+            return await self._bad_page()
+        if path == "/status":
+            await asyncio.sleep(self.status_pause)
+            return None if self.has_status else Response(status_code=404)
+        if path == "/requests":
+            return None if self.has_feed else Response(status_code=404)
+        return None if self.cancel_status is None else JSONResponse({}, self.cancel_status)
+
+    async def _bad_page(self) -> Response | None:
         if self.habit is Habit.SLOW:
             await asyncio.sleep(60)
         if self.habit is Habit.ENDLESS:
@@ -136,50 +174,35 @@ class FakeProxy:
             return StreamingResponse(_endless(b"#", 0.05))
         if self.habit is Habit.BROKEN:
             return Response("<html>Welcome</html>")
-        if self.habit is Habit.FAILING:
-            return Response("no", 500)
-        page = generate_latest(self._exported).decode()
-        lines = [line for line in page.splitlines() if not line.startswith("process_start_time_seconds")]
-        return Response("\n".join([*lines, f"process_start_time_seconds {self.started}"]) + "\n")
+        return Response("no", 500) if self.habit is Habit.FAILING else None
 
-    async def _status(self, _request: Request) -> Response:
-        await asyncio.sleep(self.status_pause)
-        return Response(status_code=404) if self.status is None else JSONResponse(self.status)
 
-    async def _feed(self, request: Request) -> Response:
-        if not self.has_feed:
-            return Response(status_code=404)
-        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
-            return JSONResponse({"error": "who are you?"}, 401)
-        replay = self._replay(request.headers.get("last-event-id", ""))
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
-        self._readers.add(queue)
-        return StreamingResponse(self._events(replay, queue), media_type="text/event-stream")
+class _Owner(Owner):
+    """Wants the token that the proxy wants at the moment."""
 
-    def _replay(self, last_id: str) -> list[str]:
-        run, _, serial = last_id.rpartition("-")
-        if run != self.run:
-            return ['event: gap\ndata: {"lost": null}\n\n', *self._ring] if last_id else list(self._ring)
-        missed = self._serial - int(serial)
-        lost = max(0, missed - len(self._ring))
-        gap = [f'event: gap\ndata: {{"lost": {lost}}}\n\n'] if lost else []
-        return gap + (self._ring[-missed:] if missed else [])
+    def __init__(self, proxy: FakeProxy) -> None:
+        super().__init__(None)
+        self._proxy = proxy
 
-    async def _events(self, replay: list[str], queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
-        try:
-            yield ": hello\n\n"
-            for each in replay:
-                yield each
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            self._readers.discard(queue)
+    def refuse(self, request: Request) -> Response | None:
+        token = self._proxy.token
+        return Owner(None if token is None else SecretStr(token)).refuse(request)
 
-    async def _cancel(self, request: Request) -> Response:
-        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
-            return JSONResponse({"error": "who are you?"}, 401)
-        self.cancelled.append(request.path_params["id"])
-        return JSONResponse({}, self.cancel_status)
+
+_OF_USAGE = ("model", "tokens", "tokens_are", "cost_usd", "credits")
+
+
+def _usage(
+    model: str = "",
+    tokens: dict[str, Any] | None = None,
+    tokens_are: str = "complete",
+    cost_usd: float | None = None,
+    credits: float | None = None,
+) -> Usage | None:
+    if tokens is None:
+        return None
+    cost = None if cost_usd is None else Cost(cost_usd, 0.0, 0.0, 0.0)
+    return Usage(UsageRecord(tokens_are), model, TokenCounts(**tokens), PricingTier.PEAK, cost, credits, None)
 
 
 class _Server(uvicorn.Server):

@@ -183,7 +183,7 @@ class TestCancel:
         self, locked: Dashboard, proxy: FakeProxy
     ) -> None:
         proxy.token = "its-own"
-        proxy.status = {"requests": [{"id": "run-1", "age_seconds": 3}]}
+        proxy.arrive("run-1")
         locked.client.headers["authorization"] = f"Bearer {TOKEN}"
         await eventually(locked.now, lambda now: now["running"])
         assert (await locked.now())["can_cancel"] is True
@@ -196,7 +196,7 @@ class TestCancel:
     async def test_a_request_that_has_just_begun_is_found_too(self, locked: Dashboard, proxy: FakeProxy) -> None:
         locked.client.headers["authorization"] = f"Bearer {TOKEN}"
         await locked.until_up()
-        proxy.status = {"requests": [{"id": "run-2", "age_seconds": 0}]}
+        proxy.arrive("run-2")
 
         assert (await locked.client.post("/api/requests/run-2/cancel")).status_code == 202
         assert (await locked.client.post("/api/requests/run-3/cancel")).status_code == 404
@@ -213,7 +213,8 @@ class TestCancel:
     async def test_what_the_proxy_answers_is_passed_on_in_words(
         self, locked: Dashboard, proxy: FakeProxy, answer: int, status: int, sentence: str
     ) -> None:
-        proxy.status, proxy.cancel_status = {"requests": [{"id": "run-1"}]}, answer
+        proxy.arrive("run-1")
+        proxy.cancel_status = answer
         locked.client.headers["authorization"] = f"Bearer {TOKEN}"
         await eventually(locked.now, lambda now: now["running"])
 
@@ -222,7 +223,7 @@ class TestCancel:
         assert (response.status_code, response.json()["error"].startswith(sentence)) == (status, True)
 
     async def test_without_a_token_nothing_can_be_ended(self, dashboard: Dashboard, proxy: FakeProxy) -> None:
-        proxy.status = {"requests": [{"id": "run-1"}]}
+        proxy.arrive("run-1")
         await dashboard.start()
         now = await eventually(dashboard.now, lambda now: now["running"])
 

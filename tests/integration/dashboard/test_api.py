@@ -17,31 +17,20 @@ from tests.integration.dashboard.shapes import differences
 pytestmark = pytest.mark.slow
 
 API_PAGE = Path(__file__).parents[3] / "dashboard" / "API.md"
-RUNNING = {
-    "id": "r-1",
-    "request_id": "abc",
-    "method": "POST",
-    "path": "/v1/messages",
-    "client": "anna",
-    "age_seconds": 3,
-}
 TOKENS = {"input": 100, "output": 50, "cache_read": 10, "cache_write": 0, "reasoning": 5}
 
 
 @pytest.fixture
 async def busy(dashboard: Dashboard, proxy: FakeProxy) -> Dashboard:
     """A dashboard that has seen something of everything."""
-    proxy.status = {
-        "workers": {"in_flight": 1, "max": 20, "draining": False},
-        "requests": [{**RUNNING, "lane": "main", "model": "glm-5.3", "request_bytes": 10, "response_bytes": 2000}],
-        "waiting": [{**RUNNING, "id": "r-2", "waited_seconds": 4.0}],
-        "limits": {
-            "in_flight": {"limit": 8, "ceiling": 9, "in_flight": 1, "moves": [{"at": 5.0, "text": "1302: 10 → 8"}]}
-        },
-        "quota": [{"window": "five_hour", "limit_type": "TOKENS_LIMIT", "used": 0.4, "resets_at": time.time() + 3600}],
-        "version": "1.0.0",
-        "variant": "test",
-    }
+    proxy.restart(concurrency_limit_initial=2)
+    proxy.arrive("r-0")
+    running = {"client": "anna", "model": "glm-5.3", "request_bytes": 10, "response_bytes": 2000}
+    proxy.arrive("r-1", started=time.time() - 3, **running)
+    proxy.inside.refuse("r-0")
+    proxy.inside.leave("r-0")
+    proxy.arrive("r-2", client="anna", started=time.time() - 4)
+    proxy.inside.report_quota(0.4, time.time() + 3600)
     proxy.count(9)
     proxy.count(1, "429")
     proxy.metrics.tokens.labels("input", "glm-5.3", "peak").inc(100)
@@ -117,11 +106,11 @@ async def test_events_have_the_shapes_of_the_answers(busy: Dashboard, proxy: Fak
 async def test_now_tells_what_runs_waits_and_goes_wrong(busy: Dashboard) -> None:
     now = await busy.now()
 
-    assert now["health"]["headline"] == "Working: 1 of 8 places busy, 1 waiting."
-    assert now["workers"] == {"busy": 1, "limit": 8, "wall": 20, "draining": False}
+    assert now["health"]["headline"] == "Working: 1 of 1 places busy, 1 waiting."
+    assert now["workers"] == {"busy": 2, "limit": 1, "wall": 20, "draining": False}
     assert now["running"][0]["tokens_estimated"] == 20  # 2000 bytes at 100 a token
     assert now["waiting"][0]["waited"] >= 4
-    assert now["limits"][0]["moves"] == [{"at": 5.0, "text": "1302: 10 → 8"}]
+    assert [move["text"] for move in now["limits"][0]["moves"]] == ["upstream 1302: 2 → 1 in flight"]
     assert now["quota"][0]["text"].startswith("five-hour window: 40 % used, resets ")
     assert now["per_minute"]["requests"] == 10
     assert now["per_minute"]["tokens"]["input"] == 100
@@ -247,13 +236,13 @@ async def test_every_route_is_described(dashboard: Dashboard) -> None:
 async def test_without_a_built_page_a_plain_one_tells_what_goes_on(busy: Dashboard) -> None:
     page = (await busy.client.get("/")).text
 
-    assert "Working: 1 of 8 places busy, 1 waiting." in page
+    assert "Working: 1 of 1 places busy, 1 waiting." in page
     assert "/v1/messages" in page
     assert "<script" not in page
 
 
 async def test_what_a_caller_calls_itself_is_no_markup(dashboard: Dashboard, proxy: FakeProxy) -> None:
-    proxy.status = {"requests": [{**RUNNING, "client": "<script>alert(1)</script>"}]}
+    proxy.arrive("r-1", client="<script>alert(1)</script>")
     await dashboard.start()
     await eventually(dashboard.now, lambda now: now["running"])
 

@@ -87,7 +87,7 @@ async def test_a_proxy_that_vanishes_is_stale_after_three_misses_and_comes_back(
     dashboard: Dashboard, proxy: FakeProxy
 ) -> None:
     proxy.count(2)
-    proxy.status = {"workers": {"in_flight": 1, "max": 7}, "requests": [{"id": "r-1", "age_seconds": 1}]}
+    proxy.arrive("r-1")
     await dashboard.start()
     await eventually(dashboard.counted, lambda count: count == 2)
     await eventually(dashboard.now, lambda now: now["running_total"] == 1)
@@ -208,11 +208,11 @@ async def test_a_name_server_that_does_not_answer_holds_nothing_up(
 async def test_several_processes_behind_one_address_are_told_of_and_add_nothing_up(
     dashboard: Dashboard, proxy: FakeProxy
 ) -> None:
-    proxy.started -= 5000
+    proxy.begin_at(proxy.started - 5000)
     proxy.count(1000)
     await dashboard.start()
     await dashboard.until_up()
-    proxy.started += 3000
+    proxy.begin_at(proxy.started + 3000)
 
     now = await eventually(dashboard.now, lambda now: now["alerts"])
 
@@ -221,7 +221,7 @@ async def test_several_processes_behind_one_address_are_told_of_and_add_nothing_
 
 
 async def test_a_proxy_without_a_status_tells_by_its_metrics(dashboard: Dashboard, proxy: FakeProxy) -> None:
-    proxy.status = None
+    proxy.has_status = False
     await dashboard.start()
     await dashboard.until_up()
 
@@ -248,7 +248,7 @@ async def test_while_somebody_looks_what_runs_is_asked_for_each_second(tmp_path:
         dashboard = await Dashboard(tmp_path / "x.db", proxy.url, scrape_interval=30, scrape_timeout=2).start()
         await dashboard.until_up()
         async with dashboard.events() as events:
-            proxy.status = {"requests": [{"id": "r-1", "age_seconds": 3.0, "client": "anna"}]}
+            proxy.arrive("r-1", client="anna")
 
             while True:
                 _, now = await events.next("now")
@@ -267,7 +267,7 @@ async def test_a_status_that_takes_long_does_not_hold_up_the_picture_of_the_othe
     await eventually(lambda: dashboard.target(1), lambda target: target["status"]["state"] == "up")
     await dashboard.until_up()
     proxy.status_pause = 15.0
-    other.status = {"requests": [{"id": "r-1", "age_seconds": 3.0, "client": "anna"}]}
+    other.arrive("r-1", client="anna")
 
     async with dashboard.events(only="now") as events:
         seen = [(await events.next("now"))[1] for _ in range(3)]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 async def test_a_reader_sees_now_at_once_and_then_each_second(dashboard: Dashboard, proxy: FakeProxy) -> None:
-    proxy.status = {"requests": [{"id": "r-1", "age_seconds": 3.0}], "workers": {"in_flight": 1, "max": 4}}
+    proxy.arrive("r-1")
     await dashboard.start()
     await eventually(dashboard.now, lambda now: now["workers"]["busy"] == 1)
 

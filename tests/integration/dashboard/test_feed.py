@@ -27,7 +27,7 @@ async def test_a_finished_request_shows_in_the_table_with_all_that_the_proxy_tel
 ) -> None:
     await dashboard.start()
     proxy.finish(
-        id="run-9", client="anna", session="s1", lane="main", path="/v1/messages", model="glm-5.3", status=200,
+        exchange_id="run-9", client="anna", session="s1", lane="main", path="/v1/messages", model="glm-5.3", status=200,
         tokens={"input": 10, "output": 5, "cache_read": 100, "cache_write": 0, "reasoning": 2}, cost_usd=0.25,
         first_byte=0.5, waited=0.1, attempts=2, tokens_are="complete", credits=1.5, request_bytes=7, response_bytes=8,
     )  # fmt: skip
@@ -143,7 +143,7 @@ async def test_who_comes_to_look_sees_each_request_without_delay(
 async def test_a_record_that_can_not_be_read_is_passed_over(dashboard: Dashboard, proxy: FakeProxy) -> None:
     await dashboard.start()
     proxy.finish(started="yesterday")
-    proxy.finish(tokens="many", status=[], client={"a": 1})
+    proxy.finish(tokens={"input": "many"}, status=[], client={"a": 1})
 
     await eventually(lambda: table(dashboard), lambda ids: ids == ["request-2"])
     (request,) = (await dashboard.get("/api/requests"))["requests"]

@@ -63,7 +63,7 @@ class Killable:
 
 @pytest.fixture
 def killable(tmp_path: Path, proxy: FakeProxy) -> Iterator[Killable]:
-    proxy.held = 2000
+    proxy.restart(held=2000)
     dashboards = Killable(tmp_path / "x.db", proxy.url)
     yield dashboards
     dashboards.kill()
