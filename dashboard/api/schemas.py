@@ -112,11 +112,12 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Waiting": _object(**_IDENTITY, waited=_NUMBER),
     "Limit": _object(
         target=_WHOLE,
+        replicas=_of("integer", "How many of the targets share it"),
         name=_TEXT,
         value=_MAYBE_NUMBER,
         ceiling=_MAYBE_NUMBER,
         used=_MAYBE_NUMBER,
-        moves=_list(_object(at=_MAYBE_TIME, text=_TEXT), "The latest, newest first"),
+        moves=_list(_object(at=_TIME, text=_TEXT), "The latest, newest first"),
     ),
     "QuotaWindow": _object(
         window=_TEXT,

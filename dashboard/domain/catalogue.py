@@ -10,6 +10,10 @@ from typing import Final
 from dashboard.domain.samples import OTHER, Kind, Labels, SeriesKey
 
 _PREFIX: Final = "zai_proxy_"
+
+SHARING: Final = SeriesKey(Kind.GAUGE, "zai_proxy_shared_limits_up")
+"""1 while a proxy shares its limits with others."""
+
 _IGNORED: Final = (
     "zai_proxy_request_size_bytes",
     "zai_proxy_response_size_bytes",
@@ -35,6 +39,15 @@ _KEPT: Final[Mapping[str, tuple[str, ...]]] = {
     "process_cpu_seconds_total": (),
 }
 _DROPPED: Final = frozenset({"variant", "client", "method", "pricing_tier", "instance", "job", "pod"})
+_OF_THE_PLAN: Final = frozenset(
+    {
+        "zai_proxy_concurrency_limit_requests",
+        "zai_proxy_concurrency_limit_ceiling_requests",
+        "zai_proxy_rate_limit_requests_per_second",
+        "zai_proxy_rate_limit_ceiling_requests_per_second",
+    }
+)
+_SAME_FOR_ALL: Final = frozenset({"zai_proxy_shared_limits_replicas", "zai_proxy_shared_limits_round_trip_seconds"})
 _PARTS: Final = ("_bucket", "_sum", "_count")
 _LONGEST_VALUE: Final = 100
 _MOST_LABELS: Final = 5
@@ -73,9 +86,14 @@ def merged_with_others(key: SeriesKey) -> SeriesKey:
     return SeriesKey(key.kind, key.name, tuple((name, value if name == "le" else OTHER) for name, value in key.labels))
 
 
-def adds_up(key: SeriesKey) -> bool:
-    """Whether a gauge of several proxies is their sum; else it is the largest, since they tell of the same thing."""
-    return "quota" not in key.name and not key.name.endswith("_ratio")
+def adds_up(key: SeriesKey, *, is_sharing: bool) -> bool:
+    """Whether a gauge of several proxies is their sum; else it is the largest, since they tell of the same thing.
+
+    `is_sharing` says whether this proxy shares its limits with others: they are the whole plan's then.
+    """
+    if key.name in _OF_THE_PLAN:
+        return not is_sharing
+    return "quota" not in key.name and not key.name.endswith("_ratio") and key.name not in _SAME_FOR_ALL
 
 
 def _family(name: str) -> str:

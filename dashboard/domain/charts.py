@@ -159,8 +159,8 @@ def _plain(name: str) -> Chart:
     return Chart(name, name, chart_kind, "", "labels", (Source(kind, name, _all_labels),))
 
 
-def _gauge(metric: str, line: str) -> Source:
-    return Source(Kind.GAUGE, f"zai_proxy_{metric}", _named(line))
+def _gauge(name: str, line: str) -> Source:
+    return Source(Kind.GAUGE, name, _named(line))
 
 
 _REQUESTS: Final = "zai_proxy_requests_total"
@@ -239,10 +239,10 @@ _CHARTS: Final[Mapping[str, Mapping[str, Chart]]] = {
         "requests",
         "line",
         (
-            _gauge("concurrent_requests", "busy"),
-            _gauge("concurrency_limit", "limit"),
-            _gauge("max_workers", "wall"),
-            _gauge("rate_limit_queued_requests", "waiting"),
+            _gauge("zai_proxy_concurrent_requests", "busy"),
+            _gauge("zai_proxy_concurrency_limit_requests", "limit"),
+            _gauge("zai_proxy_max_workers", "wall"),
+            _gauge("zai_proxy_rate_limit_queued_requests", "waiting"),
         ),
     ),
     "rate": _means(
@@ -251,8 +251,8 @@ _CHARTS: Final[Mapping[str, Mapping[str, Chart]]] = {
         "requests/s",
         "line",
         (
-            _gauge("rate_limit_requests_per_second", "limit"),
-            _gauge("rate_limit_ceiling_requests_per_second", "ceiling"),
+            _gauge("zai_proxy_rate_limit_requests_per_second", "limit"),
+            _gauge("zai_proxy_rate_limit_ceiling_requests_per_second", "ceiling"),
             Source(Kind.COUNTER, _REQUESTS, _named("demand")),
         ),
         _per_second("demand"),

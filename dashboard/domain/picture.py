@@ -1,11 +1,11 @@
 """What goes on at this moment, over all proxies: the object that the page shows first. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from dashboard.domain.proxy_status import Limit, ProxyStatus, QuotaWindow, Running
+from dashboard.domain.proxy_status import IN_FLIGHT, Limit, ProxyStatus, QuotaWindow, Running
 
 _MOST_LISTED: Final = 200
 
@@ -45,6 +45,11 @@ class TargetView:
     def is_heard(self) -> bool:
         return self.health in (TargetHealth.UP, TargetHealth.LATE)
 
+    @property
+    def is_sharing(self) -> bool:
+        """Whether its limits are the whole plan's, and not those of its own share."""
+        return self.gauge("zai_proxy_shared_limits_up") == 1.0 if self.status is None else self.status.shared
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -71,8 +76,8 @@ def workers(targets: Sequence[TargetView]) -> Workers:
     heard = [target for target in targets if target.is_heard]
     return Workers(
         busy=_sum(_of(target, "busy", "zai_proxy_concurrent_requests") for target in heard),
-        limit=_sum(_of(target, "limit", "zai_proxy_concurrency_limit") for target in heard),
-        wall=_sum(_of(target, "wall", "zai_proxy_max_workers") for target in heard),
+        limit=_limit_of_all(heard),
+        wall=_sum(map(_wall, heard)),
         draining=any(target.status is not None and target.status.draining for target in heard),
     )
 
@@ -104,7 +109,7 @@ def paint(
         "waiting": waiting[:_MOST_LISTED],
         "waiting_total": queued,
         "lanes": _lanes(running, waiting),
-        "limits": [_limit(target, limit) for target in heard for limit in _status(target).limits],
+        "limits": [*_shared_limits(heard), *_own_limits(heard)],
         "plan": next((target.status.plan for target in heard if target.status and target.status.plan), None),
         "quota": [_window(window) for window in quota],
         "per_minute": figures.per_minute,
@@ -180,9 +185,28 @@ def _lanes(running: Sequence[Mapping[str, Any]], waiting: Sequence[Mapping[str, 
     return sorted(lanes.values(), key=lambda lane: (order.get(lane["lane"], 3), lane["lane"]))
 
 
-def _limit(target: TargetView, limit: Limit) -> dict[str, Any]:
+def _own_limits(targets: Sequence[TargetView]) -> list[dict[str, Any]]:
+    own = [target for target in targets if not target.is_sharing]
+    return [_limit(target, limit, 1) for target in own for limit in _status(target).limits]
+
+
+def _shared_limits(targets: Sequence[TargetView]) -> list[dict[str, Any]]:
+    """The plan's limits once, as the proxy tells of them that has learned them."""
+    sharing = [target for target in targets if target.is_sharing]
+    teller = next((target for target in sharing if _status(target).leads), next(iter(sharing), None))
+    if teller is None:
+        return []
+    used = _sum(limit.used for target in sharing for limit in _status(target).limits if limit.name == IN_FLIGHT)
+    return [
+        _limit(teller, replace(limit, used=used) if limit.name == IN_FLIGHT else limit, len(sharing))
+        for limit in _status(teller).limits
+    ]
+
+
+def _limit(target: TargetView, limit: Limit, replicas: int) -> dict[str, Any]:
     return {
         "target": target.id,
+        "replicas": replicas,
         "name": limit.name,
         "value": limit.value,
         "ceiling": limit.ceiling,
@@ -205,6 +229,31 @@ def _window(window: QuotaWindow) -> dict[str, Any]:
     }
 
 
+def _limit_of_all(targets: Sequence[TargetView]) -> int | None:
+    """How many may run now: a plan that is shared counts once, however many share it, and what others have learned of
+    their own share comes on top."""
+    sharing = [target for target in targets if target.is_sharing]
+    plan = max((limit for target in sharing if (limit := _in_flight(target)) is not None), default=None)
+    return _sum(
+        (
+            _least(plan, _sum(map(_wall, sharing))),
+            *(_own_limit(target) for target in targets if not target.is_sharing),
+        )
+    )
+
+
+def _own_limit(target: TargetView) -> float | None:
+    return _least(_in_flight(target), _wall(target)) if target.status is None else target.status.limit
+
+
+def _in_flight(target: TargetView) -> float | None:
+    return target.gauge("zai_proxy_concurrency_limit_requests") if target.status is None else target.status.in_flight
+
+
+def _wall(target: TargetView) -> int | None:
+    return _of(target, "wall", "zai_proxy_max_workers")
+
+
 def _of(target: TargetView, name: str, gauge: str) -> int | None:
     said: int | None = None if target.status is None else getattr(target.status, name)
     measured = target.gauge(gauge) if said is None else None
@@ -218,6 +267,10 @@ def _status(target: TargetView) -> ProxyStatus:
 def _sum(values: Iterable[float | None]) -> int | None:
     known = [value for value in values if value is not None]
     return int(sum(known)) if known else None
+
+
+def _least(*values: float | None) -> float | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,15 +1,21 @@
-"""What a proxy says of itself at /status: what runs, what waits, what it has learned. Every part may be missing."""
+"""What a proxy says of itself at /status: what runs, what waits, what it has learned.
+
+A part that is missing, or of another shape, is left out: an older proxy may not know of it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboard.domain.tolerant import first, mapping, moment, number, objects, text, whole
+from dashboard.domain.tolerant import mapping, moment, number, objects, text, whole
 
 _MOST_REQUESTS: Final = 2000
 _MOST_LIMITS: Final = 20
 _MOST_MOVES: Final = 16
 _MOST_WINDOWS: Final = 32
+
+IN_FLIGHT: Final = "in flight"
+"""The name of the limit that says how many requests may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +38,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of a learned limit in words, and when (Unix time) if that is known."""
+    """A change of a learned limit in words, and when (Unix time)."""
 
-    at: float | None
+    at: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that the proxy has learned. `moves` are the latest ones, newest first."""
+    """A limit that the proxy has learned. `used` is None for those that are no number of requests; `moves` are the
+    latest ones, newest first."""
 
     name: str
     value: float | None
@@ -66,7 +73,11 @@ class QuotaWindow:
 
 @dataclass(frozen=True, slots=True)
 class ProxyStatus:
-    """One answer of /status."""
+    """One answer of /status.
+
+    `limit` is what may run here, within `wall`. While the limits are `shared`, those in `limits` are the whole plan's,
+    the same at every replica; the one that `leads` has learned them, and only its moves are theirs.
+    """
 
     busy: int | None = None
     limit: int | None = None
@@ -75,39 +86,47 @@ class ProxyStatus:
     running: tuple[Running, ...] = ()
     waiting: tuple[Running, ...] = ()
     limits: tuple[Limit, ...] = ()
+    shared: bool = False
+    leads: bool = False
     quota: tuple[QuotaWindow, ...] = ()
     plan: str | None = None
     version: str | None = None
     variant: str | None = None
 
+    @property
+    def in_flight(self) -> float | None:
+        """How many may run at once by the limit alone, of the whole plan while it is shared; None without pacing."""
+        return next((limit.value for limit in self.limits if limit.name == IN_FLIGHT), None)
+
 
 def read_status(data: object) -> ProxyStatus:
     """Never raises: what can't be read is left out."""
     status = mapping(data)
-    workers = mapping(status.get("workers"))
-    limits = tuple(_limit(each) for each in objects(status.get("limits"), _MOST_LIMITS))
+    workers, quota, sharing = (mapping(status.get(part)) for part in ("workers", "quota", "shared_limits"))
     return ProxyStatus(
-        busy=whole(first(workers, "in_flight", "busy")),
-        limit=whole(first(workers, "limit", "learned")) or _limit_in_flight(limits),
-        wall=whole(first(workers, "max", "wall")),
+        busy=whole(workers.get("in_flight")),
+        limit=whole(workers.get("limit")),
+        wall=whole(workers.get("max")),
         draining=workers.get("draining") is True,
-        running=_running(status.get("requests")),
-        waiting=_running(status.get("waiting")),
-        limits=limits,
-        quota=_quota(status.get("quota")),
-        plan=text(mapping(status.get("quota")).get("plan")),
+        running=_requests(status.get("requests"), "age_seconds"),
+        waiting=_requests(status.get("waiting"), "waited_seconds"),
+        limits=tuple(_limit(each) for each in objects(status.get("limits"), _MOST_LIMITS)),
+        shared=sharing.get("up") is True,
+        leads=sharing.get("leads") is True,
+        quota=_quota(quota),
+        plan=text(quota.get("plan")),
         version=text(status.get("version")),
         variant=text(status.get("variant")),
     )
 
 
-def _running(value: object) -> tuple[Running, ...]:
-    found = (_request(each) for each in objects(value, _MOST_REQUESTS))
+def _requests(value: object, age: str) -> tuple[Running, ...]:
+    found = (_request(each, age) for each in objects(value, _MOST_REQUESTS))
     return tuple(each for each in found if each is not None)
 
 
-def _request(data: Mapping[str, Any]) -> Running | None:
-    identity = text(data.get("id")) or text(data.get("request_id"))
+def _request(data: Mapping[str, Any], age: str) -> Running | None:
+    identity = text(data.get("id"))
     if identity is None:
         return None
     return Running(
@@ -120,51 +139,33 @@ def _request(data: Mapping[str, Any]) -> Running | None:
         agent=text(data.get("agent")),
         lane=text(data.get("lane")),
         model=text(data.get("model")),
-        age=number(first(data, "waited_seconds", "waited", "age_seconds", "age")) or 0.0,
+        age=number(data.get(age)) or 0.0,
         request_bytes=whole(data.get("request_bytes")),
         response_bytes=whole(data.get("response_bytes")),
     )
 
 
 def _limit(data: Mapping[str, Any]) -> Limit:
-    moves = data.get("moves")
-    listed = list(moves)[-_MOST_MOVES:] if isinstance(moves, list | tuple) else []
-    read = [move for each in listed if (move := _move(each)) is not None]
-    ceiling = data.get("ceiling")
-    if isinstance(ceiling, Mapping):
-        ceiling = first(ceiling, "level", "value")
+    read = [_move(each) for each in objects(data.get("moves"), _MOST_MOVES)]
     return Limit(
-        name=(text(data.get("name")) or "limit").replace("_", " "),
-        value=number(first(data, "limit", "value", "rate")),
-        ceiling=number(ceiling),
-        used=number(first(data, "used", "in_flight", "busy")),
-        moves=tuple(sorted(read, key=lambda move: -(move.at or 0.0))),
+        name=text(data.get("name")) or "limit",
+        value=number(data.get("limit")),
+        ceiling=number(data.get("ceiling")),
+        used=number(data.get("used")),
+        moves=tuple(sorted((move for move in read if move is not None), key=lambda move: -move.at)),
     )
 
 
-def _move(value: object) -> Move | None:
-    data = mapping(value)
-    words = text(value) or text(first(data, "text", "move"))
-    if words is None and data:
-        cause, before, after = (text(data.get("cause")), *(number(data.get(name)) for name in ("before", "after")))
-        if before is None or after is None:
-            return None
-        unit = text(data.get("unit")) or ""
-        words = f"{cause or 'changed'}: {before:.3g} → {after:.3g} {unit}".rstrip()
-    return None if words is None else Move(moment(data.get("at")), words)
+def _move(data: Mapping[str, Any]) -> Move | None:
+    at, words = number(data.get("at")), text(data.get("text"))
+    return None if at is None or words is None else Move(at, words)
 
 
-def _limit_in_flight(limits: tuple[Limit, ...]) -> int | None:
-    found = next((each.value for each in limits if each.name in ("in flight", "concurrency", "workers")), None)
-    return None if found is None else int(found)
-
-
-def _quota(value: object) -> tuple[QuotaWindow, ...]:
+def _quota(quota: Mapping[str, Any]) -> tuple[QuotaWindow, ...]:
     """The windows, with those that refuse new work, which may be none that a report tells of."""
-    quota = mapping(value)
     age = number(quota.get("sample_age_seconds"))
     closed = {text(each.get("window")) or "other": each for each in objects(quota.get("gate"), _MOST_WINDOWS)}
-    windows = [_window(each, age, closed) for each in objects(quota.get("windows", value), _MOST_WINDOWS)]
+    windows = [_window(each, age, closed) for each in objects(quota.get("windows"), _MOST_WINDOWS)]
     told = {window.window for window in windows}
     untold = (
         QuotaWindow(name, "", None, moment(each.get("resets_at")), gate_closed=True, sample_age=age)
@@ -175,15 +176,15 @@ def _quota(value: object) -> tuple[QuotaWindow, ...]:
 
 
 def _window(data: Mapping[str, Any], age: float | None, closed: Mapping[str, Any]) -> QuotaWindow:
-    name = text(first(data, "window", "name")) or "other"
+    name = text(data.get("window")) or "other"
     return QuotaWindow(
         window=name,
         limit_type=text(data.get("limit_type")) or "",
-        used=number(first(data, "used", "used_ratio")),
+        used=number(data.get("used")),
         resets_at=moment(data.get("resets_at")),
-        runs_out_at=moment(first(data, "exhausted_at", "runs_out_at")),
+        runs_out_at=moment(data.get("exhausted_at")),
         unused_at_reset=number(data.get("unused_at_reset")),
-        gate_closed=name in closed or data.get("gate_closed") is True,
-        sample_age=number(data.get("sample_age_seconds")) or age,
-        text=text(first(data, "outlook", "text")),
+        gate_closed=name in closed,
+        sample_age=age,
+        text=text(data.get("outlook")),
     )

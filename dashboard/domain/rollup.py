@@ -54,17 +54,24 @@ def fold(into: Row, row: Row) -> None:
         into.gauges[key] = (known[0] + count, known[1] + total)
 
 
-def together(rows: Iterable[Row], adds_up: Callable[[int], bool]) -> Row:
-    """All targets at one moment as if they were one. `adds_up` tells for a gauge's id whether it is a sum or the
-    largest."""
+def together(rows: Iterable[Row], adds_up: Callable[[int, Row], bool]) -> Row:
+    """All targets at one moment as if they were one.
+
+    `adds_up` tells for a gauge's id and a target's row whether the value comes on top of the others'. Of those that
+    do not, the largest counts.
+    """
     whole = Row()
+    largest: dict[int, float] = {}
     for row in rows:
         whole.looks = max(whole.looks, row.looks)
         for key, amount in row.counters.items():
             whole.counters[key] = whole.counters.get(key, 0.0) + amount
         for key, (count, total) in row.gauges.items():
-            value, so_far = total / count, whole.gauges.get(key)
-            if so_far is not None:
-                value = so_far[1] + value if adds_up(key) else max(so_far[1], value)
-            whole.gauges[key] = (1, value)
+            value = total / count
+            if adds_up(key, row):
+                whole.gauges[key] = (1, value + whole.gauges.get(key, (1, 0.0))[1])
+            else:
+                largest[key] = max(value, largest.get(key, value))
+    for key, value in largest.items():
+        whole.gauges[key] = (1, value + whole.gauges.get(key, (1, 0.0))[1])
     return whole

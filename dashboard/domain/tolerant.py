@@ -26,9 +26,9 @@ def number(value: object) -> float | None:
 
 
 def moment(value: object) -> float | None:
-    """Unix time from Unix time, or from ISO 8601 with its zone; None for anything else."""
+    """Unix time from ISO 8601 with its zone; None for anything else."""
     if not isinstance(value, str):
-        return number(value)
+        return None
     try:
         parsed = datetime.fromisoformat(value)
         return None if parsed.tzinfo is None else number(parsed.timestamp())
@@ -48,15 +48,7 @@ def mapping(value: object) -> Mapping[str, Any]:
 
 
 def objects(value: object, most: int) -> list[Mapping[str, Any]]:
-    """The objects in a list, at most so many; those of an object come with its keys as their `name`."""
-    if isinstance(value, Mapping):
-        named = [{"name": key, **mapping(each)} for key, each in value.items() if isinstance(each, Mapping)]
-        return list(named[:most])
+    """The objects in a list, at most so many."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return []
     return [each for each in value if isinstance(each, Mapping)][:most]
-
-
-def first(data: Mapping[str, Any], *names: str) -> object:
-    """The value of the first of these keys that is there and not null."""
-    return next((data[name] for name in names if data.get(name) is not None), None)

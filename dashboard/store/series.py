@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from dashboard.domain import catalogue
+from dashboard.domain.rollup import Row
 from dashboard.domain.row_codec import MOST_SERIES
 from dashboard.domain.samples import Kind, SeriesKey
 from dashboard.store.database import transaction
@@ -47,9 +48,10 @@ class SeriesIds:
             log.warning("more series than are kept: some are left out", kept=_MOST, left_out=left_out)
         self.left_out = left_out
 
-    def adds_up(self, number: int) -> bool:
-        """Whether this gauge of several targets is their sum."""
-        return catalogue.adds_up(self.keys[number])
+    def adds_up(self, number: int, row: Row) -> bool:
+        """Whether what several targets say in this gauge is their sum, as far as the target of this row goes."""
+        _, sharing = row.gauges.get(self.ids.get(catalogue.SHARING, -1), (0, 0.0))
+        return catalogue.adds_up(self.keys[number], is_sharing=sharing > 0.0)
 
     def _load(self) -> None:
         rows = self._connection.execute("SELECT id, kind, name, labels FROM series")

@@ -4,18 +4,36 @@ from dataclasses import replace
 from typing import Any
 
 from dashboard.domain.picture import Figures, TargetHealth, TargetView, paint
-from dashboard.domain.proxy_status import ProxyStatus, Running, read_status
+from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, Running
 from dashboard.domain.silence import SilenceWatch
 from dashboard.domain.token_guess import TokenGuess
 
 
-def request(number: int, age: float, lane: str = "main", response_bytes: int = 0) -> dict[str, Any]:
-    return {"id": f"r-{number}", "age_seconds": age, "lane": lane, "model": "m", "response_bytes": response_bytes}
+def request(number: int, age: float, lane: str = "main", response_bytes: int = 0) -> Running:
+    said = {"method": "POST", "path": "/v1/messages", "client": "anna", "session": None, "agent": None}
+    return Running(
+        f"r-{number}",
+        f"{number}",
+        **said,
+        lane=lane,
+        model="m",
+        age=age,
+        request_bytes=9,
+        response_bytes=response_bytes,
+    )
 
 
-def view(status: dict[str, Any] | None, number: int = 1, health: TargetHealth = TargetHealth.UP) -> TargetView:
-    read = None if status is None else read_status(status)
-    return TargetView(number, f"proxy-{number}", health, read, 2.0, lambda _id: 7.04, lambda _name: None)
+def view(status: ProxyStatus | None, number: int = 1, health: TargetHealth = TargetHealth.UP) -> TargetView:
+    return TargetView(number, f"proxy-{number}", health, status, 2.0, lambda _id: 7.04, lambda _name: None)
+
+
+def sharing(number: int, limit: float, used: float, leads: bool = False, **more: Any) -> TargetView:
+    """A replica that shares a plan of so many with others, and has five places."""
+    in_flight = Limit("in flight", limit, None, used, (Move(5.0, f"told by {number}"),))
+    status = ProxyStatus(
+        busy=int(used), limit=min(5, int(limit)), wall=5, limits=(in_flight,), shared=True, leads=leads
+    )
+    return view(replace(status, **more), number)
 
 
 def picture(*targets: TargetView, alerts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -24,10 +42,8 @@ def picture(*targets: TargetView, alerts: tuple[dict[str, Any], ...] = ()) -> di
 
 def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
     seen = picture(
-        view(
-            {"requests": [request(1, 3), request(2, 60, response_bytes=50)], "workers": {"in_flight": 2, "max": 20}}, 1
-        ),
-        view({"requests": [request(3, 10)], "workers": {"in_flight": 1, "max": 20}}, 2),
+        view(ProxyStatus(2, 20, 20, running=(request(1, 3), request(2, 60, response_bytes=50))), 1),
+        view(ProxyStatus(1, 20, 20, running=(request(3, 10),)), 2),
     )
 
     assert [(each["id"], each["target"], each["age"]) for each in seen["running"]] == [
@@ -35,14 +51,14 @@ def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
     ]  # fmt: skip
     assert seen["running"][0]["tokens_estimated"] == 50
     assert seen["running"][0]["silent"] == 7.0
-    assert seen["workers"] == {"busy": 3, "limit": None, "wall": 40, "draining": False}
+    assert seen["workers"] == {"busy": 3, "limit": 40, "wall": 40, "draining": False}
     assert seen["health"] == {"level": "ok", "headline": "Working: 3 of 40 places busy.", "since": None}
 
 
 def test_a_proxy_that_no_longer_answers_runs_nothing() -> None:
-    status = {"requests": [request(1, 3)], "workers": {"in_flight": 1, "max": 20}}
+    status = ProxyStatus(1, 20, 20, running=(request(1, 3),))
 
-    seen = picture(view(status, 1, TargetHealth.STALE), view({"workers": {"in_flight": 0, "max": 5}}, 2))
+    seen = picture(view(status, 1, TargetHealth.STALE), view(ProxyStatus(0, 5, 5), 2))
 
     assert seen["running"] == []
     assert seen["workers"]["wall"] == 5
@@ -50,9 +66,9 @@ def test_a_proxy_that_no_longer_answers_runs_nothing() -> None:
 
 
 def test_what_waits_is_told_by_lane_longest_first() -> None:
-    waiting = [request(1, 3), request(2, 9, "background"), request(3, 5)]
+    waiting = (request(1, 3), request(2, 9, "background"), request(3, 5))
 
-    seen = picture(view({"requests": [request(4, 1)], "waiting": waiting, "workers": {"in_flight": 1, "max": 1}}))
+    seen = picture(view(ProxyStatus(4, 1, 20, running=(request(4, 1),), waiting=waiting)))
 
     assert [each["id"] for each in seen["waiting"]] == ["r-2", "r-3", "r-1"]
     assert seen["lanes"] == [
@@ -63,16 +79,13 @@ def test_what_waits_is_told_by_lane_longest_first() -> None:
 
 
 def test_who_waits_for_a_turn_holds_a_place_but_is_not_called_busy() -> None:
-    status = {
-        "requests": [request(1, 1)], "waiting": [request(2, 3), request(3, 5)],
-        "workers": {"in_flight": 3, "max": 20, "limit": 1},
-    }  # fmt: skip
+    status = ProxyStatus(3, 1, 20, running=(request(1, 1),), waiting=(request(2, 3), request(3, 5)))
 
     assert picture(view(status))["health"]["headline"] == "Working: 1 of 1 places busy, 2 waiting."
 
 
 def test_a_long_list_is_cut_but_counted() -> None:
-    seen = picture(view({"requests": [request(number, number) for number in range(500)]}))
+    seen = picture(view(ProxyStatus(running=tuple(request(number, number) for number in range(500)))))
 
     assert (len(seen["running"]), seen["running_total"]) == (200, 500)
     assert seen["lanes"][0]["running"] == 500
@@ -81,17 +94,56 @@ def test_a_long_list_is_cut_but_counted() -> None:
 def test_a_proxy_without_a_status_tells_by_its_metrics() -> None:
     gauges = {
         "zai_proxy_concurrent_requests": 3.0, "zai_proxy_max_workers": 8.0, "zai_proxy_rate_limit_queued_requests": 4.0,
+        "zai_proxy_concurrency_limit_requests": 2.0,
     }  # fmt: skip
 
     seen = picture(replace(view(None), gauge=gauges.get))
 
-    assert seen["workers"] == {"busy": 3, "limit": None, "wall": 8, "draining": False}
+    assert seen["workers"] == {"busy": 3, "limit": 2, "wall": 8, "draining": False}
     assert seen["waiting_total"] == 4
+
+
+def test_a_plan_that_replicas_share_counts_once() -> None:
+    seen = picture(sharing(1, 9, 1), sharing(2, 9, 2, leads=True), sharing(3, 9, 0))
+
+    assert seen["workers"] == {"busy": 3, "limit": 9, "wall": 15, "draining": False}
+    assert seen["health"]["headline"] == "Working: 3 of 9 places busy."
+    assert seen["limits"] == [
+        {
+            "target": 2, "replicas": 3, "name": "in flight", "value": 9, "ceiling": None, "used": 3,
+            "moves": [{"at": 5.0, "text": "told by 2"}],
+        }
+    ]  # fmt: skip
+
+
+def test_what_a_replica_has_learned_of_its_own_share_comes_on_top() -> None:
+    seen = picture(sharing(1, 9, 1, leads=True), sharing(2, 9, 2), sharing(3, 3, 1, shared=False))
+
+    assert seen["workers"]["limit"] == 12
+    assert [(limit["target"], limit["replicas"], limit["value"]) for limit in seen["limits"]] == [(1, 2, 9), (3, 1, 3)]
+
+
+def test_a_plan_of_more_than_there_are_places_is_no_more_than_these() -> None:
+    assert picture(sharing(1, 50, 1), sharing(2, 50, 1))["workers"]["limit"] == 10
+    assert picture(sharing(1, 50, 1, limits=()))["workers"]["limit"] == 5  # nothing paces them
+
+
+def test_a_plan_is_shared_also_by_replicas_that_only_their_metrics_tell_of() -> None:
+    gauges = {
+        "zai_proxy_max_workers": 5.0, "zai_proxy_concurrency_limit_requests": 9.0, "zai_proxy_shared_limits_up": 1.0,
+    }  # fmt: skip
+    mute = [replace(view(None, number), gauge=gauges.get) for number in (1, 2)]
+
+    assert picture(*mute, sharing(3, 9, 1))["workers"]["limit"] == 9
+
+
+def test_while_no_leader_is_heard_another_tells_of_the_plan() -> None:
+    assert [limit["target"] for limit in picture(sharing(1, 9, 1), sharing(2, 9, 2))["limits"]] == [1]
 
 
 def test_what_waits_by_the_proxys_own_list_is_not_contradicted_by_an_older_gauge() -> None:
     gauges = {"zai_proxy_rate_limit_queued_requests": 10.0}
-    listed = replace(view({"requests": [request(1, 1)], "waiting": []}), gauge=gauges.get)
+    listed = replace(view(ProxyStatus(running=(request(1, 1),))), gauge=gauges.get)
 
     assert picture(listed)["waiting_total"] == 0
     assert picture(listed, replace(view(None, 2), gauge=gauges.get))["waiting_total"] == 10
@@ -101,18 +153,15 @@ def test_the_first_sentence_says_whether_it_is_working() -> None:
     alert = {"severity": "critical", "title": "Z.AI does not accept the key", "since": 5.0}
     assert picture(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"
     assert picture()["health"]["level"] == "unknown"
-    assert (
-        picture(view({"workers": {"in_flight": 0, "max": 9}}))["health"]["headline"]
-        == "Ready: nothing runs at the moment."
-    )
-    assert picture(view({}), alerts=(alert,))["health"] == {
+    assert picture(view(ProxyStatus(0, 9, 9)))["health"]["headline"] == "Ready: nothing runs at the moment."
+    assert picture(view(ProxyStatus()), alerts=(alert,))["health"] == {
         "level": "critical", "headline": "Z.AI does not accept the key", "since": 5.0,
     }  # fmt: skip
-    assert picture(view({}), alerts=({**alert, "severity": "info"},))["health"]["level"] == "ok"
+    assert picture(view(ProxyStatus()), alerts=({**alert, "severity": "info"},))["health"]["level"] == "ok"
 
 
 def running(size: int) -> tuple[Running, ...]:
-    return read_status({"requests": [request(1, 3, response_bytes=size)]}).running
+    return (request(1, 3, response_bytes=size),)
 
 
 def test_a_request_is_silent_since_its_answer_last_grew() -> None:

@@ -114,15 +114,22 @@ def test_folding_look_by_look_gives_what_adding_up_everything_gives(
 def test_targets_together_count_what_each_of_them_counted() -> None:
     whole = together(
         [Row(1, {1: 2.0, 2: 1.0}, {3: (1, 4.0), 4: (1, 0.2)}), Row(1, {1: 5.0}, {3: (1, 6.0), 4: (1, 0.3)})],
-        adds_up=lambda key: key == 3,
+        adds_up=lambda key, _row: key == 3,
     )
 
     assert whole == Row(1, {1: 7.0, 2: 1.0}, {3: (1, 10.0), 4: (1, 0.3)})
 
 
+def test_what_some_targets_have_in_common_counts_once_and_what_others_have_comes_on_top() -> None:
+    common, own = Row(1, {}, {3: (1, 9.0), 4: (1, 1.0)}), Row(1, {}, {3: (1, 3.0)})
+
+    for rows in ([common, common, own], [own, common, common]):
+        assert together(rows, adds_up=lambda _key, row: row is own).gauges == {3: (1, 12.0), 4: (1, 1.0)}
+
+
 def test_targets_that_nobody_knows_anything_of_are_unknown_together() -> None:
-    assert together([Row(0), Row(0)], adds_up=lambda _key: True).looks == 0
-    assert together([], adds_up=lambda _key: True).looks == 0
+    assert together([Row(0), Row(0)], adds_up=lambda _key, _row: True).looks == 0
+    assert together([], adds_up=lambda _key, _row: True).looks == 0
 
 
 @pytest.mark.parametrize(

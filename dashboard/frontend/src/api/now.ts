@@ -69,6 +69,8 @@ export interface LimitMove {
 
 export interface Limit {
   target: number
+  /** How many of the proxies share it; `used` is of all of them. */
+  replicas: number
   name: string
   value: number | null
   ceiling: number | null

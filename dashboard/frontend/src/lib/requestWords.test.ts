@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import { aRunningRequest } from './examples'
-import { laneName, limitInWords, requestName, senderName, silence, targetsInWords } from './requestWords'
+import {
+  laneName,
+  limitInWords,
+  limitOwner,
+  requestName,
+  senderName,
+  silence,
+  targetsInWords,
+} from './requestWords'
 
 test('what a request does not say is called unknown', () => {
   const bare = aRunningRequest({ client: null, session: null, model: null, path: null, lane: null })
@@ -30,6 +38,13 @@ test('a limit says how much of it is used, if that is known', () => {
   expect(limitInWords({ name: 'in flight', value: 13, used: 7 })).toBe('7 of 13')
   expect(limitInWords({ name: 'requests/s', value: 5.001, used: null })).toBe('5')
   expect(limitInWords({ name: 'in flight', value: null, used: 7 })).toBe('7 of –')
+})
+
+test('a limit is of the proxy that tells of it, or of all that share it', () => {
+  const names = new Map([[1, 'proxy-1:9090']])
+  expect(limitOwner({ target: 1, replicas: 1 }, names)).toBe('proxy-1:9090')
+  expect(limitOwner({ target: 2, replicas: 1 }, names)).toBe('proxy 2')
+  expect(limitOwner({ target: 1, replicas: 3 }, names)).toBe('shared by 3 proxies')
 })
 
 test('proxies that are late still answer, stale ones do not', () => {

@@ -42,6 +42,15 @@ export function limitInWords({ name, value, used }: Pick<Limit, 'name' | 'value'
   return used === null ? most : `${formatCount(used)} of ${most}`
 }
 
+/** Whose limit it is: `proxy-1:9090`, `shared by 3 proxies`. */
+export function limitOwner(
+  { target, replicas }: Pick<Limit, 'target' | 'replicas'>,
+  names: ReadonlyMap<number, string>,
+): string {
+  if (replicas > 1) return `shared by ${formatCount(replicas)} proxies`
+  return names.get(target) ?? `proxy ${target}`
+}
+
 /** `1 proxy answers`, `2 of 3 proxies answer`; null while none is known. */
 export function targetsInWords(targets: readonly TargetState[]): string | null {
   if (targets.length === 0) return null

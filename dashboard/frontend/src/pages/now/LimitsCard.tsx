@@ -2,7 +2,7 @@ import type { Limit, TargetState } from '../../api/now'
 import { Card } from '../../components/Card'
 import { EmptyState } from '../../components/EmptyState'
 import { formatCompact } from '../../lib/numbers'
-import { limitInWords } from '../../lib/requestWords'
+import { limitInWords, limitOwner } from '../../lib/requestWords'
 import { formatClock, formatMoment } from '../../lib/times'
 
 const LATEST = 3
@@ -29,7 +29,7 @@ export function LimitsCard({ limits, targets }: LimitsCardProps) {
             <LimitItem
               key={`${limit.target} ${limit.name}`}
               limit={limit}
-              target={isOne ? null : (names.get(limit.target) ?? `proxy ${limit.target}`)}
+              of={isOne ? null : limitOwner(limit, names)}
             />
           ))}
         </ul>
@@ -38,14 +38,14 @@ export function LimitsCard({ limits, targets }: LimitsCardProps) {
   )
 }
 
-function LimitItem({ limit, target }: { limit: Limit; target: string | null }) {
+function LimitItem({ limit, of }: { limit: Limit; of: string | null }) {
   return (
     <li className="min-w-0">
       <p className="flex flex-wrap items-baseline gap-x-2">
         <span className="text-lg font-semibold">{limitInWords(limit)}</span>
         <span>{limit.name}</span>
         {limit.ceiling !== null && <span className="text-soft">ceiling {formatCompact(limit.ceiling)}</span>}
-        {target !== null && <span className="text-soft">{target}</span>}
+        {of !== null && <span className="text-soft">{of}</span>}
       </p>
       {limit.moves.length === 0 ? (
         <p className="text-xs text-soft">has not moved yet</p>
