@@ -57,6 +57,13 @@ def _rate(series: str, labels: str, more: str = "") -> str:
     return f"sum by ({labels}) (rate({series}{{SEL{more}}}[$__rate_interval]))"
 
 
+def _of_the_plan(series: str) -> str:
+    """The plan's limit. Replicas that share it all tell the whole, so of these the largest counts; the others tell what
+    they have learned of their own share, and these add up."""
+    shared = "zai_proxy_shared_limits_up{SEL} == 1"
+    return f"sum(max({series}{{SEL}} and {shared}) or ({series}{{SEL}} unless {shared}))"
+
+
 _NO_PROBES: Final = ',path!~"/health|/metrics"'
 
 REQUESTS: Final = (
@@ -188,21 +195,21 @@ PLAN: Final = (
 PACING: Final = (
     Panel(
         "In flight: limit and ceiling",
-        "What the proxy allows at once, and the number that Z.AI refused last.",
+        "What the proxy allows at once, and the number that Z.AI refused last. Limits that pods share count once.",
         "short",
         (
-            Query("sum(zai_proxy_concurrency_limit_requests{SEL})", "limit"),
-            Query("sum(zai_proxy_concurrency_limit_ceiling_requests{SEL})", "ceiling"),
+            Query(_of_the_plan("zai_proxy_concurrency_limit_requests"), "limit"),
+            Query(_of_the_plan("zai_proxy_concurrency_limit_ceiling_requests"), "ceiling"),
             Query("sum(zai_proxy_concurrent_requests{SEL} - zai_proxy_rate_limit_queued_requests{SEL})", "in flight"),
         ),
     ),
     Panel(
         "Requests a second: limit and ceiling",
-        "What may start a second.",
+        "What may start a second. Limits that pods share count once.",
         "reqps",
         (
-            Query("sum(zai_proxy_rate_limit_requests_per_second{SEL})", "limit"),
-            Query("sum(zai_proxy_rate_limit_ceiling_requests_per_second{SEL})", "ceiling"),
+            Query(_of_the_plan("zai_proxy_rate_limit_requests_per_second"), "limit"),
+            Query(_of_the_plan("zai_proxy_rate_limit_ceiling_requests_per_second"), "ceiling"),
         ),
     ),
     Panel(

@@ -1,10 +1,16 @@
 """The Grafana dashboard: the committed files are what the code makes, and the panels are all there."""
 
 import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
 
+import pytest
 import yaml
 
 from grafana.generate import CONFIG_MAP, DASHBOARD, config_map, dashboard_json
+from grafana.panels import PACING, Query
 
 BOARD = json.loads(DASHBOARD.read_text())
 
@@ -58,3 +64,44 @@ def test_every_panel_has_a_title_a_meaning_a_unit_and_a_place_of_its_own() -> No
         assert not cells & taken, panel["title"]
         assert place["x"] + place["w"] <= 24
         taken |= cells
+
+
+LIMITS = [query for panel in PACING for query in panel.queries if query.legend in ("limit", "ceiling")]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing: apt-get install prometheus")
+@pytest.mark.parametrize("query", LIMITS, ids=lambda query: query.legend)
+@pytest.mark.parametrize(
+    ("pods", "told"),
+    [
+        ({"a": (9, 1), "b": (9, 1), "c": (9, 1)}, 9),  # they share a plan of nine
+        ({"a": (3, 0), "b": (3, 0), "c": (3, 0)}, 9),  # the store is away: to each its share
+        ({"a": (9, 1), "b": (9, 1), "c": (3, 0)}, 12),
+        ({"a": (3, None), "b": (4, None)}, 7),  # without LIMITS_URL
+    ],
+)
+def test_a_limit_that_pods_share_counts_once(
+    tmp_path: Path, query: Query, pods: dict[str, tuple[int, int | None]], told: int
+) -> None:
+    [name] = set(re.findall(r"zai_proxy_\w+", query.expression)) - {"zai_proxy_shared_limits_up"}
+    series = []
+    for pod, (limit, up) in pods.items():
+        labels = f'{{cluster="c",namespace="n",pod="{pod}",variant="production"}}'
+        series.append({"series": f"{name}{labels}", "values": f"{limit}x5"})
+        if up is not None:
+            series.append({"series": f"zai_proxy_shared_limits_up{labels}", "values": f"{up}x5"})
+    expression = re.sub(r"\$(cluster|namespace|pod|variant)\b", ".*", query.selected)
+    case = {"expr": expression, "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": told}]}
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [case]}
+    (tmp_path / "test.yaml").write_text(json.dumps({"rule_files": [], "tests": [test]}))
+
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
