@@ -35,7 +35,9 @@ class Route:
     """What a request path means.
 
     `label` is bounded: a known path with its identifiers collapsed, or `other`. `leaves` is true for paths that Envoy
-    sends upstream once they are admitted. `llm_protocol` is None where an answer has no token usage.
+    sends upstream once they are admitted. `llm_protocol` is None where an answer has no token usage. `waits` is false
+    where a request takes nothing of the plan's limits, and so stands in no queue for them. `is_mcp` is true for the
+    tools of /api/mcp: the gate before them is another, whatever the code of a refusal says.
     """
 
     label: str
@@ -43,6 +45,8 @@ class Route:
     credential: CredentialForm
     leaves: bool
     llm_protocol: LlmProtocol | None = None
+    waits: bool = True
+    is_mcp: bool = False
 
 
 OTHER = "other"
@@ -87,6 +91,10 @@ _PAAS_PATHS = (
 )
 
 _MCP_TOOLS = ("web_search_prime", "web_reader", "zread")
+_MCP_ENDS = ("mcp", "sse")
+
+# Counting tokens and listing models.
+_FREE_ENDS = ("/count_tokens", "/models", "/models/{id}")
 
 _PROTOCOLS = {
     "/v1/messages": LlmProtocol.ANTHROPIC_MESSAGES,
@@ -104,11 +112,20 @@ def _protocol(label: str) -> LlmProtocol | None:
 
 
 def _anthropic(label: str) -> Route:
-    return Route(label, Dialect.ANTHROPIC, CredentialForm.X_API_KEY, leaves=True, llm_protocol=_protocol(label))
+    return _upstream(label, Dialect.ANTHROPIC, CredentialForm.X_API_KEY)
 
 
 def _openai(label: str) -> Route:
-    return Route(label, Dialect.OPENAI, CredentialForm.BEARER, leaves=True, llm_protocol=_protocol(label))
+    return _upstream(label, Dialect.OPENAI, CredentialForm.BEARER)
+
+
+def _upstream(label: str, dialect: Dialect, credential: CredentialForm) -> Route:
+    waits = not label.endswith(_FREE_ENDS)
+    return Route(label, dialect, credential, leaves=True, llm_protocol=_protocol(label), waits=waits)
+
+
+def _mcp(label: str) -> Route:
+    return Route(label, Dialect.OPENAI, CredentialForm.BEARER, leaves=True, waits=False, is_mcp=True)
 
 
 def _own(label: str) -> Route:
@@ -127,11 +144,7 @@ def _all_routes() -> list[Route]:
         *(_openai(f"/api/v1{path}") for path in ("/models", "/models/{id}", "/mcp/usage")),
         *(_openai(f"{base}{path}") for base in ("/api/paas/v4", "/api/coding/paas/v4") for path in _PAAS_PATHS),
         _openai("/api/paas/v4/v1/agents"),
-        *(
-            _openai(f"/api/mcp/{tool}/{end}")
-            for tool in ("web_search_prime", "web_reader", "zread")
-            for end in ("mcp", "sse")
-        ),
+        *(_mcp(f"/api/mcp/{tool}/{end}") for tool in _MCP_TOOLS for end in _MCP_ENDS),
         *(_own(path) for path in ("/", "/api/hello", "/health", "/metrics")),
     ]
 
@@ -145,10 +158,12 @@ _ANTHROPIC_MODELS = {
 }
 _OTHER_ANTHROPIC = _anthropic(OTHER)
 _OTHER_OPENAI = _openai(OTHER)
+_OTHER_MCP = _mcp(OTHER)
 _UNROUTED = _own(OTHER)
 _UNROUTED_ANTHROPIC = replace(_UNROUTED, dialect=Dialect.ANTHROPIC)
 
-_OPENAI_PREFIXES = ("/v1/models", "/v1/responses", "/api/paas", "/api/coding", "/api/v1", "/api/mcp")
+_OPENAI_PREFIXES = ("/v1/models", "/v1/responses", "/api/paas", "/api/coding", "/api/v1")
+_MCP_PREFIXES = ("/api/mcp",)
 _ANTHROPIC_PREFIXES = ("/v1/messages", "/api/anthropic")
 
 
@@ -181,6 +196,8 @@ def _match(path: str) -> Route:
             return route
     if _has_prefix(path, _ANTHROPIC_PREFIXES):
         return _OTHER_ANTHROPIC
+    if _has_prefix(path, _MCP_PREFIXES):
+        return _OTHER_MCP
     return _OTHER_OPENAI if _has_prefix(path, _OPENAI_PREFIXES) else _UNROUTED
 
 

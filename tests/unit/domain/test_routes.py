@@ -86,3 +86,37 @@ def test_only_surfaces_that_generate_have_a_protocol() -> None:
         "/api/coding/paas/v4/embeddings",
     }
     assert {p.value for p in LlmProtocol} >= {"anthropic_messages"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/messages/count_tokens",
+        "/v1/models",
+        "/api/anthropic/v1/models/glm-5.3",
+        "/api/coding/paas/v4/models",
+        "/api/mcp/web_search_prime/mcp",
+        "/api/mcp/zread/sse",
+        "/api/mcp/a_tool_of_next_year/mcp?x=1",
+        "/api/mcp",
+    ],
+)
+def test_what_takes_nothing_of_the_plan_waits_in_no_queue_for_it(path: str) -> None:
+    assert not classify(path, speaks_anthropic=False).waits
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/api/mcpx", "/api/v1/mcp/usage"],
+)
+def test_all_else_waits_for_its_turn(path: str) -> None:
+    assert classify(path, speaks_anthropic=False).waits
+
+
+def test_only_the_tools_stand_before_the_gate_of_the_tools() -> None:
+    tools = {label for label in labels() if classify(label, speaks_anthropic=False).is_mcp}
+
+    assert tools == {
+        f"/api/mcp/{tool}/{end}" for tool in ("web_search_prime", "web_reader", "zread") for end in ("mcp", "sse")
+    }
+    assert classify("/api/mcp/unheard/of", speaks_anthropic=False).is_mcp
