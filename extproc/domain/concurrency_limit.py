@@ -60,6 +60,8 @@ class ConcurrencyLimit:
         self._refused_at = -math.inf
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
+        # When the last pause that the upstream asked for is over.
+        self._told_until = -math.inf
 
     @property
     def limit(self) -> int:
@@ -104,6 +106,14 @@ class ConcurrencyLimit:
         """So many are in flight, whatever was counted."""
         self._in_flight = in_flight
 
+    def pause(self, until: float) -> None:
+        """Nothing new starts before that time; what runs goes on."""
+        self._paused_until = max(self._paused_until, until)
+
+    def pause_left(self, now: float) -> float:
+        """Seconds until something new may start; 0.0 but during a pause."""
+        return max(0.0, self._paused_until - now)
+
     def doubt(self, now: float) -> None:
         """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
         self._doubted_at = now
@@ -121,6 +131,9 @@ class ConcurrencyLimit:
             self._proven = self._in_trial.popleft()[0]
             self._pause = _FIRST_PAUSE
             self._falling = self._falling and self._proven < self.limit
+        if now < self._paused_until:
+            self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
+            return
         if not self._bound or self._in_flight > self.limit or self.limit >= self._maximum:
             return
         if self.ceiling is None:
@@ -161,12 +174,16 @@ class ConcurrencyLimit:
         paid = -math.inf if self._budget.allows_probe else ceiling.seen + _LONGEST_SILENCE
         return max(quiet, ceiling.doubtful_at(), paid)
 
-    def refused(self, level: int, started_at: float, cause: str, now: float) -> None:
-        """An attempt that started as the `level`-th in flight was refused for being one too many."""
+    def refused(self, level: int, started_at: float, cause: str, now: float, until: float | None = None) -> None:
+        """An attempt that started as the `level`-th in flight was refused for being one too many.
+
+        `until` is when the upstream wants to be asked again, if it said so: until then nothing starts.
+        """
         self.advance(now)
         self._refused_at = now
         if self._doubted_at is not None and started_at >= self._doubted_at:
             self._doubted_at = None
+        is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
             return  # known by now: what is above the limit is draining
@@ -175,7 +192,10 @@ class ConcurrencyLimit:
         elif level > self._proven and not self._falling:
             self._fall_back(level, now)
         elif started_at >= self._decreased_at:
-            self._shrink(level, now)
+            if is_answered:
+                self._step_back(now)
+            else:
+                self._shrink(level, now)
         else:
             return  # of the burst that the last decrease answered
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
@@ -187,6 +207,18 @@ class ConcurrencyLimit:
             before = self.limit
             self._lower(before - 1, now)
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
+
+    def _pause_as_told(self, until: float, started_at: float) -> bool:
+        """Pauses; returns whether that may be answer enough. It was not if a pause that was told has just ended."""
+        has_helped = started_at >= self._told_until + _QUIET or started_at < self._told_until
+        self._told_until = max(self._told_until, until)
+        self.pause(until)
+        return has_helped
+
+    def _step_back(self, now: float) -> None:
+        """Back to what has proven to be there: a time was named, so that is not gone, but to be left alone."""
+        self._falling = False
+        self._lower(self._proven, now)
 
     def _fail_probe(self, now: float) -> None:
         if self.ceiling is not None:
@@ -202,7 +234,7 @@ class ConcurrencyLimit:
         self._falling = True
         self._proven = 0
         if level == 1:
-            self._paused_until = now + self._pause
+            self.pause(now + self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         self._lower(int(level * _BACK_OFF), now)
 

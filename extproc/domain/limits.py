@@ -1,18 +1,23 @@
 """What may go upstream at once and in a second, and everything that teaches it. Pure: the caller brings the time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from extproc.domain.breath import Breath
 from extproc.domain.business_codes import ErrorClass
+from extproc.domain.ceiling import Ceiling
 from extproc.domain.concurrency_limit import ConcurrencyLimit
-from extproc.domain.learned import Learned
+from extproc.domain.learned import Learned, LearnedLimit
 from extproc.domain.level_history import LevelHistory
 from extproc.domain.pacing_config import PacingConfig, PacingMode
+from extproc.domain.pacing_records import LimitStatus
 from extproc.domain.rate_limit import RateLimit
 from extproc.domain.refusal_budget import RefusalBudget
 
 _BREATHING: Final = 0.5
+# What asks for more is no pause but a limit of another kind, or an error; the limits find out what it is.
+_LONGEST_PAUSE: Final = 3600.0
 
 
 class Limits:
@@ -79,16 +84,33 @@ class Limits:
             self.concurrency.correct(in_flight)
             self._history.note(in_flight, t)
 
-    def refused(self, error_class: ErrorClass, code: str, started: float, ended: float, t: float) -> None:
-        """The upstream refused an attempt that began and ended then; other classes than the plan's teach nothing."""
+    def refused(
+        self,
+        error_class: ErrorClass,
+        code: str,
+        started: float,
+        ended: float,
+        t: float,
+        retry_after: float | None = None,
+    ) -> None:
+        """The upstream refused an attempt that began and ended then; other classes than the plan's teach nothing.
+
+        If it asked to be left alone for up to an hour, nothing new starts for so many seconds since.
+        """
+        is_pause = retry_after is not None and 0.0 < retry_after <= _LONGEST_PAUSE
+        until = ended + retry_after if is_pause and retry_after is not None else None
         if error_class is ErrorClass.CONCURRENCY:
             self._budget.pay()
             level = self._history.highest(started, ended)
             if level is not None:
-                self.concurrency.refused(level, started, f"upstream {code}", t)
+                self.concurrency.refused(level, started, f"upstream {code}", t, until)
+            elif until is not None:
+                self.concurrency.pause(until)
         elif error_class is ErrorClass.FREQUENCY:
             self._budget.pay()
             self.rate.refused(started, f"upstream {code}", t)
+            if until is not None:
+                self.concurrency.pause(until)
         elif error_class is ErrorClass.OVERLOAD:
             self._breath.exhale(started, t)
             self.concurrency.overloaded(f"upstream {code}", t)
@@ -122,3 +144,23 @@ class Limits:
         if self._mode is PacingMode.ADAPTIVE:
             self.concurrency.restore(learned.concurrency, past)
             self.rate.restore(learned.rate, past, t)
+
+
+def limit_status(
+    source: ConcurrencyLimit | RateLimit,
+    limit: float,
+    known: LearnedLimit,
+    outside: Callable[[float], float],
+    now: float,
+) -> LimitStatus:
+    """What there is to see of a limit; `outside` turns the times of its moves into the caller's."""
+    confidence = 0.0
+    if known.ceiling is not None and known.seen is not None and known.half_life is not None:
+        confidence = Ceiling(known.ceiling, known.seen, known.half_life).confidence(now)
+    return LimitStatus(
+        limit=limit,
+        ceiling=known.ceiling,
+        confidence=confidence,
+        adjustments=source.adjustments.counts,
+        moves=tuple(replace(move, at=outside(move.at)) for move in source.adjustments.latest()),
+    )

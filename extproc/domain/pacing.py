@@ -11,26 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from extproc.domain.business_codes import ErrorClass
-from extproc.domain.ceiling import Ceiling
-from extproc.domain.concurrency_limit import ConcurrencyLimit
 from extproc.domain.fair_queue import FairQueue, Waiting
 from extproc.domain.full_hours import FullHours, until_next
 from extproc.domain.hold_back import HoldBack
 from extproc.domain.lanes import Lane
-from extproc.domain.learned import Learned, LearnedLimit, read_learned
-from extproc.domain.limits import Limits
+from extproc.domain.learned import Learned, read_learned
+from extproc.domain.limits import Limits, limit_status
 from extproc.domain.pacing_config import PacingConfig, PacingMode
 from extproc.domain.pacing_records import (
     Admitted,
     Attempt,
     Decision,
-    LimitStatus,
     PacedRequest,
     PacingStatus,
     Queued,
     Refused,
 )
-from extproc.domain.rate_limit import RateLimit
 from extproc.domain.refusals import RefusalReason
 from extproc.domain.retries import Retries
 from extproc.domain.second_turns import SecondTurn, SecondTurns
@@ -144,7 +140,7 @@ class Pacing:
     def observe(self, attempt: Attempt, now: float) -> None:
         """The upstream has answered an attempt; also one that a retry hides, also one of a request that has left."""
         t = self._time(now)
-        if self.config.mode is not PacingMode.ADAPTIVE or attempt.error_class is None:
+        if self.config.mode is not PacingMode.ADAPTIVE or attempt.error_class is None or attempt.id in self._exempt:
             return
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
@@ -157,12 +153,13 @@ class Pacing:
             times = self._retries.times(attempt.id)
             self._second.tell(attempt.id, times, attempt.error_class, t, is_learned_here=self._plan is None)
         if self._plan is None:
-            self._limits.refused(attempt.error_class, attempt.code, started, ended, t)
+            self._limits.refused(attempt.error_class, attempt.code, started, ended, t, attempt.retry_after)
         elif attempt.error_class in _OF_THE_PLAN:
-            outside = self._clock.outside
-            self._refusals.append(
-                RefusedAttempt(now, attempt.error_class, attempt.code, outside(started), outside(ended))
+            began, answered = self._clock.outside(started), self._clock.outside(ended)
+            refused = RefusedAttempt(
+                now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after
             )
+            self._refusals.append(refused)
 
     def due(self, now: float) -> list[Decision]:
         """Whose wait is over: those that may go, in their order, then those that have waited too long."""
@@ -288,8 +285,8 @@ class Pacing:
             in_flight=len(self._running),
             exempt=len(self._exempt),
             waiting={lane: self._queue.in_lane(lane) + self._second.in_lane(lane) for lane in Lane},
-            concurrency=self._limit_status(self._shown.concurrency, concurrency, known.concurrency, now),
-            rate=self._limit_status(self._shown.rate, rate, known.rate, now),
+            concurrency=limit_status(self._shown.concurrency, concurrency, known.concurrency, self._clock.outside, now),
+            rate=limit_status(self._shown.rate, rate, known.rate, self._clock.outside, now),
             breath=self._limits.breath(t) if self._plan is None else self._plan.ruling.breath,
             expected_wait=self._expected_wait(t),
         )
@@ -381,8 +378,9 @@ class Pacing:
         here = len(self._queue) + len(self._second)
         if not here and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
             return 0.0
-        waiting = here if self._plan is None else max(here, self._plan.waiting)
-        return self._service.wait(waiting + ahead, *self.limits)
+        if self._plan is not None:
+            return self._service.wait(max(here, self._plan.waiting) + ahead, *self.limits)
+        return max(self._limits.concurrency.pause_left(t), self._service.wait(here + ahead, *self.limits))
 
     def _retry_after(self, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
         wait = self._expected_wait(t, ahead)
@@ -394,17 +392,3 @@ class Pacing:
     def _learned(self, now: float) -> Learned:
         """What is known of the share, or of the plan while it is shared."""
         return self._limits.learned(self._clock.outside, now) if self._plan is None else self._plan.ruling.learned
-
-    def _limit_status(
-        self, source: ConcurrencyLimit | RateLimit, limit: float, known: LearnedLimit, now: float
-    ) -> LimitStatus:
-        confidence = 0.0
-        if known.ceiling is not None and known.seen is not None and known.half_life is not None:
-            confidence = Ceiling(known.ceiling, known.seen, known.half_life).confidence(now)
-        return LimitStatus(
-            limit=limit,
-            ceiling=known.ceiling,
-            confidence=confidence,
-            adjustments=source.adjustments.counts,
-            moves=tuple(replace(move, at=self._clock.outside(move.at)) for move in source.adjustments.latest()),
-        )

@@ -23,13 +23,17 @@ class PacedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that the upstream answered, at Unix times; `id` is the request's, `error_class` None a success."""
+    """An attempt that the upstream answered, at Unix times; `id` is the request's, `error_class` None a success.
+
+    `retry_after` are the seconds, from the answer on, that it asked to be left alone for.
+    """
 
     id: str
     started_at: float
     ended_at: float
     error_class: ErrorClass | None = None
     code: str = ""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class PlanLearner:
         else:
             started = self._clock.past(event.started)
             ended = max(started, self._clock.past(event.ended))
-            self.limits.refused(event.error_class, event.code, started, ended, t)
+            self.limits.refused(event.error_class, event.code, started, ended, t, event.retry_after)
 
     def ruling(self, read_to: int, now: float) -> Ruling:
         """What holds for all, now that the events up to `read_to` are known."""

@@ -4,7 +4,7 @@ Times are Unix seconds of the store's clock unless they are said to be a replica
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from extproc.domain.business_codes import ErrorClass
@@ -115,19 +115,19 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class RefusedAttempt:
-    """An attempt that the upstream refused, as told at `at`."""
+    """An attempt that the upstream refused, as told at `at`; `retry_after` are the seconds that the answer named."""
 
     at: float
     error_class: ErrorClass
     code: str
     started: float
     ended: float
+    retry_after: float | None = None
 
     def shifted(self, seconds: float) -> "RefusedAttempt":
         """The same by a clock that is ahead by so much."""
-        return RefusedAttempt(
-            self.at + seconds, self.error_class, self.code, self.started + seconds, self.ended + seconds
-        )
+        moved = self.at + seconds, self.started + seconds, self.ended + seconds
+        return replace(self, at=moved[0], started=moved[1], ended=moved[2])
 
 
 Event: TypeAlias = Counted | RefusedAttempt

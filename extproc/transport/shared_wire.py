@@ -41,8 +41,14 @@ def encode(report: Report, now: float = 0.0) -> list[str]:
         str(report.gate_seen),
     ]
     for refusal in report.refusals:
-        arguments += [refusal.error_class.value, refusal.code or "-", f"{refusal.started:.4f}", f"{refusal.ended:.4f}"]
+        arguments += [refusal.error_class.value, _code(refusal), f"{refusal.started:.4f}", f"{refusal.ended:.4f}"]
     return arguments
+
+
+def _code(refusal: RefusedAttempt) -> str:
+    """The code, and behind an `@` the seconds that came with it: replicas of an older version take it as it is."""
+    code = refusal.code or "-"
+    return code if refusal.retry_after is None else f"{code}@{refusal.retry_after:.3f}"
 
 
 def decode(answer: object) -> Answer:
@@ -84,4 +90,6 @@ def _event(text: str) -> Event:
         held, retrying, waiting, started = map(int, rest)
         return Counted(float(at), held, retrying, bool(waiting), started)
     error_class, code, started_at, ended_at = rest
-    return RefusedAttempt(float(at), ErrorClass(error_class), code, float(started_at), float(ended_at))
+    code, _, told = code.partition("@")
+    retry_after = float(told) if told else None
+    return RefusedAttempt(float(at), ErrorClass(error_class), code, float(started_at), float(ended_at), retry_after)

@@ -163,6 +163,78 @@ def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
     assert limit.places(1.0, 30.0) == 1
 
 
+def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_what_was_proven() -> None:
+    limit = places(initial=6, maximum=20)
+    now = saturate(limit, 0.0, 2.5)
+    assert limit.is_proven(6)
+    running = limit.in_flight
+
+    limit.refused(5, now - 0.2, "upstream 1302", now, until=now + 60.0)
+
+    assert limit.in_flight == running
+    assert limit.usable(1.0, now + 59.9) == 0
+    assert limit.pause_left(now + 20.0) == pytest.approx(40.0)
+    assert limit.next_change(now + 1.0) == now + 60.0
+    assert limit.usable(1.0, now + 60.0) == limit.limit
+    assert limit.limit >= 6
+
+
+def test_a_pause_after_a_level_that_was_never_proven_teaches_that_level_too() -> None:
+    limit = places(initial=4)
+    now = saturate(limit, 0.0, 4.0)
+    limit.refused(6, now, "upstream 1302", now, until=now + 5.0)
+
+    assert (limit.usable(1.0, now + 4.9), limit.usable(1.0, now + 5.0)) == (0, 5)
+
+
+def test_the_limit_does_not_grow_while_work_waits_for_the_end_of_a_pause() -> None:
+    limit = places(initial=4)
+    now = saturate(limit, 0.0, 3.0)
+    limit.pause(now + 300.0)
+    before = limit.limit
+    while limit.in_flight:
+        limit.end()
+    for second in range(300):
+        limit.bind(True, now + second)
+
+    assert limit.limit == before
+
+
+def test_a_burst_that_asks_for_a_pause_is_one_lesson_and_the_latest_end_counts() -> None:
+    limit = places(initial=9, maximum=9)
+    now = saturate(limit, 0.0, 10.0)
+    for later in (0.0, 0.1, 0.2):
+        limit.refused(9, now - 0.3, "upstream 1302", now + later, until=now + later + 10.0)
+
+    assert limit.limit == 9
+    assert limit.pause_left(now + 0.2) == pytest.approx(10.0)
+
+
+def test_a_plan_that_refuses_again_after_its_pause_has_shrunk() -> None:
+    limit = places(initial=9, maximum=9)
+    now = saturate(limit, 0.0, 10.0)
+    limit.refused(9, now - 0.2, "upstream 1302", now, until=now + 5.0)
+    while limit.in_flight:
+        limit.end()
+    now = saturate(limit, now + 5.0, 1.0)
+
+    limit.refused(9, now - 0.2, "upstream 1302", now, until=now + 5.0)
+
+    assert limit.limit == 7
+    assert limit.usable(1.0, now + 4.0) == 0
+
+
+def test_a_pause_long_after_another_is_answer_enough_again() -> None:
+    limit = places(initial=9, maximum=9)
+    now = saturate(limit, 0.0, 10.0)
+    limit.refused(9, now - 0.2, "upstream 1302", now, until=now + 5.0)
+    now = saturate(limit, now + 5.0, 30.0)
+
+    limit.refused(9, now - 0.2, "upstream 1302", now, until=now + 5.0)
+
+    assert limit.limit == 9
+
+
 def rate(initial: float = 4.0) -> RateLimit:
     return RateLimit(initial, 0.1, 100.0, 5.0, RefusalBudget())
 

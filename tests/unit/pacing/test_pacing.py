@@ -72,6 +72,67 @@ def test_exempt_requests_never_wait() -> None:
     assert paced.in_flight == 4
 
 
+def test_what_an_exempt_request_is_refused_teaches_nothing() -> None:
+    paced = pacing()
+    paced.arrive(PacedRequest("tool", "s", exempt=True), EPOCH)
+    for second in range(5):
+        paced.observe(refusal("tool", ErrorClass.CONCURRENCY, "1302", EPOCH + second), EPOCH + second)
+
+    assert paced.status(EPOCH + 5).concurrency.adjustments[Direction.DECREASE] == 0
+    assert fill(paced, 3, now=EPOCH + 5) == [Admitted()] * 3
+
+
+@pytest.mark.parametrize(("error", "code"), [(ErrorClass.CONCURRENCY, "1302"), (ErrorClass.FREQUENCY, "1303")])
+def test_a_retry_after_stops_what_is_new_until_then_and_nothing_that_runs(error: ErrorClass, code: str) -> None:
+    paced = pacing()
+    fill(paced, 3)
+    told = Attempt("r2", EPOCH, EPOCH + 0.5, error, code, retry_after=30.0)
+    paced.observe(told, EPOCH + 1.0)
+    paced.leave("r1", EPOCH + 2.0)
+
+    assert paced.arrive(PacedRequest("new", "s"), EPOCH + 2.0) == Queued(1)
+    assert paced.status(EPOCH + 2.0).in_flight == 2
+    assert paced.expected_wait(EPOCH + 2.5) == pytest.approx(28.0)
+    paced.leave("r0", EPOCH + 3.0)
+    due = [EPOCH + 3.0]
+    while not admitted(paced, due[-1]) and len(due) < 20:
+        due.append(paced.next_due(due[-1]) or math.inf)
+    assert due[-1] - EPOCH == pytest.approx(30.5, abs=0.01)
+
+
+@pytest.mark.parametrize("told", [None, 0.0, -5.0, 3600.1, 86400.0, math.inf, math.nan])
+def test_a_retry_after_that_is_no_pause_is_passed_over(told: float | None) -> None:
+    paced = pacing()
+    fill(paced, 3)
+    paced.observe(Attempt("r2", EPOCH, EPOCH + 0.5, ErrorClass.CONCURRENCY, "1302", told), EPOCH + 1.0)
+    for each in ("r0", "r1", "r2"):
+        paced.leave(each, EPOCH + 1.0)
+
+    assert fill(paced, 2, now=EPOCH + 20.0, prefix="n") == [Admitted(), Admitted()]
+
+
+def test_a_retry_after_of_an_overload_is_no_pause_of_the_plan() -> None:
+    paced = pacing()
+    fill(paced, 2)
+    paced.observe(Attempt("r1", EPOCH, EPOCH + 0.5, ErrorClass.OVERLOAD, "1305", 600.0), EPOCH + 1.0)
+
+    assert paced.arrive(PacedRequest("new", "s"), EPOCH + 12.0) == Admitted()
+
+
+def test_who_has_waited_through_a_pause_is_told_when_it_ends() -> None:
+    paced = pacing(queue_timeout=10.0)
+    fill(paced, 3)
+    paced.observe(Attempt("r2", EPOCH, EPOCH, ErrorClass.CONCURRENCY, "1302", 120.0), EPOCH)
+    paced.arrive(PacedRequest("new", "s"), EPOCH)
+    for second in range(10):
+        assert paced.due(EPOCH + second) == []
+
+    (decision,) = paced.due(EPOCH + 10.0)
+
+    assert isinstance(decision.answer, Refused)
+    assert decision.answer.retry_after == 110
+
+
 def test_who_has_waited_too_long_is_refused_and_leaves_the_queue() -> None:
     paced = pacing(mode=PacingMode.FIXED, queue_timeout=10.0)
     fill(paced, 4)

@@ -208,6 +208,29 @@ def test_the_leader_learns_from_what_all_do_and_tells_at_once(one: One) -> None:
     assert one.pacing.limits[0] == ruling.limit
 
 
+def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
+    one.hear()
+    one.ask()
+    one.pacing.observe(Attempt("r1", one.now, one.now, ErrorClass.CONCURRENCY, "1302", 20.0), one.now)
+    (told,) = one.replica.report(one.now).refusals
+    assert told.retry_after == 20.0
+
+    at = NOW + AHEAD
+    counted = tuple(Counted(at + number, number + 1, 0, False, 1) for number in range(9))
+    leader = One()
+    leader.now = NOW + 10
+    leader.hear(leads=True, events=(*counted, replace(told, at=at + 10, started=at + 9.5, ended=at + 10)))
+    ruling = leader.replica.report(leader.now).ruling
+    assert ruling is not None
+    assert (ruling.usable, ruling.limit) == (0, 9)
+
+    leader.now = NOW + 31
+    leader.hear(leads=True, ruling=None)
+    ruling = leader.replica.report(leader.now).ruling
+    assert ruling is not None
+    assert ruling.usable == 9
+
+
 def test_the_lessons_of_another_reign_are_not_told(one: One) -> None:
     one.hear(leads=True)
     one.replica.report(one.now)

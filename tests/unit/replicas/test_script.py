@@ -193,6 +193,18 @@ def test_the_leader_is_told_what_happened_and_its_successor_goes_on_where_it_sto
     assert successor.events[: len(told.events)] == told.events
 
 
+def test_the_seconds_that_came_with_a_refusal_are_told_in_a_form_that_older_replicas_can_read(four: Plan) -> None:
+    refused = RefusedAttempt(0.0, ErrorClass.CONCURRENCY, "1302", NOW, NOW + 0.5, retry_after=37.5)
+    arguments = encode(Report("one", 1, Demand(0, 0, 1, 0), refusals=(refused, replace(refused, retry_after=None))))
+    assert [arguments[-8:][i] for i in (1, 5)] == ["1302@37.500", "1302"]
+
+    four.tell("one", SETTLED + 1, refusals=(refused,))
+    epoch = four.tell("leader", SETTLED + 1).epoch
+    told = four.tell("leader", SETTLED + 1, epoch=epoch, read_to=0)
+
+    assert told.events[-1] == replace(refused, at=SETTLED + 1)
+
+
 def test_a_gate_is_told_to_all_and_only_who_knows_it_can_change_it(four: Plan) -> None:
     closed = GateStanding((Closure("weekly", Cause.REFUSED, NOW, NOW + 3600, "1310"),), (), -1.0, 30.0, NOW + 30)
     four.tell("one", SETTLED, gate=closed, gate_seen=0)
