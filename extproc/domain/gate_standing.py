@@ -17,13 +17,26 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A window that refuses new work. `resets_at` is None while nobody has told; `code` is empty for a report."""
+    """A window that refuses new work. `resets_at` is None while nobody has told; `code` is empty for a report.
+
+    `reset_is_guess` is true where only a refusal has told, by its `retry-after`: any report knows better.
+    """
 
     window: str
     cause: Cause
     since: float
     resets_at: float | None
     code: str = ""
+    reset_is_guess: bool = False
+
+    @property
+    def known_reset(self) -> float | None:
+        """The reset, if a report has told it."""
+        return None if self.reset_is_guess else self.resets_at
+
+    def with_reset(self, reported: float | None) -> "Closure":
+        """The same with the reset that a report names, if it names one."""
+        return self if reported is None else replace(self, resets_at=reported, reset_is_guess=False)
 
     @property
     def latest_end(self) -> float:
@@ -100,7 +113,14 @@ def _closure(data: Mapping[str, object]) -> Closure:
     since = _time(data["since"])
     if since is None:
         raise ValueError("the gate: a closure since never")
-    return Closure(str(data["window"]), Cause(str(data["cause"])), since, _time(data["resets_at"]), str(data["code"]))
+    return Closure(
+        str(data["window"]),
+        Cause(str(data["cause"])),
+        since,
+        _time(data["resets_at"]),
+        str(data["code"]),
+        reset_is_guess=data.get("reset_is_guess") is True,  # replicas of an older version do not say
+    )
 
 
 def _time(value: object) -> float | None:

@@ -69,12 +69,15 @@ class Quota:
         self._books.count(credits or 0.0)
         self._pilot.spend(lane, cost or 0.0)
 
-    def take_refusal(self, code: str, exchange_id: str, started: float, now: float) -> bool:
+    def take_refusal(
+        self, code: str, exchange_id: str, started: float, now: float, resets_at: float | None = None
+    ) -> bool:
         """An attempt that is paid from the plan was refused with this business code; any code may be passed.
 
-        `started` is when the request was let go. Returns whether a fresh report is wanted at once.
+        `started` is when the request was let go, `resets_at` when the refusal said to come back, if it did. Returns
+        whether a fresh report is wanted at once.
         """
-        return self._rules.gate and self._gate.take_refusal(code, exchange_id, started, now)
+        return self._rules.gate and self._gate.take_refusal(code, exchange_id, started, now, resets_at)
 
     def take_answer(self, exchange_id: str, now: float) -> None:
         """Z.AI is answering this request as asked: status 200, no business code, and more than an error's bytes."""

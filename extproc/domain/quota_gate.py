@@ -1,7 +1,8 @@
 """Whether new work may go upstream, or a used-up window refuses it until it resets. Pure: the caller brings the time.
 
 Two things close the gate: Z.AI refuses an attempt with a quota code, or a report says that a window is used up. The
-first weighs more. The code names no time here (bodies stay in Envoy), so the reset comes from the reports.
+first weighs more. The code names no time here (bodies stay in Envoy), so the reset comes from the reports, or from a
+`retry-after` where no report tells it.
 """
 
 from collections import deque
@@ -20,6 +21,7 @@ from extproc.domain.quota_windows import (
     FIVE_HOUR,
     MONTHLY,
     WEEKLY,
+    WINDOW_SECONDS,
     QuotaReport,
     QuotaWindow,
 )
@@ -34,6 +36,8 @@ _MOST_EVENTS: Final = 100
 # Who was refused within this time would have been a probe, had one been allowed.
 _ASKED_LATELY: Final = 2.0
 _ROUNDING: Final = 1e-9
+# No window is used up again so soon after its reset: who is refused then was told a wrong one.
+_SHORTEST_PERIOD: Final = 600.0
 
 
 class EventKind(StrEnum):
@@ -59,6 +63,8 @@ class QuotaGate:
         self._closures: dict[str, Closure] = {}
         self._windows: Mapping[str, QuotaWindow] = {}
         self._disproved: dict[str, float | None] = {}
+        # The resets that refusals have told, by window.
+        self._told: dict[str, float] = {}
         self._prober = Prober()
         self._opened_at = -inf
         self._events: deque[GateEvent] = deque(maxlen=_MOST_EVENTS)
@@ -80,15 +86,18 @@ class QuotaGate:
         self._asked_at = now
         known = [closure.resets_at for closure in self._closures.values()]
         told = max(self._closures.values(), key=lambda closure: closure.resets_at or 0.0)
-        return refuse_used_up(told.window, told.resets_at, now, may_be_near=None not in known)
+        return refuse_used_up(told.window, told.resets_at, now, is_last=None not in known)
 
     def release(self, exchange_id: str) -> None:
         """The exchange has ended. Its verdict may follow; if none does, the next probe goes after the same interval."""
         self._prober.end(exchange_id)
 
-    def take_refusal(self, code: str, exchange_id: str, started: float, now: float) -> bool:
+    def take_refusal(
+        self, code: str, exchange_id: str, started: float, now: float, resets_at: float | None = None
+    ) -> bool:
         """Z.AI refused an attempt of a request that began at `started`. Returns whether the gate has closed anew, so
-        that a report is wanted at once. Codes that do not speak of quotas change nothing."""
+        that a report is wanted at once. Codes that do not speak of quotas change nothing. `resets_at` is when the
+        refusal itself said to come back."""
         self._expire(now)
         name = self._window_of(code)
         # What set out before the gate opened speaks of the period before; unless the clock has been put back since.
@@ -96,10 +105,14 @@ class QuotaGate:
             return False
         self._disproved.pop(name, None)
         closes = name not in self._closures
+        closure = self._closures.get(name) or Closure(name, Cause.REFUSED, now, self._reset_of(name, now))
+        closure = replace(closure, cause=Cause.REFUSED, code=code)
+        if closure.resets_at is None and (told := self._believable(name, resets_at, now)) is not None:
+            closure = replace(closure, resets_at=told, reset_is_guess=True)
         if closes:
-            self._close(Closure(name, Cause.REFUSED, now, self._reset_of(name, now), code), now)
+            self._close(closure, now)
         else:
-            self._closures[name] = replace(self._closures[name], cause=Cause.REFUSED, code=code)
+            self._closures[name] = closure
         self._prober.fail(exchange_id, now, LONGEST_SECONDS if self._knows_a_reset else LONGEST_BLIND_SECONDS)
         return closes
 
@@ -108,7 +121,7 @@ class QuotaGate:
         self._expire(now)
         if self._prober.succeed(exchange_id) and self._closures:
             for name, closure in self._closures.items():
-                self._disproved[name] = closure.resets_at
+                self._disproved[name] = closure.known_reset
             self._open(list(self._closures), now)
 
     def take_report(self, report: QuotaReport, asked_at: float, now: float) -> None:
@@ -168,11 +181,11 @@ class QuotaGate:
     def _review(self, closure: Closure, window: QuotaWindow, asked_at: float, now: float) -> None:
         ahead = window.resets_at if window.resets_at is not None and not window.is_over(now) else None
         if window.is_used_up or asked_at < closure.since:
-            self._closures[closure.window] = replace(closure, resets_at=ahead or closure.resets_at)
+            self._closures[closure.window] = closure.with_reset(ahead)
         elif closure.cause is Cause.REPORTED or _has_moved_on(closure, window):
             self._open([closure.window], now)
         else:
-            self._closures[closure.window] = replace(closure, resets_at=closure.resets_at or ahead)
+            self._closures[closure.window] = closure.with_reset(closure.known_reset or ahead)
             # Z.AI has refused, its monitor sees room: it lags, or the limit was lifted. One request will tell.
             if (window.used_ratio or 0.0) < _ROOM:
                 self._prober.hurry(now)
@@ -197,6 +210,15 @@ class QuotaGate:
     def _reset_of(self, name: str, now: float) -> float | None:
         window = self._windows.get(name)
         return None if window is None or window.is_over(now) else window.resets_at
+
+    def _believable(self, name: str, told: float | None, now: float) -> float | None:
+        """The reset that a refusal told, unless it is none of this window's, or the one before has proven wrong."""
+        if told is None or not now < told <= now + WINDOW_SECONDS[name]:
+            return None
+        last = self._told.get(name, -inf)
+        is_wrong = last <= now < last + _SHORTEST_PERIOD
+        self._told[name] = now if is_wrong else told
+        return None if is_wrong else told
 
     def _is_disproved(self, window: QuotaWindow) -> bool:
         if window.name not in self._disproved:
@@ -232,4 +254,5 @@ def _has_moved_on(closure: Closure, window: QuotaWindow) -> bool:
     """Whether a window that is not used up is the next period, not the one that closed the gate."""
     if window.resets_at is None:
         return (window.used_ratio or 0.0) < _FRESH
-    return closure.resets_at is not None and window.resets_at > closure.resets_at + _SAME_RESET_SECONDS
+    known = closure.known_reset
+    return known is not None and window.resets_at > known + _SAME_RESET_SECONDS

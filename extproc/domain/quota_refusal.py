@@ -6,7 +6,7 @@ from math import ceil
 from typing import Final
 
 from extproc.domain.quota_words import duration, spoken
-from extproc.domain.refusals import Refusal, RefusalReason
+from extproc.domain.refusals import Refusal, RefusalReason, UsedUp
 
 _NEAR_SECONDS: Final = 60.0
 
@@ -14,22 +14,27 @@ _NEAR_SECONDS: Final = 60.0
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
     """Why a request does not go upstream. `resets_at` is Unix time, None if unknown; `retry_after` is in whole
-    seconds, None where the reset is not near: then a client had better not try again by itself."""
+    seconds, None where the reset is not near: then a client had better not try again by itself. `used_up` is what a
+    client may be told of a plan that has nothing left, None while others may still use it."""
 
     window: str
     resets_at: float | None
     text: str
     retry_after: int | None
+    used_up: UsedUp | None = None
 
     def as_refusal(self) -> Refusal:
         """The same as an answer: 429, with `x-should-retry: false` unless the reset is near."""
-        return Refusal(RefusalReason.QUOTA, 429, self.text, self.retry_after)
+        return Refusal(RefusalReason.QUOTA, 429, self.text, self.retry_after, self.used_up)
 
 
-def refuse_used_up(window: str, resets_at: float | None, now: float, *, may_be_near: bool = True) -> QuotaRefusal:
-    """The window is used up. Without `may_be_near` no early retry is offered: another window may stay closed."""
+def refuse_used_up(window: str, resets_at: float | None, now: float, *, is_last: bool = True) -> QuotaRefusal:
+    """The window is used up. Unless it `is_last` no time to come back is offered: another window may stay closed."""
     text = f"The {spoken(window)} quota of the Z.AI plan is used up{_until(resets_at, now)}."
-    return QuotaRefusal(window, resets_at, text, _retry_after(resets_at, now) if may_be_near else None)
+    if resets_at is None or not is_last:
+        return QuotaRefusal(window, resets_at, text, None, UsedUp())
+    used_up = UsedUp(ceil(resets_at), max(1, ceil(resets_at - now)))
+    return QuotaRefusal(window, resets_at, text, _retry_after(resets_at, now), used_up)
 
 
 def refuse_held_back(window: str, resets_at: float | None, reserve: float, now: float) -> QuotaRefusal:

@@ -25,6 +25,15 @@ class RefusalReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class UsedUp:
+    """That the plan has nothing left. `resets_at` is a Unix time in whole seconds, `seconds` the time until then; both
+    None if nobody knows."""
+
+    resets_at: int | None = None
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A refusal. `retry_after` is in whole seconds; None where a retry cannot help."""
 
@@ -32,6 +41,7 @@ class Refusal:
     status: int
     message: str
     retry_after: int | None
+    used_up: UsedUp | None = None
 
 
 def at_capacity(max_workers: int) -> Refusal:
@@ -97,17 +107,31 @@ _OPENAI_TYPES = {
 }
 
 
+_JSON = ("content-type", "application/json")
+
+
 def body(refusal: Refusal, dialect: Dialect, request_id: str) -> bytes:
     """The JSON body of a refusal: the Anthropic error envelope or the OpenAI one."""
     return json.dumps(_envelope(refusal, dialect, request_id), ensure_ascii=False).encode()
 
 
-def headers(refusal: Refusal) -> list[tuple[str, str]]:
+def headers(refusal: Refusal, dialect: Dialect) -> list[tuple[str, str]]:
     """The response headers that tell a client whether and when to try again."""
     retry = refusal.retry_after
-    if retry is None:
-        return [("content-type", "application/json"), ("x-should-retry", "false")]
-    return [("content-type", "application/json"), ("retry-after", str(retry)), ("x-should-retry", "true")]
+    if retry is not None:
+        return [_JSON, ("retry-after", str(retry)), ("x-should-retry", "true")]
+    if refusal.used_up is None or dialect is not Dialect.ANTHROPIC:
+        return [_JSON, ("x-should-retry", "false")]
+    return [_JSON, ("x-should-retry", "false"), *_limit_headers(refusal.used_up)]
+
+
+def _limit_headers(used_up: UsedUp) -> list[tuple[str, str]]:
+    """Anthropic's words for a plan that is used up: Claude Code stops at once on them, and says until when."""
+    rejected = ("anthropic-ratelimit-unified-status", "rejected")
+    if used_up.resets_at is None:
+        return [rejected]
+    reset = ("anthropic-ratelimit-unified-reset", str(used_up.resets_at))
+    return [rejected, reset, ("retry-after", str(used_up.seconds))]
 
 
 def _envelope(refusal: Refusal, dialect: Dialect, request_id: str) -> dict[str, object]:

@@ -109,7 +109,7 @@ def answer(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
     return pb.ProcessingResponse(
         immediate_response=pb.ImmediateResponse(
             status=pb.HttpStatus(code=decision.status),
-            headers=pb.HeaderMutation(set_headers=_set_all(refusals.headers(decision))),
+            headers=pb.HeaderMutation(set_headers=_set_all(refusals.headers(decision, dialect))),
             body=refusals.body(decision, dialect, request_id),
             details=f"processor_{decision.reason.value}",
         )

@@ -7,12 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from extproc.domain.gate_standing import Cause
+from extproc.domain.gate_standing import Cause, read_gate_standing
 from extproc.domain.lanes import Lane
 from extproc.domain.quota_gate import EventKind, QuotaGate
 from extproc.domain.quota_refusal import QuotaRefusal
 from extproc.domain.quota_windows import FIVE_HOUR, MONTHLY, WEEKLY, QuotaWindow
-from extproc.domain.refusals import RefusalReason, headers
+from extproc.domain.refusals import RefusalReason, UsedUp, headers
+from extproc.domain.routes import Dialect
 from tests.unit.quota.windows import CREDIT_LIMIT, DAY, HOUR, NOON, TIME_LIMIT, report, window
 
 
@@ -26,8 +27,17 @@ def is_open(gate: QuotaGate, at: float, lane: Lane = Lane.MAIN, exchange_id: str
     return gate.decide(exchange_id, lane, NOON + at) is None
 
 
-def refused(gate: QuotaGate, code: str, at: float, exchange_id: str = "early", started: float | None = None) -> bool:
-    return gate.take_refusal(code, exchange_id, NOON + (at if started is None else started), NOON + at)
+def refused(
+    gate: QuotaGate,
+    code: str,
+    at: float,
+    exchange_id: str = "early",
+    started: float | None = None,
+    told: float | None = None,
+) -> bool:
+    """`told` is when the refusal said to come back, in seconds since noon."""
+    began = NOON + (at if started is None else started)
+    return gate.take_refusal(code, exchange_id, began, NOON + at, None if told is None else NOON + told)
 
 
 def reported(gate: QuotaGate, *windows: QuotaWindow, at: float, asked: float | None = None) -> None:
@@ -117,7 +127,7 @@ def test_the_refusal_is_honest() -> None:
     )
     answer = refusal.as_refusal()
     assert (answer.reason, answer.status) == (RefusalReason.QUOTA, 429)
-    assert ("x-should-retry", "false") in headers(answer)
+    assert ("x-should-retry", "false") in headers(answer, Dialect.OPENAI)
 
 
 def test_a_reset_within_a_minute_is_worth_a_retry() -> None:
@@ -127,7 +137,7 @@ def test_a_reset_within_a_minute_is_worth_a_retry() -> None:
     assert closed(gate, 139).retry_after is None
     near = closed(gate, 140.5)
     assert near.retry_after == 60
-    assert ("retry-after", "60") in headers(near.as_refusal())
+    assert ("retry-after", "60") in headers(near.as_refusal(), Dialect.ANTHROPIC)
     assert closed(gate, 199.9).retry_after == 1
 
 
@@ -217,6 +227,93 @@ def test_a_window_whose_reset_is_never_named_closes_no_longer_than_it_lasts() ->
 
     assert gate.closures(NOON + 5 * HOUR - 1)
     assert gate.closures(NOON + 5 * HOUR) == []
+
+
+def test_the_refusal_says_what_a_client_of_anthropics_can_be_told() -> None:
+    known, unknown = closed(closed_by_1308(), 10), closed(closed_by_1308(resets_in=None), 10)
+
+    assert known.used_up == UsedUp(int(NOON + 3 * HOUR), int(3 * HOUR - 10))
+    assert unknown.used_up == UsedUp()
+
+
+def test_while_the_reset_of_one_window_is_unknown_no_time_is_told() -> None:
+    gate = closed_by_1308(resets_in=HOUR)
+    refused(gate, "1310", at=1)
+
+    assert closed(gate, 2).used_up == UsedUp()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("1308", FIVE_HOUR), ("1316", FIVE_HOUR), ("1310", WEEKLY), ("1317", WEEKLY)]
+)
+def test_a_retry_after_names_the_reset_where_no_report_does(code: str, name: str) -> None:
+    gate = QuotaGate()
+
+    assert refused(gate, code, at=0, told=2 * HOUR)
+
+    [closure] = gate.closures(NOON + 1)
+    assert (closure.window, closure.resets_at) == (name, NOON + 2 * HOUR)
+    assert closed(gate, 1).used_up == UsedUp(int(NOON + 2 * HOUR), int(2 * HOUR - 1))
+    assert is_open(gate, 2 * HOUR)
+
+
+def test_a_report_knows_the_reset_better_than_a_retry_after_before_it_and_after() -> None:
+    before = QuotaGate()
+    reported(before, window(0.97, resets_in=3 * HOUR), at=-30)
+    refused(before, "1308", at=0, told=HOUR)
+    after = QuotaGate()
+    refused(after, "1308", at=0, told=HOUR)
+    reported(after, window(0.99, resets_in=3 * HOUR, at=0), at=5)
+
+    assert before.closures(NOON + 6)[0].resets_at == NOON + 3 * HOUR
+    assert after.closures(NOON + 6)[0].resets_at == NOON + 3 * HOUR
+
+
+def test_a_later_refusal_names_the_reset_that_the_first_did_not() -> None:
+    gate = closed_by_1308(resets_in=None)
+
+    refused(gate, "1308", at=1, told=HOUR)
+    refused(gate, "1308", at=2, told=2 * HOUR)
+
+    assert closed(gate, 3).resets_at == NOON + HOUR
+
+
+@pytest.mark.parametrize("told", [-10.0, 0.0, 5 * HOUR + 1, 40 * DAY])
+def test_a_retry_after_that_no_such_window_can_have_is_not_believed(told: float) -> None:
+    gate = QuotaGate()
+
+    refused(gate, "1308", at=0, told=told)
+
+    assert closed(gate, 1).resets_at is None
+
+
+def test_a_retry_after_that_has_proven_wrong_is_not_believed_again() -> None:
+    gate = QuotaGate()
+    refused(gate, "1308", at=0, told=5)
+    assert is_open(gate, 5)
+
+    refused(gate, "1308", at=6, started=5, told=11)
+    assert closed(gate, 12).resets_at is None
+    for at in range(100, 3000, 100):
+        refused(gate, "1308", at=at, told=at + 5)
+        assert [closure.resets_at for closure in gate.closures(NOON + at + 6)] == [None]
+
+    gate = QuotaGate()
+    refused(gate, "1308", at=0, told=5)
+    refused(gate, "1308", at=4 * HOUR, told=5 * HOUR)
+    assert closed(gate, 4 * HOUR).resets_at == NOON + 5 * HOUR
+
+
+def test_what_a_retry_after_named_travels_to_other_replicas_and_back_from_older_ones() -> None:
+    gate = QuotaGate()
+    refused(gate, "1308", at=0, told=HOUR)
+    told = gate.standing(NOON + 1).as_dict()
+
+    assert read_gate_standing(told) == gate.standing(NOON + 1)
+    for closure in told["closures"]:  # type: ignore[attr-defined]
+        del closure["reset_is_guess"]
+    [closure] = read_gate_standing(told).closures
+    assert (closure.resets_at, closure.reset_is_guess) == (NOON + HOUR, False)
 
 
 def test_one_request_at_a_time_tries_a_closed_gate_at_growing_intervals() -> None:
