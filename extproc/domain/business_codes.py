@@ -23,6 +23,8 @@ class ErrorClass(StrEnum):
     AUTH = "auth"  # the key is not accepted: nothing until somebody changes it
     ACCOUNT = "account"  # the account or its plan stands in the way: its owner has to act
     CLIENT = "client"  # the request itself is wrong: its sender has to change it
+    INTERNAL = "internal"  # something failed inside Z.AI: again
+    IDENTITY = "identity"  # this client is refused, whatever the load: it has to look different
     UNKNOWN = "unknown"  # the cause was not told, so slowing down is not known to help
 
 
@@ -45,6 +47,7 @@ _WAIT_FOR_RESET: Final = "Wait for the reset that the message names, or buy a la
 _FEWER: Final = "Lower MAX_WORKERS if it goes on: the plan allows fewer requests at the same time."
 _FIX_REQUEST: Final = "Correct the request: the message names the parameter."
 _OTHER_MODEL: Final = "Ask for a model that the plan and the endpoint offer."
+_OTHER_PATH: Final = "Correct the path: Z.AI has no such one below the base path that was asked for."
 _TRY_AGAIN: Final = "Try again; if it goes on, look at Z.AI's status page."
 
 _KNOWN: Final = (
@@ -66,10 +69,11 @@ _KNOWN: Final = (
     ),
     ("1120", ErrorClass.ACCOUNT, "account temporarily unreachable", _TRY_AGAIN),
     ("1121", ErrorClass.ACCOUNT, "account locked for irregular activity", _ASK_ZAI),
-    ("500", ErrorClass.UNKNOWN, "internal error", _TRY_AGAIN),
-    ("1200", ErrorClass.UNKNOWN, "internal error", _TRY_AGAIN),
-    ("1230", ErrorClass.UNKNOWN, "internal error while processing the call", _TRY_AGAIN),
-    ("1234", ErrorClass.UNKNOWN, "network failure inside Z.AI", _TRY_AGAIN),
+    ("404", ErrorClass.CLIENT, 'a path that Z.AI does not have (its 500 with "404 NOT_FOUND")', _OTHER_PATH),
+    ("500", ErrorClass.INTERNAL, "internal error", _TRY_AGAIN),
+    ("1200", ErrorClass.INTERNAL, "internal error", _TRY_AGAIN),
+    ("1230", ErrorClass.INTERNAL, "internal error while processing the call", _TRY_AGAIN),
+    ("1234", ErrorClass.INTERNAL, "network failure inside Z.AI", _TRY_AGAIN),
     ("2007", ErrorClass.OVERLOAD, "service temporarily unavailable", _TRY_AGAIN),
     ("1210", ErrorClass.CLIENT, "wrong parameter", _FIX_REQUEST),
     ("1211", ErrorClass.CLIENT, "unknown model", _OTHER_MODEL),
@@ -129,22 +133,61 @@ TABLE: Final[Mapping[str, BusinessCode]] = MappingProxyType(
     }
 )
 
-_OTHER_BY_STATUS: Final = {
-    401: BusinessCode(OTHER, ErrorClass.AUTH, False, "key not accepted", _NEW_KEY),
-    529: BusinessCode(OTHER, ErrorClass.OVERLOAD, True, "service overloaded", _TRY_AGAIN),
-}
+_KEY_NOT_ACCEPTED: Final = BusinessCode(OTHER, ErrorClass.AUTH, False, "key not accepted", _NEW_KEY)
+_OVERLOADED: Final = BusinessCode(OTHER, ErrorClass.OVERLOAD, True, "service overloaded", _TRY_AGAIN)
+_FAILED_INSIDE: Final = BusinessCode(OTHER, ErrorClass.INTERNAL, False, "failure inside Z.AI", _TRY_AGAIN)
+_NOT_ALLOWED: Final = BusinessCode(OTHER, ErrorClass.ACCOUNT, False, "not allowed", _ASK_ZAI)
+_WRONG_REQUEST: Final = BusinessCode(OTHER, ErrorClass.CLIENT, False, "wrong request", _FIX_REQUEST)
 _OTHER: Final = BusinessCode(
     OTHER, ErrorClass.UNKNOWN, False, "no code that this version knows", "Read the upstream's message."
 )
+# An error that names no code has a type, in Anthropic's or OpenAI's words; the last is Z.AI's reason for a stop.
+_WORDS: Final[Mapping[str, BusinessCode]] = {
+    "overloaded_error": _OVERLOADED,
+    "api_error": _FAILED_INSIDE,
+    "server_error": _FAILED_INSIDE,
+    "timeout_error": _FAILED_INSIDE,
+    "network_error": _FAILED_INSIDE,
+    "authentication_error": _KEY_NOT_ACCEPTED,
+    "permission_error": _NOT_ALLOWED,
+    "invalid_request_error": _WRONG_REQUEST,
+    "not_found_error": _WRONG_REQUEST,
+    "request_too_large": _WRONG_REQUEST,
+}
+TRANSIENT_WORDS: Final = frozenset(word for word, row in _WORDS.items() if row.transient)
+_OTHER_BY_STATUS: Final = {401: _KEY_NOT_ACCEPTED, 529: _OVERLOADED}
 
 
 def classify(code: str | None, status: int) -> BusinessCode:
-    """The row for a code; for an unknown or missing one a row `other`, classed by the HTTP status where that is
-    certain (401 and 529)."""
-    known = TABLE.get(code) if code is not None else None
-    return known or _OTHER_BY_STATUS.get(status, _OTHER)
+    """The row for a code or, where there was none, for the error's type; for an unknown or missing one a row `other`,
+    classed by the HTTP status where that is certain (401 and 529)."""
+    if not code:
+        return _OTHER_BY_STATUS.get(status, _OTHER)
+    return TABLE.get(code) or _WORDS.get(code) or _OTHER_BY_STATUS.get(status, _OTHER)
 
 
-def code_label(code: str | None) -> str:
-    """The code if the table has it, else `other`: a bounded metric label."""
-    return code if code is not None and code in TABLE else OTHER
+_STATUS_OF_CLASS: Final[Mapping[ErrorClass, int]] = {
+    ErrorClass.CONCURRENCY: 429,
+    ErrorClass.FREQUENCY: 429,
+    ErrorClass.OVERLOAD: 529,
+    ErrorClass.QUOTA: 429,
+    ErrorClass.AUTH: 401,
+    ErrorClass.ACCOUNT: 429,
+    ErrorClass.CLIENT: 400,
+    ErrorClass.INTERNAL: 500,
+}
+_STATUS_OF_CODE: Final[Mapping[str, int]] = {
+    "404": 404, "1110": 403, "1111": 403, "1112": 403, "1120": 500, "1121": 403, "1220": 403, "2007": 500,
+    "not_found_error": 404, "permission_error": 403, "request_too_large": 413, "timeout_error": 504,
+    "rate_limit_error": 429, "rate_limit_exceeded": 429,
+}  # fmt: skip
+
+
+def known_status(code: str) -> int | None:
+    """The HTTP status that Z.AI gives an error outside of a stream; None for a code that says nothing."""
+    return _STATUS_OF_CODE.get(code) or _STATUS_OF_CLASS.get(classify(code, 0).error_class)
+
+
+def http_status(code: str) -> int:
+    """The same for whoever has to say a status: 500 for a code that says nothing."""
+    return known_status(code) or 500
