@@ -150,6 +150,9 @@ class ExternalProcessor:
             session=head.session,
             agent=head.agent,
             lane=lane_of(head.agent, head.priority),
+            asked=head.model,
+            stream=head.stream,
+            max_tokens=head.max_tokens,
         )
 
     def _label(self, principal: str, client: Client | None) -> str:
@@ -182,6 +185,8 @@ def _remembered(exchange: Exchange) -> dict[str, str]:
         "waited": f"{exchange.waited:.4f}",
         "queue_ms": f"{exchange.waited * 1000:.0f}",
     }
+    if exchange.asked:
+        remembered["asked"] = exchange.asked
     if exchange.client:
         remembered["client"] = exchange.client
     if exchange.session:

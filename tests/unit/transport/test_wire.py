@@ -1,6 +1,7 @@
 """Our subset of Envoy's messages against an independent implementation of the whole API."""
 
 import json
+from typing import Any
 
 import pytest
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -56,6 +57,47 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
         priority="background",
         peer="10.1.2.3",
     )
+
+
+def asks(**body: Any) -> pb.ProcessingRequest:
+    """A request whose body Envoy's reader has seen."""
+    message = request_headers(__path="/v1/messages")
+    message.metadata_context.filter_metadata["zai.request"].update({"body": body})
+    return message
+
+
+def test_what_the_body_asks_for_is_read_from_what_envoy_forwards() -> None:
+    head = wire.read_head(asks(model="claude-sonnet-4-5", stream=True, max_tokens=32000))
+
+    assert (head.model, head.stream, head.max_tokens) == ("claude-sonnet-4-5", True, 32000)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        request_headers(__path="/v1/messages"),
+        asks(),
+        asks(unread="size"),
+        asks(model=5, stream="yes", max_tokens="many"),
+        asks(model=None, stream=None, max_tokens=None),
+        asks(model={"model": "x"}, stream=[True], max_tokens={}),
+    ],
+)
+def test_what_was_not_read_or_is_none_of_it_is_unknown(message: pb.ProcessingRequest) -> None:
+    head = wire.read_head(message)
+
+    assert (head.model, head.stream, head.max_tokens) == ("", False, None)
+
+
+def test_a_model_that_could_hurt_a_log_is_harmless() -> None:
+    assert wire.read_head(asks(model="glm\n5\x1b[31m" + "x" * 500)).model == "glm_5_[31m" + "x" * 54
+
+
+@pytest.mark.parametrize(
+    ("number", "tokens"), [(1.0, 1), (4096.7, 4096), (0.0, None), (-1.0, None), (1e300, None), (float("nan"), None)]
+)
+def test_the_most_tokens_are_a_number_that_a_request_can_mean(number: float, tokens: int | None) -> None:
+    assert wire.read_head(asks(max_tokens=number)).max_tokens == tokens
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 129, "a\nb", "ü", "\x00"])
