@@ -35,5 +35,8 @@ def without_credentials(path: str) -> str:
 
 
 def _is_credential(parameter: str) -> bool:
-    name = unquote_plus(parameter.partition("=")[0], errors="replace")
+    name = parameter.partition("=")[0]
+    if name.isascii() and name.isalnum():
+        return name.lower() in _CREDENTIAL_PARAMETERS
+    name = unquote_plus(name, errors="replace")
     return re.sub(r"[\s_-]", "", name).lower() in _CREDENTIAL_PARAMETERS

@@ -119,8 +119,8 @@ class Limits:
         """Says whether work waits that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
-        full = self.places(t) <= 0
-        self.concurrency.bind(wanted and full and self._breath.share(t) >= 1.0, t)
+        full = wanted and self.places(t) <= 0
+        self.concurrency.bind(full and self._breath.share(t) >= 1.0, t)
         self.rate.bind(wanted and not full, t)
 
     def next_changes(self, wanted: bool, t: float) -> list[float]:

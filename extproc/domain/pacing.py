@@ -83,7 +83,7 @@ class Pacing:
 
         Admitted and queued ones must `leave`, however they end.
         """
-        if any(request.id in each for each in (self._running, self._second, self._exempt, self._queue)):
+        if self._is_here(request.id):
             raise ValueError(f"{request.id} is here already")
         t = self._time(now)
         if self.in_flight + len(self._queue) >= self.config.max_workers:
@@ -308,6 +308,10 @@ class Pacing:
         t = self._time(now)
         self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
+    def _is_here(self, request_id: str) -> bool:
+        is_waiting = request_id in self._queue or request_id in self._second
+        return is_waiting or request_id in self._running or request_id in self._exempt
+
     def _time(self, now: float) -> float:
         t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
         if self._full_hours.has_passed(now):
@@ -325,7 +329,7 @@ class Pacing:
 
     def _is_overtaking(self, closed: Collection[Lane], t: float) -> bool:
         """Whether somebody who came now would have somebody before them."""
-        return self._queue.has(closed) or any(self._second.ready(t))
+        return self._queue.has(closed) or (bool(self._second) and any(self._second.ready(t)))
 
     def _may_go_again(self, turn: SecondTurn, t: float) -> bool:
         return t >= turn.deadline or (self._is_free(t) and self._has_room(turn, t))
