@@ -3,21 +3,28 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+import structlog
 from prometheus_client import Counter, Histogram
 
 from extproc.domain.admission import Admission
 from extproc.domain.business_codes import classify as classify_code
+from extproc.domain.failure import Failure
+from extproc.domain.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
 from extproc.domain.labels import ModelLabels, method_label, status_label
 from extproc.domain.log_entry import EntryKind, LogEntry
-from extproc.domain.outcome import Outcome, Usage, interpret, teaches
+from extproc.domain.outcome import Outcome, Usage, error_within, interpret, teaches
 from extproc.domain.prices import PriceTable
+from extproc.domain.routes import Route, classify
 from extproc.domain.token_estimates import TokenEstimator
 from extproc.metrics import Metrics
 
+log = structlog.get_logger("extproc.accounting")
+
 _MOST_PENDING_REQUESTS: Final = 10_000
+_LONGEST_USER_AGENT: Final = 120
 Instrument = TypeVar("Instrument", Counter, Histogram)
 _DIRECTIONS: Final = ("input", "output", "cache_read", "cache_write")
 
@@ -47,7 +54,11 @@ class _Children:
 
 
 class Accountant:
-    """Turns every access-log entry into metrics and progress of running exchanges; `listeners` hear of each outcome."""
+    """Turns every access-log entry into metrics and progress of running exchanges.
+
+    `listeners` hear of each outcome, `failure_listeners` of each failure on the way there: once, with the class that
+    was counted, so that nobody judges it anew.
+    """
 
     def __init__(
         self,
@@ -56,7 +67,7 @@ class Accountant:
         prices: PriceTable,
         listeners: Sequence[Callable[[Outcome], None]],
         progress_listeners: Sequence[Callable[[LogEntry], None]] = (),
-        attempt_listeners: Sequence[Callable[[LogEntry], None]] = (),
+        failure_listeners: Sequence[Callable[[Failure], None]] = (),
         count_tokens: bool = True,
     ) -> None:
         self._metrics = metrics
@@ -64,22 +75,21 @@ class Accountant:
         self._prices = prices
         self._listeners = listeners
         self._progress_listeners = progress_listeners
-        self._attempt_listeners = attempt_listeners
+        self._failure_listeners = failure_listeners
         self._count_tokens = count_tokens
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
         self._instruments: dict[tuple[str, str, str], _RequestInstruments] = {}
         self._children = _Children()
         self._failed_attempts: OrderedDict[str, list[str]] = OrderedDict()
+        self.identities = RefusedIdentities()
 
     def record(self, entry: LogEntry) -> None:
         """Takes in one entry of any kind."""
         if entry.kind is EntryKind.PROGRESS:
             self._note_progress(entry)
         elif entry.kind is EntryKind.FAILED_ATTEMPT:
-            self._count_failed_attempt(entry)
-            for hear in self._attempt_listeners:
-                hear(entry)
+            self._take_failed_attempt(entry)
         else:
             began = time.perf_counter()
             outcome = interpret(entry, self._estimator, self._prices)
@@ -91,27 +101,59 @@ class Accountant:
     def _note_progress(self, entry: LogEntry) -> None:
         for listen in self._progress_listeners:
             listen(entry)
+        if entry.is_answered:
+            self._note_answer(entry, classify(entry.path_label, speaks_anthropic=False))
         exchange = self._admission.find(entry.exchange_id)
         if exchange is None:
             return
         exchange.request_bytes = entry.request_bytes
         exchange.response_bytes = entry.response_bytes
-        exchange.model = self._models.label(entry.model) if entry.model else ""
+        if entry.answer.model:
+            exchange.model = self._models.label(entry.answer.model)
 
-    def _count_failed_attempt(self, entry: LogEntry) -> None:
-        answered = entry.status >= 400 or entry.business_code != ""
-        if answered:
-            self._count_zai_error(entry)
-        reason = "network_error"
-        if answered:
-            reason = "429" if entry.status == 429 else "5xx"
-        self._failed_attempts.setdefault(entry.request_id, []).append(reason)
+    def _take_failed_attempt(self, entry: LogEntry) -> None:
+        exchange_id = entry.exchange_id or self._admission.id_of(entry.request_id) or entry.request_id
+        route = classify(entry.path, speaks_anthropic=False)
+        is_answer = entry.status >= 400 or error_within(entry, route) is not None
+        code = classify_code(entry.business_code, entry.status)
+        self._take_failure(Failure(entry, route, exchange_id, code, is_answer))
+        reason = ("429" if entry.status == 429 else "5xx") if is_answer else "network_error"
+        self._failed_attempts.setdefault(exchange_id, []).append(reason)
         if len(self._failed_attempts) > _MOST_PENDING_REQUESTS:
             self._failed_attempts.popitem(last=False)
 
-    def _count_zai_error(self, entry: LogEntry) -> None:
-        code = classify_code(entry.business_code, entry.status)
-        self._metrics.zai_errors.labels(code.error_class.value, code.code).inc()
+    def _take_failure(self, failure: Failure) -> None:
+        if failure.is_answer:
+            failure = self._judged(failure)
+            code = failure.code
+            self._children.of(self._metrics.zai_errors, code.error_class.value, code.code).inc()
+        for hear in self._failure_listeners:
+            hear(failure)
+
+    def _judged(self, failure: Failure) -> Failure:
+        """The same, but for a refusal of the client's identity that says it were an overload."""
+        entry, code = failure.entry, failure.code
+        exchange = self._admission.recall(failure.exchange_id)
+        if exchange is None or failure.route.llm_protocol is None or entry.answer.begun or not may_be_identity(code):
+            return failure
+        caller = Caller(exchange.client or exchange.source, family(entry.user_agent))
+        refused = self.identities.refused(caller, code.code, failure.ended_at)
+        if refused is None:
+            return failure
+        if refused.is_news:
+            log.warning(
+                "Z.AI refuses this client: look at its user agent and system prompt",
+                client=caller.name,
+                user_agent=entry.user_agent[:_LONGEST_USER_AGENT],
+                zai_code=entry.business_code,
+                refusals=refused.refusals,
+            )
+        return replace(failure, code=as_identity(code))
+
+    def _note_answer(self, entry: LogEntry, route: Route) -> None:
+        if route.llm_protocol is not None and entry.sent_upstream is not None and entry.source:
+            caller = Caller(entry.client or entry.source, family(entry.user_agent))
+            self.identities.answered(caller, entry.started + entry.sent_upstream)
 
     def _count(self, outcome: Outcome) -> None:
         entry = outcome.entry
@@ -125,21 +167,23 @@ class Accountant:
         if entry.waited is not None and not entry.refused:
             self._children.of(self._metrics.rate_limit_wait, entry.source).observe(entry.waited)
         if entry.refused:
-            self._metrics.rejections.labels(entry.source, entry.refused).inc()
+            self._children.of(self._metrics.rejections, entry.source, entry.refused).inc()
         if outcome.error is not None:
-            self._metrics.upstream_errors.labels(outcome.error).inc()
-        if entry.streamed and entry.business_code:
-            self._count_zai_error(entry)  # an error event: no attempt failed that could have told of it
+            self._children.of(self._metrics.upstream_errors, outcome.error).inc()
+        if outcome.late_error is not None:
+            self._take_failure(Failure(entry, outcome.route, entry.exchange_id, outcome.late_error, is_answer=True))
+        elif entry.is_answered and outcome.error is None:
+            self._note_answer(entry, outcome.route)
         self._count_retries(entry)
         if outcome.usage is not None and self._count_tokens:
             self._count_usage(outcome.usage)
             self._learn(outcome, outcome.usage)
 
     def _count_retries(self, entry: LogEntry) -> None:
-        failed = self._failed_attempts.pop(entry.request_id, [])
+        failed = self._failed_attempts.pop(entry.exchange_id, None) or self._failed_attempts.pop(entry.request_id, [])
         for number in range(entry.attempts - 1):
             reason = failed[number] if number < len(failed) else "network_error"
-            self._metrics.retries.labels(reason).inc()
+            self._children.of(self._metrics.retries, reason).inc()
 
     def _count_usage(self, usage: Usage) -> None:
         metrics, child = self._metrics, self._children.of
@@ -150,10 +194,10 @@ class Accountant:
             if not amount:
                 continue
             child(metrics.tokens, direction, model, tier).inc(amount)
-            if usage.is_estimated:
-                child(metrics.estimated_tokens, direction, model).inc(amount)
             if usage.cost is not None:
                 child(metrics.estimated_cost, direction, model, tier).inc(getattr(usage.cost, direction))
+            if estimated := getattr(usage.estimated, direction):
+                child(metrics.estimated_tokens, direction, model).inc(estimated)
         if usage.tokens.reasoning:
             child(metrics.reasoning_tokens, model).inc(usage.tokens.reasoning)
         if usage.credits is not None:

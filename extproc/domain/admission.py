@@ -1,12 +1,20 @@
 """Who may go upstream: a bounded number of worker slots. Pure: no clock, no socket."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from extproc.domain import refusals
 from extproc.domain.exchange import Exchange
 from extproc.domain.refusals import Refusal
+
+Value = TypeVar("Value")
+
+# Envoy tells of an attempt up to a second after it: so many that have left meanwhile are remembered.
+_MOST_LEFT: Final = 4096
+_MOST_REQUEST_IDS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,8 @@ class Admission:
             raise ValueError(f"max_workers={max_workers}: need at least 1")
         self._max_workers = max_workers
         self._in_flight: dict[str, Exchange] = {}
+        self._left: OrderedDict[str, Exchange] = OrderedDict()
+        self._by_request_id: OrderedDict[str, str] = OrderedDict()
         self._draining = False
 
     @contextmanager
@@ -41,10 +51,12 @@ class Admission:
             yield refusal
             return
         self._in_flight[exchange.id] = exchange
+        _put(self._by_request_id, exchange.request_id, exchange.id, _MOST_REQUEST_IDS)
         try:
             yield None
         finally:
             del self._in_flight[exchange.id]
+            _put(self._left, exchange.id, exchange, _MOST_LEFT)
 
     def drain(self) -> None:
         """Refuses everything new from now on; what holds a slot keeps it."""
@@ -61,9 +73,23 @@ class Admission:
         """The exchange with this id, while it holds a slot."""
         return self._in_flight.get(exchange_id)
 
+    def recall(self, exchange_id: str) -> Exchange | None:
+        """The exchange with this id, also if it has given its slot back lately."""
+        return self._in_flight.get(exchange_id) or self._left.get(exchange_id)
+
+    def id_of(self, request_id: str) -> str | None:
+        """The id of the exchange that came last with this request id, which is the client's and may be there twice."""
+        return self._by_request_id.get(request_id)
+
     def _refusal(self) -> Refusal | None:
         if self._draining:
             return refusals.draining()
         if len(self._in_flight) >= self._max_workers:
             return refusals.at_capacity(self._max_workers)
         return None
+
+
+def _put(memory: "OrderedDict[str, Value]", key: str, value: Value, most: int) -> None:
+    memory[key] = value
+    if len(memory) > most:
+        memory.popitem(last=False)

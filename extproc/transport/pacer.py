@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -10,31 +9,21 @@ from typing import Final
 import structlog
 
 from extproc.domain import refusals
-from extproc.domain.business_codes import classify as classify_code
 from extproc.domain.exchange import Exchange
+from extproc.domain.failure import Failure
 from extproc.domain.fair_queue import Waiting
 from extproc.domain.lanes import Lane
-from extproc.domain.log_entry import EntryKind, LogEntry
-from extproc.domain.outcome import Outcome
 from extproc.domain.pacing import Pacing
 from extproc.domain.pacing_config import PacingConfig, PacingMode
 from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
 from extproc.domain.refusals import Refusal
-from extproc.domain.routes import Route, classify
+from extproc.domain.routes import Route
 from extproc.state_file import StateError, StateFile
 
 log = structlog.get_logger("extproc.pacing")
 
 _SAVE_SECONDS: Final = 30.0
 _SHARES_SECONDS: Final = 1.0
-# Envoy tells of a failed attempt up to a second later: so long, and so many, are remembered by their request id.
-_MOST_REMEMBERED: Final = 20_000
-_EXEMPT_ENDS: Final = ("/count_tokens", "/models", "/models/{id}")
-
-
-def is_exempt(route: Route) -> bool:
-    """Whether requests of this route never wait: they take nothing of the plan's limits."""
-    return route.label.endswith(_EXEMPT_ENDS)
 
 
 class Turn:
@@ -74,7 +63,6 @@ class Pacer:
         self._state = state
         self._turns: dict[str, Turn] = {}
         self._second_turns: dict[str, asyncio.Future[None]] = {}
-        self._exchanges: OrderedDict[str, str] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._restore()
 
@@ -84,11 +72,8 @@ class Pacer:
 
         `cost` estimates in bytes what the request will use.
         """
-        exempt = is_exempt(route)
-        request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt)
+        request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt=not route.waits)
         answer = self.pacing.arrive(request, time.time())
-        if not exempt:
-            self._remember(exchange)
         try:
             yield self._turn(exchange, answer)
         finally:
@@ -117,16 +102,22 @@ class Pacer:
         turn.decide(refusals.cancelled())
         return True
 
-    def take_attempt(self, entry: LogEntry) -> None:
-        """An upstream attempt has ended in an error."""
-        if not is_exempt(classify(entry.path, speaks_anthropic=False)):
-            self._observe(entry, self._exchanges.get(entry.request_id, entry.request_id))
-
-    def take_outcome(self, outcome: Outcome) -> None:
-        """A request has ended. An error inside its stream is one that no failed attempt has told of."""
-        entry = outcome.entry
-        if entry.streamed and entry.business_code and entry.status == 200:
-            self._observe(entry, entry.exchange_id)
+    def take_failure(self, failure: Failure) -> None:
+        """An attempt has ended in an error, or a good answer has turned into one. What takes nothing of the plan's
+        limits says nothing of them either, whatever its code: the tools of /api/mcp have a gate of their own."""
+        if not failure.route.waits:
+            return
+        attempt = Attempt(
+            failure.exchange_id,
+            failure.began_at,
+            failure.ended_at,
+            failure.code.error_class,
+            failure.code.code,
+            failure.entry.retry_after,
+        )
+        self.pacing.observe(attempt, time.time())
+        self._changed()
+        self.go_on()
 
     def status(self) -> PacingStatus:
         return self.pacing.status(time.time())
@@ -175,19 +166,6 @@ class Pacer:
             self.go_on()
             return turn
         return Turn(answer if isinstance(answer, Admitted) else self._refusal(answer))
-
-    def _remember(self, exchange: Exchange) -> None:
-        self._exchanges[exchange.request_id] = exchange.id
-        if len(self._exchanges) > _MOST_REMEMBERED:
-            self._exchanges.popitem(last=False)
-
-    def _observe(self, entry: LogEntry, exchange_id: str) -> None:
-        code = classify_code(entry.business_code, entry.status)
-        answered_at = entry.started + (entry.duration if entry.first_byte is None else entry.first_byte)
-        began_at = answered_at if entry.kind is EntryKind.REQUEST else entry.started
-        self.pacing.observe(Attempt(exchange_id, began_at, answered_at, code.error_class, code.code), time.time())
-        self._changed()
-        self.go_on()
 
     def _changed(self) -> None:
         if self.on_change is not None:

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from extproc.domain.exchange import Exchange
+from extproc.domain.failure import Failure
 from extproc.domain.lanes import Lane
 from extproc.domain.log_entry import LogEntry
 from extproc.domain.outcome import Outcome
@@ -24,8 +25,6 @@ from extproc.transport.quota_webhook import QuotaWebhook
 log = structlog.get_logger("extproc.quota")
 
 _EVENTS_SECONDS: Final = 1.0
-# An error that Z.AI hides in a 200 is shorter; whatever is longer is an answer.
-_LARGEST_HIDDEN_ERROR: Final = 2048
 
 
 class QuotaWatch:
@@ -85,20 +84,25 @@ class QuotaWatch:
 
     def take_progress(self, entry: LogEntry) -> None:
         """A request goes on: a long answer opens the gate before it has ended."""
-        if entry.status == 200 and entry.response_bytes > _LARGEST_HIDDEN_ERROR:
+        if entry.is_answered:
             self.quota.take_answer(entry.exchange_id, time.time())
+
+    def take_failure(self, failure: Failure) -> None:
+        """An attempt has ended in an error, or a good answer has turned into one."""
+        if not failure.is_answer or not spends_plan(failure.route, self._openai_base_path):
+            return
+        entry, code = failure.entry, failure.code.code
+        resets_at = None if entry.retry_after is None else failure.ended_at + entry.retry_after
+        if self.quota.take_refusal(code, failure.exchange_id, entry.started, time.time(), resets_at):
+            self._poller.trigger()
 
     def take_outcome(self, outcome: Outcome) -> None:
         """A request has ended."""
         entry, usage = outcome.entry, outcome.usage
         if entry.refused or not entry.exchange_id or not spends_plan(outcome.route, self._openai_base_path):
             return
-        now = time.time()
-        if entry.business_code:
-            if self.quota.take_refusal(entry.business_code, entry.exchange_id, entry.started, now):
-                self._poller.trigger()
-        elif entry.status == 200:
-            self.quota.take_answer(entry.exchange_id, now)
+        if entry.is_answered:
+            self.quota.take_answer(entry.exchange_id, time.time())
         if usage is not None:
             self.quota.take_usage(outcome.lane, usage.credits, None if usage.cost is None else usage.cost.total)
 

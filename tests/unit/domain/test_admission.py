@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,35 @@ def test_an_exchange_can_be_found_while_it_holds_a_slot() -> None:
         assert [each.id for each in admission.in_flight()] == ["x-7"]
 
     assert admission.find("x-7") is None
+
+
+def test_an_exchange_is_remembered_for_a_while_after_it_has_left() -> None:
+    admission = Admission(max_workers=2)
+
+    with admission.enter(exchange(7)):
+        assert admission.recall("x-7") == exchange(7)
+
+    assert admission.recall("x-7") == exchange(7)
+    assert admission.recall("x-8") is None
+
+
+def test_of_two_exchanges_with_one_request_id_the_later_is_known_by_it() -> None:
+    admission = Admission(max_workers=2)
+
+    with admission.enter(exchange(1)), admission.enter(replace(exchange(2), request_id="r-1")):
+        assert admission.id_of("r-1") == "x-2"
+    assert admission.id_of("r-2") is None
+
+
+def test_memory_of_those_that_have_left_is_bounded() -> None:
+    admission = Admission(max_workers=1)
+
+    for number in range(5000):
+        with admission.enter(exchange(number)):
+            pass
+
+    assert admission.recall("x-4999") is not None
+    assert admission.recall("x-0") is None
 
 
 def test_utilization_is_slots_in_use_over_slots_there_are() -> None:
