@@ -1,11 +1,12 @@
 """One line for each request, the most useful first; no credential, query value or body in it."""
 
 import json
-from datetime import UTC, datetime
+import time
+from functools import lru_cache
 from typing import IO, Final
 
 from extproc.domain.labels import method_label
-from extproc.domain.log_entry import Ending
+from extproc.domain.log_entry import NETWORK_ERROR, Ending, LogEntry
 from extproc.domain.outcome import Outcome, Usage
 from extproc.settings import LogFormat
 
@@ -29,9 +30,9 @@ class RequestLog:
 
 def describe(outcome: Outcome) -> dict[str, object]:
     """The fields of a line, in order of usefulness. Times are seconds, sizes bytes; what is empty is left out."""
-    entry = outcome.entry
+    entry, usage = outcome.entry, outcome.usage
     fields = {
-        "time": datetime.fromtimestamp(entry.started, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _time(entry.started),
         "status": outcome.status,
         "error": outcome.error,
         "refused": entry.refused,
@@ -42,28 +43,48 @@ def describe(outcome: Outcome) -> dict[str, object]:
         "waited": round(entry.waited, 3) if entry.waited else None,
         "first_byte": None if entry.first_byte is None else round(entry.first_byte, 3),
         "attempts": entry.attempts if entry.attempts > 1 else None,
-        **(_describe_usage(outcome.usage) if outcome.usage else {}),
+        "model": entry.answer.model[:_LONGEST_TEXT],
+        "model_asked": entry.model_asked[:_LONGEST_TEXT] if entry.model_asked != entry.answer.model else None,
+    }
+    if usage is not None:
+        _add_usage(fields, usage)
+    fields |= {
+        "stop": NETWORK_ERROR if entry.answer.stop == NETWORK_ERROR else None,
+        "unread": entry.answer.unread,
         "request_bytes": entry.request_bytes,
         "response_bytes": entry.response_bytes,
         "client": entry.client or entry.source,
         "request_id": entry.request_id[:_LONGEST_TEXT],
         "user_agent": entry.user_agent[:_LONGEST_TEXT],
-        "why": entry.details if entry.ending is not Ending.COMPLETE or outcome.status >= 500 else None,
+        "why": entry.details if _needs_reason(outcome, entry) else None,
     }
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
-def _describe_usage(usage: Usage) -> dict[str, object]:
+def _needs_reason(outcome: Outcome, entry: LogEntry) -> bool:
+    if outcome.status >= 500:
+        return True
+    return entry.ending is not Ending.COMPLETE and (outcome.error is not None or outcome.status >= 400)
+
+
+def _add_usage(fields: dict[str, object], usage: Usage) -> None:
     tokens = usage.tokens
-    return {
-        "model": usage.model[:_LONGEST_TEXT],
-        "input_tokens": tokens.input,
-        "output_tokens": tokens.output,
-        "cache_read_tokens": tokens.cache_read or None,
-        "cache_write_tokens": tokens.cache_write or None,
-        "tokens_are": usage.record.value,
-        "cost_usd": None if usage.cost is None else round(usage.cost.total, 6),
-    }
+    fields["input_tokens"] = tokens.input
+    fields["output_tokens"] = tokens.output
+    fields["cache_read_tokens"] = tokens.cache_read or None
+    fields["cache_write_tokens"] = tokens.cache_write or None
+    fields["tokens_are"] = usage.record.value
+    fields["cost_usd"] = None if usage.cost is None else round(usage.cost.total, 6)
+
+
+def _time(at: float) -> str:
+    milliseconds = round(at * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _as_json(fields: dict[str, object]) -> str:

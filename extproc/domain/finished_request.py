@@ -27,16 +27,19 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "request_bytes": entry.request_bytes,
         "response_bytes": entry.response_bytes,
         "attempts": entry.attempts,
+        "model": (entry.answer.model if usage is None else usage.model) or None,
+        "model_asked": entry.model_asked or None,
+        "stop": entry.answer.stop or None,
+        "unread": entry.answer.unread or None,
         **_usage(usage),
     }
 
 
 def _usage(usage: Usage | None) -> dict[str, object]:
     if usage is None:
-        return {"model": None, "tokens": None, "tokens_are": None, "cost_usd": None, "credits": None}
+        return {"tokens": None, "tokens_are": None, "cost_usd": None, "credits": None}
     tokens = usage.tokens
     return {
-        "model": usage.model or None,
         "tokens": {
             "input": tokens.input,
             "output": tokens.output,

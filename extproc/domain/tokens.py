@@ -1,10 +1,12 @@
 """Token counts of one request, split so that every token is in exactly one direction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 # Far above any context window, far below what would make a running total lose single tokens: a larger number
 # is an error upstream (a -1 that became unsigned, say) and would spoil the counters for good.
-_LARGEST_COUNT = 1 << 31
+_LARGEST_COUNT: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,42 @@ class TokenCounts:
         return self.input + self.output + self.cache_read + self.cache_write
 
 
-def disjoint(input_total: int, output: int, cached: int, cache_creation: int, reasoning: int) -> TokenCounts:
-    """Splits an inclusive report (Envoy's typed token usage) into disjoint counts.
+NO_TOKENS: Final = TokenCounts()
 
-    `input_total` includes `cached` and `cache_creation`; `output` includes `reasoning`. Where the numbers contradict
-    each other the totals win, then `cached`. A negative or absurd number (beyond 2^31) counts as 0.
+TOKEN_FIELDS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+)
+"""What the dialects report, by the names of the fields; the last two are details of the others."""
+
+
+def disjoint(reported: Mapping[str, float]) -> TokenCounts:
+    """Splits what an answer reported, by the names of its fields, whichever dialect they are of.
+
+    * Messages: `input_tokens` excludes `cache_read_input_tokens` and `cache_creation_input_tokens`.
+    * Chat Completions: `prompt_tokens` includes `cached_tokens`, the detail.
+    * Responses: `input_tokens` includes `cached_tokens`.
+    * `output_tokens` or `completion_tokens` includes `reasoning_tokens`.
+
+    Where the numbers contradict each other the totals win, then what a cache served. What is negative, no number or
+    absurd (beyond 2^31) counts as 0, and a fraction is cut off.
     """
-    input_total = _count(input_total)
-    output = _count(output)
-    cache_read = min(_count(cached), input_total)
-    cache_write = min(_count(cache_creation), input_total - cache_read)
-    return TokenCounts(
-        input=input_total - cache_read - cache_write,
-        output=output,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=min(_count(reasoning), output),
-    )
-
-
-def _count(reported: int) -> int:
-    return reported if 0 < reported <= _LARGEST_COUNT else 0
+    counts = {field: int(n) for field, n in reported.items() if 0 < n <= _LARGEST_COUNT}
+    get = counts.get
+    prompt = get("prompt_tokens", 0)
+    total = prompt or get("input_tokens", 0)
+    read, written = get("cache_read_input_tokens", 0), get("cache_creation_input_tokens", 0)
+    if not prompt and (read or written):
+        uncached = total  # a detail beside them would tell the same tokens twice
+    else:
+        read = min(max(read, get("cached_tokens", 0)), total)
+        written = min(written, total - read)
+        uncached = total - read - written
+    output = get("output_tokens", 0) or get("completion_tokens", 0)
+    return TokenCounts(uncached, output, read, written, min(get("reasoning_tokens", 0), output))

@@ -7,20 +7,23 @@ from typing import Final, TypeAlias
 import grpc.aio
 import structlog
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
-from extproc.domain.log_entry import Ending, EntryKind, LogEntry, ReportedUsage, UsageStatus
-from extproc.domain.tokens import disjoint
+from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
 from extproc.transport.pb import access_log_pb2 as pb
-from extproc.transport.pb import token_usage_pb2
 
 log = structlog.get_logger("extproc.access_log")
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse]
 
-UPSTREAM_NAMESPACE: Final = "zai.upstream"
-USAGE_NAMESPACE: Final = "envoy.ai.token_usage"
+ANSWER_NAMESPACE: Final = "zai.answer"
+"""Where the reader in Envoy writes what the latest attempt's answer said, under the key `read`."""
+
+_READ: Final = "read"
+_NO_FIELDS: Final[Mapping[str, Value]] = {}
+_LONGEST_NUMBER: Final = 9
 
 _LOG_SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 _CHECK_SERVICE: Final = "envoy.service.auth.v3.Authorization"
@@ -32,11 +35,6 @@ _KINDS: Final = {
 }
 # envoy.config.core.v3.RequestMethod; 0 is every method that Envoy has no number for.
 _METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-_USAGE: Final = {
-    token_usage_pb2.TokenUsage.COMPLETE: UsageStatus.COMPLETE,
-    token_usage_pb2.TokenUsage.PARTIAL: UsageStatus.PARTIAL,
-    token_usage_pb2.TokenUsage.FAILED: UsageStatus.FAILED,
-}
 # Response code details that say more than the flags: max_stream_duration sets none, a refused upgrade "no route".
 _TOO_LONG: Final = "max_duration_timeout"
 _UPGRADE_REFUSED: Final = "upgrade_failed"
@@ -121,27 +119,30 @@ class AccessLog:
 def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     """Takes from an entry what accounting needs."""
     common, request, response = entry.common_properties, entry.request, entry.response
-    untyped = common.metadata.filter_metadata
-    noted = _fields(untyped, wire.METADATA_NAMESPACE)
-    upstream = _fields(untyped, UPSTREAM_NAMESPACE)
+    untyped, headers = common.metadata.filter_metadata, response.response_headers
+    noted = untyped[wire.METADATA_NAMESPACE].fields if wire.METADATA_NAMESPACE in untyped else _NO_FIELDS
+    answer = _answer(untyped)
+    details, method = response.response_code_details, request.request_method
+    start = common.start_time
     return LogEntry(
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
-        method=_METHODS[request.request_method] if request.request_method < len(_METHODS) else "",
+        method=_METHODS[method] if method < len(_METHODS) else "",
         path=request.path,
         request_id=request.request_id,
-        started=common.start_time.seconds + common.start_time.nanos / 1e9,
+        started=start.seconds + start.nanos / 1e9,
         status=response.response_code.value,
-        ending=_ending(common, response.response_code_details),
-        details=response.response_code_details,
-        exchange_id=noted.get("id", ""),
-        path_label=noted.get("path", ""),
-        source=noted.get("source", ""),
-        client=noted.get("client", ""),
-        session=noted.get("session", ""),
-        agent=noted.get("agent", ""),
-        lane=noted.get("lane", ""),
-        refused=noted.get("refused", ""),
-        waited=_number(noted.get("waited", "")),
+        ending=_ending(common, details),
+        details=details,
+        exchange_id=headers.get("x-zai-exchange") or _text(noted, "id"),
+        path_label=_text(noted, "path"),
+        source=_text(noted, "source"),
+        client=_text(noted, "client"),
+        session=_text(noted, "session"),
+        agent=_text(noted, "agent"),
+        lane=_text(noted, "lane"),
+        refused=_text(noted, "refused"),
+        model_asked=_text(noted, "asked"),
+        waited=_number(_text(noted, "waited")),
         route_name=common.route_name,
         request_bytes=request.request_body_bytes,
         response_bytes=response.response_body_bytes,
@@ -150,46 +151,60 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
         last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
         attempts=common.upstream_request_attempt_count,
-        business_code=upstream.get("code", "") or response.response_headers.get("x-zai-code", ""),
-        streamed=response.response_headers.get("content-type", "").startswith("text/event-stream"),
-        model=upstream.get("model", ""),
+        business_code=headers.get("x-zai-code") or answer.code,
+        retry_after=_retry_after(headers.get("x-zai-retry-after") or headers.get("retry-after", "")),
+        streamed=_is_stream(answer, headers),
         user_agent=request.user_agent,
-        usage=_usage(common.metadata),
+        answer=answer,
     )
 
 
 def _ending(common: pb.AccessLogCommon, details: str) -> Ending:
     if details == _TOO_LONG:
         return Ending.TIMEOUT
-    if not common.HasField("response_flags") or details == _UPGRADE_REFUSED:
+    # Most requests have no flag at all, and one look finds that out.
+    flags = {field.name for field, _ in common.response_flags.ListFields()}
+    if not flags or details == _UPGRADE_REFUSED:
         return Ending.COMPLETE
-    flags = common.response_flags
-    return next((ending for name, ending in _ENDINGS if getattr(flags, name)), Ending.COMPLETE)
+    return next((ending for name, ending in _ENDINGS if name in flags), Ending.COMPLETE)
 
 
-def _usage(metadata: pb.Metadata) -> ReportedUsage | None:
-    if USAGE_NAMESPACE not in metadata.typed_filter_metadata:
-        return None
-    usage = token_usage_pb2.TokenUsage.FromString(metadata.typed_filter_metadata[USAGE_NAMESPACE].value)
-    tokens = disjoint(
-        usage.input_tokens.value,
-        usage.output_tokens.value,
-        usage.input_token_details.cached_tokens.value,
-        usage.input_token_details.cache_creation_tokens.value,
-        usage.output_token_details.reasoning_tokens.value,
+def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
+    if ANSWER_NAMESPACE not in untyped or _READ not in untyped[ANSWER_NAMESPACE].fields:
+        return NOTHING_READ
+    fields = untyped[ANSWER_NAMESPACE].fields[_READ].struct_value.fields
+    counts = {name: fields[name].number_value for name in TOKEN_FIELDS if name in fields}
+    return ReadAnswer(
+        kind=_text(fields, "kind"),
+        model=_text(fields, "model"),
+        tokens=disjoint(counts) if counts else NO_TOKENS,
+        begun="begun" in fields and fields["begun"].bool_value,
+        final="final" in fields and fields["final"].bool_value,
+        stop=_text(fields, "stop"),
+        code=_text(fields, "code"),
+        late="late" in fields and fields["late"].bool_value,
+        unread=_text(fields, "unread"),
     )
-    return ReportedUsage(_USAGE.get(usage.extraction_status, UsageStatus.FAILED), usage.model, tokens)
 
 
-def _fields(untyped: Mapping[str, Struct], namespace: str) -> dict[str, str]:
+def _text(fields: Mapping[str, Value], name: str) -> str:
     # Indexing a protobuf map creates what is missing, so look first.
-    if namespace not in untyped:
-        return {}
-    return {name: value.string_value for name, value in untyped[namespace].fields.items()}
+    return fields[name].string_value if name in fields else ""
 
 
 def _number(noted: str) -> float | None:
     return float(noted) if noted else None
+
+
+def _retry_after(header: str) -> float | None:
+    """Seconds; a date, which Z.AI is not known to send, says nothing."""
+    return float(header) if header.isascii() and header.isdecimal() and len(header) <= _LONGEST_NUMBER else None
+
+
+def _is_stream(answer: ReadAnswer, headers: Mapping[str, str]) -> bool:
+    if answer.kind in ("events", "json"):
+        return answer.kind == "events"
+    return headers.get("content-type", "").startswith("text/event-stream")
 
 
 def _seconds(duration: Duration) -> float:

@@ -2,12 +2,13 @@ import io
 import json
 from dataclasses import replace
 
+from extproc.domain.log_entry import NOTHING_READ, Ending, ReadAnswer
 from extproc.domain.outcome import interpret
 from extproc.domain.price_file import packaged_prices, parse_price_table
 from extproc.domain.token_estimates import TokenEstimator
 from extproc.request_log import RequestLog
 from extproc.settings import LogFormat
-from tests.unit.domain.test_outcome import FINISHED
+from tests.unit.domain.test_outcome import FINISHED, REPORTED
 
 PRICES = parse_price_table(packaged_prices())
 
@@ -29,7 +30,7 @@ def test_a_request_is_one_json_line_with_the_most_useful_first() -> None:
 
 
 def test_what_went_wrong_comes_right_after_the_status() -> None:
-    fields = list(json.loads(line_of(status=429, business_code="1308", usage=None)))
+    fields = list(json.loads(line_of(status=429, business_code="1308", answer=NOTHING_READ)))
 
     assert fields[:4] == ["time", "status", "error", "zai_code"]
 
@@ -48,11 +49,40 @@ def test_hostile_text_stays_on_its_line() -> None:
 
 
 def test_a_probe_that_succeeds_is_not_worth_a_line() -> None:
-    assert line_of(path_label="/health", usage=None) == ""
-    assert line_of(path_label="/health", usage=None, status=503) != ""
+    assert line_of(path_label="/health", answer=NOTHING_READ) == ""
+    assert line_of(path_label="/health", answer=NOTHING_READ, status=503) != ""
 
 
 def test_the_console_form_begins_with_what_a_person_looks_for() -> None:
     line = line_of(LogFormat.CONSOLE)
 
     assert line.startswith("2026-11-23T07:00:00.000Z 200 POST /v1/messages  duration=3.0 ")
+
+
+def test_the_model_that_was_asked_for_is_told_where_another_one_answered() -> None:
+    other, same = line_of(model_asked="claude-haiku-4-5"), line_of(model_asked="glm-5.3")
+
+    assert json.loads(other)["model_asked"] == "claude-haiku-4-5"
+    assert json.loads(other)["model"] == "glm-5.3"
+    assert "model_asked" not in same
+
+
+def test_a_failure_within_an_answer_is_told_and_an_ordinary_stop_is_not() -> None:
+    assert json.loads(line_of(answer=replace(REPORTED, stop="network_error")))["stop"] == "network_error"
+    assert "stop" not in line_of()
+
+
+def test_what_could_not_be_read_is_told() -> None:
+    assert json.loads(line_of(answer=ReadAnswer("json", unread="encoding")))["unread"] == "encoding"
+
+
+def test_envoys_reason_is_told_of_an_end_that_was_not_the_right_one() -> None:
+    left = {"ending": Ending.CLIENT_LEFT, "details": "downstream_remote_disconnect"}
+
+    assert "why" not in json.loads(line_of(**left))
+    assert json.loads(line_of(**left, answer=replace(REPORTED, final=False)))["why"] == "downstream_remote_disconnect"
+
+
+def test_times_are_told_to_the_millisecond() -> None:
+    assert json.loads(line_of(started=1795417199.9996))["time"] == "2026-11-23T07:00:00.000Z"
+    assert json.loads(line_of(started=1795417200.0456))["time"] == "2026-11-23T07:00:00.046Z"

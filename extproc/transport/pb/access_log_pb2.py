@@ -22,14 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x61\x63\x63\x65ss_log.proto\x12\x14zai_proxy.access_log\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\xc5\x01\n\x17StreamAccessLogsMessage\x12U\n\thttp_logs\x18\x02 \x01(\x0b\x32\x42.zai_proxy.access_log.StreamAccessLogsMessage.HTTPAccessLogEntries\x1aS\n\x14HTTPAccessLogEntries\x12;\n\tlog_entry\x18\x01 \x03(\x0b\x32(.zai_proxy.access_log.HTTPAccessLogEntry\"\x1a\n\x18StreamAccessLogsResponse\"\xd4\x01\n\x12HTTPAccessLogEntry\x12@\n\x11\x63ommon_properties\x18\x01 \x01(\x0b\x32%.zai_proxy.access_log.AccessLogCommon\x12<\n\x07request\x18\x03 \x01(\x0b\x32+.zai_proxy.access_log.HTTPRequestProperties\x12>\n\x08response\x18\x04 \x01(\x0b\x32,.zai_proxy.access_log.HTTPResponseProperties\"\xa5\x05\n\x0f\x41\x63\x63\x65ssLogCommon\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x1etime_to_first_upstream_tx_byte\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12@\n\x1dtime_to_last_upstream_tx_byte\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x41\n\x1etime_to_first_upstream_rx_byte\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12@\n\x1dtime_to_last_upstream_rx_byte\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x42\n\x1ftime_to_last_downstream_tx_byte\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12;\n\x0eresponse_flags\x18\x10 \x01(\x0b\x32#.zai_proxy.access_log.ResponseFlags\x12\x30\n\x08metadata\x18\x11 \x01(\x0b\x32\x1e.zai_proxy.access_log.Metadata\x12\x12\n\nroute_name\x18\x13 \x01(\t\x12+\n\x08\x64uration\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x1eupstream_request_attempt_count\x18\x18 \x01(\r\x12<\n\x0f\x61\x63\x63\x65ss_log_type\x18! \x01(\x0e\x32#.zai_proxy.access_log.AccessLogType\"\xd1\x02\n\x08Metadata\x12K\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x32.zai_proxy.access_log.Metadata.FilterMetadataEntry\x12V\n\x15typed_filter_metadata\x18\x02 \x03(\x0b\x32\x37.zai_proxy.access_log.Metadata.TypedFilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x1aP\n\x18TypedFilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any:\x02\x38\x01\"\x95\x05\n\rResponseFlags\x12 \n\x18\x66\x61iled_local_healthcheck\x18\x01 \x01(\x08\x12\x1b\n\x13no_healthy_upstream\x18\x02 \x01(\x08\x12 \n\x18upstream_request_timeout\x18\x03 \x01(\x08\x12\x13\n\x0blocal_reset\x18\x04 \x01(\x08\x12\x1d\n\x15upstream_remote_reset\x18\x05 \x01(\x08\x12#\n\x1bupstream_connection_failure\x18\x06 \x01(\x08\x12\'\n\x1fupstream_connection_termination\x18\x07 \x01(\x08\x12\x19\n\x11upstream_overflow\x18\x08 \x01(\x08\x12\x16\n\x0eno_route_found\x18\t \x01(\x08\x12)\n!downstream_connection_termination\x18\x0f \x01(\x08\x12%\n\x1dupstream_retry_limit_exceeded\x18\x10 \x01(\x08\x12\x1b\n\x13stream_idle_timeout\x18\x11 \x01(\x08\x12!\n\x19\x64ownstream_protocol_error\x18\x13 \x01(\x08\x12,\n$upstream_max_stream_duration_reached\x18\x14 \x01(\x08\x12\x18\n\x10\x64uration_timeout\x18\x17 \x01(\x08\x12\x1f\n\x17upstream_protocol_error\x18\x18 \x01(\x08\x12\x18\n\x10no_cluster_found\x18\x19 \x01(\x08\x12\x18\n\x10overload_manager\x18\x1a \x01(\x08\x12\x1e\n\x16\x64ns_resolution_failure\x18\x1b \x01(\x08\x12\x1f\n\x17\x64ownstream_remote_reset\x18\x1c \x01(\x08\"\x92\x02\n\x15HTTPRequestProperties\x12\x16\n\x0erequest_method\x18\x01 \x01(\x05\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x12\n\nuser_agent\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x1a\n\x12request_body_bytes\x18\x0c \x01(\x04\x12X\n\x0frequest_headers\x18\r \x03(\x0b\x32?.zai_proxy.access_log.HTTPRequestProperties.RequestHeadersEntry\x1a\x35\n\x13RequestHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x02\n\x16HTTPResponseProperties\x12\x33\n\rresponse_code\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.UInt32Value\x12\x1b\n\x13response_body_bytes\x18\x03 \x01(\x04\x12[\n\x10response_headers\x18\x04 \x03(\x0b\x32\x41.zai_proxy.access_log.HTTPResponseProperties.ResponseHeadersEntry\x12\x1d\n\x15response_code_details\x18\x06 \x01(\t\x1a\x36\n\x14ResponseHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*[\n\rAccessLogType\x12\x0b\n\x07NOT_SET\x10\x00\x12\x17\n\x13\x44OWNSTREAM_PERIODIC\x10\x05\x12\x12\n\x0e\x44OWNSTREAM_END\x10\x06\x12\x10\n\x0cUPSTREAM_END\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x61\x63\x63\x65ss_log.proto\x12\x14zai_proxy.access_log\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\xc5\x01\n\x17StreamAccessLogsMessage\x12U\n\thttp_logs\x18\x02 \x01(\x0b\x32\x42.zai_proxy.access_log.StreamAccessLogsMessage.HTTPAccessLogEntries\x1aS\n\x14HTTPAccessLogEntries\x12;\n\tlog_entry\x18\x01 \x03(\x0b\x32(.zai_proxy.access_log.HTTPAccessLogEntry\"\x1a\n\x18StreamAccessLogsResponse\"\xd4\x01\n\x12HTTPAccessLogEntry\x12@\n\x11\x63ommon_properties\x18\x01 \x01(\x0b\x32%.zai_proxy.access_log.AccessLogCommon\x12<\n\x07request\x18\x03 \x01(\x0b\x32+.zai_proxy.access_log.HTTPRequestProperties\x12>\n\x08response\x18\x04 \x01(\x0b\x32,.zai_proxy.access_log.HTTPResponseProperties\"\xa5\x05\n\x0f\x41\x63\x63\x65ssLogCommon\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x1etime_to_first_upstream_tx_byte\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12@\n\x1dtime_to_last_upstream_tx_byte\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x41\n\x1etime_to_first_upstream_rx_byte\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12@\n\x1dtime_to_last_upstream_rx_byte\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x42\n\x1ftime_to_last_downstream_tx_byte\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12;\n\x0eresponse_flags\x18\x10 \x01(\x0b\x32#.zai_proxy.access_log.ResponseFlags\x12\x30\n\x08metadata\x18\x11 \x01(\x0b\x32\x1e.zai_proxy.access_log.Metadata\x12\x12\n\nroute_name\x18\x13 \x01(\t\x12+\n\x08\x64uration\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x1eupstream_request_attempt_count\x18\x18 \x01(\r\x12<\n\x0f\x61\x63\x63\x65ss_log_type\x18! \x01(\x0e\x32#.zai_proxy.access_log.AccessLogType\"\xa7\x01\n\x08Metadata\x12K\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x32.zai_proxy.access_log.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x95\x05\n\rResponseFlags\x12 \n\x18\x66\x61iled_local_healthcheck\x18\x01 \x01(\x08\x12\x1b\n\x13no_healthy_upstream\x18\x02 \x01(\x08\x12 \n\x18upstream_request_timeout\x18\x03 \x01(\x08\x12\x13\n\x0blocal_reset\x18\x04 \x01(\x08\x12\x1d\n\x15upstream_remote_reset\x18\x05 \x01(\x08\x12#\n\x1bupstream_connection_failure\x18\x06 \x01(\x08\x12\'\n\x1fupstream_connection_termination\x18\x07 \x01(\x08\x12\x19\n\x11upstream_overflow\x18\x08 \x01(\x08\x12\x16\n\x0eno_route_found\x18\t \x01(\x08\x12)\n!downstream_connection_termination\x18\x0f \x01(\x08\x12%\n\x1dupstream_retry_limit_exceeded\x18\x10 \x01(\x08\x12\x1b\n\x13stream_idle_timeout\x18\x11 \x01(\x08\x12!\n\x19\x64ownstream_protocol_error\x18\x13 \x01(\x08\x12,\n$upstream_max_stream_duration_reached\x18\x14 \x01(\x08\x12\x18\n\x10\x64uration_timeout\x18\x17 \x01(\x08\x12\x1f\n\x17upstream_protocol_error\x18\x18 \x01(\x08\x12\x18\n\x10no_cluster_found\x18\x19 \x01(\x08\x12\x18\n\x10overload_manager\x18\x1a \x01(\x08\x12\x1e\n\x16\x64ns_resolution_failure\x18\x1b \x01(\x08\x12\x1f\n\x17\x64ownstream_remote_reset\x18\x1c \x01(\x08\"\x92\x02\n\x15HTTPRequestProperties\x12\x16\n\x0erequest_method\x18\x01 \x01(\x05\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x12\n\nuser_agent\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x1a\n\x12request_body_bytes\x18\x0c \x01(\x04\x12X\n\x0frequest_headers\x18\r \x03(\x0b\x32?.zai_proxy.access_log.HTTPRequestProperties.RequestHeadersEntry\x1a\x35\n\x13RequestHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9e\x02\n\x16HTTPResponseProperties\x12\x33\n\rresponse_code\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.UInt32Value\x12\x1b\n\x13response_body_bytes\x18\x03 \x01(\x04\x12[\n\x10response_headers\x18\x04 \x03(\x0b\x32\x41.zai_proxy.access_log.HTTPResponseProperties.ResponseHeadersEntry\x12\x1d\n\x15response_code_details\x18\x06 \x01(\t\x1a\x36\n\x14ResponseHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*[\n\rAccessLogType\x12\x0b\n\x07NOT_SET\x10\x00\x12\x17\n\x13\x44OWNSTREAM_PERIODIC\x10\x05\x12\x12\n\x0e\x44OWNSTREAM_END\x10\x06\x12\x10\n\x0cUPSTREAM_END\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,38 +37,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METADATA_FILTERMETADATAENTRY']._loaded_options = None
   _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
-  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._loaded_options = None
-  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_options = b'8\001'
   _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._loaded_options = None
   _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._serialized_options = b'8\001'
   _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._loaded_options = None
   _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._serialized_options = b'8\001'
-  _globals['_ACCESSLOGTYPE']._serialized_start=2889
-  _globals['_ACCESSLOGTYPE']._serialized_end=2980
-  _globals['_STREAMACCESSLOGSMESSAGE']._serialized_start=197
-  _globals['_STREAMACCESSLOGSMESSAGE']._serialized_end=394
-  _globals['_STREAMACCESSLOGSMESSAGE_HTTPACCESSLOGENTRIES']._serialized_start=311
-  _globals['_STREAMACCESSLOGSMESSAGE_HTTPACCESSLOGENTRIES']._serialized_end=394
-  _globals['_STREAMACCESSLOGSRESPONSE']._serialized_start=396
-  _globals['_STREAMACCESSLOGSRESPONSE']._serialized_end=422
-  _globals['_HTTPACCESSLOGENTRY']._serialized_start=425
-  _globals['_HTTPACCESSLOGENTRY']._serialized_end=637
-  _globals['_ACCESSLOGCOMMON']._serialized_start=640
-  _globals['_ACCESSLOGCOMMON']._serialized_end=1317
-  _globals['_METADATA']._serialized_start=1320
-  _globals['_METADATA']._serialized_end=1657
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=1497
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=1575
-  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_start=1577
-  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_end=1657
-  _globals['_RESPONSEFLAGS']._serialized_start=1660
-  _globals['_RESPONSEFLAGS']._serialized_end=2321
-  _globals['_HTTPREQUESTPROPERTIES']._serialized_start=2324
-  _globals['_HTTPREQUESTPROPERTIES']._serialized_end=2598
-  _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._serialized_start=2545
-  _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._serialized_end=2598
-  _globals['_HTTPRESPONSEPROPERTIES']._serialized_start=2601
-  _globals['_HTTPRESPONSEPROPERTIES']._serialized_end=2887
-  _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._serialized_start=2833
-  _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._serialized_end=2887
+  _globals['_ACCESSLOGTYPE']._serialized_start=2692
+  _globals['_ACCESSLOGTYPE']._serialized_end=2783
+  _globals['_STREAMACCESSLOGSMESSAGE']._serialized_start=170
+  _globals['_STREAMACCESSLOGSMESSAGE']._serialized_end=367
+  _globals['_STREAMACCESSLOGSMESSAGE_HTTPACCESSLOGENTRIES']._serialized_start=284
+  _globals['_STREAMACCESSLOGSMESSAGE_HTTPACCESSLOGENTRIES']._serialized_end=367
+  _globals['_STREAMACCESSLOGSRESPONSE']._serialized_start=369
+  _globals['_STREAMACCESSLOGSRESPONSE']._serialized_end=395
+  _globals['_HTTPACCESSLOGENTRY']._serialized_start=398
+  _globals['_HTTPACCESSLOGENTRY']._serialized_end=610
+  _globals['_ACCESSLOGCOMMON']._serialized_start=613
+  _globals['_ACCESSLOGCOMMON']._serialized_end=1290
+  _globals['_METADATA']._serialized_start=1293
+  _globals['_METADATA']._serialized_end=1460
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=1382
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=1460
+  _globals['_RESPONSEFLAGS']._serialized_start=1463
+  _globals['_RESPONSEFLAGS']._serialized_end=2124
+  _globals['_HTTPREQUESTPROPERTIES']._serialized_start=2127
+  _globals['_HTTPREQUESTPROPERTIES']._serialized_end=2401
+  _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._serialized_start=2348
+  _globals['_HTTPREQUESTPROPERTIES_REQUESTHEADERSENTRY']._serialized_end=2401
+  _globals['_HTTPRESPONSEPROPERTIES']._serialized_start=2404
+  _globals['_HTTPRESPONSEPROPERTIES']._serialized_end=2690
+  _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._serialized_start=2636
+  _globals['_HTTPRESPONSEPROPERTIES_RESPONSEHEADERSENTRY']._serialized_end=2690
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ from dashboard.store.file import StoreFile
 from extproc.domain.finished_request import as_json
 from extproc.domain.lanes import Lane
 from extproc.domain.learned import Learned, LearnedLimit
-from extproc.domain.log_entry import EntryKind, LogEntry, ReportedUsage, UsageStatus
+from extproc.domain.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.outcome import interpret
 from extproc.domain.price_file import packaged_prices, parse_price_table
 from extproc.domain.shared_records import Ruling
@@ -44,7 +44,7 @@ ENDED = LogEntry(
     details="via_upstream", exchange_id="x-1", path_label="/v1/messages", source="source-07", client="anna",
     session="s-1", agent="a-1", lane="subagent", waited=0.1, request_bytes=1000, response_bytes=2000, duration=3.0,
     sent_upstream=0.5, first_byte=1.0, last_byte=3.0, attempts=2, streamed=True,
-    usage=ReportedUsage(UsageStatus.COMPLETE, "glm-5.3", TokenCounts(100, 50, 20, 10, 5)),
+    model_asked="glm-5.2", answer=ReadAnswer("events", "glm-5.3", TokenCounts(100, 50, 20, 10, 5), True, True, "stop"),
 )  # fmt: skip
 
 READERS = [
@@ -74,10 +74,10 @@ def eventful(**settings: Any) -> ProxyInProcess:
     proxy.share(ruling(PLAN, ceiling=10.0), leads=True)
     record = proxy.service.accountant.record
     record(ENDED)
-    record(replace(ENDED, usage=None, business_code="1310", status=429))
-    record(replace(ENDED, usage=None, streamed=False))  # its tokens are estimated
-    record(replace(ENDED, refused="capacity", details="", status=503, attempts=0, usage=None))
-    record(replace(ENDED, kind=EntryKind.FAILED_ATTEMPT, status=429, business_code="1302", usage=None))
+    record(replace(ENDED, answer=NOTHING_READ, business_code="1310", status=429))
+    record(replace(ENDED, answer=NOTHING_READ, streamed=False))  # its tokens are estimated
+    record(replace(ENDED, refused="capacity", details="", status=503, attempts=0, answer=NOTHING_READ))
+    record(replace(ENDED, kind=EntryKind.FAILED_ATTEMPT, status=429, business_code="1302", answer=NOTHING_READ))
     return proxy
 
 

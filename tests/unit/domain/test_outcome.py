@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.log_entry import Ending, EntryKind, LogEntry, ReportedUsage, UsageStatus
+from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.outcome import Outcome, UsageRecord, interpret, teaches
 from extproc.domain.price_file import packaged_prices, parse_price_table
 from extproc.domain.token_estimates import TokenEstimator
@@ -10,7 +10,8 @@ from extproc.domain.tokens import TokenCounts
 
 PRICES = parse_price_table(packaged_prices())
 TOKENS = TokenCounts(input=100, output=50, cache_read=20, cache_write=0, reasoning=10)
-REPORTED = ReportedUsage(UsageStatus.COMPLETE, "glm-5.3", TOKENS)
+REPORTED = ReadAnswer("events", "glm-5.3", TOKENS, begun=True, final=True, stop="end_turn")
+BEGUN = ReadAnswer("events", "glm-5.3", begun=True)
 # Monday, 2026-11-23, 15:00 in UTC+8.
 PEAK = 1795417200.0
 
@@ -33,7 +34,7 @@ FINISHED = LogEntry(
     last_byte=3.0,
     attempts=1,
     streamed=True,
-    usage=REPORTED,
+    answer=REPORTED,
 )
 
 
@@ -55,7 +56,7 @@ def test_a_finished_request_has_its_status_tokens_and_price_and_no_error() -> No
 
 
 def test_a_client_that_left_before_any_status_is_a_499() -> None:
-    outcome = outcome_of(status=0, ending=Ending.CLIENT_LEFT, usage=None, response_bytes=0, first_byte=None)
+    outcome = outcome_of(status=0, ending=Ending.CLIENT_LEFT, answer=NOTHING_READ, response_bytes=0, first_byte=None)
 
     assert (outcome.status, outcome.error) == (499, "write_error")
     assert outcome.usage is not None
@@ -65,7 +66,7 @@ def test_a_client_that_left_before_any_status_is_a_499() -> None:
 
 
 def test_a_client_that_left_in_mid_stream_is_a_499_too_with_estimated_tokens() -> None:
-    outcome = outcome_of(ending=Ending.CLIENT_LEFT, usage=None, model="glm-5.2")
+    outcome = outcome_of(ending=Ending.CLIENT_LEFT, answer=replace(BEGUN, model="glm-5.2"))
 
     assert (outcome.status, outcome.error) == (499, "write_error")
     assert outcome.usage is not None
@@ -74,7 +75,7 @@ def test_a_client_that_left_in_mid_stream_is_a_499_too_with_estimated_tokens() -
 
 
 def test_a_client_that_left_while_an_error_was_told_keeps_the_errors_status() -> None:
-    outcome = outcome_of(status=429, ending=Ending.CLIENT_LEFT, usage=None)
+    outcome = outcome_of(status=429, ending=Ending.CLIENT_LEFT, answer=NOTHING_READ)
 
     assert outcome.status == 429
     assert outcome.usage is None
@@ -91,21 +92,21 @@ def test_a_client_that_left_while_an_error_was_told_keeps_the_errors_status() ->
     ],
 )
 def test_what_broke_on_the_way_is_named(ending: Ending, status: int, error: str) -> None:
-    outcome = outcome_of(ending=ending, status=status, usage=None, details="local")
+    outcome = outcome_of(ending=ending, status=status, answer=BEGUN, details="local")
 
     assert (outcome.status, outcome.error) == (status, error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
 def test_an_upstream_error_is_named_by_its_status_and_has_no_tokens(status: int) -> None:
-    outcome = outcome_of(status=status, usage=None)
+    outcome = outcome_of(status=status, answer=NOTHING_READ)
 
     assert outcome.error == str(status)
     assert outcome.usage is None
 
 
 def test_the_proxys_own_answers_are_no_upstream_errors() -> None:
-    assert outcome_of(status=503, refused="capacity", details="refused_capacity", usage=None).error is None
+    assert outcome_of(status=503, refused="capacity", details="refused_capacity", answer=NOTHING_READ).error is None
     assert outcome_of(status=404, exchange_id="", path_label="", path="/x", details="direct_response").error is None
 
 
@@ -118,7 +119,7 @@ def test_a_request_that_found_no_processor_counts_as_never_made() -> None:
 
 
 def test_an_error_inside_a_200_has_no_tokens() -> None:
-    assert outcome_of(business_code="1305", usage=None).usage is None
+    assert outcome_of(business_code="1305", answer=ReadAnswer("json", code="1305")).usage is None
 
 
 @pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/models", "/api/paas/v4/files", "/health"])
@@ -127,22 +128,38 @@ def test_surfaces_that_generate_nothing_have_no_usage(path: str) -> None:
 
 
 def test_an_answer_without_usage_is_estimated_from_its_bytes() -> None:
-    outcome = outcome_of(usage=None, model="glm-5.3")
+    outcome = outcome_of(answer=replace(BEGUN, final=True))
 
     assert outcome.usage is not None
     assert outcome.usage.record is UsageRecord.ESTIMATED
     assert outcome.usage.output_rate is None
 
 
-def test_failed_extraction_is_estimated_and_an_empty_answer_is_missing() -> None:
-    failed = ReportedUsage(UsageStatus.FAILED, "", TokenCounts())
+@pytest.mark.parametrize(
+    ("answer", "record"),
+    [
+        (REPORTED, "complete"),
+        (replace(REPORTED, tokens=TokenCounts(output=5)), "partial"),
+        (replace(REPORTED, final=False), "partial"),
+        (replace(BEGUN, final=True), "estimated"),
+        (ReadAnswer("text"), "missing"),
+        (ReadAnswer("json", unread="json"), "failed"),
+    ],
+)
+def test_each_answer_says_how_its_tokens_became_known(answer: ReadAnswer, record: str) -> None:
+    usage = outcome_of(answer=answer).usage
 
-    estimated, missing = outcome_of(usage=failed), outcome_of(usage=None, request_bytes=0, response_bytes=0)
+    assert usage is not None
+    assert usage.record == record
 
-    assert estimated.usage is not None
-    assert estimated.usage.record is UsageRecord.ESTIMATED
-    assert missing.usage is not None
-    assert missing.usage.record is UsageRecord.MISSING
+
+def test_embeddings_have_no_output_to_report() -> None:
+    vectors = ReadAnswer("json", "embedding-3", TokenCounts(8), begun=True, final=True)
+
+    usage = outcome_of(path_label="/v1/embeddings", answer=vectors, streamed=False).usage
+
+    assert usage is not None
+    assert usage.record is UsageRecord.COMPLETE
 
 
 def test_the_output_rate_of_a_stream_is_over_the_time_that_it_streamed() -> None:
@@ -155,13 +172,53 @@ def test_the_output_rate_of_a_stream_is_over_the_time_that_it_streamed() -> None
 
 
 def test_an_unknown_model_costs_nobody_knows_what() -> None:
-    outcome = outcome_of(usage=ReportedUsage(UsageStatus.COMPLETE, "glm-99", TOKENS))
+    outcome = outcome_of(answer=replace(REPORTED, model="glm-99"))
 
     assert outcome.usage is not None
     assert (outcome.usage.cost, outcome.usage.credits) == (None, None)
 
 
-def test_only_requests_that_ended_whole_and_reported_their_usage_teach() -> None:
-    assert teaches(outcome_of())
-    assert not teaches(outcome_of(usage=None))
-    assert not teaches(outcome_of(ending=Ending.BROKEN_RESPONSE))
+@pytest.mark.parametrize(
+    ("changes", "are_true"),
+    [
+        ({}, True),
+        ({"ending": Ending.CLIENT_LEFT}, True),
+        ({"ending": Ending.BROKEN_RESPONSE}, True),
+        ({"ending": Ending.CLIENT_LEFT, "streamed": False}, False),
+        ({"answer": replace(REPORTED, final=False)}, False),
+        ({"answer": replace(REPORTED, stop="network_error")}, False),
+        ({"answer": replace(REPORTED, code="1305", late=True), "business_code": "1305"}, False),
+        ({"answer": replace(BEGUN, final=True)}, False),
+        ({"answer": ReadAnswer("events", unread="encoding")}, False),
+    ],
+    ids=[
+        "whole",
+        "a client that hung up behind the final event",
+        "a reset behind it",
+        "nobody knows how much of the JSON it got",
+        "no final event",
+        "a failure within",
+        "an error within",
+        "nothing reported",
+        "nothing read",
+    ],
+)
+def test_only_what_ended_whole_and_reported_its_usage_teaches(changes: dict[str, object], are_true: bool) -> None:
+    assert teaches(outcome_of(**changes)) is are_true
+
+
+def test_only_what_z_ai_answers_as_asked_counts_as_answered() -> None:
+    assert outcome_of().entry.is_answered
+    assert replace(FINISHED, kind=EntryKind.PROGRESS, answer=BEGUN).is_answered
+    for answer in (ReadAnswer("text"), ReadAnswer("empty"), ReadAnswer("events", "glm-5.3")):
+        assert not replace(FINISHED, answer=answer).is_answered
+    assert not replace(FINISHED, business_code="1305").is_answered
+    assert not replace(FINISHED, status=429).is_answered
+
+
+@pytest.mark.parametrize(("size", "is_answered"), [(100, False), (5000, True)])
+def test_what_is_not_read_has_to_be_longer_than_an_error_until_it_has_ended(size: int, is_answered: bool) -> None:
+    compressed = replace(FINISHED, answer=ReadAnswer("json", unread="encoding"), response_bytes=size)
+
+    assert replace(compressed, kind=EntryKind.PROGRESS).is_answered is is_answered
+    assert compressed.is_answered

@@ -1,62 +1,83 @@
-"""Inclusive counts as the upstream reports them, split into directions that add up."""
+"""What answers of three dialects report, split into directions that add up."""
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.tokens import TokenCounts, disjoint
+from extproc.domain.tokens import NO_TOKENS, TOKEN_FIELDS, TokenCounts, disjoint
 
 COUNTS = st.integers(min_value=0, max_value=1 << 31)
-ANY_NUMBER = st.integers(min_value=-(1 << 70), max_value=1 << 70)
+ANY_NUMBER = st.integers(min_value=-(1 << 70), max_value=1 << 70) | st.floats()
+REPORTS = st.dictionaries(st.sampled_from(TOKEN_FIELDS), ANY_NUMBER)
 
 
-def test_what_caches_served_and_took_is_no_longer_in_input() -> None:
-    counts = disjoint(input_total=1000, output=50, cached=700, cache_creation=100, reasoning=30)
-    assert counts == TokenCounts(input=200, output=50, cache_read=700, cache_write=100, reasoning=30)
-    assert counts.input_total == 1000
-    assert counts.total == 1050
+def test_messages_tell_what_the_caches_did_beside_the_input() -> None:
+    reported = {"input_tokens": 50, "output_tokens": 64, "cache_read_input_tokens": 2400}
+    assert disjoint(reported) == TokenCounts(input=50, output=64, cache_read=2400)
+    assert disjoint({**reported, "cache_creation_input_tokens": 7}).cache_write == 7
+
+
+def test_chat_tells_what_the_cache_served_as_a_part_of_the_prompt() -> None:
+    reported = {"prompt_tokens": 3859, "completion_tokens": 14, "cached_tokens": 43, "reasoning_tokens": 9}
+    assert disjoint(reported) == TokenCounts(input=3816, output=14, cache_read=43, reasoning=9)
+
+
+def test_responses_tell_what_the_cache_served_as_a_part_of_the_input() -> None:
+    reported = {"input_tokens": 12500, "output_tokens": 60, "cached_tokens": 11000}
+    assert disjoint(reported) == TokenCounts(input=1500, output=60, cache_read=11000)
 
 
 @pytest.mark.parametrize(
     ("reported", "expected"),
     [
-        # input_total, output, cached, cache_creation, reasoning
-        ((10, 5, 40, 0, 0), TokenCounts(input=0, output=5, cache_read=10)),
-        ((10, 5, 6, 40, 0), TokenCounts(input=0, output=5, cache_read=6, cache_write=4)),
-        ((10, 5, 0, 0, 99), TokenCounts(input=10, output=5, reasoning=5)),
-        ((-10, -5, -1, -1, -1), TokenCounts()),
-        ((10, 5, -40, -40, -1), TokenCounts(input=10, output=5)),
-        ((2**64 - 1, 5, 3, 0, 0), TokenCounts(output=5)),
-        ((0, 0, 0, 0, 0), TokenCounts()),
+        ({}, NO_TOKENS),
+        ({"input_tokens": 10, "cached_tokens": 40}, TokenCounts(cache_read=10)),
+        ({"prompt_tokens": 10, "cached_tokens": 6, "cache_creation_input_tokens": 40}, TokenCounts(0, 0, 6, 4)),
+        ({"prompt_tokens": 10, "cached_tokens": 6, "cache_read_input_tokens": 6}, TokenCounts(4, 0, 6)),
+        ({"input_tokens": 10, "cached_tokens": 6, "cache_read_input_tokens": 6}, TokenCounts(10, 0, 6)),
+        ({"completion_tokens": 5, "reasoning_tokens": 99}, TokenCounts(output=5, reasoning=5)),
+        ({"input_tokens": -10, "output_tokens": 5, "cached_tokens": -1}, TokenCounts(output=5)),
+        ({"input_tokens": 2.0**64, "output_tokens": 5}, TokenCounts(output=5)),
+        ({"input_tokens": math.nan, "output_tokens": math.inf, "prompt_tokens": -math.inf}, NO_TOKENS),
+        ({"input_tokens": 3.9, "output_tokens": 0.5}, TokenCounts(input=3)),
     ],
     ids=[
+        "nothing",
         "more cached than input",
         "more written than the rest",
+        "the cache told twice, within the prompt",
+        "the cache told twice, beside the input",
         "more reasoning than output",
-        "all negative",
-        "negative details",
+        "negative",
         "-1 become unsigned",
-        "nothing",
+        "no numbers",
+        "fractions",
     ],
 )
-def test_contradictory_reports_are_clamped(reported: tuple[int, int, int, int, int], expected: TokenCounts) -> None:
-    assert disjoint(*reported) == expected
+def test_odd_reports_are_clamped(reported: dict[str, float], expected: TokenCounts) -> None:
+    assert disjoint(reported) == expected
 
 
-@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
-def test_the_directions_add_up_to_the_reported_totals(
-    input_total: int, output: int, cached: int, cache_creation: int, reasoning: int
-) -> None:
-    counts = disjoint(input_total, output, cached, cache_creation, reasoning)
-    assert counts.input + counts.cache_read + counts.cache_write == input_total
-    assert counts.total == input_total + output
+@given(COUNTS, COUNTS, COUNTS, COUNTS)
+def test_the_directions_add_up_to_the_reported_totals(prompt: int, output: int, cached: int, reasoning: int) -> None:
+    counts = disjoint(
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": output,
+            "cached_tokens": cached,
+            "reasoning_tokens": reasoning,
+        }
+    )
+    assert counts.input_total == prompt
+    assert counts.total == prompt + output
 
 
-@given(ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, ANY_NUMBER)
-def test_no_direction_is_ever_negative_or_absurd(
-    input_total: int, output: int, cached: int, cache_creation: int, reasoning: int
-) -> None:
-    counts = disjoint(input_total, output, cached, cache_creation, reasoning)
+@given(REPORTS)
+def test_no_direction_is_ever_negative_or_absurd(reported: dict[str, float]) -> None:
+    counts = disjoint(reported)
     for count in (counts.input, counts.output, counts.cache_read, counts.cache_write, counts.reasoning):
+        assert isinstance(count, int)
         assert 0 <= count <= 1 << 31
     assert counts.reasoning <= counts.output

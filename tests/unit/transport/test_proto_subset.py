@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from google.protobuf.message import DecodeError
 
 import envoy
-from extproc.transport.pb import access_log_pb2, ext_proc_pb2, token_usage_pb2
+from extproc.transport.pb import access_log_pb2, ext_proc_pb2
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 LARGEST_DESCRIPTOR = 400_000
@@ -22,7 +22,6 @@ EXT_PROC = "envoy/service/ext_proc/v3/external_processor.proto"
 BASE = "envoy/config/core/v3/base.proto"
 ACCESS_LOG = "envoy/data/accesslog/v3/accesslog.proto"
 ALS = "envoy/service/accesslog/v3/als.proto"
-TOKEN_USAGE = "envoy/data/ai/v3/token_usage.proto"
 
 PAIRS = [
     (ext_proc_pb2.ProcessingRequest, EXT_PROC, "ProcessingRequest"),
@@ -44,9 +43,6 @@ PAIRS = [
     (access_log_pb2.ResponseFlags, ACCESS_LOG, "ResponseFlags"),
     (access_log_pb2.HTTPRequestProperties, ACCESS_LOG, "HTTPRequestProperties"),
     (access_log_pb2.HTTPResponseProperties, ACCESS_LOG, "HTTPResponseProperties"),
-    (token_usage_pb2.TokenUsage, TOKEN_USAGE, "TokenUsage"),
-    (token_usage_pb2.InputTokenDetails, TOKEN_USAGE, "InputTokenDetails"),
-    (token_usage_pb2.OutputTokenDetails, TOKEN_USAGE, "OutputTokenDetails"),
 ]
 
 
@@ -110,7 +106,6 @@ def test_our_fields_are_those_of_the_envoy_binary(ours: type, file: str, name: s
     ("ours", "file", "path"),
     [
         (access_log_pb2.AccessLogType, ACCESS_LOG, ("AccessLogType",)),
-        (token_usage_pb2.TokenUsage.ExtractionStatus, TOKEN_USAGE, ("TokenUsage", "ExtractionStatus")),
         (ext_proc_pb2.HeaderValueOption.AppendAction, BASE, ("HeaderValueOption", "HeaderAppendAction")),
     ],
 )

@@ -1,0 +1,139 @@
+"""What a log entry of Envoy's becomes: above all what the reader of answers has noted in it."""
+
+from typing import Any
+
+import pytest
+
+from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, ReadAnswer
+from extproc.domain.tokens import TokenCounts
+from extproc.transport.access_log import read_entry
+from extproc.transport.pb import access_log_pb2 as pb
+
+
+def entry(read: dict[str, Any] | None = None, **headers: str) -> pb.HTTPAccessLogEntry:
+    """The entry of a finished request; `headers` are those of the answer, with underscores for hyphens."""
+    entry = pb.HTTPAccessLogEntry()
+    common = entry.common_properties
+    common.access_log_type = pb.DOWNSTREAM_END
+    common.start_time.FromMilliseconds(1_795_417_200_500)
+    common.time_to_last_upstream_tx_byte.FromMilliseconds(20)
+    for name, value in {"id": "x-1", "path": "/v1/messages", "source": "source-07", "waited": "0.0500"}.items():
+        common.metadata.filter_metadata["zai"].fields[name].string_value = value
+    if read is not None:
+        fields = common.metadata.filter_metadata["zai.answer"].fields["read"].struct_value
+        fields.update(read)
+    entry.request.request_method = 3
+    entry.response.response_code.value = 200
+    for name, value in headers.items():
+        entry.response.response_headers[name.replace("_", "-")] = value
+    return entry
+
+
+def test_all_that_was_read_of_an_answer_comes_along() -> None:
+    read = read_entry(
+        entry(
+            {
+                "kind": "events",
+                "model": "glm-5.3",
+                "input_tokens": 1053,
+                "output_tokens": 7,
+                "cache_read_input_tokens": 17,
+                "begun": True,
+                "final": True,
+                "first": "good",
+                "stop": "end_turn",
+            }
+        )
+    )
+
+    assert read.answer == ReadAnswer("events", "glm-5.3", TokenCounts(1053, 7, 17), True, True, "end_turn")
+    assert read.streamed
+    assert (read.method, read.status, read.exchange_id, read.waited) == ("POST", 200, "x-1", 0.05)
+    assert (read.started, read.sent_upstream, read.first_byte) == (1_795_417_200.5, 0.02, None)
+
+
+def test_an_error_within_a_stream_is_the_requests_code() -> None:
+    read = read_entry(entry({"kind": "events", "code": "1305", "late": True, "unread": "size"}))
+
+    assert (read.business_code, read.answer.late, read.answer.unread) == ("1305", True, "size")
+
+
+@pytest.mark.parametrize("read", [None, {}])
+def test_where_nobody_has_read_nothing_is_known(read: dict[str, Any] | None) -> None:
+    assert read_entry(entry(read)).answer == NOTHING_READ
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"input_tokens": float("nan"), "output_tokens": -1, "cached_tokens": 1e300},
+        {"input_tokens": "12", "begun": "yes", "final": 1, "model": 7, "kind": None, "code": True},
+        {"a": [1], "b": {"c": 2}},
+    ],
+)
+def test_values_of_other_kinds_are_as_if_they_were_not_there(odd: dict[str, Any]) -> None:
+    assert read_entry(entry(odd)).answer == NOTHING_READ
+
+
+def test_what_is_no_struct_is_as_if_it_were_not_there() -> None:
+    odd = entry()
+    odd.common_properties.metadata.filter_metadata["zai.answer"].fields["read"].string_value = "glm-5.3"
+
+    assert read_entry(odd).answer == NOTHING_READ
+
+
+def test_reading_adds_nothing_to_the_entry() -> None:
+    read = entry({"kind": "json"})
+    before = read.SerializeToString(deterministic=True)
+
+    read_entry(read)
+
+    assert read.SerializeToString(deterministic=True) == before
+
+
+def test_a_failed_attempt_says_in_its_head_whose_it_was_and_what_it_got() -> None:
+    attempt = entry(x_zai_exchange="x-9", x_zai_code="1302", x_zai_retry_after="1800", retry_after="5")
+    attempt.common_properties.access_log_type = pb.UPSTREAM_END
+    attempt.common_properties.metadata.Clear()
+
+    read = read_entry(attempt)
+
+    assert read.kind is EntryKind.FAILED_ATTEMPT
+    assert (read.exchange_id, read.business_code, read.retry_after) == ("x-9", "1302", 1800.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("1.5", None), ("Wed, 25 Nov 2026 10:00:00 GMT", None),
+     ("1" * 400, None), ("٣", None)],
+)  # fmt: skip
+def test_a_retry_after_is_a_number_of_seconds_or_none(header: str, seconds: float | None) -> None:
+    assert read_entry(entry(retry_after=header)).retry_after == seconds
+
+
+def test_json_under_the_head_of_a_stream_is_no_stream() -> None:
+    assert not read_entry(entry({"kind": "json"}, content_type="text/event-stream")).streamed
+    assert read_entry(entry(content_type="text/event-stream; charset=utf-8")).streamed
+    assert read_entry(entry({"kind": "events"})).streamed
+
+
+@pytest.mark.parametrize(
+    ("flags", "ending"),
+    [
+        ((), Ending.COMPLETE),
+        (("upstream_retry_limit_exceeded",), Ending.COMPLETE),
+        (("downstream_remote_reset",), Ending.CLIENT_LEFT),
+        (("downstream_connection_termination", "upstream_remote_reset"), Ending.CLIENT_LEFT),
+        (("stream_idle_timeout",), Ending.TIMEOUT),
+        (("no_route_found",), Ending.NO_UPSTREAM_REQUEST),
+        (("upstream_connection_failure", "upstream_retry_limit_exceeded"), Ending.CONNECT_FAILED),
+        (("upstream_connection_termination",), Ending.BROKEN_RESPONSE),
+    ],
+)
+def test_the_flags_say_how_it_ended(flags: tuple[str, ...], ending: Ending) -> None:
+    ended = entry()
+    ended.common_properties.response_flags.SetInParent()
+    for flag in flags:
+        setattr(ended.common_properties.response_flags, flag, True)
+
+    assert read_entry(ended).ending is ending
