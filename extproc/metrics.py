@@ -94,6 +94,9 @@ class Metrics:
         self.rejections = self._counter(
             "rate_limit_rejections", "Requests that the proxy refused itself.", ("client", "reason")
         )
+        self.stream_guard = self._counter(
+            "stream_guard", "Answers whose head waited for their first event, by what it was.", ("result",)
+        )
         self.access_log_entries = self._counter(
             "access_log_entries",
             "Access-log entries that arrived: of requests, of failed attempts and of progress.",
