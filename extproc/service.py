@@ -19,6 +19,8 @@ from extproc import version
 from extproc.accounting import Accountant
 from extproc.api_key import ApiKey
 from extproc.domain.admission import Admission
+from extproc.domain.log_entry import LogEntry
+from extproc.domain.model_names import ModelNames, model_name
 from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.quota import as_json
 from extproc.domain.request_ring import RequestRing
@@ -90,7 +92,13 @@ class Service:
         )
         self.turns = Turns(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        listeners = [self.feed.add, self.quota.take_outcome, self.pacer.take_outcome, self.clients.take_outcome]
+        self.models = ModelNames()
+        listeners = [
+            self.feed.add,
+            self.quota.take_outcome,
+            self.clients.take_outcome,
+            lambda outcome: self._learn_model(outcome.entry),
+        ]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
             listeners.append(RequestLog(sys.stdout, settings.log_format).write)
         self.accountant = Accountant(
@@ -98,8 +106,8 @@ class Service:
             self.admission,
             load_prices(settings),
             listeners,
-            progress_listeners=[self.quota.take_progress],
-            attempt_listeners=[self.pacer.take_attempt],
+            progress_listeners=[self.quota.take_progress, self._learn_model],
+            failure_listeners=[self.pacer.take_failure, self.quota.take_failure],
             count_tokens=settings.token_counting_enabled,
         )
         self.access_log = AccessLog(
@@ -162,7 +170,14 @@ class Service:
     def _http_config(self) -> uvicorn.Config:
         owner = Owner(self._settings.admin_token)
         app = create_app(
-            self.exported, self.admission, self.pacer, self._about, self.feed, self.processor.cancel, owner
+            self.exported,
+            self.admission,
+            self.pacer,
+            self._about,
+            self.feed,
+            self.processor.cancel,
+            owner,
+            self.models,
         )
         return uvicorn.Config(
             app,
@@ -193,6 +208,11 @@ class Service:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _learn_model(self, entry: LogEntry) -> None:
+        """A request is answered, or has been: what answers it serves the name that it asks for."""
+        if entry.is_answered:
+            self.models.learn(entry.model_asked, model_name(entry.answer.model))
 
     def _about(self) -> dict[str, Any]:
         return {

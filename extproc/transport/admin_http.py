@@ -12,10 +12,18 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from extproc.domain.admission import Admission
+from extproc.domain.model_names import ModelNames
 from extproc.transport.owner import Owner
 from extproc.transport.pacer import Pacer
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
-from extproc.transport.status import describe, describe_limits, describe_pacing, describe_waiting, is_paced
+from extproc.transport.status import (
+    describe,
+    describe_limits,
+    describe_models,
+    describe_pacing,
+    describe_waiting,
+    is_paced,
+)
 
 _LONGEST_ID: Final = 64
 
@@ -28,6 +36,7 @@ def create_app(
     feed: RequestFeed,
     cancel: Callable[[str], Awaitable[bool]],
     owner: Owner,
+    models: ModelNames,
 ) -> Starlette:
     """The application. `about` returns versions and settings, secrets already hidden; `cancel` ends a request by id."""
 
@@ -54,10 +63,11 @@ def create_app(
                     "max": now.max_workers,
                     "draining": now.draining,
                 },
-                "requests": [describe(each, at) for each in held if not each.waits],
-                "waiting": [describe_waiting(each, at) for each in held if each.waits],
+                "requests": [describe(each, at, models) for each in held if not each.waits],
+                "waiting": [describe_waiting(each, at, models) for each in held if each.waits],
                 "pacing": describe_pacing(pace),
                 "limits": describe_limits(pace),
+                "models": describe_models(models),
                 **about(),
             }
         )

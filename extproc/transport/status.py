@@ -1,15 +1,15 @@
 """The parts of /status: what runs, what waits, the limits. Times are seconds, moments Unix times, sizes bytes."""
 
 from extproc.domain.exchange import Exchange
+from extproc.domain.model_names import ModelNames
 from extproc.domain.pacing_config import PacingMode
 from extproc.domain.pacing_records import LimitStatus, PacingStatus
 
 
-def describe(exchange: Exchange, now: float) -> dict[str, object]:
+def describe(exchange: Exchange, now: float, models: ModelNames) -> dict[str, object]:
     """A request that runs."""
     return {
-        **_who(exchange),
-        "model": exchange.model or None,
+        **_who(exchange, models),
         "age_seconds": round(now - exchange.started, 3),
         "waited_before_seconds": round(exchange.waited, 3),
         "request_bytes": exchange.request_bytes,
@@ -17,9 +17,14 @@ def describe(exchange: Exchange, now: float) -> dict[str, object]:
     }
 
 
-def describe_waiting(exchange: Exchange, now: float) -> dict[str, object]:
+def describe_waiting(exchange: Exchange, now: float, models: ModelNames) -> dict[str, object]:
     """A request in the queue."""
-    return {**_who(exchange), "waited_seconds": round(now - exchange.started, 3)}
+    return {**_who(exchange, models), "waited_seconds": round(now - exchange.started, 3)}
+
+
+def describe_models(models: ModelNames) -> list[dict[str, str]]:
+    """Which model has served each name that was asked for."""
+    return [{"asked": asked, "served": served} for asked, served in models.pairs()]
 
 
 def is_paced(pace: PacingStatus) -> bool:
@@ -56,7 +61,7 @@ def _describe_limit(name: str, limit: LimitStatus) -> dict[str, object]:
     }
 
 
-def _who(exchange: Exchange) -> dict[str, object]:
+def _who(exchange: Exchange, models: ModelNames) -> dict[str, object]:
     return {
         "id": exchange.id,
         "request_id": exchange.request_id,
@@ -66,4 +71,6 @@ def _who(exchange: Exchange) -> dict[str, object]:
         "session": exchange.session or None,
         "agent": exchange.agent or None,
         "lane": exchange.lane.value,
+        "model_asked": exchange.asked or None,
+        "model": exchange.model or models.serves(exchange.asked) or None,
     }

@@ -138,7 +138,14 @@ class FakeProxy:
     def _real_app(self) -> Starlette:
         service = self.inside.service
         return create_app(
-            service.exported, service.admission, service.pacer, service._about, self._feed, self._cancel, _Owner(self)
+            service.exported,
+            service.admission,
+            service.pacer,
+            service._about,
+            self._feed,
+            self._cancel,
+            _Owner(self),
+            service.models,
         )
 
     async def _cancel(self, exchange_id: str) -> bool:

@@ -1,0 +1,84 @@
+"""What /status says of requests and models: asked of the proxy's own admin app."""
+
+import time
+from dataclasses import replace
+
+from extproc.domain.log_entry import EntryKind, LogEntry, ReadAnswer
+from extproc.domain.model_names import model_name
+from tests.harness.proxy_in_process import ProxyInProcess
+
+
+def ended(asked: str, served: str, **fields: object) -> LogEntry:
+    known = {"exchange_id": "x", "path_label": "/v1/messages", "status": 200, "model_asked": asked}
+    answer = ReadAnswer(kind="events", model=served, begun=True, final=True)
+    return LogEntry(
+        EntryKind.REQUEST,
+        "POST",
+        "/v1/messages",
+        "r",
+        time.time(),
+        answer=answer,
+        **{**known, **fields},  # type: ignore[arg-type]
+    )
+
+
+async def status(proxy: ProxyInProcess) -> dict[str, list[dict[str, object]]]:
+    answer: dict[str, list[dict[str, object]]] = (await proxy.get("/status")).json()
+    return answer
+
+
+async def test_a_request_shows_the_model_that_it_asks_for_while_it_waits_and_while_it_runs() -> None:
+    proxy = ProxyInProcess(concurrency_limit_initial=1)
+    proxy.arrive("runs", asked="claude-opus-5")
+    proxy.arrive("waits", asked="glm-4.7")
+    proxy.arrive("unread")
+
+    page = await status(proxy)
+
+    assert [(each["id"], each["model_asked"], each["model"]) for each in page["requests"]] == [
+        ("runs", "claude-opus-5", None)
+    ]
+    assert [(each["id"], each["model_asked"], each["model"]) for each in page["waiting"]] == [
+        ("waits", "glm-4.7", None),
+        ("unread", None, None),
+    ]
+    assert page["models"] == []
+
+
+async def test_what_served_a_name_before_is_shown_until_the_answer_says_it() -> None:
+    proxy = ProxyInProcess(concurrency_limit_initial=1)
+    proxy.service.accountant.record(ended("claude-opus-5", "glm-5.3"))
+    proxy.arrive("runs", asked="claude-opus-5").model = "glm-5.2"
+    proxy.arrive("waits", asked="claude-opus-5")
+
+    page = await status(proxy)
+
+    assert page["models"] == [{"asked": "claude-opus-5", "served": "glm-5.3"}]
+    assert [page["requests"][0]["model"], page["waiting"][0]["model"]] == ["glm-5.2", "glm-5.3"]
+
+
+async def test_an_answer_that_goes_on_teaches_already() -> None:
+    proxy = ProxyInProcess()
+
+    proxy.service.accountant.record(replace(ended("claude-opus-5", "glm-5.3"), kind=EntryKind.PROGRESS))
+
+    assert (await status(proxy))["models"] == [{"asked": "claude-opus-5", "served": "glm-5.3"}]
+
+
+async def test_what_was_refused_or_failed_teaches_nothing() -> None:
+    proxy = ProxyInProcess()
+    for entry in (
+        ended("glm-5.3", "", status=429, business_code="1302"),
+        ended("glm-5.3", "glm-5.3", business_code="1305"),
+        ended("", "glm-5.3"),
+    ):
+        proxy.service.accountant.record(entry)
+
+    assert (await status(proxy))["models"] == []
+
+
+async def test_a_name_of_the_upstream_cannot_hurt_the_page() -> None:
+    proxy = ProxyInProcess()
+    proxy.service.accountant.record(ended("glm-5.3", "<b>\n" + "x" * 300))
+
+    assert (await status(proxy))["models"] == [{"asked": "glm-5.3", "served": model_name("<b>\n" + "x" * 300)}]
