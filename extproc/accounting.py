@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -40,17 +40,30 @@ class _RequestInstruments:
     time_to_first_byte: Histogram
 
 
-class _Children:
-    """The children of instruments by their labels, looked up once: the library checks and locks each time."""
+class _Children(dict[tuple[str, ...], Instrument]):
+    """The children of an instrument by their labels, looked up once: the library checks and locks each time."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Counter | Histogram, tuple[str, ...]], Any] = {}
+    def __init__(self, parent: Instrument) -> None:
+        super().__init__()
+        self._parent: Instrument = parent
 
-    def of(self, parent: Instrument, *labels: str) -> Instrument:
-        child: Instrument | None = self._known.get((parent, labels))
-        if child is None:
-            child = self._known[parent, labels] = parent.labels(*labels)
+    def __missing__(self, labels: tuple[str, ...]) -> Instrument:
+        child: Instrument = self._parent.labels(*labels)
+        self[labels] = child
         return child
+
+
+class _UsageInstruments:
+    """What the tokens of answers are counted with."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.records = _Children(metrics.usage_records)
+        self.tokens = _Children(metrics.tokens)
+        self.estimated = _Children(metrics.estimated_tokens)
+        self.reasoning = _Children(metrics.reasoning_tokens)
+        self.cost = _Children(metrics.estimated_cost)
+        self.credits = _Children(metrics.plan_credits)
+        self.rate = _Children(metrics.token_rate)
 
 
 class Accountant:
@@ -80,7 +93,12 @@ class Accountant:
         self._estimator = TokenEstimator()
         self._models = ModelLabels(known=prices.models)
         self._instruments: dict[tuple[str, str, str], _RequestInstruments] = {}
-        self._children = _Children()
+        self._upstream_errors = _Children(metrics.upstream_errors)
+        self._zai_errors = _Children(metrics.zai_errors)
+        self._retries = _Children(metrics.retries)
+        self._waits = _Children(metrics.rate_limit_wait)
+        self._rejections = _Children(metrics.rejections)
+        self._usage = _UsageInstruments(metrics)
         self._failed_attempts: OrderedDict[str, list[str]] = OrderedDict()
         self.identities = RefusedIdentities()
 
@@ -126,7 +144,7 @@ class Accountant:
         if failure.is_answer:
             failure = self._judged(failure)
             code = failure.code
-            self._children.of(self._metrics.zai_errors, code.error_class.value, code.code).inc()
+            self._zai_errors[code.error_class.value, code.code].inc()
         for hear in self._failure_listeners:
             hear(failure)
 
@@ -165,11 +183,11 @@ class Accountant:
         if entry.first_byte is not None:
             instruments.time_to_first_byte.observe(entry.first_byte)
         if entry.waited is not None and not entry.refused:
-            self._children.of(self._metrics.rate_limit_wait, entry.source).observe(entry.waited)
+            self._waits[entry.source,].observe(entry.waited)
         if entry.refused:
-            self._children.of(self._metrics.rejections, entry.source, entry.refused).inc()
+            self._rejections[entry.source, entry.refused].inc()
         if outcome.error is not None:
-            self._children.of(self._metrics.upstream_errors, outcome.error).inc()
+            self._upstream_errors[outcome.error,].inc()
         if outcome.late_error is not None:
             self._take_failure(Failure(entry, outcome.route, entry.exchange_id, outcome.late_error, is_answer=True))
         elif entry.is_answered and outcome.error is None:
@@ -183,27 +201,27 @@ class Accountant:
         failed = self._failed_attempts.pop(entry.exchange_id, None) or self._failed_attempts.pop(entry.request_id, [])
         for number in range(entry.attempts - 1):
             reason = failed[number] if number < len(failed) else "network_error"
-            self._children.of(self._metrics.retries, reason).inc()
+            self._retries[reason,].inc()
 
     def _count_usage(self, usage: Usage) -> None:
-        metrics, child = self._metrics, self._children.of
+        into, tokens, cost = self._usage, usage.tokens, usage.cost
         model, tier = self._models.label(usage.model), usage.tier.value
-        child(metrics.usage_records, usage.record.value).inc()
+        into.records[usage.record.value,].inc()
         for direction in _DIRECTIONS:
-            amount = getattr(usage.tokens, direction)
+            amount = getattr(tokens, direction)
             if not amount:
                 continue
-            child(metrics.tokens, direction, model, tier).inc(amount)
-            if usage.cost is not None:
-                child(metrics.estimated_cost, direction, model, tier).inc(getattr(usage.cost, direction))
+            into.tokens[direction, model, tier].inc(amount)
+            if cost is not None:
+                into.cost[direction, model, tier].inc(getattr(cost, direction))
             if estimated := getattr(usage.estimated, direction):
-                child(metrics.estimated_tokens, direction, model).inc(estimated)
-        if usage.tokens.reasoning:
-            child(metrics.reasoning_tokens, model).inc(usage.tokens.reasoning)
+                into.estimated[direction, model].inc(estimated)
+        if tokens.reasoning:
+            into.reasoning[model,].inc(tokens.reasoning)
         if usage.credits is not None:
-            child(metrics.plan_credits, model, tier).inc(usage.credits)
+            into.credits[model, tier].inc(usage.credits)
         if usage.output_rate is not None:
-            child(metrics.token_rate, "output", model).observe(usage.output_rate)
+            into.rate["output", model].observe(usage.output_rate)
 
     def _learn(self, outcome: Outcome, usage: Usage) -> None:
         entry, protocol = outcome.entry, outcome.route.llm_protocol
