@@ -50,7 +50,8 @@ _IDENTITY: Final[dict[str, Schema]] = {
     "session": _MAYBE_TEXT,
     "agent": _MAYBE_TEXT,
     "lane": _MAYBE_TEXT,
-    "model": _MAYBE_TEXT,
+    "model": _maybe("string", "What answers, or has answered this name before"),
+    "model_asked": _maybe("string", "What it asks for"),
 }
 _USED: Final = _object(
     key={"type": ["string", "integer", "null"]},
@@ -198,7 +199,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
         lane=_MAYBE_TEXT,
         method=_MAYBE_TEXT,
         path=_MAYBE_TEXT,
-        model=_MAYBE_TEXT,
+        model=_maybe("string", "What answered"),
+        model_asked=_maybe("string", "What it asked for"),
         status=_MAYBE_WHOLE,
         outcome=_of("string", enum=["ok", "failed", "aborted", "refused"]),
         error=_MAYBE_TEXT,

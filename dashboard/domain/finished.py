@@ -12,8 +12,8 @@ _CLIENT_LEFT: Final = 499
 
 TOKEN_KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 _TEXTS: Final = (
-    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "error", "refused", "code",
-    "tokens_are", "running_id",
+    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "model_asked", "error", "refused",
+    "code", "tokens_are", "running_id",
 )  # fmt: skip
 _NUMBERS: Final = ("waited", "first_byte", "cost_usd", "credits")
 _WHOLE: Final = ("status", "request_bytes", "response_bytes", "attempts")

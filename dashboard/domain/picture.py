@@ -169,6 +169,7 @@ def _identity(target: TargetView, each: Running) -> dict[str, Any]:
         "agent": each.agent,
         "lane": each.lane,
         "model": each.model,
+        "model_asked": each.model_asked,
     }
 
 

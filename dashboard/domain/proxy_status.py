@@ -20,7 +20,8 @@ IN_FLIGHT: Final = "in flight"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A request that holds a place, or waits for one. `age` is how long it has been doing so, in seconds."""
+    """A request that holds a place, or waits for one. `age` is how long it has been doing so, in seconds. `model` is
+    what answers, or has answered the name that it asks for before."""
 
     id: str
     request_id: str | None
@@ -31,6 +32,7 @@ class Running:
     agent: str | None
     lane: str | None
     model: str | None
+    model_asked: str | None
     age: float
     request_bytes: int | None
     response_bytes: int | None
@@ -139,6 +141,7 @@ def _request(data: Mapping[str, Any], age: str) -> Running | None:
         agent=text(data.get("agent")),
         lane=text(data.get("lane")),
         model=text(data.get("model")),
+        model_asked=text(data.get("model_asked")),
         age=number(data.get(age)) or 0.0,
         request_bytes=whole(data.get("request_bytes")),
         response_bytes=whole(data.get("response_bytes")),

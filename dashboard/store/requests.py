@@ -10,8 +10,8 @@ from dashboard.domain.finished import TOKEN_KINDS, Finished, Outcome
 
 MOST_KEPT: Final = 300_000
 _TEXTS: Final = (
-    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "error", "refused", "code",
-    "tokens_are", "running_id",
+    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "model_asked", "error", "refused",
+    "code", "tokens_are", "running_id",
 )  # fmt: skip
 _NUMBERS: Final = (
     "waited", "first_byte", "cost_usd", "credits", "status", "request_bytes", "response_bytes", "attempts",
@@ -20,7 +20,7 @@ _HEAD: Final = ("target", "feed_id", "started", "ended", "outcome", "duration")
 _COLUMNS: Final = (*_HEAD, *_TEXTS, *_NUMBERS, *TOKEN_KINDS)
 _SELECT: Final = f"SELECT id, {', '.join(_COLUMNS)} FROM request"  # noqa: S608 - names of ours
 _INSERT: Final = f"INSERT OR IGNORE INTO request ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_SEARCHED: Final = ("request_id", "session", "client", "model", "path", "error")
+_SEARCHED: Final = ("request_id", "session", "client", "model", "model_asked", "path", "error")
 
 FILTERS: Final = ("client", "session", "agent", "lane", "model", "path", "method", "outcome")
 SORTS: Final = {

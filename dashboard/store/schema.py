@@ -99,7 +99,12 @@ CREATE TABLE alert (
 CREATE INDEX alert_at ON alert (at);
 """
 
-MIGRATIONS: Final = (_FIRST,)
+# The model that a request asked for, which need not be the one that answered.
+_ASKED: Final = """
+ALTER TABLE request ADD COLUMN model_asked TEXT;
+"""
+
+MIGRATIONS: Final = (_FIRST, _ASKED)
 
 
 class NewerSchemaError(Exception):

@@ -23,7 +23,7 @@ from extproc.domain.outcome import Outcome, Usage, UsageRecord
 from extproc.domain.prices import Cost, PricingTier
 from extproc.domain.request_ring import RequestRing
 from extproc.domain.routes import classify
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.tokens import NO_TOKENS, TokenCounts
 from extproc.metrics import Metrics
 from extproc.transport.admin_http import create_app
 from extproc.transport.owner import Owner
@@ -209,7 +209,9 @@ def _usage(
     if tokens is None:
         return None
     cost = None if cost_usd is None else Cost(cost_usd, 0.0, 0.0, 0.0)
-    return Usage(UsageRecord(tokens_are), model, TokenCounts(**tokens), PricingTier.PEAK, cost, credits, None)
+    counted, record = TokenCounts(**tokens), UsageRecord(tokens_are)
+    estimated = counted if record is UsageRecord.ESTIMATED else NO_TOKENS
+    return Usage(record, model, counted, estimated, PricingTier.PEAK, cost, credits, None)
 
 
 class _Server(uvicorn.Server):

@@ -144,18 +144,20 @@ async def test_every_label_that_is_kept_has_a_value() -> None:
 async def test_what_runs_and_what_waits_is_read() -> None:
     proxy = ProxyInProcess(concurrency_limit_initial=1)
     running = {"client": "anna", "session": "s-1", "agent": "a-1", "lane": Lane.SUBAGENT, "model": "glm-5.3"}
-    proxy.arrive("r-1", started=time.time() - 5, **running, request_bytes=10, response_bytes=20)
-    proxy.arrive("r-2", started=time.time() - 3)
+    proxy.arrive("r-1", started=time.time() - 5, **running, asked="glm-5.2", request_bytes=10, response_bytes=20)
+    proxy.arrive("r-2", started=time.time() - 3, asked="glm-4.7")
 
     status = await status_of(proxy)
 
     (runs,), (waits,) = status.running, status.waiting
     assert asdict(runs) == {
         "id": "r-1", "request_id": "request-r-1", "method": "POST", "path": "/v1/messages", "client": "anna",
-        "session": "s-1", "agent": "a-1", "lane": "subagent", "model": "glm-5.3", "age": pytest.approx(5, abs=1),
-        "request_bytes": 10, "response_bytes": 20,
+        "session": "s-1", "agent": "a-1", "lane": "subagent", "model": "glm-5.3", "model_asked": "glm-5.2",
+        "age": pytest.approx(5, abs=1), "request_bytes": 10, "response_bytes": 20,
     }  # fmt: skip
-    assert (waits.id, waits.client, waits.lane, waits.age) == ("r-2", "source-01", "main", pytest.approx(3, abs=1))
+    assert (waits.id, waits.client, waits.lane) == ("r-2", "source-01", "main")
+    assert waits.age == pytest.approx(3, abs=1)
+    assert (waits.model, waits.model_asked) == (None, "glm-4.7")
     assert (status.busy, status.limit, status.wall, status.draining) == (2, 1, 20, False)
     assert (status.variant, status.shared, status.version) == ("test", False, proxy_version(await page_of(proxy)))
     proxy.service.admission.drain()
@@ -265,7 +267,7 @@ async def test_of_a_status_nothing_is_asked_that_no_proxy_says() -> None:
         for status in (answer, hollow(answer)):
             read_status(noting(status, "status", found, missed))
 
-    waits = ("model", "request_bytes", "response_bytes")  # nobody knows them before a request runs
+    waits = ("request_bytes", "response_bytes")  # nobody knows them before a request runs
     assert missed - found == {f"status.waiting[].{key}" for key in waits}
 
 

@@ -24,12 +24,14 @@ def test_a_whole_record_is_read_whole() -> None:
         {
             "id": "run-9", "request_id": "abc", "started": 1000.5, "client": "anna", "session": "s", "agent": None,
             "lane": "main", "method": "POST", "path": "/v1/messages", "model": "glm-5.3", "status": 200, "error": None,
-            "refused": None, "code": None, "waited": 0.5, "first_byte": 1.5, "duration": 4.0, "request_bytes": 10,
+            "model_asked": "a", "refused": None, "code": None, "waited": 0.5, "first_byte": 1.5, "duration": 4.0,
+            "request_bytes": 10,
             "response_bytes": 20, "tokens_are": "complete", "cost_usd": 0.5, "credits": 1.5, "attempts": 2,
             "tokens": {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4, "reasoning": 1},
         },
     )  # fmt: skip
 
+    assert (request.texts["model"], request.texts["model_asked"]) == ("glm-5.3", "a")
     assert (request.feed_id, request.texts["running_id"], request.texts["client"]) == ("run-7", "run-9", "anna")
     assert (request.started, request.ended, request.duration) == (1000.5, 1004.5, 4.0)
     assert request.tokens == {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4, "reasoning": 1}

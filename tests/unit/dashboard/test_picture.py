@@ -17,6 +17,7 @@ def request(number: int, age: float, lane: str = "main", response_bytes: int = 0
         **said,
         lane=lane,
         model="m",
+        model_asked="a",
         age=age,
         request_bytes=9,
         response_bytes=response_bytes,
@@ -51,6 +52,7 @@ def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
     ]  # fmt: skip
     assert seen["running"][0]["tokens_estimated"] == 50
     assert seen["running"][0]["silent"] == 7.0
+    assert [(each["model"], each["model_asked"]) for each in seen["running"]] == [("m", "a")] * 3
     assert seen["workers"] == {"busy": 3, "limit": 40, "wall": 40, "draining": False}
     assert seen["health"] == {"level": "ok", "headline": "Working: 3 of 40 places busy.", "since": None}
 

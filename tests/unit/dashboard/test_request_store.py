@@ -43,6 +43,7 @@ def test_a_request_reads_back_as_it_came(file: StoreFile) -> None:
         duration=2.5,
         client="anna",
         model="m",
+        model_asked="a",
         tokens={"input": 3, "output": 4},
         cost_usd=0.25,
         attempts=2,
@@ -53,7 +54,7 @@ def test_a_request_reads_back_as_it_came(file: StoreFile) -> None:
     (found,) = find(file).requests
     assert found == stored.describe(1, target, request)
     assert (found["ended"], found["tokens"]["input"], found["attempts"]) == (NOW + 2.5, 3, 2)
-    assert (found["session"], found["first_byte"]) == (None, None)
+    assert (found["session"], found["first_byte"], found["model_asked"]) == (None, None, "a")
     assert stored.find_request(file._connection, 1) == found
     assert stored.find_request(file._connection, 2) is None
 

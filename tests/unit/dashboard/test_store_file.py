@@ -11,9 +11,11 @@ from dashboard.store import database, journal
 from dashboard.store.database import StoreError
 from dashboard.store.file import StoreFile
 from dashboard.store.journal import Mark, MarkKind
+from dashboard.store.requests import RequestFilter, find_page
 from dashboard.store.schema import MIGRATIONS, NewerSchemaError, migrate, schema_version
 from dashboard.store.store import Store
-from tests.unit.dashboard.build import counter, sample
+from dashboard.store.targets import FeedPosition
+from tests.unit.dashboard.build import counter, finished, sample
 from tests.unit.dashboard.conftest import NOW
 
 OK = counter("zai_proxy_requests_total", status_code="200")
@@ -145,6 +147,29 @@ def test_a_file_of_every_older_version_becomes_one_of_this(tmp_path: Path) -> No
         assert schema_version(connection) == len(MIGRATIONS)
         assert database.check(connection) is None
         connection.close()
+
+
+def test_requests_of_an_older_version_stay_and_new_ones_say_what_they_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, MIGRATIONS[:1])
+    old = {"target": 1, "feed_id": "run-1", "started": NOW - 2, "ended": NOW - 1, "outcome": "ok", "duration": 1.0}
+    old |= {"model": "glm-5.3", **dict.fromkeys(("input", "output", "cache_read", "cache_write", "reasoning"), 0)}
+    columns = f"({', '.join(old)}) VALUES ({', '.join('?' * len(old))})"
+    connection.execute(f"INSERT INTO request {columns}", tuple(old.values()))
+    connection.close()
+
+    file = opened(path)
+    target = file.target("http://a/metrics").id
+    asked = finished("run-2", NOW, model_asked="claude-opus-5")
+    file.save_requests(target, [asked], FeedPosition("run-2", 1))
+
+    page = find_page(file._connection, RequestFilter(), "ended", False, 10, None)
+    assert [(each["feed_id"], each["model"], each["model_asked"]) for each in page.requests] == [
+        ("run-1", "glm-5.3", None),
+        ("run-2", None, "claude-opus-5"),
+    ]
+    assert find_page(file._connection, RequestFilter(search="OPUS"), "ended", True, 10, None).total == 1
 
 
 def test_a_migration_is_done_wholly_or_not_at_all(tmp_path: Path) -> None:

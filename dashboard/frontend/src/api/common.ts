@@ -23,5 +23,7 @@ export interface RequestIdentity {
   session: string | null
   agent: string | null
   lane: string | null
+  /** What answers it, or has answered the name that it asks for before. */
   model: string | null
+  model_asked: string | null
 }

@@ -15,6 +15,7 @@ const identity = {
   agent: null,
   lane: 'main',
   model: 'glm-5.3',
+  model_asked: 'glm-5.3',
 }
 
 export function aSnapshot(changes: Partial<Now> = {}): Now {

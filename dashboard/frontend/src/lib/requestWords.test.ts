@@ -4,6 +4,8 @@ import {
   laneName,
   limitInWords,
   limitOwner,
+  modelName,
+  otherModelAsked,
   requestName,
   senderName,
   silence,
@@ -11,12 +13,31 @@ import {
 } from './requestWords'
 
 test('what a request does not say is called unknown', () => {
-  const bare = aRunningRequest({ client: null, session: null, model: null, path: null, lane: null })
+  const bare = aRunningRequest({
+    client: null,
+    session: null,
+    model: null,
+    model_asked: null,
+    path: null,
+    lane: null,
+  })
   expect([senderName(bare), requestName(bare), laneName(bare.lane)]).toEqual([
     'unknown client',
     'request for unknown client',
     'unknown lane',
   ])
+})
+
+test('a request is named by the model that answers, and by the one that it asks for until then', () => {
+  const named = (model: string | null, model_asked: string | null) => {
+    const request = aRunningRequest({ model, model_asked })
+    return [modelName(request), otherModelAsked(request), requestName(request)]
+  }
+  expect(named('glm-5.3', 'claude-opus-5')).toEqual(['glm-5.3', 'claude-opus-5', 'glm-5.3 for laptop-anna'])
+  expect(named('glm-5.3', 'glm-5.3')).toEqual(['glm-5.3', null, 'glm-5.3 for laptop-anna'])
+  expect(named('glm-5.3', null)).toEqual(['glm-5.3', null, 'glm-5.3 for laptop-anna'])
+  expect(named(null, 'glm-4.7')).toEqual(['glm-4.7', null, 'glm-4.7 for laptop-anna'])
+  expect(named(null, null)).toEqual([null, null, '/v1/messages for laptop-anna'])
 })
 
 test('of a session so much is shown that two can be told apart', () => {

@@ -16,13 +16,21 @@ export function senderName({ client, session }: Pick<RequestIdentity, 'client' |
   return session === null ? name : `${name} · ${session.slice(0, 8)}`
 }
 
+type Models = Pick<RequestIdentity, 'model' | 'model_asked'>
+
+/** The model to name a request by: the one that answers, else the one that it asks for. */
+export function modelName({ model, model_asked }: Models): string | null {
+  return model ?? model_asked
+}
+
+/** The model that was asked for, where another one answers. */
+export function otherModelAsked({ model, model_asked }: Models): string | null {
+  return model === null || model === model_asked ? null : model_asked
+}
+
 /** "glm-5.3 for laptop-anna": what a button speaks of. */
-export function requestName({
-  model,
-  path,
-  client,
-}: Pick<RequestIdentity, 'model' | 'path' | 'client'>): string {
-  return `${model ?? path ?? 'request'} for ${client ?? 'unknown client'}`
+export function requestName(request: Models & Pick<RequestIdentity, 'path' | 'client'>): string {
+  return `${modelName(request) ?? request.path ?? 'request'} for ${request.client ?? 'unknown client'}`
 }
 
 /** How long a request may be silent before that is worth a word, and then a warning; seconds. */

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react'
 import type { RequestIdentity } from '../../api/common'
+import { RequestSubject } from '../../components/RequestSubject'
 import { laneName, senderName } from '../../lib/requestWords'
 
 interface RequestCellProps {
@@ -10,12 +11,11 @@ interface RequestCellProps {
 
 /** Model and path, and who sent it, in two lines that are cut where there is no room. */
 export function RequestCell({ request, more }: RequestCellProps) {
-  const { model, path, agent, lane } = request
+  const { agent, lane } = request
   return (
     <>
       <span className="block truncate" title={request.request_id ?? undefined}>
-        {model !== null && <span className="font-medium">{model} </span>}
-        <span className={model === null ? '' : 'text-soft'}>{path ?? 'unknown path'}</span>
+        <RequestSubject request={request} />
       </span>
       <span className="block truncate text-xs text-soft">
         {senderName(request)}

@@ -90,7 +90,7 @@ function Figure({ name, children }: { name: string; children: ReactNode }) {
 
 /** Who and what it was. What can be a filter is one, what is an id can be copied. */
 function Identity({ request }: { request: FinishedRequest }) {
-  const { client, session, agent, lane, model, method, path, attempts, target } = request
+  const { client, session, agent, lane, model, model_asked, method, path, attempts, target } = request
   return (
     <dl className="grid min-w-0 content-start grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-1.5">
       <Row name="Client" filter="client" value={client} />
@@ -98,6 +98,7 @@ function Identity({ request }: { request: FinishedRequest }) {
       <Row name="Agent" filter="agent" value={agent} />
       <Row name="Lane" filter="lane" value={lane} shown={laneName(lane)} />
       <Row name="Model" filter="model" value={model} />
+      <Row name="Asked for" value={model_asked === model ? null : model_asked} />
       <Row name="Path" filter="path" value={path} shown={[method, path].filter(Boolean).join(' ')} />
       <Row name="Attempts" value={attempts === null ? null : plural(attempts, 'attempt')} />
       <Row name="Request id" value={request.request_id} isId />

@@ -1,6 +1,7 @@
 import type { FinishedRequest, Outcome } from '../../api/requests'
 import { Badge } from '../../components/Badge'
 import { type Column, DataTable } from '../../components/DataTable'
+import { RequestSubject } from '../../components/RequestSubject'
 import { setSearch } from '../../hooks/useLocation'
 import { formatCompact, formatMoney, plural, UNKNOWN } from '../../lib/numbers'
 import type { Tone } from '../../lib/quota'
@@ -141,12 +142,11 @@ function OutcomeCell({ request }: { request: FinishedRequest }) {
 
 /** On a phone the columns that have no room there stand below. */
 function Request({ request }: { request: FinishedRequest }) {
-  const { model, path, agent, ended } = request
+  const { agent, ended } = request
   return (
     <>
       <span className="block truncate">
-        {model !== null && <span className="font-medium">{model} </span>}
-        <span className={model === null ? '' : 'text-soft'}>{path ?? 'unknown path'}</span>
+        <RequestSubject request={request} />
       </span>
       <span className="block truncate text-xs text-soft">
         {senderName(request)}
