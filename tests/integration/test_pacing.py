@@ -131,6 +131,45 @@ async def test_counting_tokens_and_listing_models_never_wait(stack: Stack) -> No
         assert counted.headers["x-zai-queue-ms"] == models.headers["x-zai-queue-ms"] == "0"
 
 
+async def test_tools_wait_in_no_queue_of_the_plan_and_hold_a_worker(stack: Stack) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"accept": "application/json, text/event-stream"}
+    async with occupied(stack):
+        answer = await post(stack, call, "/api/mcp/web_search_prime/mcp", **accept)
+        assert (answer.status_code, answer.headers["x-zai-queue-ms"]) == (200, "0")
+
+        tool = asyncio.create_task(post(stack, call, "/api/mcp/zread/mcp", **accept, **played(delay=1.5)))
+        await eventually(lambda: stack.status()["workers"]["in_flight"], lambda running: running == 2)
+        assert waiting(stack) == 0
+        assert (await tool).status_code == 200
+
+
+async def test_a_refusal_of_the_tools_gate_teaches_the_plan_nothing(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", MAX_RETRIES="0", **FAST) as stack:
+        for _ in range(4):
+            refused = await post(stack, {}, "/api/mcp/zread/mcp", **played(code="1302", retry_after=60))
+            assert refused.status_code == 429
+        stack.metrics_at_rest()
+
+        assert (await post(stack)).headers["x-zai-queue-ms"] == "0"
+        assert [limit["moves"] for limit in stack.status()["limits"]] == [[], []]
+
+
+async def test_a_retry_after_of_the_plan_stops_what_is_new_for_so_long(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", MAX_RETRIES="0", **FAST) as stack:
+        running = asyncio.create_task(post(stack, **played(delay=2)))
+        await eventually(lambda: stack.simulator.stats()["in_flight"], lambda number: number == 1)
+        assert (await post(stack, **played(code="1302", retry_after=3))).status_code == 429
+        refused_at = time.monotonic()
+        stack.metrics()
+        await asyncio.sleep(1.0)  # the news of it
+
+        assert (await post(stack)).status_code == 200
+
+        assert 2.5 <= time.monotonic() - refused_at <= 8.0
+        assert (await running).status_code == 200
+
+
 async def test_beyond_all_workers_a_request_is_refused_at_once(stack: Stack) -> None:
     async with occupied(stack):
         queued = [asyncio.create_task(post(stack)) for _ in range(7)]

@@ -97,7 +97,27 @@ async def test_a_quota_code_that_comes_without_a_poll_closes_the_gate_too(unpoll
     assert answer.status_code == 429
     assert answer.headers["x-should-retry"] == "false"
     assert "retry-after" not in answer.headers
+    assert answer.headers["anthropic-ratelimit-unified-status"] == "rejected"
+    assert "anthropic-ratelimit-unified-reset" not in answer.headers, "nobody knows it"
     assert "weekly quota" in answer.json()["error"]["message"]
+
+
+async def test_a_retry_after_of_z_ai_tells_the_gate_and_its_clients_when_to_come_back(unpolled_stack: Stack) -> None:
+    stack = unpolled_stack
+    began = time.time()
+    told = {"x-sim": '{"code": "1308", "retry_after": 7200}'}
+    assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=told).status_code == 429
+    await eventually(lambda: stack.metric("zai_proxy_quota_gate_open", window="five_hour"), lambda value: value == 1)
+
+    anthropic = httpx.post(f"{stack.url}/v1/messages", json=PROMPT)
+    openai = httpx.post(f"{stack.url}/v1/chat/completions", json=PROMPT)
+
+    assert len(stack.simulator.log()) == 1
+    assert anthropic.headers["anthropic-ratelimit-unified-status"] == "rejected"
+    assert began + 7200 <= int(anthropic.headers["anthropic-ratelimit-unified-reset"]) <= time.time() + 7201
+    assert 7100 <= int(anthropic.headers["retry-after"]) <= 7200
+    assert anthropic.headers["x-should-retry"] == openai.headers["x-should-retry"] == "false"
+    assert not {"retry-after", "anthropic-ratelimit-unified-status"} & set(openai.headers)
 
 
 async def test_without_the_gate_every_request_finds_out_for_itself(stack: Stack) -> None:
