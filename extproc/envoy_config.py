@@ -1,17 +1,21 @@
-"""Renders envoy/envoy.yaml from the settings. The result never holds the key."""
+"""Renders envoy/envoy.yaml, and the Lua beside it, from the settings. The result never holds the key."""
 
 import ipaddress
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from extproc.domain.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.ports import reachable
 from extproc.settings import Settings, ca_file
 
+# The Lua filters of envoy/, and the modules that each needs, in order.
+_LUA_MODULES: Final = {"downstream": ("json_scan", "request"), "upstream": ("json_scan", "answer")}
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Z_]+)\}")
 _SOCKETS: Final = "type.googleapis.com/envoy.extensions.transport_sockets"
 _PLAINTEXT: Final[dict[str, object]] = {
@@ -21,6 +25,8 @@ _PLAINTEXT: Final[dict[str, object]] = {
 # Time that the processor gets for a decision beyond the longest time that a request may wait in it.
 _DECISION_SECONDS: Final = 30
 _PROGRESS_SECONDS: Final = 2
+# What Envoy needs beside prompts: itself, connections, answers on their way.
+_IDLE_HEAP: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +50,43 @@ class Origin:
         )
 
 
-def template() -> str:
-    """The text of envoy.yaml: from the installed package, or from the checkout beside it."""
-    packaged = resources.files("extproc").joinpath("envoy.yaml")
+def source(name: str) -> str:
+    """The text of a file of `envoy/`: from the installed package, or from the checkout beside it."""
+    packaged = resources.files("extproc").joinpath("envoy", name)
     if packaged.is_file():
         return packaged.read_text()
-    return (Path(__file__).parent.parent / "envoy" / "envoy.yaml").read_text()
+    return (Path(__file__).parent.parent / "envoy" / name).read_text()
+
+
+def lua_source(filter_name: str) -> str:
+    """A Lua filter with the modules that it uses as locals before it, its placeholders not yet filled."""
+    modules = (f"local {name} = (function()\n{source(f'{name}.lua')}end)()\n" for name in _LUA_MODULES[filter_name])
+    return "".join(modules) + source(f"{filter_name}.lua")
 
 
 def render(settings: Settings, extproc_socket: Path) -> str:
     """The bootstrap for Envoy, in YAML. Raises KeyError for a placeholder that nothing fills."""
     values = _values(settings, extproc_socket)
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], template())
+    filters = {f"{name.upper()}_LUA": json.dumps(_filled(lua_source(name), values)) for name in _LUA_MODULES}
+    return _filled(source("envoy.yaml"), values | filters)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
 def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
     origin = Origin.parse(settings.zai_target_url)
     return {
         "ADMIN_PORT": str(settings.envoy_admin_port),
+        "BEYOND_RETRY_BUFFER": str(settings.retry_buffer_bytes + 1),
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
+        # Of each thread: half of the workers can bring a prompt at the same moment, and one always can.
+        "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
+        "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
         "MAX_CONNECTIONS": str(settings.max_connections),
         "MAX_RETRIES": str(settings.max_retries),
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
@@ -83,9 +104,14 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "TARGET_AUTHORITY": origin.authority,
         "TARGET_HOST": origin.host,
         "TARGET_PORT": str(origin.port),
+        "TRANSIENT_CODES": _lua_set(sorted(TRANSIENT_CODES | TRANSIENT_WORDS)),
         "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
     }
+
+
+def _lua_set(members: Iterable[str]) -> str:
+    return "{ " + ", ".join(f'["{member}"] = true' for member in members) + " }"
 
 
 def _headers_to_withhold(settings: Settings) -> list[dict[str, str]]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +44,7 @@ from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
 from extproc.transport.shared_limits import SharedLimits, plan_name
+from extproc.transport.stream_guard import StreamGuard
 from extproc.transport.turns import Turns
 
 log = structlog.get_logger("extproc")
@@ -88,7 +91,14 @@ class Service:
         metrics.registry.register(self.envoy_stats)
         self.clients = ClientGate(settings)
         self.processor = ExternalProcessor(
-            self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current
+            self.admission,
+            self.clients,
+            self.quota,
+            self.pacer,
+            lambda: self.key.current,
+            StreamGuard(
+                settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
+            ),
         )
         self.turns = Turns(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
@@ -134,6 +144,8 @@ class Service:
             ]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
+            gc.collect()
+            gc.freeze()  # what is there by now stays: a full collection would look through it again and again, for 65 ms
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
             await self._stopping.wait()
             await self._drain()
@@ -221,6 +233,7 @@ class Service:
             "variant": self._settings.deployment_variant,
             "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),
+            "refused_identities": self.accountant.identities.describe(time.time()),
             "shared_limits": None if self.shared is None else asdict(self.shared.status()),
             "settings": self._settings.shown(),
         }

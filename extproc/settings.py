@@ -193,6 +193,11 @@ class Settings(BaseSettings):
         ge=0,
         le=100 * 1024 * 1024,
     )
+    stream_guard: bool = setting(
+        True,
+        "Hold a stream's head until its first event, so that an error there is tried again instead of shown.",
+        "true or false (on, off)",
+    )
     token_counting_enabled: bool = setting(True, "Count tokens, cost and credits.", "true or false")
     prices_file: Path | None = setting(
         None, "A price table that replaces the packaged one.", "a readable JSON file in the form of the packaged table"

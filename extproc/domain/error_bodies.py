@@ -47,11 +47,22 @@ def extract_code(body: bytes) -> ExtractedError:
 
     Never raises. A body beyond 64 KiB is cut, which leaves JSON unreadable, so without a code.
     """
-    text = body[:_LONGEST_BODY].decode("utf-8-sig", "replace").strip()
-    events = [line[5:].strip() for line in _LINE_END.split(text) if line.startswith("data:")]
-    whole = _read(text)
-    found = (whole, *map(_read, events[:_MOST_EVENTS]))
-    return next((error for error in found if error.code is not None), whole)
+    whole, *events = map(_read, _texts(body))
+    return next((error for error in (whole, *events) if error.code is not None), whole)
+
+
+def error_object(body: bytes) -> dict[str, object] | None:
+    """The error's own object in a JSON body or in the first event of a stream that has one; None if there is none."""
+    for text in _texts(body):
+        parsed = _parsed(text)
+        if not isinstance(parsed, dict):
+            continue
+        inner = parsed.get("error")
+        if inner is None and isinstance(response := parsed.get("response"), dict):
+            inner = response.get("error")
+        if isinstance(inner, dict):
+            return inner
+    return None
 
 
 def parse_reset_time(message: str) -> datetime | None:
@@ -71,11 +82,22 @@ def parse_reset_time(message: str) -> datetime | None:
         return None
 
 
-def _read(text: str) -> ExtractedError:
+def _texts(body: bytes) -> list[str]:
+    """The body as a whole, and then the data of its first events."""
+    text = body[:_LONGEST_BODY].decode("utf-8-sig", "replace").strip()
+    events = [line[5:].strip() for line in _LINE_END.split(text) if line.startswith("data:")]
+    return [text, *events[:_MOST_EVENTS]]
+
+
+def _parsed(text: str) -> object:
     try:
-        parsed = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):  # no JSON, a number of 5,000 digits, or nested beyond the stack
-        return _from_message(text)
+        return None
+
+
+def _read(text: str) -> ExtractedError:
+    parsed = _parsed(text)
     if isinstance(parsed, dict):
         return _from_envelope(parsed)
     return _from_message(parsed if isinstance(parsed, str) else text)

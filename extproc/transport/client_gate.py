@@ -24,6 +24,7 @@ from extproc.transport.wire import RequestHead
 log = structlog.get_logger("extproc.clients")
 
 _MOST_PAUSED: Final = 200
+_MOST_PAUSED_BYTES: Final = 64 * 1024 * 1024
 _SAVE_SECONDS: Final = 60.0
 _STATE_NAME: Final = "usage.json"
 
@@ -41,6 +42,7 @@ class ClientGate:
         self._in_flight: Counter[str] = Counter()
         self._wrong = WrongTokens()
         self._paused = 0
+        self._paused_bytes = 0
         self.usage = UsageBook()
         self._restore()
 
@@ -54,7 +56,7 @@ class ClientGate:
             return None
         client = self._file.book.find(head.token) if head.token else None
         if client is None:
-            await self._pause(head.peer)
+            await self._pause(head.peer, head.body_bytes or 0)
             return refusals.unauthorized()
         return client
 
@@ -113,15 +115,18 @@ class ClientGate:
             return refusals.client_used_up(client.name, client.daily_tokens, seconds_to_midnight(now))
         return None
 
-    async def _pause(self, peer: str) -> None:
-        """Makes whoever tries tokens wait; but so many wait at most, or waiting would be a way to harm us."""
+    async def _pause(self, peer: str, body_bytes: int) -> None:
+        """Makes whoever tries tokens wait; but so many wait at most, or waiting would be a way to harm us: Envoy holds
+        their bodies meanwhile."""
         seconds = self._wrong.pause(peer, time.monotonic())
-        if seconds and self._paused < _MOST_PAUSED:
+        if seconds and self._paused < _MOST_PAUSED and self._paused_bytes + body_bytes <= _MOST_PAUSED_BYTES:
             self._paused += 1
+            self._paused_bytes += body_bytes
             try:
                 await asyncio.sleep(seconds)
             finally:
                 self._paused -= 1
+                self._paused_bytes -= body_bytes
 
     def _restore(self) -> None:
         if self._state is None:

@@ -22,6 +22,7 @@ from extproc.transport.client_gate import ClientGate
 from extproc.transport.pacer import Pacer, Turn
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.quota_watch import QuotaWatch
+from extproc.transport.stream_guard import StreamGuard
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
 
@@ -39,8 +40,10 @@ class ExternalProcessor:
         quota: QuotaWatch,
         pacer: Pacer,
         api_key: Callable[[], str],
+        guard: StreamGuard,
     ) -> None:
         self._admission = admission
+        self._guard = guard
         self._clients = clients
         self._quota = quota
         self._pacer = pacer
@@ -61,10 +64,17 @@ class ExternalProcessor:
 
     async def _process(self, _requests: object, context: Context) -> None:
         message = await context.read()
-        if not isinstance(message, pb.ProcessingRequest) or not message.HasField("request_headers"):
+        if not isinstance(message, pb.ProcessingRequest):
             return
-        head = wire.read_head(message)
-        del message  # this frame lives as long as the HTTP stream
+        if message.HasField("response_headers"):
+            await self._guard.hold(context)
+        elif message.HasField("request_headers"):
+            head = wire.read_head(message)
+            del message  # this frame lives as long as the HTTP stream
+            await self._answer(head, context)
+
+    async def _answer(self, head: wire.RequestHead, context: Context) -> None:
+        """Admits a request and stays with it until it ends, or refuses it."""
         route = classify(head.path, head.speaks_anthropic)
         if not route.leaves:
             await context.write(wire.CONTINUE)
@@ -160,7 +170,10 @@ class ExternalProcessor:
 
     def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
-        return self._mutation(route.credential) + own + wire.metadata(_remembered(exchange) | self._pacer.hints())
+        noted = _remembered(exchange) | self._pacer.hints()
+        if self._guard.watches(exchange.method, route):
+            noted["guard"] = "1"
+        return self._mutation(route.credential) + own + wire.metadata(noted)
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:
         reason = refusal.reason.value

@@ -1,0 +1,520 @@
+-- WHAT AN ANSWER SAYS: usage, model, how it ended, and whether it is an error. One reader for event streams and JSON, and for the
+-- filter that decides on retries: there is one table of envelopes, one of final events, and they are here.
+--
+-- An answer comes in pieces of any size; an event may be cut anywhere. Each event's data goes through one pass of json_scan, so no
+-- event is kept, however long it is. Most events of a stream say nothing that matters: once the answer has begun and its model is
+-- known, whole events are passed over in which no word stands that could (`may_matter`), and that is a dozen plain searches.
+--
+-- Merging, field by field: of a number the last positive one (a later zero or null erases nothing), of the model the first, of
+-- the stop reason the last, of errors the first.
+
+local byte, find, sub, match, gsub = string.byte, string.find, string.sub, string.match, string.gsub
+
+local LARGEST_EVENT = 16 * 1024 * 1024   -- a longer one passes unread, and `unread` says so
+local LONGEST_TEXT = 128                 -- of what is no JSON: enough for `[DONE]` and `[1305][…`
+local LONGEST_WORD = 32
+local LONGEST_MODEL = 128
+local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
+
+local COUNTS = {
+  "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+  "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens",
+}
+local DETAILS = { fields = { cached_tokens = { count = "cached_tokens" }, reasoning_tokens = { count = "reasoning_tokens" } } }
+local USAGE = {
+  fields = {
+    input_tokens = { count = "input_tokens" },                                   -- Messages, Responses
+    output_tokens = { count = "output_tokens" },
+    cache_read_input_tokens = { count = "cache_read_input_tokens" },             -- Messages
+    cache_creation_input_tokens = { count = "cache_creation_input_tokens" },
+    prompt_tokens = { count = "prompt_tokens" },                                 -- Chat Completions
+    completion_tokens = { count = "completion_tokens" },
+    prompt_tokens_details = DETAILS, completion_tokens_details = DETAILS,
+    input_tokens_details = DETAILS, output_tokens_details = DETAILS,             -- Responses
+  },
+}
+local ERROR = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
+
+-- ENVELOPES: all that Z.AI's endpoints are known to send, at the top of an event or of a JSON answer.
+local TOP = {
+  keep = "text",
+  fields = {
+    type = { keep = "type" },
+    model = { keep = "model" },
+    usage = USAGE,
+    stop_reason = { keep = "stop" },
+    choices = { is_array = "has_answer", has_items = "has_choices", items = { fields = { finish_reason = { keep = "stop" } } } },
+    content = { is_array = "has_answer", has_items = "has_content" },
+    output = { is_array = "has_answer", has_items = "has_content" },
+    data = { has_items = "has_content" },   -- embeddings
+    delta = { fields = { stop_reason = { keep = "stop" } } },
+    message = {
+      keep = "message",
+      fields = { model = { keep = "inner_model" }, usage = USAGE, stop_reason = { keep = "stop" } },
+    },
+    response = {
+      fields = {
+        model = { keep = "inner_model" },
+        usage = USAGE,
+        error = {
+          fields = { code = { keep = "failed_code" }, type = { keep = "failed_type" }, message = { keep = "failed_message" } },
+        },
+      },
+    },
+    error = { is_object = "has_error", keep = "error_text", fields = ERROR },
+    code = { keep = "code" },
+    msg = { keep = "msg" },
+    success = { keep = "success" },
+  },
+}
+
+-- FINAL EVENTS: what the clients of a dialect take for the end. (Chat Completions: `[DONE]`, or a finish_reason with the usage.)
+local FINAL = {
+  ["message_stop"] = true,
+  ["response.completed"] = true, ["response.incomplete"] = true, ["response.failed"] = true,
+}
+-- Events that come before anything was generated.
+local NOT_BEGUN = {
+  ["message_start"] = true, ["ping"] = true, ["error"] = true,
+  ["response.created"] = true, ["response.in_progress"] = true, ["response.queued"] = true,
+}
+
+local Answer = {}
+Answer.__index = Answer
+
+-- `kind` is "events", "json" or "text".
+local function new(kind)
+  local self = setmetatable({ report = { kind = kind }, scan = json_scan.new(TOP), bytes = 0, is_untold = true }, Answer)
+  if kind == "events" then
+    self.opening, self.events = true, 0
+    self.line, self.is_data, self.after_cr = "", false, false
+    self:begin_event()
+  else
+    self.text = ""
+  end
+  return self
+end
+
+local function code_of(value)
+  if type(value) == "number" then
+    if value % 1 ~= 0 or value < 100 or value > 9999 then return nil end
+    value = string.format("%d", value)
+  end
+  if type(value) ~= "string" or not match(value, "^%d%d%d%d?$") or value == "200" then return nil end
+  return value
+end
+
+local function code_in(text)
+  return type(text) == "string" and code_of(match(text, '^"?%[(%d%d%d%d?)%]')) or nil
+end
+
+local function word(value)
+  if type(value) ~= "string" or value == "" then return nil end
+  return (gsub(sub(value, 1, LONGEST_WORD), "[^%w_.-]", "_"))
+end
+
+local function is_wrong_path(code, message)
+  return code == "500" and type(message) == "string" and find(message, "NOT_FOUND", 1, true) ~= nil
+end
+
+-- The code of an error object, else its type, else that nobody knows.
+local function code_of_error(code, kind, outer, message)
+  local found = code_of(code) or code_of(kind) or code_of(outer) or code_in(message)
+  if is_wrong_path(found, message) then return "404" end
+  return found or word(kind) or word(code) or "unknown"
+end
+
+-- The code of an envelope that is an error; nil if it is none. An error stands at the top, never in a text or a tool's result.
+local function error_in(found)
+  if found.has_error then
+    return code_of_error(found.error_code, found.error_type, found.code, found.error_message)
+  end
+  if type(found.error_text) == "string" then
+    return code_of_error(nil, nil, found.code, found.error_text)
+  end
+  if found.type == "error" then return code_of_error(found.code, nil, nil, found.message) end
+  if found.type == "response.failed" then
+    return code_of_error(found.failed_code, found.failed_type, nil, found.failed_message)
+  end
+  if found.has_answer then return nil end
+  local text = type(found.msg) == "string" and found.msg or type(found.message) == "string" and found.message or nil
+  local code = code_of(found.code)
+  if code and (text or found.success == false) then return code_of_error(code, nil, nil, text) end
+  if found.success == false and text then return code_of_error(nil, nil, nil, text) end
+  return nil
+end
+
+function Answer:set(name, value)
+  if self.report[name] ~= value then
+    self.report[name] = value
+    self.has_changed = true
+  end
+end
+
+function Answer:note_error(code)
+  if not self.report.code then self:set("code", code) end
+end
+
+-- Takes over what has been found in an object, or so far in it. Returns whether it told of usage. A model within the object
+-- counts where there is none at its top, so not before the object is whole.
+function Answer:merge(found, is_whole)
+  local report, told = self.report, false
+  for n = 1, #COUNTS do
+    local value = found[COUNTS[n]]
+    if value then
+      told = true
+      self:set(COUNTS[n], value)
+    end
+  end
+  local model = found.model or (is_whole and found.inner_model)
+  if not report.model and type(model) == "string" then
+    self:set("model", (gsub(sub(model, 1, LONGEST_MODEL), "[^\33-\126]", "_")))
+  end
+  if type(found.stop) == "string" then self:set("stop", word(found.stop)) end
+  return told
+end
+
+-- EVENT STREAMS ------------------------------------------------------------------------------------------------------------
+
+function Answer:begin_event()
+  self.name, self.text, self.has_data, self.event_bytes, self.is_json = "", "", false, 0, nil
+end
+
+-- A part of an event's data. The first byte that is no space tells JSON from text.
+function Answer:take_data(data)
+  if data == "" then return end
+  self.event_bytes = self.event_bytes + #data
+  if self.is_json == nil then
+    local first = match(data, "^%s*(%S)")
+    if first then
+      self.is_json = first == "{"
+      if self.is_json then self.scan:reset() end
+    end
+  end
+  if self.event_bytes > LARGEST_EVENT and self.is_json then
+    self:set("unread", "size")
+    self.is_json, self.text = false, ""
+  end
+  if self.is_json then
+    self.scan:feed(data)
+  else
+    self:take_text(data)
+  end
+end
+
+-- Keeps the head of what is no JSON, without the space before it.
+function Answer:take_text(text)
+  if #self.text >= LONGEST_TEXT then return end
+  if self.text == "" then
+    local first = find(text, "%S")
+    if not first then return end
+    text = sub(text, first, first + LONGEST_TEXT - 1)
+  end
+  self.text = sub(self.text .. sub(text, 1, LONGEST_TEXT), 1, LONGEST_TEXT)
+end
+
+-- An event's object; returns the code if it is an error.
+function Answer:read_object(found)
+  local kind = type(found.type) == "string" and found.type or nil
+  local code = error_in(found)
+  if not code and self.name == "error" then code = kind ~= "error" and word(kind) or "unknown" end
+  local told = self:merge(found, true)
+  self.has_stopped = self.has_stopped or (found.has_choices and type(found.stop) == "string")
+  if code then self:note_error(code) end
+  local is_final = FINAL[kind] or (self.has_stopped and told)
+  if is_final then self:set("final", true) end
+  if not code and not FINAL[kind] and ((kind and not NOT_BEGUN[kind]) or found.has_choices) then self:set("begun", true) end
+  return code
+end
+
+function Answer:end_event()
+  if not self.has_data then
+    self:begin_event()
+    return
+  end
+  local code
+  if self.is_json and self.scan:is_complete() then
+    code = self:read_object(self.scan.found)
+  else
+    local text = match(self.text, "^%s*(.-)%s*$")
+    if text == "[DONE]" then self:set("final", true) else code = code_in(text) end
+    if not code and self.name == "error" then code = "unknown" end
+  end
+  if code then self:note_error(code) end
+  if not self.report.first then self:set("first", code and "error" or "good") end
+  self.events = self.events + 1
+  if self.opening then
+    self.opening = not (self.report.begun and (self.report.model or self.events >= LONGEST_OPENING))
+  end
+  self:begin_event()
+end
+
+function Answer:end_line(line)
+  if line == "" then
+    self:end_event()
+    return
+  end
+  local field, value = match(line, "^([^:]*):? ?(.*)$")
+  if field == "event" then self.name = value end
+  if field == "data" then self:begin_data_line() end
+end
+
+function Answer:begin_data_line()
+  if self.has_data then self:take_data("\n") end
+  self.has_data = true
+end
+
+-- The start of a line whose end is not here yet: data is handed on at once, of anything else only the head is kept.
+function Answer:take_open_line(text)
+  if self.is_data then
+    self:take_data(text)
+    return
+  end
+  local line = self.line .. text
+  if #line > 6 and sub(line, 1, 5) == "data:" then
+    self.line, self.is_data = "", true
+    self:begin_data_line()
+    self:take_data(sub(line, byte(line, 6) == 32 and 7 or 6))
+  elseif #line <= LONGEST_TEXT or sub(line, 1, 5) == "data:" then
+    self.line = line
+  elseif self.line == "" or #self.line < LONGEST_TEXT then
+    self.line = sub(line, 1, LONGEST_TEXT)
+  end
+end
+
+function Answer:take_line(text)
+  if self.is_data then
+    self:take_data(text)
+    self.is_data = false
+  else
+    local line = self.line .. text
+    if sub(line, 1, 5) == "data:" then
+      self:begin_data_line()
+      self:take_data(sub(line, byte(line, 6) == 32 and 7 or 6))
+    else
+      self:end_line(line)
+    end
+  end
+  self.line = ""
+end
+
+local function is_token(text, from, word_and_quote)
+  local at = find(text, word_and_quote, from, true)
+  while at do
+    if at > 1 and byte(text, at - 1) == 34 then return at end
+    at = find(text, word_and_quote, at + 1, true)
+  end
+  return nil
+end
+
+-- A key with something behind it: many clients' servers send `"usage": null` with each event.
+local function is_told(text, from, key_and_quote)
+  local at = find(text, key_and_quote, from, true)
+  while at do
+    local i = at + #key_and_quote
+    local c = byte(text, i)
+    while c == 32 or c == 58 do
+      i = i + 1
+      c = byte(text, i)
+    end
+    if c ~= 110 then return at end
+    at = find(text, key_and_quote, at + 1, true)
+  end
+  return nil
+end
+
+-- The word error as a key or a type, or as an event's name; not in a sentence.
+local function tells_of_error(text, from)
+  local at = find(text, "error", from, true)
+  while at do
+    local before = at > 1 and byte(text, at - 1) or 0
+    if before == 34 then
+      if byte(text, at + 5) == 34 then return at end
+    elseif (before == 32 or before == 58) and find(sub(text, at - 7 > 0 and at - 7 or 1, at - 1), "event:", 1, true) then
+      return at
+    end
+    at = find(text, "error", at + 5, true)
+  end
+  return nil
+end
+
+-- Data that begins with a bracket: `data: [DONE]`, `data: [1305][…`.
+local function begins_with_bracket(text, from)
+  local at = find(text, "[", from, true)
+  while at do
+    local i = at - 1
+    local c = i > 0 and byte(text, i) or 10
+    while c == 32 or c == 34 or c == 9 do
+      i = i - 1
+      c = i > 0 and byte(text, i) or 10
+    end
+    if c == 10 or c == 13 then return at end
+    if c == 58 and i > 4 and sub(text, i - 4, i) == "data:" then return at end
+    at = find(text, "[", at + 1, true)
+  end
+  return nil
+end
+
+local function may_matter(text, from, knows_model)
+  return is_told(text, from, 'usage"') or is_told(text, from, '_reason"')
+    or find(text, '_stop"', from, true)
+    or find(text, '.completed"', from, true) or find(text, '.incomplete"', from, true) or find(text, '.failed"', from, true)
+    or is_token(text, from, 'code"') or is_token(text, from, 'success"')
+    or tells_of_error(text, from) or begins_with_bracket(text, from)
+    or (not knows_model and is_token(text, from, 'model"'))
+end
+
+local function is_line_end(c)
+  return c == 10 or c == 13
+end
+
+-- From a boundary between events: the index of the last boundary in the text, which is where the next event begins.
+local function last_boundary(text, from)
+  local i = #text
+  while i >= from do
+    local c = byte(text, i)
+    if is_line_end(c) then
+      local before = i - 1
+      if c == 10 and before >= from and byte(text, before) == 13 then before = before - 1 end
+      if before < from or is_line_end(byte(text, before)) then return i + 1 end
+      i = before
+    else
+      i = i - 1
+    end
+  end
+  return from
+end
+
+-- Reads on to the end of the text, or to the end of an event once whole events may be passed over.
+function Answer:read_lines(text, i)
+  local n = #text
+  local lf, cr = find(text, "\n", i, true) or n + 1, find(text, "\r", i, true) or n + 1
+  while i <= n do
+    if lf < i then lf = find(text, "\n", i, true) or n + 1 end
+    if cr < i then cr = find(text, "\r", i, true) or n + 1 end
+    local at = lf < cr and lf or cr
+    if at > n then
+      self:take_open_line(sub(text, i))
+      return n + 1
+    end
+    local line_is_empty = at == i and self.line == "" and not self.is_data
+    self:take_line(sub(text, i, at - 1))
+    if at == cr then
+      if at == n then self.after_cr = true elseif byte(text, at + 1) == 10 then at = at + 1 end
+    end
+    i = at + 1
+    if line_is_empty and not self.opening then return i end
+  end
+  return i
+end
+
+function Answer:is_between_events()
+  return not self.has_data and self.name == "" and self.line == "" and not self.is_data
+end
+
+-- The first bytes: a byte-order mark is no part of the text, nor is space; what begins with a brace is JSON under a wrong name.
+function Answer:take_head(text)
+  text = (self.head or "") .. text
+  local mark = "\239\187\191"
+  if #text < 3 and text == sub(mark, 1, #text) then
+    self.head = text
+    return nil
+  end
+  if sub(text, 1, 3) == mark then text = sub(text, 4) end
+  local first = find(text, "%S")
+  self.head = ""
+  if not first then return nil end
+  self.has_head = true
+  if byte(text, first) == 123 then
+    self:set("kind", "json")
+    self.text = ""
+  end
+  return sub(text, first)
+end
+
+function Answer:feed_events(text)
+  local i = 1
+  if self.after_cr then
+    self.after_cr = false
+    if byte(text, 1) == 10 then i = 2 end
+  end
+  local n = #text
+  local is_dull = nil   -- whether nothing in the rest of this piece may matter
+  while i <= n do
+    if not self.opening and self:is_between_events() then
+      if is_dull == nil then is_dull = not may_matter(text, i, self.report.model ~= nil) end
+      if is_dull then
+        i = last_boundary(text, i)
+        if byte(text, n) == 13 and i > n then self.after_cr = true end
+      end
+    end
+    if i <= n then i = self:read_lines(text, i) end
+  end
+end
+
+-- JSON AND TEXT ------------------------------------------------------------------------------------------------------------
+
+-- Something generated stands in what has been found: whatever else is said further on, it had begun.
+local function has_content(found)
+  return found.has_choices or found.has_content
+end
+
+function Answer:feed_json(text)
+  self:take_text(text)
+  if self.report.kind ~= "json" or self.report.final then return end
+  local scan = self.scan
+  scan:feed(text)
+  if has_content(scan.found) then
+    self:set("begun", true)
+    self:set("first", "good")
+  end
+  local is_whole = scan:is_complete() and byte(self.text) == 123
+  self:merge(scan.found, is_whole)
+  if is_whole then self:end_json(scan.found) end
+end
+
+function Answer:end_json(found)
+  local code = error_in(found) or code_in(found.text)
+  if code then self:note_error(code) end
+  self:set("begun", not code or has_content(found) or nil)
+  self:set("final", true)
+  if not self.report.first then self:set("first", code and "error" or "good") end
+end
+
+-- Takes the next piece; true if the report has changed, or nobody has been told of it yet.
+function Answer:feed(text)
+  self.has_changed, self.is_untold = self.is_untold, false
+  self.bytes = self.bytes + #text
+  if self.report.kind == "events" and not self.has_head then text = self:take_head(text) end
+  if text and text ~= "" then
+    if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
+  end
+  return self.has_changed
+end
+
+-- The answer has ended; true if the report has changed. An event without the blank line behind it counts too.
+function Answer:finish()
+  self.has_changed, self.is_untold = self.is_untold, false
+  local report = self.report
+  if self.bytes == 0 then
+    self:set("kind", "empty")
+  elseif report.kind == "events" then
+    if self.line ~= "" or self.is_data then self:take_line("") end
+    if self.has_data then self:end_event() end
+  elseif not report.final then
+    self.scan:finish()
+    local is_text = report.kind == "text" or byte(self.text) == 91   -- `[1305][…` begins like an array
+    local code = is_text and code_in(self.text) or nil
+    if report.kind == "json" and self.scan:is_complete() and not code then
+      self:merge(self.scan.found, true)
+      self:end_json(self.scan.found)
+    else
+      if code then self:note_error(code) end
+      if report.kind == "json" and not code and self.scan:is_bad() then self:set("unread", "json") end
+      if not report.first then self:set("first", code and "error" or "good") end
+    end
+  end
+  return self.has_changed
+end
+
+return { new = new }

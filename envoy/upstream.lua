@@ -1,0 +1,141 @@
+-- EVERY ATTEMPT, on its way up and on its way back, before the router decides on a retry.
+--
+-- Up: a retry waits for its turn like a request. Back: the answer is read (answer.lua) into the metadata of the log entry as it
+-- passes, so what it told is there whatever ends it. What is so short that it comes at once (an error, JSON of a few hundred
+-- bytes) is read whole before its head goes on, since its head has to tell the router whether trying again can help: the status
+-- does not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing;
+-- the head of what could still turn out to be an error is marked for the first-event guard.
+
+local TRANSIENT = ${TRANSIENT_CODES}
+local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
+local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's own
+local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
+local LARGEST_PIECE = 131072
+local LONGEST_RETRY_AFTER = 60     -- seconds that a client may be sent to sleep by a refusal that passes
+
+local function note(handle, report)
+  -- The metadata object does not outlive a piece: it is asked for each time.
+  handle:streamInfo():dynamicMetadata():set("zai.answer", "read", report)
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local attempt = tonumber(headers:get("x-envoy-attempt-count") or "1")
+  headers:remove("x-envoy-attempt-count")
+  if attempt < 2 then return end
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("zai.answer", "read", {})   -- what the attempt before said is in its own log entry
+  metadata:set("zai.answer", "attempt", attempt)
+  local decided = metadata:get("zai")
+  if not decided or not decided.id then return end
+  -- The processor answers when there is a place, or is not there.
+  handle:httpCall("extproc", {
+    [":method"] = "POST", [":path"] = "/zai.proxy.Turns/Await", [":authority"] = "extproc",
+    ["content-type"] = "application/grpc", ["te"] = "trailers", ["x-exchange"] = decided.id,
+  }, "\0\0\0\0\0", LONGEST_TURN)
+end
+
+local function read_piece(reader, piece)
+  local length, has_changed = piece:length(), false
+  for from = 0, length - 1, LARGEST_PIECE do
+    has_changed = reader:feed(piece:getBytes(from, math.min(LARGEST_PIECE, length - from))) or has_changed
+  end
+  return has_changed
+end
+
+-- What an error is known by goes into its head, for the router and for the attempt's log entry. None of it reaches the client.
+local function mark_failed(handle, headers, code)
+  local decided = handle:streamInfo():dynamicMetadata():get("zai")
+  if decided and decided.id then headers:add("x-zai-exchange", decided.id) end
+  local retry_after = headers:get("retry-after")
+  if retry_after then headers:add("x-zai-retry-after", retry_after) end
+  if not code then return end
+  headers:add("x-zai-code", code)
+  if TRANSIENT[code] then
+    headers:add("x-zai-transient", "1")
+    -- Claude Code stops for good on `rejected`, and sleeps as long as it is told: right where the plan is used up, and only there.
+    if (tonumber(retry_after) or 0) > LONGEST_RETRY_AFTER then headers:remove("retry-after") end
+    local unified = {}
+    for name in pairs(headers) do
+      if name:find("anthropic-ratelimit-unified", 1, true) == 1 then unified[#unified + 1] = name end
+    end
+    for _, name in ipairs(unified) do headers:remove(name) end
+    return
+  end
+  local status = headers:get(":status")
+  if (status == "429" or status == "401") and not headers:get("x-should-retry") then
+    -- Clients try a 429 again for minutes; this one ("quota used up", "no balance") stays as it is.
+    headers:add("x-should-retry", "false")
+  end
+end
+
+-- Reads an answer that is short and at its end, before its head goes on.
+local function read_whole(handle, kind, is_error)
+  local buffer = handle:body()
+  local headers = handle:headers()   -- the object from before body() is dead
+  local code
+  if buffer and buffer:length() > 0 then
+    local text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
+    if is_error then   -- the head of an error need not say what its body is
+      kind = text:find("^%s*data:") or text:find("\n%s*data:")
+      kind = kind and not text:find("^%s*{") and "events" or "json"
+    end
+    local reader = answer.new(kind)
+    reader:feed(text)
+    reader:finish()
+    code = reader.report.code
+    note(handle, reader.report)
+  else
+    note(handle, { kind = "empty" })
+  end
+  if code or is_error then mark_failed(handle, headers, code) end
+end
+
+local function read_in_passing(handle, kind)
+  local reader = answer.new(kind)
+  local function tell(has_changed)
+    if not has_changed then return end
+    if reader.report.code then reader.report.late = true end
+    note(handle, reader.report)
+  end
+  for piece in handle:bodyChunks() do tell(read_piece(reader, piece)) end
+  tell(reader:finish())
+end
+
+local function kind_of(content_type)
+  if content_type == "" or content_type:find("^text/event%-stream") then return "events" end
+  if content_type:find("json", 1, true) then return "json" end
+  return content_type:find("^text/") and "text" or "other"
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  for _, name in ipairs({ "x-zai-code", "x-zai-transient", "x-zai-exchange", "x-zai-retry-after", "x-zai-guard" }) do
+    headers:remove(name)   -- nobody upstream speaks for this filter
+  end
+  local is_error = tonumber(headers:get(":status")) >= 400
+  local length = tonumber(headers:get("content-length") or "")
+  local content_type = (headers:get("content-type") or ""):lower()
+  local kind = kind_of(content_type)
+  local encoding = headers:get("content-encoding")
+  if encoding and encoding ~= "identity" then
+    note(handle, { kind = kind, unread = "encoding" })
+    if is_error then mark_failed(handle, headers, nil) end
+  elseif length == 0 then
+    note(handle, { kind = "empty" })
+    if is_error then mark_failed(handle, headers, nil) end
+  elseif is_error then
+    -- A page of the WAF may be read if its length is known.
+    local is_page = kind == "other" or content_type:find("html", 1, true)
+    local is_short = length and length <= LARGEST_ERROR or not (length or is_page)
+    if is_short then read_whole(handle, kind, true) else mark_failed(handle, headers, nil) end
+  elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text") then
+    read_whole(handle, kind, false)
+  elseif kind == "events" or kind == "json" then
+    local decided = not length and handle:streamInfo():dynamicMetadata():get("zai")
+    if decided and decided.guard then headers:add("x-zai-guard", "1") end
+    read_in_passing(handle, kind)
+  else
+    note(handle, { kind = kind })
+  end
+end
