@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import yaml
 from envoy_data_plane.envoy.config.bootstrap.v3 import Bootstrap
 
-from extproc.envoy_config import render, template
+from extproc.domain.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
+from extproc.envoy_config import render, source
 from extproc.settings import Settings
 from tests.harness.certificates import Certificates, make_certificates
 from tests.harness.processes import make_key
@@ -112,12 +114,21 @@ def test_a_path_with_odd_characters_stays_one_string(tmp_path: Path) -> None:
 
 
 def test_the_template_explains_each_filter() -> None:
-    lines = template().splitlines()
-    filters = [number for number, line in enumerate(lines) if line.strip().startswith("- name: envoy.filters.http.")]
+    lines = source("envoy.yaml").splitlines()
+    begins = ("- name: envoy.filters.http.", "- name: zai.")
+    filters = [number for number, line in enumerate(lines) if line.strip().startswith(begins)]
 
     unexplained = [
         lines[number] for number in filters if "codec" not in lines[number] and "router" not in lines[number]
     ]
-    assert len(filters) >= 6
+    assert len(filters) >= 7
     for line in unexplained:
         assert lines[lines.index(line) - 1].strip().startswith("#"), line
+
+
+def test_what_envoy_tries_again_is_what_the_table_of_codes_calls_transient(tmp_path: Path) -> None:
+    rendered = render(Settings(), tmp_path / "socket")
+
+    table = rendered.partition("local TRANSIENT = {")[2].partition("}")[0]
+    codes = set(re.findall(r'\[\\"(\w+)\\"\] = true', table))
+    assert codes == TRANSIENT_CODES | TRANSIENT_WORDS

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from extproc.domain.business_codes import TABLE, TRANSIENT_CODES
+from extproc.domain.business_codes import TABLE
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
@@ -207,17 +207,31 @@ async def test_a_reset_after_the_request_was_sent_is_not_repeated(stack: Stack, 
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_an_error_event_instead_of_an_answer_is_counted_and_costs_no_tokens(
+async def test_an_error_event_instead_of_an_answer_is_an_error_answer_and_costs_no_tokens(
     stack: Stack, before: Readings, path: str
 ) -> None:
-    scenario = simulating(code="1305", fault="error_event", after_events=0)
+    scenario = simulating(code="1308", fault="error_event", after_events=0)
 
     response = httpx.post(f"{stack.url}{path}", json={**PROMPT, "stream": True}, headers=scenario)
 
-    assert response.status_code == 200
+    assert response.status_code == 429
     difference = await after_one_request(stack, before)
-    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
+    assert difference.value("zai_proxy_zai_errors_total", code="1308") == 1
     assert difference.value("zai_proxy_tokens_total") == 0
+
+
+async def test_two_requests_with_the_same_id_at_once_keep_their_own_attempts(stack: Stack, before: Readings) -> None:
+    same = {"x-request-id": "the-same-for-both"}
+    slow = {**same, **simulating(fail_first={"code": "1303", "times": 1, "key": "slow"}, delay=0.3)}
+    quick = {**same, **simulating(events=3)}
+    async with httpx.AsyncClient(base_url=stack.url, timeout=30) as client:
+        first = asyncio.create_task(client.post("/v1/messages", json=PROMPT, headers=slow))
+        second = asyncio.create_task(client.post("/v1/messages", json=PROMPT, headers=quick))
+        assert [(await each).status_code for each in (first, second)] == [200, 200]
+
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 2)
+    assert difference.value("zai_proxy_retry_attempts_total", reason="429") == 1
+    assert difference.value("zai_proxy_retry_attempts_total") == 1
 
 
 async def test_an_error_event_in_mid_stream_is_counted_with_what_was_generated(stack: Stack, before: Readings) -> None:
@@ -229,12 +243,3 @@ async def test_an_error_event_in_mid_stream_is_counted_with_what_was_generated(s
     assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
     assert difference.value("zai_proxy_usage_records_total", status="estimated") == 1
     assert difference.value("zai_proxy_tokens_total", direction="output") > 0
-
-
-def test_envoy_and_the_table_agree_on_what_is_transient() -> None:
-    from extproc.envoy_config import template
-
-    table = template().partition("local TRANSIENT = {")[2].partition("}")[0]
-    in_envoy = {part.partition('"]')[0] for part in table.split('["')[1:]}
-
-    assert in_envoy == TRANSIENT_CODES

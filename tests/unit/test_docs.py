@@ -22,7 +22,7 @@ from extproc.domain.pacing_config import PacingConfig
 from extproc.domain.prices import PricingTier
 from extproc.domain.quota import Quota, QuotaRules
 from extproc.domain.shared_records import SharedStatus
-from extproc.envoy_config import template
+from extproc.envoy_config import lua_source, source
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
 from extproc.quota_metrics import QuotaCollector
@@ -34,7 +34,7 @@ from tests.harness.processes import ROOT
 README, ERRORS = ROOT / "README.md", ROOT / "docs/errors.md"
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
-CODE = [ROOT / "envoy/envoy.yaml", *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
+CODE = [*ROOT.glob("envoy/*"), *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
 
 HOSTS = {"127.0.0.1", "localhost", "api.z.ai", "docs.z.ai", "opencode.ai", "keepachangelog.com", "semver.org"}
 """Whom the pages may speak of: the upstream, this machine, and the sources of two conventions."""
@@ -156,13 +156,14 @@ def test_the_errors_page_explains_every_class_and_every_error_type() -> None:
 
 
 def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
-    source = inspect.getsource(refusals)
+    words = inspect.getsource(refusals)
     examples = {"max_workers": "20", "waited:.0f": "60", "retry_after": "12", "name": "anna", "max_in_flight": "2"}
     examples |= {"daily_tokens": "5000000", "hours:.1f": "3.5"}
     for field, example in examples.items():
-        source = source.replace(f"{{{field}}}", example)
-    own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', source))
-    own |= {text for text in re.findall(r'inline_string: "([^"]+)"', template()) if "%" not in text}
+        words = words.replace(f"{{{field}}}", example)
+    own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', words))
+    own |= {text for text in re.findall(r'inline_string: "([^"]+)"', source("envoy.yaml")) if "%" not in text}
+    own |= set(re.findall(r'handle:respond\(.*, "([^"]+)"\)', lua_source("downstream")))
 
     assert len(own) >= 6
     assert {text for text in own if f"`{text}`" not in ERRORS.read_text()} == set()

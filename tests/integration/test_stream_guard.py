@@ -1,0 +1,219 @@
+"""The head of a stream waits for its first event: an error there is tried again unseen, or told as plainly as any."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness.readings import Readings
+from tests.harness.stack import PROMPT, Stack, running_stack
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses")
+ERRORS = {
+    "/v1/messages": {
+        "type": "error",
+        "error": {
+            "type": "overloaded_error",
+            "code": "1305",
+            "message": "[1305][The service is busy][2026112500000001]",
+        },
+        "request_id": "2026112500000001",
+    },
+    "/v1/chat/completions": {"error": {"code": "1305", "message": "The service is busy"}},
+    "/v1/responses": {
+        "type": "response.failed",
+        "response": {"id": "r", "status": "failed", "error": {"code": "1305", "message": "The service is busy"}},
+    },
+}
+
+
+def event(data: Any) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+def simulating(**scenario: object) -> dict[str, str]:
+    return {"x-sim": json.dumps(scenario)}
+
+
+def ask(stack: Stack, path: str, **scenario: object) -> httpx.Response:
+    body = {**PROMPT, "input": "hello", "stream": True}
+    return httpx.post(f"{stack.url}{path}", json=body, headers=simulating(**scenario), timeout=40)
+
+
+async def after_one_request(stack: Stack, before: Readings) -> Readings:
+    return await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+
+
+def guarded(readings: Readings) -> dict[str, float]:
+    results = ("passed", "retried", "refused")
+    return {each: readings.value("zai_proxy_stream_guard_total", result=each) for each in results}
+
+
+@pytest.mark.parametrize("pause", [0, 0.3], ids=["at once", "after a pause"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_error_as_the_first_event_is_tried_again_and_hidden(
+    stack: Stack, before: Readings, path: str, pause: float
+) -> None:
+    failure = {"times": 2, "play": [pause, event(ERRORS[path]), 0.02]}
+
+    answer = ask(stack, path, fail_first=failure)
+
+    assert answer.status_code == 200
+    assert "1305" not in answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    difference = await after_one_request(stack, before)
+    assert guarded(difference) == {"passed": 1, "retried": 2, "refused": 0}
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 2
+    assert difference.value("zai_proxy_retry_attempts_total") == 2
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_with_the_tries_spent_the_client_gets_the_real_status_and_json(
+    stack: Stack, before: Readings, path: str
+) -> None:
+    answer = ask(stack, path, play=[event(ERRORS[path]), 0.02])
+
+    assert answer.status_code == 529
+    assert answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["error"]["code"] == "1305"
+    assert answer.json().get("type") == ("error" if path == "/v1/messages" else None)
+    assert not [name for name in answer.headers if name in ("x-zai-code", "x-zai-guard", "x-zai-exchange")]
+    difference = await after_one_request(stack, before)
+    assert guarded(difference) == {"passed": 0, "retried": 3, "refused": 1}
+    assert difference.value("zai_proxy_requests_total", status_code="529") == 1
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="529") == 1
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 4
+    assert difference.value("zai_proxy_tokens_total") == 0
+
+
+async def test_an_error_that_waiting_does_not_cure_goes_straight_out(stack: Stack, before: Readings) -> None:
+    error = {"type": "error", "error": {"type": "rate_limit_error", "message": "[1308][Usage limit reached][2026]"}}
+
+    answer = ask(stack, "/v1/messages", play=[event(error)])
+
+    assert answer.status_code == 429
+    assert answer.headers["x-should-retry"] == "false"
+    assert "retry-after" not in answer.headers
+    assert answer.json() == error
+    assert len(stack.simulator.log()) == 1
+    assert guarded(await after_one_request(stack, before)) == {"passed": 0, "retried": 0, "refused": 1}
+
+
+async def test_bytes_behind_the_error_reach_nobody(stack: Stack) -> None:
+    error = event(ERRORS["/v1/messages"])
+
+    answer = ask(stack, "/v1/messages", play=[error[:20], 0.05, error[20:], 0.05, "data: [DONE]\n\n", 0.05, "more"])
+
+    assert answer.json()["error"]["code"] == "1305"
+
+
+async def test_json_of_unknown_length_that_is_an_error_is_tried_again(stack: Stack, before: Readings) -> None:
+    failure = {"times": 1, "play": [json.dumps(ERRORS["/v1/messages"])], "content_type": "application/json"}
+
+    answer = httpx.post(
+        f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(fail_first=failure, framing="chunked"), timeout=30
+    )
+
+    assert answer.json()["type"] == "message"
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total", code="1305") == 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_good_stream_loses_no_byte(stack: Stack, path: str) -> None:
+    scenario = {"events": 40, "pieces": "byte", "thinking": 3, "first_event_delay": 0.05}
+    direct = {"/v1/messages": "/api/anthropic/v1/messages", "/v1/responses": "/api/v1/responses"}
+
+    answer = ask(stack, path, **scenario)
+
+    entry = stack.simulator.log()[-1]
+    assert answer.status_code == 200, direct
+    assert len(answer.content) == entry["response_bytes"]
+    assert entry["attempt"] == 1
+
+
+async def test_the_first_event_is_not_kept_back_for_the_second(stack: Stack) -> None:
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        client.stream(
+            "POST", f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=simulating(events=5, pause=2)
+        ) as answer,
+    ):
+        began = time.monotonic()
+        await anext(answer.aiter_bytes())
+        assert time.monotonic() - began < 1.5
+
+
+async def test_a_model_that_thinks_for_long_shows_its_head_after_ten_seconds(stack: Stack, before: Readings) -> None:
+    began = time.monotonic()
+    async with (
+        httpx.AsyncClient(timeout=40) as client,
+        client.stream(
+            "POST",
+            f"{stack.url}/v1/messages",
+            json={**PROMPT, "stream": True},
+            headers=simulating(first_event_delay=14),
+        ) as answer,
+    ):
+        waited = time.monotonic() - began
+        body = await answer.aread()
+
+    assert 9.5 < waited < 13.5
+    assert b"message_stop" in body
+    assert guarded(await after_one_request(stack, before))["passed"] == 1
+
+
+async def test_what_is_no_answer_of_a_model_is_not_held(stack: Stack, before: Readings) -> None:
+    headers = simulating(play=[1.0, "data: {}\n\n"])
+
+    answer = httpx.post(f"{stack.url}/api/mcp/zread/mcp", json={"jsonrpc": "2.0"}, headers=headers, timeout=30)
+
+    assert answer.status_code == 200
+    assert sum(guarded(await after_one_request(stack, before)).values()) == 0
+
+
+@pytest.fixture
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("own")) as stack:
+        yield stack
+
+
+async def test_if_the_processor_dies_before_the_first_event_the_stream_goes_on(own_stack: Stack) -> None:
+    stack = own_stack
+
+    async def whole() -> httpx.Response:
+        async with httpx.AsyncClient(timeout=30) as client:
+            body = {**PROMPT, "stream": True}
+            headers = simulating(first_event_delay=1.5, events=10)
+            return await client.post(f"{stack.url}/v1/messages", json=body, headers=headers)
+
+    asking = asyncio.create_task(whole())
+    await eventually(lambda: stack.envoy_stat("cluster.extproc.upstream_rq_active"), lambda n: n >= 2)
+    stack.processor.kill()
+
+    answer = await asking
+    assert answer.status_code == 200
+    assert b"message_stop" in answer.content
+
+
+async def test_switched_off_it_holds_nothing_and_the_error_counts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running_stack(tmp_path_factory.mktemp("off"), STREAM_GUARD="off") as stack:
+        before = stack.metrics_at_rest()
+
+        answer = ask(stack, "/v1/messages", play=[event(ERRORS["/v1/messages"])])
+
+        assert answer.status_code == 200
+        difference = await after_one_request(stack, before)
+        assert sum(guarded(difference).values()) == 0
+        assert difference.value("zai_proxy_zai_errors_total", code="1305", **{"class": "overload"}) == 1
+        assert difference.value("zai_proxy_upstream_errors_total", error_type="529") == 1
+        assert difference.value("zai_proxy_tokens_total") == 0

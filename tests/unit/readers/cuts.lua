@@ -1,0 +1,87 @@
+-- Feeds a reader with a body in pieces and writes down what it reports, in one line. In Lua, because there are many ways to cut.
+
+-- `kind=events;model=glm-5.2`: by name, so that two reports can be compared as texts.
+local function line(report)
+  local parts = {}
+  for name, value in pairs(report) do
+    if type(value) == "number" then value = string.format("%.17g", value) end
+    parts[#parts + 1] = tostring(name) .. "=" .. tostring(value)
+  end
+  table.sort(parts)
+  return table.concat(parts, ";")
+end
+
+-- What is known when the pieces have passed, and once the reader was told that it was all. Whoever publishes the report does so
+-- when a call has returned true: what it has published is checked against the report after each.
+local function read(new, kind, publishes, ...)
+  local reader = new(kind)
+  local published, pieces = nil, { ... }
+  for n = 1, #pieces + 1 do
+    local has_changed
+    if n <= #pieces then has_changed = reader:feed(pieces[n]) else has_changed = reader:finish() end
+    local now = line(reader.report)
+    if publishes and not has_changed and now ~= published then
+      error("changed without saying so, from " .. tostring(published) .. " to " .. now .. " at piece " .. n)
+    end
+    published = now
+    if n == #pieces then kind = now end
+  end
+  return kind, published
+end
+
+local function finished(new, kind, ...)
+  local reader = new(kind)
+  for n = 1, select("#", ...) do reader:feed((select(n, ...))) end
+  reader:finish()
+  return line(reader.report)
+end
+
+-- The first place (or pair of them) where a cut changes the report, and what it is then; nil if there is none.
+local function first_cut_that_matters(new, kind, body, expected)
+  for cut = 0, #body do
+    local got = finished(new, kind, body:sub(1, cut), body:sub(cut + 1))
+    if got ~= expected then return cut, cut, got end
+  end
+end
+
+local function first_pair_that_matters(new, kind, body, expected, step)
+  for first = 0, #body do
+    for last = first + 1, #body, first % step + 1 do
+      local got = finished(new, kind, body:sub(1, first), body:sub(first + 1, last), body:sub(last + 1))
+      if got ~= expected then return first, last, got end
+    end
+  end
+end
+
+local function in_pieces_of(new, kind, body, size)
+  local reader = new(kind)
+  for from = 1, #body, size do reader:feed(body:sub(from, from + size - 1)) end
+  reader:finish()
+  return line(reader.report)
+end
+
+-- A body of `count` equal pieces between two others. Returns the report and the most KiB that the heap grew, garbage aside.
+local function heap_of(new, kind, head, piece, count, tail)
+  collectgarbage()
+  local before, most = collectgarbage("count"), 0
+  local reader = new(kind)
+  reader:feed(head)
+  for n = 1, count do
+    reader:feed(piece)
+    if n % 64 == 0 then
+      collectgarbage()
+      most = math.max(most, collectgarbage("count") - before)
+    end
+  end
+  reader:feed(tail)
+  reader:finish()
+  return line(reader.report), most
+end
+
+return {
+  read = read,
+  first_cut_that_matters = first_cut_that_matters,
+  first_pair_that_matters = first_pair_that_matters,
+  in_pieces_of = in_pieces_of,
+  heap_of = heap_of,
+}

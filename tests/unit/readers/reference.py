@@ -1,0 +1,397 @@
+"""What an answer and a request say, read the plain way: the whole body at once, with Python's own JSON.
+
+The readers in `envoy/` see a body in pieces and keep nothing of it. This module is what they have to agree with. It is
+slow, it says each rule once, and where a body is no proper JSON it says so (`Reading.is_clear`): there the two may
+differ.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+LARGEST_EVENT: Final = 16 * 1024 * 1024
+_LARGEST_COUNT: Final = 2**53
+_LONGEST_WORD: Final = 32
+_LONGEST_MODEL: Final = 128
+
+_BOM: Final = b"\xef\xbb\xbf"
+_SPACE: Final = b" \t\r\n"
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_WRAPPED: Final = re.compile(r'"?\[([0-9]{3,4})\]')
+_TOKEN: Final = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([^\s"{}\[\],:]+))', re.DOTALL)
+
+_BRACKETS: Final = {"{": "}", "[": "]"}
+_STRING_CUT: Final = r'"(?:[^"\\]|\\.)*\\?'
+_VALUE_CUT: Final = rf"\s*(?:{_STRING_CUT}|-?[0-9.eE+-]*|t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?)"
+_KEY_CUT: Final = rf'\s*(?:{_STRING_CUT}|"(?:[^"\\]|\\.)*"\s*(?::{_VALUE_CUT})?)'
+_CUT: Final = re.compile(rf"\s*,?(?:{_VALUE_CUT}|{_KEY_CUT})\s*", re.DOTALL)
+
+_FINAL: Final = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
+_BEFORE_THE_FIRST_WORD: Final = frozenset(
+    {"message_start", "ping", "error", "response.created", "response.in_progress", "response.queued"}
+)
+_HOLDERS: Final = ((), ("message",), ("response",))
+_INNER_MODELS: Final = (("message", "model"), ("response", "model"))
+_STOPS: Final = (
+    ("choices", "*", "finish_reason"),
+    ("delta", "stop_reason"),
+    ("message", "stop_reason"),
+    ("stop_reason",),
+)
+
+Path = tuple[str, ...]
+Facts = dict[str, object]
+
+
+def _count_paths() -> dict[Path, str]:
+    """Where each number of tokens may stand."""
+    counts = (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "prompt_tokens",
+        "completion_tokens",
+    )
+    details = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+    paths = {(*holder, "usage", count): count for holder in _HOLDERS for count in counts}
+    parts = ("cached_tokens", "reasoning_tokens")
+    return paths | {(*h, "usage", detail, part): part for h in _HOLDERS for detail in details for part in parts}
+
+
+_COUNTS: Final = _count_paths()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found, under the names of docs/architecture.md. `is_clear`: all that looked like JSON was JSON."""
+
+    facts: Facts
+    is_clear: bool
+
+
+class _UnclearError(ValueError):
+    """JSON that no two readers need to agree on: two equal keys, NaN."""
+
+
+def read_answer(kind: str, body: bytes) -> Reading:
+    """Reads an answer; `kind` is what its content-type says: `events`, `json` or `text`."""
+    if not body:
+        return Reading({"kind": "empty"}, is_clear=True)
+    if kind == "events":
+        start = _unmarked(body).lstrip(_SPACE)
+        return _read_json(start) if start.startswith(b"{") else _read_events(body)
+    if kind == "json":
+        return _read_json(_unmarked(body))
+    code = _code_in(_text(_unmarked(body)).lstrip())
+    return Reading(_facts(kind="text", code=code, first="error" if code else "good"), is_clear=True)
+
+
+def read_request(body: bytes) -> Reading:
+    """Reads a request's body."""
+    request, is_clear = _parsed(_object_alone(_unmarked(body)))
+    if not isinstance(request, dict):
+        return Reading({"unread": "json"}, is_clear)
+    leaves = list(_leaves(request))
+    asked = [value for path, value in leaves if path in _MOST_TOKENS and _is_count(value)]
+    stream = request.get("stream")
+    return Reading(
+        _facts(
+            model=_model(request),
+            stream=stream if isinstance(stream, bool) else None,
+            max_tokens=asked[-1] if asked else None,
+        ),
+        is_clear,
+    )
+
+
+_MOST_TOKENS: Final = (("max_tokens",), ("max_completion_tokens",), ("max_output_tokens",))
+
+
+# EVENT STREAMS ----------------------------------------------------------------------------------------------------
+
+
+def events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and data of each event (WHATWG, Server-sent events, 9.2.6). One without a blank line behind it counts."""
+    name, data = b"", None
+    for line in [*_LINE_END.split(_unmarked(body)), b""]:
+        if not line:
+            if data is not None:
+                yield name, b"\n".join(data)
+            name, data = b"", None
+            continue
+        key, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if key == b"event":
+            name = value
+        elif key == b"data":
+            data = [*(data or []), value]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What the events so far have said."""
+
+    facts: Facts = field(default_factory=lambda: {"kind": "events"})
+    has_stopped: bool = False
+    is_clear: bool = True
+
+    def take(self, name: str, data: bytes) -> None:
+        code = self._meaning(name, data)
+        self.facts.setdefault("first", "error" if code else "good")
+        if code is not None:
+            self.facts.setdefault("code", code)
+
+    def _meaning(self, name: str, data: bytes) -> str | None:
+        """Takes over what an event says; returns its code if it is an error."""
+        text = _text(data).strip()
+        if text == "[DONE]":
+            self.facts["final"] = True
+        if text.startswith("{"):
+            if len(data) > LARGEST_EVENT:
+                self.facts["unread"] = "size"
+            else:
+                value, is_clear = _parsed(data)
+                self.is_clear = self.is_clear and is_clear
+                if isinstance(value, dict):
+                    return self._object(name, value)
+        return _code_in(text) or ("unknown" if name == "error" else None)
+
+    def _object(self, name: str, value: Mapping[str, object]) -> str | None:
+        code, kind = _error(value), value.get("type") or None
+        if code is None and name == "error":
+            code = _word(kind) or "unknown"
+        choices = value.get("choices")
+        has_choices = isinstance(choices, list) and choices != []
+        told = _merge(self.facts, value)
+        self.has_stopped = self.has_stopped or (
+            has_choices and any(path in _STOPS and _word(leaf) for path, leaf in _leaves(value))
+        )
+        is_final = isinstance(kind, str) and kind in _FINAL
+        if is_final or (self.has_stopped and told):
+            self.facts["final"] = True
+        speaks = isinstance(kind, str) and kind not in _BEFORE_THE_FIRST_WORD
+        if code is None and not is_final and (speaks or has_choices):
+            self.facts["begun"] = True
+        return code
+
+
+def _read_events(body: bytes) -> Reading:
+    stream = _Stream()
+    for name, data in events(body):
+        stream.take(_text(name), data)
+    return Reading(stream.facts, stream.is_clear)
+
+
+# JSON -------------------------------------------------------------------------------------------------------------
+
+
+def _read_json(body: bytes) -> Reading:
+    value, is_whole = _parsed(_object_alone(body))
+    text, is_cut, start, rest = _text(body), False, "", ""
+    if not is_whole:
+        start, rest = _start_and_rest(text)
+        value, starts_well = _parsed(start.encode())
+        is_cut = (starts_well or not start) and _CUT.fullmatch(rest) is not None
+    facts: Facts = {"kind": "json", "first": "good"}
+    code, has_begun, has_content = None, is_whole, False
+    if isinstance(value, dict):
+        _merge(facts, value)
+        code = _error(value) if is_whole else None
+        # An item that has begun counts, also one that is cut: its array's bracket is the last of what is whole.
+        is_in_array = is_cut and start.rstrip("]}").endswith("[") and _has_answer(value, _CONTENT)
+        has_content = _has_content(value) or (is_in_array and bool(rest.strip(", \t\r\n")))
+        has_begun = (is_whole and code is None) or has_content
+    else:
+        code = _code_in(value if isinstance(value, str) else text.lstrip())
+    if code is not None:
+        facts |= {"code": code, "first": "good" if has_content else "error"}
+    if has_begun and (code is None or has_content):
+        facts["begun"] = True
+    elif code is None and not is_cut:
+        facts["unread"] = "json"
+    if is_whole:
+        facts["final"] = True
+    return Reading(facts, is_whole)
+
+
+def _start_and_rest(text: str) -> tuple[str, str]:
+    """A text that breaks off: what is whole of it, its brackets closed, and the value or key in which it was cut."""
+    closing: list[str] = []
+    start, at, is_key = "", 0, False
+    kept = 0
+    while match := _TOKEN.match(text, at):
+        at = match.end()
+        string, mark, scalar = match.groups()
+        if mark in _BRACKETS:
+            closing.insert(0, _BRACKETS[mark])
+            is_key = mark == "{"
+        elif mark in _BRACKETS.values():
+            if closing[:1] != [mark]:
+                return "", text
+            closing.pop(0)
+        elif mark:
+            is_key = mark == "," and closing[:1] == ["}"]
+            continue
+        elif (string and is_key) or (scalar and at == len(text)):
+            continue
+        kept, start = at, text[:at] + "".join(closing)
+    return start, text[kept:]
+
+
+# WHAT BOTH SAY ----------------------------------------------------------------------------------------------------
+
+
+def _merge(facts: Facts, value: Mapping[str, object]) -> bool:
+    """Takes over model, tokens and stop reason. Returns whether there was a number of tokens."""
+    told = False
+    for path, leaf in _leaves(value):
+        if path in _COUNTS and _is_count(leaf):
+            told = True
+            facts[_COUNTS[path]] = leaf
+        elif path in _STOPS and (stop := _word(leaf)):
+            facts["stop"] = stop
+    if model := _model(value):
+        facts.setdefault("model", model)
+    return told
+
+
+def _model(value: Mapping[str, object]) -> str | None:
+    inner = [leaf for path, leaf in _leaves(value) if path in _INNER_MODELS]
+    names = [name for name in (*inner, value.get("model")) if isinstance(name, str) and name]
+    if not names:
+        return None
+    return "".join(chr(b) if 33 <= b <= 126 else "_" for b in _bytes(names[-1])[:_LONGEST_MODEL])
+
+
+def _error(value: Mapping[str, object]) -> str | None:
+    """The code of an object that is an error; None if it is none."""
+    error, kind, outer = value.get("error"), value.get("type"), value.get("code")
+    if isinstance(error, dict):
+        return _named(error.get("code"), error.get("type"), outer, error.get("message"))
+    if isinstance(error, str) and error:
+        return _named(None, None, outer, error)
+    if kind == "error":
+        return _named(outer, None, None, value.get("message"))
+    if kind == "response.failed":
+        response = value.get("response")
+        inner = response.get("error") if isinstance(response, dict) else None
+        inner = inner if isinstance(inner, dict) else {}
+        return _named(inner.get("code"), inner.get("type"), None, inner.get("message"))
+    return None if _has_answer(value) else _gateway_error(value)
+
+
+_ANSWER = ("choices", "content", "output")
+_CONTENT = (*_ANSWER, "data")
+
+
+def _has_answer(value: Mapping[str, object], keys: tuple[str, ...] = _ANSWER) -> bool:
+    return any(isinstance(value.get(key), list) for key in keys)
+
+
+def _has_content(value: Mapping[str, object]) -> bool:
+    return any(isinstance(items := value.get(key), list) and items for key in _CONTENT)
+
+
+def _gateway_error(value: Mapping[str, object]) -> str | None:
+    """Z.AI's gateway puts a code beside a message, in good answers too: there it is 200."""
+    texts = [text for text in (value.get("msg"), value.get("message")) if isinstance(text, str) and text]
+    text = texts[0] if texts else None
+    has_failed = value.get("success") is False
+    code = _code(value.get("code"))
+    if code is not None and (text is not None or has_failed):
+        return _named(code, None, None, text)
+    return _named(None, None, None, text) if has_failed and text is not None else None
+
+
+def _named(code: object, kind: object, outer: object, message: object) -> str:
+    """An error by its number; by a word if it has none."""
+    wrapped = _code_in(message) if isinstance(message, str) else None
+    number = _code(code) or _code(kind) or _code(outer) or wrapped
+    if number == "500" and isinstance(message, str) and "NOT_FOUND" in message:
+        return "404"
+    return number or _word(kind) or _word(code) or "unknown"
+
+
+def _code(value: object) -> str | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1:
+        value = str(int(value))
+    if not isinstance(value, str) or value == "200":
+        return None
+    return value if re.fullmatch("[0-9]{3,4}", value) else None
+
+
+def _code_in(text: str) -> str | None:
+    match = _WRAPPED.match(text)
+    return None if match is None else _code(match[1])
+
+
+def _word(value: object) -> str | None:
+    if not isinstance(value, str) or not value:
+        return None
+    return re.sub(rb"[^A-Za-z0-9_.-]", b"_", _bytes(value)[:_LONGEST_WORD]).decode()
+
+
+def _is_count(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 < value < _LARGEST_COUNT and value % 1 == 0
+
+
+def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """All that is neither object nor array, as it stands in the text; `*` in a path is any item of an array."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, (*path, "*"))
+    else:
+        yield path, value
+
+
+def _unmarked(body: bytes) -> bytes:
+    """Without a byte-order mark, or the part of one with which the body breaks off."""
+    return b"" if _BOM.startswith(body) else body.removeprefix(_BOM)
+
+
+def _facts(**facts: object) -> Facts:
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
+
+
+def _parsed(data: bytes) -> tuple[object, bool]:
+    """The value, and whether it is certain; `(None, False)` for what is no JSON."""
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_constant), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _object_alone(body: bytes) -> bytes:
+    """An object without what comes behind it, which nobody looks at; anything else as it is."""
+    try:
+        text = body.decode().lstrip(" \t\r\n")
+        value, end = json.JSONDecoder(parse_constant=_constant).raw_decode(text)
+    except (ValueError, RecursionError):
+        return body
+    return text[:end].encode() if isinstance(value, dict) else body
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _UnclearError("two equal keys")
+    return value
+
+
+def _constant(name: str) -> object:
+    raise _UnclearError(name)

@@ -1,0 +1,50 @@
+"""Once an answer has begun its reader passes over what says nothing: it must never pass over what says something."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.readers.lua import answers, event_pieces, line
+from tests.unit.readers.reference import read_answer
+from tests.unit.readers.streams import DULL, NAMELESS, ODD_DATA, OPENING, SINGLE_WORDS
+
+DATA = [json.dumps(value).encode() for value in SINGLE_WORDS] + ODD_DATA
+NAMES = (b"", b"event: message\n", b"event: error\n", b"event:error\n", b"event:  error\n", b"event: error_\n")
+SPACES = (b"", b" ", b"  ", b"\t", b" \t ")
+LINE_ENDS = (b"\n", b"\r\n", b"\r")
+
+
+def silence(line_end: bytes = b"\n") -> bytes:
+    events = b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in DULL)
+    return events.replace(b"\n", line_end)
+
+
+def forms(data: bytes) -> Iterator[bytes]:
+    """The event, in all its forms."""
+    compact = data.replace(b": ", b":").replace(b", ", b",")
+    for text in {data, compact, data.replace(b": ", b" : "), data.replace(b": ", b":\t")}:
+        yield from (name + b"data:" + space + text + b"\n\n" for name in NAMES for space in SPACES)
+    yield b"data: " + data + b"\nevent: error\n\n"
+    yield b"data: " + data.replace(b": ", b":\ndata: ").replace(b", ", b",\ndata:") + b"\n\n"
+    yield b"data:\ndata: " + data + b"\n: comment\n\n"
+
+
+@pytest.mark.parametrize("opening", [OPENING, NAMELESS], ids=["the model is known", "the model is not known"])
+@pytest.mark.parametrize("data", DATA, ids=lambda data: data.decode()[:40] or "nothing")
+def test_a_word_is_found_among_events_that_say_nothing(data: bytes, opening: bytes) -> None:
+    for event in forms(data):
+        expected = line(read_answer("events", opening + silence() + event + silence()).facts)
+        for end in LINE_ENDS:
+            said = silence(end) + event.replace(b"\n", end) + silence(end)
+            assert answers().ended("events", opening, said) == expected, said
+            assert answers().ended("events", opening, *event_pieces(said)) == expected, said
+
+
+@pytest.mark.parametrize("data", DATA, ids=lambda data: data.decode()[:40] or "nothing")
+def test_a_word_is_found_however_its_event_is_cut(data: bytes) -> None:
+    event = b"event: x\ndata: " + data + b"\n\n"
+    expected = line(read_answer("events", OPENING + event).facts)
+    body = silence() + event + silence()
+    for cut in range(len(body)):
+        assert answers().ended("events", OPENING, body[:cut], body[cut:]) == expected, (body[:cut], body[cut:])
