@@ -69,6 +69,14 @@ _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {
         "Requests that Z.AI can't take",
         "Whoever sends them has to change them: wrong parameter, unknown model, or a prompt that is too long.",
     ),
+    (Origin.ZAI, "internal"): (
+        "Something failed inside Z.AI",
+        "Try again. If it goes on, look at Z.AI's status page.",
+    ),
+    (Origin.ZAI, "identity"): (
+        "Z.AI refuses one client while others pass",
+        "Look at that client's user agent and system prompt; refused_identities in /status names it.",
+    ),
     (Origin.ZAI, "unknown"): (
         "Errors of Z.AI without a known cause",
         "Try again. If they go on, look at Z.AI's status page.",

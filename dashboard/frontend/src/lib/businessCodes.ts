@@ -8,11 +8,14 @@ export type ErrorClass =
   | 'auth'
   | 'account'
   | 'client'
+  | 'internal'
+  | 'identity'
   | 'unknown'
 
 export const BUSINESS_CODES: Readonly<Record<string, readonly [ErrorClass, string]>> = {
   401: ['auth', 'key missing, wrong or expired'],
-  500: ['unknown', 'internal error'],
+  404: ['client', 'a path that Z.AI does not have (its 500 with "404 NOT_FOUND")'],
+  500: ['internal', 'internal error'],
   1000: ['auth', 'authentication failed'],
   1001: ['auth', 'no key in the request'],
   1002: ['auth', 'key malformed'],
@@ -25,7 +28,7 @@ export const BUSINESS_CODES: Readonly<Record<string, readonly [ErrorClass, strin
   1113: ['account', 'no balance and no resource package, or a Coding Plan key on a pay-as-you-go endpoint'],
   1120: ['account', 'account temporarily unreachable'],
   1121: ['account', 'account locked for irregular activity'],
-  1200: ['unknown', 'internal error'],
+  1200: ['internal', 'internal error'],
   1210: ['client', 'wrong parameter'],
   1211: ['client', 'unknown model'],
   1212: ['client', 'the model does not support this method'],
@@ -35,8 +38,8 @@ export const BUSINESS_CODES: Readonly<Record<string, readonly [ErrorClass, strin
   1220: ['client', 'no permission for this model or API'],
   1221: ['client', 'model or API taken offline'],
   1222: ['client', 'model or API does not exist'],
-  1230: ['unknown', 'internal error while processing the call'],
-  1234: ['unknown', 'network failure inside Z.AI'],
+  1230: ['internal', 'internal error while processing the call'],
+  1234: ['internal', 'network failure inside Z.AI'],
   1261: ['client', 'prompt too long'],
   1301: ['client', 'content filter'],
   1302: ['concurrency', 'too many requests at the same time'],
