@@ -11,6 +11,7 @@ local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
 local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's own
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
 local LARGEST_PIECE = 131072
+local GUARD_PATIENCE = 1000        -- ms to tell the processor; nobody waits for its answer
 local LONGEST_RETRY_AFTER = 60     -- seconds that a client may be sent to sleep by a refusal that passes
 
 local function note(handle, report)
@@ -91,15 +92,48 @@ local function read_whole(handle, kind, is_error)
   if code or is_error then mark_failed(handle, headers, code) end
 end
 
-local function read_in_passing(handle, kind)
+-- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came.
+local function tell_guard(handle, guarded, code, text)
+  local size = #text
+  local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
+  handle:httpCall("extproc", {
+    [":method"] = "POST", [":path"] = "/zai.proxy.Guard/FirstEvent", [":authority"] = "extproc",
+    ["content-type"] = "application/grpc", ["te"] = "trailers",
+    ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "",
+  }, frame .. text, GUARD_PATIENCE, true)
+end
+
+-- `guarded` is who waits for the first event, nil if nobody does.
+local function read_in_passing(handle, kind, guarded)
   local reader = answer.new(kind)
+  local opening = guarded and ""
   local function tell(has_changed)
-    if not has_changed then return end
-    if reader.report.code then reader.report.late = true end
-    note(handle, reader.report)
+    local report = reader.report
+    if has_changed then
+      if report.code then report.late = true end
+      note(handle, report)
+    end
+    if opening and report.first then
+      tell_guard(handle, guarded, report.first == "error" and report.code, report.first == "error" and opening or "")
+      opening = nil
+    end
   end
-  for piece in handle:bodyChunks() do tell(read_piece(reader, piece)) end
+  for piece in handle:bodyChunks() do
+    if opening and #opening < LARGEST_ERROR and piece:length() > 0 then
+      opening = opening .. piece:getBytes(0, math.min(piece:length(), LARGEST_ERROR - #opening))
+    end
+    tell(read_piece(reader, piece))
+  end
   tell(reader:finish())
+  if opening then tell_guard(handle, guarded, nil, "") end   -- there was nothing
+end
+
+-- Who waits for an answer's first event: only the processor knows which answers are a model's.
+local function guard_of(handle)
+  local decided = handle:streamInfo():dynamicMetadata():get("zai")
+  if not decided or not decided.guard then return nil end
+  local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
+  return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
 end
 
 local function kind_of(content_type)
@@ -132,9 +166,9 @@ function envoy_on_response(handle)
   elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text") then
     read_whole(handle, kind, false)
   elseif kind == "events" or kind == "json" then
-    local decided = not length and handle:streamInfo():dynamicMetadata():get("zai")
-    if decided and decided.guard then headers:add("x-zai-guard", "1") end
-    read_in_passing(handle, kind)
+    local guarded = not length and guard_of(handle) or nil
+    if guarded then headers:add("x-zai-guard", "1") end
+    read_in_passing(handle, kind, guarded)
   else
     note(handle, { kind = kind })
   end

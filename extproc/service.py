@@ -90,15 +90,11 @@ class Service:
         self.envoy_stats = EnvoyStats(settings.envoy_admin_port)
         metrics.registry.register(self.envoy_stats)
         self.clients = ClientGate(settings)
+        self.guard = StreamGuard(
+            settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
+        )
         self.processor = ExternalProcessor(
-            self.admission,
-            self.clients,
-            self.quota,
-            self.pacer,
-            lambda: self.key.current,
-            StreamGuard(
-                settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
-            ),
+            self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current, self.guard
         )
         self.turns = Turns(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
@@ -145,7 +141,7 @@ class Service:
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
             gc.collect()
-            gc.freeze()  # what is there by now stays: a full collection would look through it again and again, for 65 ms
+            gc.freeze()  # what is there by now stays, and a full collection took 65 ms to look through it
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
             await self._stopping.wait()
             await self._drain()
@@ -175,7 +171,9 @@ class Service:
 
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
-        server.add_generic_rpc_handlers((self.processor.handler(), *self.access_log.handlers(), self.turns.handler()))
+        server.add_generic_rpc_handlers(
+            (self.processor.handler(), self.guard.handler(), *self.access_log.handlers(), self.turns.handler())
+        )
         server.add_insecure_port(f"unix:{self._socket_path}")
         return server
 

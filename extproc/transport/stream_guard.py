@@ -1,20 +1,21 @@
 """The first-event guard: an error that is a stream's first event becomes the error answer that it should have been.
 
-Envoy holds the head of an answer that could still turn out to be an error, asks here, and shows its body piece by piece
-until it has an answer. What the first event is, the reader within Envoy has said already (metadata `zai.answer`), so no
-body is parsed here but an error's. Of a good answer the stream of messages is ended: Envoy passes on what it holds, and
-the rest goes by. An error's head gets the status that Z.AI gives it outside of a stream and the headers that the router
-looks at, and its body becomes JSON; then the router tries again, or the client is told as plainly as by any refusal.
+Envoy holds the head of an answer that could still turn out to be an error and asks here, on a gRPC stream of its own,
+what to do with it. The reader within Envoy tells, in a call of its own, what the first event is once it is there, so no
+body passes through here but an error's. A good answer goes on as it is. An error's head gets the status that Z.AI gives
+it outside of a stream and the headers that the router looks at, and its body becomes JSON; then the router tries again,
+or the client is told as plainly as by any refusal.
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 import grpc.aio
-from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.domain.business_codes import BusinessCode, http_status
 from extproc.domain.business_codes import classify as classify_code
@@ -24,13 +25,16 @@ from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
+CallContext: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 
 ANSWER_NAMESPACE: Final = "zai.answer"
 
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
 _RETRY_AFTER: Final = 2
-_LARGEST_ERROR: Final = 64 * 1024
+# Who is told of an event for which no head waits any more: so many are kept, or they would pile up.
+_MOST_EVENTS: Final = 1000
+_EXCHANGE, _ATTEMPT, _CODE = "x-exchange", "x-attempt", "x-code"
 
 
 class GuardResult(StrEnum):
@@ -44,69 +48,83 @@ class GuardResult(StrEnum):
     """An error that the client is told of."""
 
 
+@dataclass(frozen=True, slots=True)
+class FirstEvent:
+    """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came."""
+
+    code: str = ""
+    text: bytes = b""
+
+
 class StreamGuard:
-    """Looks at one answer at a time. `count` hears of each result; `max_retries` is how often Envoy tries again."""
+    """Decides on one answer at a time. `count` hears of each result; `max_retries` is how often Envoy tries again."""
 
     def __init__(self, is_on: bool, max_retries: int, count: Callable[[str], None]) -> None:
         self._is_on = is_on
         self._max_retries = max_retries
         self._count = count
+        self._events: OrderedDict[tuple[str, int], asyncio.Future[FirstEvent]] = OrderedDict()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The handler to add to a gRPC server, for what the reader within Envoy tells."""
+        take: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._take)
+        return grpc.method_handlers_generic_handler("zai.proxy.Guard", {"FirstEvent": take})
 
     def watches(self, method: str, route: Route) -> bool:
         """Whether the head of such a request's answer is to wait. Other streams may have nothing to say for hours."""
         return self._is_on and method == "POST" and route.llm_protocol is not None
 
-    async def hold(self, context: Context) -> None:
-        """Returns when the answer may go on as it is; an error has been answered for by then."""
-        pieces: list[bytes] = []
+    async def hold(self, head: pb.ProcessingRequest, context: Context) -> None:
+        """Answers Envoy once the first event is known, or after ten seconds."""
+        noted = wire.metadata_fields(head, wire.METADATA_NAMESPACE)
+        answer = wire.metadata_fields(head, ANSWER_NAMESPACE)
+        exchange_id = noted["id"].string_value if "id" in noted else ""
+        attempt = int(answer["attempt"].number_value) if "attempt" in answer else 1
+        event = await self._first_event((exchange_id, attempt))
+        if not event.code:
+            self._count(GuardResult.PASSED)
+            await context.write(_GO_ON)
+            return
+        code = classify_code(event.code, http_status(event.code))
+        is_retried = code.transient and attempt <= self._max_retries
+        self._count(GuardResult.RETRIED if is_retried else GuardResult.REFUSED)
+        path = noted["path"].string_value if "path" in noted else ""
+        body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
+        await context.write(_error(_head(event.code, code, exchange_id, is_retried), body))
+
+    async def _first_event(self, key: tuple[str, int]) -> FirstEvent:
         try:
             async with asyncio.timeout(_LONGEST_HOLD):
-                piece = await self._first_event(context, pieces)
+                return await self._event(key)
         except TimeoutError:
-            piece = None
-        if piece is None:
-            self._count(GuardResult.PASSED)
-            return
-        await self._refuse(context, piece, pieces)
+            return FirstEvent()
+        finally:
+            self._events.pop(key, None)
 
-    async def _first_event(self, context: Context, pieces: list[bytes]) -> pb.ProcessingRequest | None:
-        """Reads until the first event is known; the message that came with it if it is an error, else None."""
-        while isinstance(message := await context.read(), pb.ProcessingRequest):
-            if not message.HasField("response_body"):
-                continue
-            pieces.append(message.response_body.body)
-            first = _read(message).get("first")
-            if first is not None or message.response_body.end_of_stream:
-                return message if first is not None and first.string_value == "error" else None
-        return None
+    async def _take(self, text: bytes, context: CallContext) -> bytes:
+        told = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
+        attempt = told.get(_ATTEMPT, "")
+        event = self._event((told.get(_EXCHANGE, ""), int(attempt) if attempt.isdecimal() else 1))
+        if not event.done():
+            event.set_result(FirstEvent(told.get(_CODE, ""), text))
+        return b""
 
-    async def _refuse(self, context: Context, message: pb.ProcessingRequest, pieces: list[bytes]) -> None:
-        noted = wire.metadata_fields(message, wire.METADATA_NAMESPACE)
-        told = _read(message)["code"].string_value
-        code = classify_code(told, http_status(told))
-        attempt = wire.metadata_fields(message, ANSWER_NAMESPACE).get("attempt")
-        tries = int(attempt.number_value) if attempt is not None else 1
-        is_retried = code.transient and tries <= self._max_retries
-        self._count(GuardResult.RETRIED if is_retried else GuardResult.REFUSED)
-        dialect = classify(_text(noted, "path"), speaks_anthropic=False).dialect
-        await context.write(_head(told, code, _text(noted, "id"), is_retried))
-        await context.write(_body(_error_body(b"".join(pieces)[:_LARGEST_ERROR], told, dialect)))
-        for _ in pieces[1:]:
-            await context.write(_NOTHING)
-        while isinstance(await context.read(), pb.ProcessingRequest):
-            await context.write(_NOTHING)
+    def _event(self, key: tuple[str, int]) -> asyncio.Future[FirstEvent]:
+        """The event of an attempt: who asks and who tells may come in either order."""
+        event = self._events.get(key)
+        if event is None:
+            event = self._events[key] = asyncio.get_running_loop().create_future()
+            if len(self._events) > _MOST_EVENTS:
+                oldest = next((known for known, waiting in self._events.items() if waiting.done()), None)
+                if oldest is not None:
+                    del self._events[oldest]
+        return event
 
 
-def _read(message: pb.ProcessingRequest) -> Mapping[str, Value]:
-    read = wire.metadata_fields(message, ANSWER_NAMESPACE).get("read")
-    return read.struct_value.fields if read is not None else Struct().fields
+_GO_ON: Final = pb.ProcessingResponse(response_headers=pb.HeadersResponse()).SerializeToString()
 
 
-def _text(fields: Mapping[str, Value], name: str) -> str:
-    return fields[name].string_value if name in fields else ""
-
-
-def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> bytes:
+def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> list[pb.HeaderValueOption]:
     status = http_status(told)
     changed = {
         ":status": str(status),
@@ -123,26 +141,25 @@ def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> 
         absent["x-should-retry"] = "false"
     options = [wire.set_header(name, value) for name, value in changed.items()]
     options += [wire.set_header(name, value, only_if_absent=True) for name, value in absent.items()]
-    common = pb.CommonResponse(header_mutation=pb.HeaderMutation(set_headers=options))
+    return options
+
+
+def _error(head: list[pb.HeaderValueOption], body: bytes) -> bytes:
+    common = pb.CommonResponse(
+        status=pb.CommonResponse.CONTINUE_AND_REPLACE,
+        header_mutation=pb.HeaderMutation(set_headers=head),
+        body_mutation=pb.BodyMutation(body=body),
+    )
     return pb.ProcessingResponse(response_headers=pb.HeadersResponse(response=common)).SerializeToString()
 
 
-def _body(body: bytes) -> bytes:
-    common = pb.CommonResponse(body_mutation=pb.BodyMutation(body=body))
-    return pb.ProcessingResponse(response_body=pb.BodyResponse(response=common)).SerializeToString()
-
-
-_NOTHING: Final = pb.ProcessingResponse(
-    response_body=pb.BodyResponse(response=pb.CommonResponse(body_mutation=pb.BodyMutation(clear_body=True)))
-).SerializeToString()
-
-
-def _error_body(event: bytes, told: str, dialect: Dialect) -> bytes:
+def _error_body(event: FirstEvent, dialect: Dialect) -> bytes:
     """The error as the API that was called says it: Z.AI's own object where the event has one."""
-    known = extract_code(event)
-    error = error_object(event) or {"message": known.message or "The answer began with an error.", "code": told}
+    known = extract_code(event.text)
+    unnamed = {"message": known.message or "The answer began with an error.", "code": event.code}
+    error = error_object(event.text) or unnamed
     if dialect is Dialect.ANTHROPIC:
-        error = {"type": _anthropic_type(told), **error}
+        error = {"type": _anthropic_type(event.code), **error}
     envelope: dict[str, object] = {"type": "error"} if dialect is Dialect.ANTHROPIC else {}
     envelope["error"] = error
     if known.request_id is not None:

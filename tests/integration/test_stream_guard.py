@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.flooding_upstream import flooding_upstream
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
@@ -217,3 +218,30 @@ async def test_switched_off_it_holds_nothing_and_the_error_counts(tmp_path_facto
         assert difference.value("zai_proxy_zai_errors_total", code="1305", **{"class": "overload"}) == 1
         assert difference.value("zai_proxy_upstream_errors_total", error_type="529") == 1
         assert difference.value("zai_proxy_tokens_total") == 0
+
+
+async def test_a_flood_of_events_behind_held_heads_harms_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Envoy 1.40 crashes here within a second if its guard is shown the bodies (`response_body_mode: STREAMED`)."""
+    with (
+        flooding_upstream() as upstream,
+        running_stack(tmp_path_factory.mktemp("flood"), ZAI_TARGET_URL=upstream.url) as stack,
+    ):
+        before = stack.metrics_at_rest()
+
+        async def read(client: httpx.AsyncClient, events_a_write: int) -> bytes:
+            end = b""
+            body = {**PROMPT, "stream": True, "events_a_write": events_a_write}
+            async with client.stream("POST", f"{stack.url}/v1/messages", json=body) as answer:
+                async for piece in answer.aiter_raw():
+                    end = (end + piece)[-30:]
+            return end
+
+        async with httpx.AsyncClient(timeout=60) as client:
+            for events_a_write in (1, 64, 1, 64):
+                ends = await asyncio.gather(*(read(client, events_a_write) for _ in range(8)))
+                assert all(end.endswith(b'"message_stop"}\n\n') for end in ends)
+
+        assert stack.envoy.is_running
+        difference = stack.metrics_at_rest() - before
+        assert difference.value("zai_proxy_stream_guard_total", result="passed") == 32
+        assert difference.value("zai_proxy_tokens_total", direction="output") == 7 * 32

@@ -1,5 +1,6 @@
-"""What the first-event guard answers Envoy, message by message."""
+"""What the first-event guard answers Envoy, and when."""
 
+import asyncio
 import json
 from collections import Counter
 from typing import Any
@@ -14,122 +15,161 @@ from extproc.transport.stream_guard import StreamGuard
 BUSY = {"type": "error", "error": {"type": "overloaded_error", "code": "1305", "message": "busy"}}
 
 
-class Envoy:
-    """Envoy's side of one stream of messages: sends what it has, and keeps what it is told."""
+class Stream:
+    """Envoy's side of the stream on which it asks about one head: keeps what it is told."""
 
-    def __init__(self, *messages: pb.ProcessingRequest) -> None:
-        self._messages = list(messages)
+    def __init__(self) -> None:
         self.told: list[pb.ProcessingResponse] = []
-
-    async def read(self) -> pb.ProcessingRequest | None:
-        return self._messages.pop(0) if self._messages else None
 
     async def write(self, message: bytes) -> None:
         self.told.append(pb.ProcessingResponse.FromString(message))
 
     @property
+    def common(self) -> pb.CommonResponse:
+        [answer] = self.told
+        return answer.response_headers.response
+
+    @property
     def head(self) -> dict[str, str]:
-        mutation = self.told[0].response_headers.response.header_mutation
-        return {option.header.key: option.header.raw_value.decode() for option in mutation.set_headers}
+        return {each.header.key: each.header.raw_value.decode() for each in self.common.header_mutation.set_headers}
 
     @property
     def body(self) -> Any:
-        return json.loads(self.told[1].response_body.response.body_mutation.body)
+        return json.loads(self.common.body_mutation.body)
 
 
-def piece(body: str, read: dict[str, object], attempt: int = 1, end: bool = False) -> pb.ProcessingRequest:
-    message = pb.ProcessingRequest(response_body=pb.HttpBody(body=body.encode(), end_of_stream=end))
-    noted = message.metadata_context.filter_metadata
-    answer, processor = Struct(), Struct()
-    answer.update({"read": read, "attempt": attempt})
-    processor.update({"id": "run-1", "path": "/v1/messages"})
-    noted["zai.answer"].CopyFrom(answer)
-    noted["zai"].CopyFrom(processor)
-    return message
+class Call:
+    """The reader's call that tells of a first event."""
+
+    def __init__(self, exchange: str, attempt: int, code: str) -> None:
+        self._metadata = (("x-exchange", exchange), ("x-attempt", str(attempt)), ("x-code", code))
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+class Guarded:
+    """A guard, and the two ways in which Envoy speaks to it."""
+
+    def __init__(self, max_retries: int = 3) -> None:
+        self.results: Counter[str] = Counter()
+        self.guard = StreamGuard(True, max_retries, lambda result: self.results.update([result]))
+
+    def ask(self, exchange: str = "run-1", attempt: int = 1) -> tuple[Stream, "asyncio.Task[None]"]:
+        head = pb.ProcessingRequest(response_headers=pb.HttpHeaders())
+        answer, processor = Struct(), Struct()
+        answer.update({"attempt": attempt})
+        processor.update({"id": exchange, "path": "/v1/messages"})
+        head.metadata_context.filter_metadata["zai"].CopyFrom(processor)
+        if attempt > 1:
+            head.metadata_context.filter_metadata["zai.answer"].CopyFrom(answer)
+        stream = Stream()
+        return stream, asyncio.create_task(self.guard.hold(head, stream))  # type: ignore[arg-type]
+
+    async def tell(self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1) -> None:
+        await self.guard._take(text.encode(), Call(exchange, attempt, code))  # type: ignore[arg-type]
 
 
 def event(data: object) -> str:
     return f"event: error\ndata: {json.dumps(data)}\n\n"
 
 
-async def hold(*messages: pb.ProcessingRequest, max_retries: int = 3) -> tuple[Envoy, Counter[str]]:
-    results: Counter[str] = Counter()
-    envoy = Envoy(*messages)
-    guard = StreamGuard(True, max_retries, lambda result: results.update([result]))
-    await guard.hold(envoy)  # type: ignore[arg-type]
-    return envoy, results
+async def refused(text: str, code: str, attempt: int = 1, max_retries: int = 3) -> tuple[Stream, Counter[str]]:
+    guarded = Guarded(max_retries)
+    stream, asking = guarded.ask(attempt=attempt)
+    await guarded.tell(code, text, attempt=attempt)
+    await asking
+    return stream, guarded.results
 
 
-async def test_a_good_answer_is_let_go_without_a_word() -> None:
-    envoy, results = await hold(piece("data: {}\n\n", {"first": "good"}))
+async def test_a_good_answer_goes_on_as_it_is() -> None:
+    guarded = Guarded()
+    stream, asking = guarded.ask()
+    await guarded.tell()
+    await asking
 
-    assert envoy.told == []
-    assert results == {"passed": 1}
-
-
-@pytest.mark.parametrize("read", [{}, {"kind": "empty"}])
-async def test_an_answer_that_ends_before_its_first_event_is_let_go(read: dict[str, object]) -> None:
-    envoy, results = await hold(piece("", read, end=True))
-
-    assert (envoy.told, results) == ([], {"passed": 1})
+    assert stream.common == pb.CommonResponse()
+    assert guarded.results == {"passed": 1}
 
 
-async def test_an_answer_whose_stream_breaks_off_is_let_go() -> None:
-    envoy, results = await hold(piece(": wait\n\n", {}))
+async def test_nothing_is_said_before_the_first_event_is_known() -> None:
+    guarded = Guarded()
+    stream, asking = guarded.ask()
+    await asyncio.sleep(0)
+    assert stream.told == []
 
-    assert (envoy.told, results) == ([], {"passed": 1})
+    await guarded.tell()
+    await asking
+    assert len(stream.told) == 1
+
+
+async def test_the_event_may_be_told_before_the_head_is_asked_about() -> None:
+    guarded = Guarded()
+    await guarded.tell("1305", event(BUSY))
+    stream, asking = guarded.ask()
+    await asking
+
+    assert stream.head[":status"] == "529"
+
+
+async def test_each_attempt_of_each_exchange_has_an_event_of_its_own() -> None:
+    guarded = Guarded()
+    first, asking_first = guarded.ask("run-1", 2)
+    second, asking_second = guarded.ask("run-2", 2)
+    await guarded.tell("1305", event(BUSY), "run-1", 1)  # of the attempt before, late
+    await guarded.tell("1308", event(BUSY), "run-2", 2)
+    await guarded.tell("", "", "run-1", 2)
+    await asyncio.gather(asking_first, asking_second)
+
+    assert first.common == pb.CommonResponse()
+    assert second.head["x-zai-code"] == "1308"
+
+
+async def test_who_leaves_meanwhile_leaves_nothing_behind_and_events_that_nobody_asks_for_are_bounded() -> None:
+    guarded = Guarded()
+    _, asking = guarded.ask()
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    for number in range(3000):
+        await guarded.tell("", "", f"run-{number}")
+
+    assert len(guarded.guard._events) <= 1000
 
 
 async def test_a_transient_error_becomes_an_answer_that_the_router_tries_again() -> None:
-    envoy, results = await hold(piece(event(BUSY), {"first": "error", "code": "1305"}))
+    stream, results = await refused(event(BUSY), "1305")
 
-    assert envoy.head[":status"] == "529"
-    assert envoy.head["content-type"] == "application/json"
-    assert envoy.head["x-zai-transient"] == "1"
-    assert (envoy.head["x-zai-code"], envoy.head["x-zai-exchange"]) == ("1305", "run-1")
-    assert "retry-after" not in envoy.head, "the router would wait as long"
+    assert stream.common.status == pb.CommonResponse.CONTINUE_AND_REPLACE
+    assert stream.head[":status"] == "529"
+    assert stream.head["content-type"] == "application/json"
+    assert stream.head["x-zai-transient"] == "1"
+    assert (stream.head["x-zai-code"], stream.head["x-zai-exchange"]) == ("1305", "run-1")
+    assert "retry-after" not in stream.head, "the router would wait as long"
     assert results == {"retried": 1}
 
 
 async def test_the_last_try_tells_the_client_when_to_come_back() -> None:
-    envoy, results = await hold(piece(event(BUSY), {"first": "error", "code": "1305"}, attempt=4))
+    stream, results = await refused(event(BUSY), "1305", attempt=4)
 
-    assert envoy.head["retry-after"] == "2"
-    assert envoy.body == BUSY
+    assert stream.head["retry-after"] == "2"
+    assert stream.body == BUSY
     assert results == {"refused": 1}
 
 
 async def test_without_retries_the_first_try_is_the_last() -> None:
-    _, results = await hold(piece(event(BUSY), {"first": "error", "code": "1305"}), max_retries=0)
+    _, results = await refused(event(BUSY), "1305", max_retries=0)
 
     assert results == {"refused": 1}
 
 
 async def test_an_error_that_no_retry_cures_says_so() -> None:
-    error = {"error": {"code": "1308", "message": "used up"}}
+    stream, results = await refused(event({"error": {"code": "1308", "message": "used up"}}), "1308")
 
-    envoy, results = await hold(piece(event(error), {"first": "error", "code": "1308"}))
-
-    assert envoy.head[":status"] == "429"
-    assert envoy.head["x-should-retry"] == "false"
-    assert "x-zai-transient" not in envoy.head
+    assert stream.head[":status"] == "429"
+    assert stream.head["x-should-retry"] == "false"
+    assert "x-zai-transient" not in stream.head
     assert results == {"refused": 1}
-
-
-async def test_each_piece_of_an_error_is_answered_once_and_only_the_json_remains() -> None:
-    text = event(BUSY)
-
-    envoy, _ = await hold(
-        piece(text[:10], {}),
-        piece(text[10:], {"first": "error", "code": "1305"}),
-        piece("data: more\n\n", {"first": "error", "code": "1305"}),
-        piece("", {"first": "error", "code": "1305"}, end=True),
-    )
-
-    bodies = [answer.response_body.response.body_mutation for answer in envoy.told[1:]]
-    assert len(bodies) == 4
-    assert json.loads(bodies[0].body) == BUSY
-    assert all(body.clear_body for body in bodies[1:])
 
 
 @pytest.mark.parametrize(
@@ -144,12 +184,12 @@ async def test_each_piece_of_an_error_is_answered_once_and_only_the_json_remains
 async def test_an_error_of_any_shape_is_told_in_the_dialect_of_the_api_that_was_called(
     data: str, code: str, status: str
 ) -> None:
-    envoy, _ = await hold(piece(f"event: error\ndata: {data}\n\n", {"first": "error", "code": code}))
+    stream, _ = await refused(f"event: error\ndata: {data}\n\n", code)
 
-    assert envoy.head[":status"] == status
-    assert envoy.body["type"] == "error"
-    assert {"type", "message"} <= set(envoy.body["error"])
-    assert envoy.body["error"]["code"] == code
+    assert stream.head[":status"] == status
+    assert stream.body["type"] == "error"
+    assert {"type", "message"} <= set(stream.body["error"])
+    assert stream.body["error"]["code"] == code
 
 
 @pytest.mark.parametrize(
