@@ -40,21 +40,21 @@ local TOP = {
   keep = "text",
   fields = {
     type = { keep = "type" },
-    model = { keep = "model" },
+    model = { text = "model" },
     usage = USAGE,
-    stop_reason = { keep = "stop" },
-    choices = { is_array = "has_answer", has_items = "has_choices", items = { fields = { finish_reason = { keep = "stop" } } } },
+    stop_reason = { text = "stop" },
+    choices = { is_array = "has_answer", has_items = "has_choices", items = { fields = { finish_reason = { text = "stop" } } } },
     content = { is_array = "has_answer", has_items = "has_content" },
     output = { is_array = "has_answer", has_items = "has_content" },
     data = { has_items = "has_content" },   -- embeddings
-    delta = { fields = { stop_reason = { keep = "stop" } } },
+    delta = { fields = { stop_reason = { text = "stop" } } },
     message = {
       keep = "message",
-      fields = { model = { keep = "inner_model" }, usage = USAGE, stop_reason = { keep = "stop" } },
+      fields = { model = { text = "inner_model" }, usage = USAGE, stop_reason = { text = "stop" } },
     },
     response = {
       fields = {
-        model = { keep = "inner_model" },
+        model = { text = "inner_model" },
         usage = USAGE,
         error = {
           fields = { code = { keep = "failed_code" }, type = { keep = "failed_type" }, message = { keep = "failed_message" } },
@@ -219,6 +219,7 @@ function Answer:read_object(found)
   local code = error_in(found)
   if not code and self.name == "error" then code = kind ~= "error" and word(kind) or "unknown" end
   local told = self:merge(found, true)
+  self.is_chat = self.is_chat or found.has_choices
   self.has_stopped = self.has_stopped or (found.has_choices and type(found.stop) == "string")
   if code then self:note_error(code) end
   local is_final = FINAL[kind] or (self.has_stopped and told)
@@ -298,11 +299,12 @@ function Answer:take_line(text)
   self.line = ""
 end
 
-local function is_token(text, from, word_and_quote)
-  local at = find(text, word_and_quote, from, true)
+-- A key or a text as a whole: a quote stands so many bytes before what is searched, which ends in one.
+local function is_token(text, from, ending, before)
+  local at = find(text, ending, from, true)
   while at do
-    if at > 1 and byte(text, at - 1) == 34 then return at end
-    at = find(text, word_and_quote, at + 1, true)
+    if at > before and byte(text, at - before) == 34 then return at end
+    at = find(text, ending, at + 1, true)
   end
   return nil
 end
@@ -325,15 +327,17 @@ end
 
 -- The word error as a key or a type, or as an event's name; not in a sentence.
 local function tells_of_error(text, from)
-  local at = find(text, "error", from, true)
+  local at = find(text, "rror", from, true)
   while at do
-    local before = at > 1 and byte(text, at - 1) or 0
-    if before == 34 then
-      if byte(text, at + 5) == 34 then return at end
-    elseif (before == 32 or before == 58) and find(sub(text, at - 7 > 0 and at - 7 or 1, at - 1), "event:", 1, true) then
+    local before = at > 2 and byte(text, at - 2) or 0
+    if byte(text, at - 1) ~= 101 then
+      before = 0
+    elseif before == 34 then
+      if byte(text, at + 4) == 34 then return at end
+    elseif (before == 32 or before == 58) and find(sub(text, at - 8 > 0 and at - 8 or 1, at - 2), "event:", 1, true) then
       return at
     end
-    at = find(text, "error", at + 5, true)
+    at = find(text, "rror", at + 4, true)
   end
   return nil
 end
@@ -349,19 +353,32 @@ local function begins_with_bracket(text, from)
       c = i > 0 and byte(text, i) or 10
     end
     if c == 10 or c == 13 then return at end
-    if c == 58 and i > 4 and sub(text, i - 4, i) == "data:" then return at end
+    if c == 58 and i > 4 and byte(text, i - 1) == 97 and sub(text, i - 4, i) == "data:" then return at end
     at = find(text, "[", at + 1, true)
   end
   return nil
 end
 
-local function may_matter(text, from, knows_model)
-  return is_told(text, from, 'usage"') or is_told(text, from, '_reason"')
-    or find(text, '_stop"', from, true)
-    or find(text, '.completed"', from, true) or find(text, '.incomplete"', from, true) or find(text, '.failed"', from, true)
-    or is_token(text, from, 'code"') or is_token(text, from, 'success"')
+-- Words of which some event that matters has one. A plain search runs from one occurrence of a word's first letter to the next: so
+-- they are cut to begin with a letter that is rare in the frames of the dialect's events. (Each is in the whole word, so nothing
+-- is missed in a stream of another.)
+local WORDS = {
+  usage = 'usage"', reason = 'reason"', stop = 'message_stop"', completed = 'mpleted"', incomplete = 'mplete"', success = 'success"',
+  skipped_of_success = 1,
+}
+local WORDS_IN_CHAT = {
+  usage = 'usage"', reason = '_reason"', stop = '_stop"', completed = 'pleted"', incomplete = 'plete"', success = 'uccess"',
+  skipped_of_success = 2,
+}
+
+local function may_matter(text, from, words, knows_model)
+  return is_told(text, from, words.usage) or is_told(text, from, words.reason)
+    or find(text, words.stop, from, true)
+    or find(text, words.completed, from, true) or find(text, words.incomplete, from, true) or find(text, 'failed"', from, true)
+    or is_token(text, from, words.success, words.skipped_of_success)
+    or is_token(text, from, 'msg"', 1) or is_token(text, from, 'message"', 1)
     or tells_of_error(text, from) or begins_with_bracket(text, from)
-    or (not knows_model and is_token(text, from, 'model"'))
+    or (not knows_model and is_token(text, from, 'model"', 1))
 end
 
 local function is_line_end(c)
@@ -442,7 +459,7 @@ function Answer:feed_events(text)
   local is_dull = nil   -- whether nothing in the rest of this piece may matter
   while i <= n do
     if not self.opening and self:is_between_events() then
-      if is_dull == nil then is_dull = not may_matter(text, i, self.report.model ~= nil) end
+      if is_dull == nil then is_dull = not may_matter(text, i, self.is_chat and WORDS_IN_CHAT or WORDS, self.report.model ~= nil) end
       if is_dull then
         i = last_boundary(text, i)
         if byte(text, n) == 13 and i > n then self.after_cr = true end

@@ -4,6 +4,7 @@
 --   fields     of an object: a node for each key that matters
 --   items      of an array: the node of each item
 --   keep       a string, number or boolean that stands here is kept under this name: the last one, but no null and no ""
+--   text       the same for a string alone
 --   count      the same for a number of tokens: the last positive whole one
 --   is_object, is_array, has_items    kept as true under this name if that is what stands here
 --
@@ -80,6 +81,7 @@ end
 local function keep(self, node, value)
   if not node then return end
   if node.keep and value ~= "" then self.found[node.keep] = value end
+  if node.text and value ~= "" and type(value) == "string" then self.found[node.text] = value end
   if node.count and type(value) == "number" and value > 0 and value < LARGEST_COUNT and value % 1 == 0 then
     self.found[node.count] = value
   end

@@ -70,13 +70,33 @@ local function mark_failed(handle, headers, code)
   end
 end
 
--- Reads an answer that is short and at its end, before its head goes on.
+-- Who waits for an answer's first event: only the processor knows which answers are a model's.
+local function guard_of(handle)
+  local decided = handle:streamInfo():dynamicMetadata():get("zai")
+  if not decided or not decided.guard then return nil end
+  local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
+  return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
+end
+
+-- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came.
+local function tell_guard(handle, guarded, code, text)
+  local size = #text
+  local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
+  handle:httpCall("extproc", {
+    [":method"] = "POST", [":path"] = "/zai.proxy.Guard/FirstEvent", [":authority"] = "extproc",
+    ["content-type"] = "application/grpc", ["te"] = "trailers",
+    ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "",
+  }, frame .. text, GUARD_PATIENCE, true)
+end
+
+-- Reads an answer that is short and at its end, before its head goes on. An error in a 200 is handed to the guard with its head:
+-- whoever cannot be cured by trying again gets the status that the error has elsewhere.
 local function read_whole(handle, kind, is_error)
   local buffer = handle:body()
   local headers = handle:headers()   -- the object from before body() is dead
-  local code
+  local code, text
   if buffer and buffer:length() > 0 then
-    local text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
+    text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
     if is_error then   -- the head of an error need not say what its body is
       kind = text:find("^%s*data:") or text:find("\n%s*data:")
       kind = kind and not text:find("^%s*{") and "events" or "json"
@@ -90,17 +110,11 @@ local function read_whole(handle, kind, is_error)
     note(handle, { kind = "empty" })
   end
   if code or is_error then mark_failed(handle, headers, code) end
-end
-
--- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came.
-local function tell_guard(handle, guarded, code, text)
-  local size = #text
-  local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
-  handle:httpCall("extproc", {
-    [":method"] = "POST", [":path"] = "/zai.proxy.Guard/FirstEvent", [":authority"] = "extproc",
-    ["content-type"] = "application/grpc", ["te"] = "trailers",
-    ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "",
-  }, frame .. text, GUARD_PATIENCE, true)
+  local guarded = code and not is_error and guard_of(handle)
+  if guarded then
+    headers:add("x-zai-guard", "1")
+    tell_guard(handle, guarded, code, text)
+  end
 end
 
 -- `guarded` is who waits for the first event, nil if nobody does.
@@ -126,14 +140,6 @@ local function read_in_passing(handle, kind, guarded)
   end
   tell(reader:finish())
   if opening then tell_guard(handle, guarded, nil, "") end   -- there was nothing
-end
-
--- Who waits for an answer's first event: only the processor knows which answers are a model's.
-local function guard_of(handle)
-  local decided = handle:streamInfo():dynamicMetadata():get("zai")
-  if not decided or not decided.guard then return nil end
-  local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
-  return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
 end
 
 local function kind_of(content_type)
