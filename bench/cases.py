@@ -1,5 +1,6 @@
 """What is measured: each case is one kind of load, put on every way in turn."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -8,12 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from bench import streams, traffic, usage, wrk
-from bench.stacks import Running
+from bench import lockstep, streams, traffic, usage, wrk
+from bench.lockstep import Bulk
+from bench.stacks import Running, Way
 from bench.streams import Streams
+from bench.traffic import Order
 
 Measures: TypeAlias = dict[str, float]
 
+_MOST_WAYS: Final = frozenset(Way) - {Way.UNPACED}
 _JSON_PROMPT: Final = 2_000
 _MIB: Final = 1024
 
@@ -37,8 +41,7 @@ class Plan:
     seconds: float
     prompts: tuple[tuple[str, int, int], ...]  # name, bytes, connections
     settle: float
-    flat: Streams
-    packed: Streams
+    sse: tuple[tuple[str, Bulk], ...]  # the case's name, its load
     paced: Streams
     memory_rounds: int
     open: Streams
@@ -51,8 +54,12 @@ FULL: Final = Plan(
     seconds=2.0,
     prompts=(("200 KB", 200_000, 20), ("5 MB", 5_000_000, 4)),
     settle=0.5,
-    flat=Streams(count=20, events=10_000),
-    packed=Streams(count=20, events=20_000, events_per_write=64),
+    sse=(
+        ("sse", Bulk(count=20, events=8_000)),
+        ("sse_packed", Bulk(count=20, events=128_000, events_per_write=64)),
+        ("sse_flood", Bulk(count=20, events=24_000, in_flight=64)),
+        ("sse_packed_flood", Bulk(count=20, events=128_000, events_per_write=64, in_flight=8)),
+    ),
     paced=Streams(count=20, events=300, interval=0.01),
     memory_rounds=2,
     open=Streams(count=500, events=600, interval=1.0),
@@ -64,8 +71,12 @@ QUICK: Final = Plan(
     seconds=0.3,
     prompts=(("200 KB", 200_000, 4),),
     settle=0.05,
-    flat=Streams(count=20, events=1_000),
-    packed=Streams(count=20, events=1_000, events_per_write=64),
+    sse=(
+        ("sse", Bulk(count=20, events=500)),
+        ("sse_packed", Bulk(count=20, events=6_400, events_per_write=64)),
+        ("sse_flood", Bulk(count=20, events=2_000, in_flight=64)),
+        ("sse_packed_flood", Bulk(count=20, events=6_400, events_per_write=64, in_flight=8)),
+    ),
     paced=Streams(count=20, events=20, interval=0.01),
     memory_rounds=1,
     open=Streams(count=20, events=600, interval=0.2),
@@ -75,13 +86,18 @@ QUICK: Final = Plan(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A load and what it measures. A `fresh` case wants ways that have just been started."""
+    """A load and what it measures, of some ways. A `fresh` case wants ways that have just been started.
+
+    One that `serves` brings its own upstream, on the port of the other.
+    """
 
     section: Section
     name: str
     title: str
     measure: Callable[[Running], Measures]
+    ways: frozenset[Way] = _MOST_WAYS
     fresh: bool = False
+    serves: bool = False
 
 
 def cases(plan: Plan, directory: Path) -> Iterator[Case]:
@@ -89,18 +105,25 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
     body = _body(directory, _JSON_PROMPT)
     for number in plan.connections:
         title = f"JSON, {_JSON_PROMPT // 1000} KB prompt, {number} connection{'s' if number > 1 else ''}"
-        yield Case(Section.JSON, f"json_{number}", title, _json_load(number, plan, body))
-    for name, size, number in plan.prompts:
-        title = f"prompts of {name}, {number} connections"
-        key = f"prompts_{name.replace(' ', '_').lower()}"
-        yield Case(Section.PROMPTS, key, title, _json_load(number, plan, _body(directory, size)))
-    title = f"SSE, {plan.flat.count} streams flat out"
-    yield Case(Section.SSE, "sse", f"{title}, each event a write", _flat_out(plan.flat, plan))
-    each = f"{plan.packed.events_per_write} events a write"
-    yield Case(Section.SSE, "sse_packed", f"{title}, {each}", _flat_out(plan.packed, plan))
+        measure = _json_load(number, plan, body)
+        yield Case(Section.JSON, f"json_{number}", title, measure, ways=frozenset(Way))
+    for (name, size, number), order in itertools.product(plan.prompts, Order):
+        title = f"prompts of {name}, {order.value}, {number} connections"
+        key = f"prompts_{name.replace(' ', '_').lower()}_{order.name.lower()}"
+        yield Case(Section.PROMPTS, key, title, _json_load(number, plan, _body(directory, size, order)))
     title = f"SSE, {plan.paced.count} streams of {1 / plan.paced.interval:g} events/s each"
     yield Case(Section.PACED, "paced", title, _paced(plan))
-    yield Case(Section.MEMORY, "memory", f"memory, {plan.open.count} open streams", _memory(plan, body), fresh=True)
+    for name, bulk in plan.sse:
+        yield Case(Section.SSE, name, _bulk_title(bulk), _in_bulk(bulk, plan), serves=True)
+    title = f"memory, {plan.open.count} open streams"
+    ways = _MOST_WAYS - {Way.DIRECT}
+    yield Case(Section.MEMORY, "memory", title, _memory(plan, body), ways=ways, fresh=True)
+
+
+def _bulk_title(bulk: Bulk) -> str:
+    each = "an event a write" if bulk.events_per_write == 1 else f"{bulk.events_per_write} events a write"
+    at_once = "one write at a time" if bulk.in_flight == 1 else f"a flood ({bulk.in_flight} writes on their way)"
+    return f"SSE, {bulk.count} streams, {each}, {at_once}"
 
 
 def warm_up(running: Running, plan: Plan, directory: Path) -> None:
@@ -108,10 +131,10 @@ def warm_up(running: Running, plan: Plan, directory: Path) -> None:
     wrk.run(running.port, 20, plan.seconds / 2, _body(directory, _JSON_PROMPT))
 
 
-def _body(directory: Path, size: int) -> Path:
-    path = directory / f"prompt-{size}.json"
+def _body(directory: Path, size: int, order: Order = Order.MODEL_FIRST) -> Path:
+    path = directory / f"prompt-{size}-{order.name.lower()}.json"
     if not path.exists():
-        path.write_bytes(traffic.prompt(size))
+        path.write_bytes(traffic.prompt(size, order))
     return path
 
 
@@ -126,20 +149,20 @@ def _json_load(connections: int, plan: Plan, body: Path) -> Callable[[Running], 
             "megabytes_per_second": rate * body.stat().st_size / 1e6,
             "p50_ms": load.p50_ms,
             "p99_ms": load.p99_ms,
-            **_cpu_since(before, running, "1000_requests", load.requests / 1e3),
+            **_cpu_since(before, running, "ms_per_request", load.requests / 1e3),
         }
 
     return measure
 
 
-def _flat_out(wanted: Streams, plan: Plan) -> Callable[[Running], Measures]:
+def _in_bulk(bulk: Bulk, plan: Plan) -> Callable[[Running], Measures]:
     def measure(running: Running) -> Measures:
-        before = _cpu(running)
-        received = streams.receive(running.port, wanted, within=60)
-        time.sleep(plan.settle)
+        passed, before, after = lockstep.run(running.upstream_port, running.port, bulk, lambda: _cpu(running))
+        time.sleep(plan.settle)  # the access log comes after the answers, and is none of the next way's business
         return {
-            "events_per_second": received.events / received.seconds,
-            **_cpu_since(before, running, "million_events", received.events / 1e6),
+            "events_per_second": passed.events / passed.seconds,
+            "events_per_read": passed.events / passed.reads,
+            **_cpu_between(before, after, "us_per_event", passed.events / 1e6),
         }
 
     return measure
@@ -153,7 +176,7 @@ def _paced(plan: Plan) -> Callable[[Running], Measures]:
         return {
             "p50_ms": percentiles[49],
             "p99_ms": percentiles[98],
-            **_cpu_since(before, running, "million_events", received.events / 1e6),
+            **_cpu_since(before, running, "us_per_event", received.events / 1e6),
         }
 
     return measure
@@ -185,5 +208,8 @@ def _cpu(running: Running) -> dict[str, float]:
 
 
 def _cpu_since(before: dict[str, float], running: Running, unit: str, amount: float) -> Measures:
-    now = _cpu(running)
-    return {f"{role}_cpu_seconds_per_{unit}": (now[role] - before[role]) / amount for role in running.pids}
+    return _cpu_between(before, _cpu(running), unit, amount)
+
+
+def _cpu_between(before: dict[str, float], after: dict[str, float], unit: str, amount: float) -> Measures:
+    return {f"{role}_cpu_{unit}": (after[role] - before[role]) / amount for role in before}

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bench.cases import Case
-from bench.results import Results, Spread, Verdict, difference
+from bench.results import (
+    ENOUGH_ALONE,
+    Results,
+    Spread,
+    Verdict,
+    client_and_upstream_alone,
+    difference,
+    events_per_second_count,
+    ratio,
+)
 from bench.stacks import Way
 
 _TITLES: Final = {
@@ -13,6 +22,8 @@ _TITLES: Final = {
     Way.FLOOR: "floor",
     Way.FILTERS: "our Envoy, floor's processor",
     Way.UNPACED: "this proxy, PACING=off",
+    Way.BEFORE: "before",
+    Way.ALSO: "this proxy, settings as below",
     Way.PROXY: "this proxy",
 }
 _ADDED: Final = (
@@ -21,6 +32,8 @@ _ADDED: Final = (
     (Way.FILTERS, Way.FLOOR),
     (Way.PROXY, Way.FILTERS),
     (Way.PROXY, Way.UNPACED),
+    (Way.BEFORE, Way.BARE),
+    (Way.PROXY, Way.BEFORE),
     (Way.PROXY, Way.FLOOR),
     (Way.PROXY, Way.BARE),
     (Way.PROXY, Way.DIRECT),
@@ -56,12 +69,21 @@ def as_json(results: Results, cases: list[Case], verdicts: list[Verdict], about:
         "cases": {
             case.name: {
                 "title": case.title,
+                **_alone_as_json(results, case.name),
                 "ways": {way.value: _measures(results, case.name, way) for way in results.ways(case.name)},
             }
             for case in cases
             if case.name in results.cases
         },
     }
+
+
+def _alone_as_json(results: Results, case: str) -> dict[str, Any]:
+    spread = client_and_upstream_alone(results, case)
+    if spread is None:
+        return {}
+    counts = events_per_second_count(results, case)
+    return {"client_and_upstream_alone": _spread(spread), "events_per_second_count": counts}
 
 
 def _goals(verdicts: list[Verdict]) -> str:
@@ -88,11 +110,33 @@ def _added_latency(results: Results) -> str:
 
 def _case(results: Results, case: str) -> str:
     ways = results.ways(case)
+    counts = events_per_second_count(results, case)
     rows = [
-        [_words(measure), *(_number(results.spread(case, way, measure)) for way in ways)]
+        [_words(measure, counts), *(_number(results.spread(case, way, measure)) for way in ways)]
         for measure in results.measures(case)
     ]
-    return _table(["", *(_TITLES[way] for way in ways)], rows)
+    parts = [_table(["", *(_TITLES[way] for way in ways)], rows), _envoys_cpu(results, case), _alone(results, case)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _envoys_cpu(results: Results, case: str) -> str:
+    to_bare = {
+        _TITLES[way]: spread
+        for way in results.ways(case)
+        if way is not Way.BARE and (spread := results.compare(case, "envoy_cpu_us_per_event", way, Way.BARE, ratio))
+    }
+    told = [f"{name} {_number(spread)}" for name, spread in to_bare.items()]
+    return f"Envoy's CPU an event, to bare Envoy: {', '.join(told)}." if told else ""
+
+
+def _alone(results: Results, case: str) -> str:
+    spread = client_and_upstream_alone(results, case)
+    if spread is None:
+        return ""
+    told = f"Client and upstream alone reach {_number(spread)} times the events/s of bare Envoy"
+    return (
+        f"{told}." if spread.median >= ENOUGH_ALONE else f"{told}, less than {ENOUGH_ALONE:g}: events/s do not count."
+    )
 
 
 def _measures(results: Results, case: str, way: Way) -> dict[str, dict[str, Any]]:
@@ -104,8 +148,9 @@ def _spread(spread: Spread) -> dict[str, Any]:
     return {"median": spread.median, "least": spread.least, "most": spread.most, "rounds": list(spread.rounds)}
 
 
-def _words(measure: str) -> str:
-    return measure.replace("_per_", "/").replace("_", " ")
+def _words(measure: str, events_count: bool) -> str:
+    words = measure.replace("_per_", "/").replace("_us/", " µs/").replace("_", " ")
+    return f"{words} (do not count)" if measure == "events_per_second" and not events_count else words
 
 
 def _number(spread: Spread | None) -> str:

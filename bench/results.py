@@ -8,6 +8,9 @@ from enum import Enum
 from typing import Final
 
 from bench.stacks import Way
+from bench.traffic import Order
+
+ENOUGH_ALONE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +109,76 @@ def _latency(text: str, against: Way, value: float) -> Goal:
     return Goal(text, "json_1", "p50_ms", Bound.AT_MOST, value, " ms", against, difference)
 
 
-def _rate(text: str, connections: int) -> Goal:
-    return Goal(text, f"json_{connections}", "requests_per_second", Bound.AT_LEAST, 0.85, against=Way.FLOOR)
+def _rate(connections: int, value: float) -> Goal:
+    text = f"JSON requests/s to the floor, {_at(connections)}"
+    return Goal(text, f"json_{connections}", "requests_per_second", Bound.AT_LEAST, value, against=Way.FLOOR)
 
+
+def _cpu_of_events(text: str, case: str, value: float) -> Goal:
+    return Goal(
+        f"Envoy's CPU an event, {text}, to bare Envoy", case, _ENVOYS_CPU, Bound.AT_MOST, value, against=Way.BARE
+    )
+
+
+def _no_worse(connections: int) -> tuple[Goal, Goal]:
+    """Than before, but for what two runs of one thing differ by."""
+    case, at = f"json_{connections}", _at(connections)
+    return (
+        Goal(f"JSON p50, {at}, to before", case, "p50_ms", Bound.AT_MOST, 1.05, against=Way.BEFORE),
+        Goal(
+            f"JSON requests/s, {at}, to before", case, "requests_per_second", Bound.AT_LEAST, 0.95, against=Way.BEFORE
+        ),
+    )
+
+
+def _prompts(size: str, order: Order) -> Goal:
+    case = f"prompts_{size.replace(' ', '_').lower()}_{order.name.lower()}"
+    text = f"p50 with prompts of {size}, {order.value}, to before"
+    return Goal(text, case, "p50_ms", Bound.AT_MOST, 1.15, against=Way.BEFORE)
+
+
+def _at(connections: int) -> str:
+    return f"{connections} connection{'s' if connections > 1 else ''}"
+
+
+_ENVOYS_CPU: Final = "envoy_cpu_us_per_event"
 
 GOALS: Final = (
-    Goal("SSE flat out, to bare Envoy", "sse", "events_per_second", Bound.AT_LEAST, 0.85, against=Way.BARE),
+    _cpu_of_events("an event a write", "sse", 1.25),
+    _cpu_of_events("64 events a write", "sse_packed", 2.0),
     Goal("SSE paced, p99, to bare Envoy", "paced", "p99_ms", Bound.AT_MOST, 1.25, against=Way.BARE),
-    Goal("memory of an open stream", "memory", "kib_per_stream", Bound.AT_MOST, 100, " KiB"),
+    Goal("memory of an open stream", "memory", "kib_per_stream", Bound.AT_MOST, 110, " KiB"),
     _latency("p50 added to bare Envoy, 1 connection", Way.BARE, 0.7),
     _latency("p50 added to the floor, 1 connection", Way.FLOOR, 0.2),
     _latency("p50 that pacing adds, 1 connection", Way.UNPACED, 0.1),
-    _rate("JSON requests/s to the floor, 1 connection", 1),
-    _rate("JSON requests/s to the floor, 20 connections", 20),
-    _rate("JSON requests/s to the floor, 200 connections", 200),
+    _rate(1, 0.85),
+    _rate(20, 0.7),
+    _rate(200, 0.85),
+    Goal("JSON p99, 20 connections", "json_20", "p99_ms", Bound.AT_MOST, 20, " ms"),
+    Goal(
+        "processor's CPU a request, 20 connections",
+        "json_20",
+        "processor_cpu_ms_per_request",
+        Bound.AT_MOST,
+        0.5,
+        " ms",
+    ),
+    *_no_worse(1),
+    *_no_worse(20),
+    *_no_worse(200),
+    *(_prompts(size, order) for size in ("200 KB", "5 MB") for order in Order),
 )
+
+
+def client_and_upstream_alone(results: Results, case: str) -> Spread | None:
+    """How many times as many events they bring without a proxy as through a bare Envoy."""
+    return results.compare(case, "events_per_second", Way.DIRECT, Way.BARE, ratio)
+
+
+def events_per_second_count(results: Results, case: str) -> bool:
+    """Whether a case's events/s say something of the proxies: client and upstream must not be what holds them up."""
+    alone = client_and_upstream_alone(results, case)
+    return alone is not None and alone.median >= ENOUGH_ALONE
 
 
 def verdicts(results: Results) -> list[Verdict]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,46 +19,49 @@ class Run:
 
     plan: Plan
     cases: list[Case]
+    launcher: Launcher
     ways: list[Way]
     keep: Callable[[Results], None]
 
     def measure(self, directory: Path) -> Results:
         """Starts everything, measures, ends everything. Raises BenchError if a case cannot be measured."""
         results = Results()
-        launcher = Launcher(directory)
-        with launcher.upstream():
-            self._on_lasting_ways(launcher, directory, results)
-            for case in self.cases:
-                if case.fresh:
-                    self._on_fresh_ways(case, launcher, results)
+        self._on_lasting_ways(directory, results)
+        for case in self.cases:
+            if case.fresh:
+                self._on_fresh_ways(case, results)
         return results
 
-    def _on_lasting_ways(self, launcher: Launcher, directory: Path, results: Results) -> None:
+    def _on_lasting_ways(self, directory: Path, results: Results) -> None:
         cases = [case for case in self.cases if not case.fresh]
         if not cases:
             return
         with ExitStack() as opened:
-            running = [opened.enter_context(launcher.open(way)) for way in self.ways]
-            for each in running:
-                warm_up(each, self.plan, directory)
+            with self.launcher.upstream():
+                running = [opened.enter_context(self.launcher.open(way)) for way in self.ways]
+                for each in running:
+                    warm_up(each, self.plan, directory)
             for case in cases:
-                self._take_turns(case, running, results)
+                with nullcontext() if case.serves else self.launcher.upstream():
+                    self._take_turns(case, running, results)
                 self.keep(results)
 
     def _take_turns(self, case: Case, running: list[Running], results: Results) -> None:
         for number in range(1, self.plan.rounds + 1):
             _say(case, number, self.plan.rounds)
             for each in running:
-                results.add(case.name, each.way, case.measure(each))
+                if each.way in case.ways:
+                    results.add(case.name, each.way, case.measure(each))
 
-    def _on_fresh_ways(self, case: Case, launcher: Launcher, results: Results) -> None:
+    def _on_fresh_ways(self, case: Case, results: Results) -> None:
         rounds = min(self.plan.rounds, self.plan.memory_rounds)
-        for number in range(1, rounds + 1):
-            _say(case, number, rounds)
-            for way in self.ways:
-                if way is not Way.DIRECT:
-                    with launcher.open(way) as running:
-                        results.add(case.name, way, case.measure(running))
+        with self.launcher.upstream():
+            for number in range(1, rounds + 1):
+                _say(case, number, rounds)
+                for way in self.ways:
+                    if way in case.ways:
+                        with self.launcher.open(way) as running:
+                            results.add(case.name, way, case.measure(running))
         self.keep(results)
 
 

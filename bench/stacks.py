@@ -1,7 +1,8 @@
 """The ways to the upstream that are compared, each with processes of its own on free ports."""
 
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +19,8 @@ from tests.harness.processes import Process, bare_environment, make_key
 from tests.harness.waiting import wait_until
 
 _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
-_ZAI_PROXY: Final = Path(sys.executable).parent / "zai-proxy"
+# -P keeps the directory that we are in out of its imports, so that PYTHONPATH says which revision runs.
+_ZAI_PROXY: Final = (sys.executable, "-P", "-m", "extproc")
 _MAX_WORKERS: Final = 2000
 # Pacing at work, with limits that nothing here reaches: what it costs when nothing waits.
 _WIDE_LIMITS: Final = {
@@ -37,23 +39,31 @@ class Way(StrEnum):
     FLOOR = "floor"
     FILTERS = "filters"
     UNPACED = "unpaced"
+    BEFORE = "before"
+    ALSO = "also"
     PROXY = "proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A way that is open: the port to send to, and the processes that are measured, by role."""
+    """A way that is open: the port to send to, the one it leads to, and the processes that are measured, by role."""
 
     way: Way
     port: int
+    upstream_port: int
     pids: dict[str, int]
 
 
 class Launcher:
-    """Starts the upstream, and ways to it. Whatever it started ends with the block that opened it."""
+    """Starts the upstream, and ways to it. Whatever it started ends with the block that opened it.
 
-    def __init__(self, directory: Path) -> None:
+    `before` is a checkout of another revision, whose proxy is the way BEFORE; `also` are settings for the way ALSO.
+    """
+
+    def __init__(self, directory: Path, before: Path | None = None, also: Mapping[str, str] | None = None) -> None:
         self._directory = directory
+        self._before = before
+        self._also = also or {}
         self._key = make_key()
         self._serial = 0
         self.upstream_port = free_port()
@@ -72,7 +82,7 @@ class Launcher:
         """Raises BenchError, with what the process wrote, if one does not start."""
         with ExitStack() as started:
             if way is Way.DIRECT:
-                yield Running(way, self.upstream_port, {})
+                yield Running(way, self.upstream_port, self.upstream_port, {})
             else:
                 yield self._open(way, started)
 
@@ -90,19 +100,26 @@ class Launcher:
             EXTPROC_SOCKET=str(directory / "extproc.sock"),
             LOG_FORMAT="json",
             QUOTA_POLL_INTERVAL="0",
-            PACING="off" if way is Way.UNPACED else "on",
             **_WIDE_LIMITS,
+            **self._own_environment(way),
         )
         pids = {}
         if way is not Way.BARE:
             pids["processor"] = self._processor(way, started, environment, directory)
         pids["envoy"] = self._envoy(way, started, environment, directory)
-        return Running(way, int(environment["PROXY_PORT"]), pids)
+        return Running(way, int(environment["PROXY_PORT"]), self.upstream_port, pids)
+
+    def _own_environment(self, way: Way) -> Mapping[str, str]:
+        if way is Way.UNPACED:
+            return {"PACING": "off"}
+        if way is Way.BEFORE:
+            return {"PYTHONPATH": str(self._before)}
+        return self._also if way is Way.ALSO else {}
 
     def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
         socket = Path(environment["EXTPROC_SOCKET"])
-        ours = [str(_ZAI_PROXY), "extproc"]
-        command = ours if way in (Way.PROXY, Way.UNPACED) else [sys.executable, "-m", "bench.floor", str(socket)]
+        is_floor = way in (Way.FLOOR, Way.FILTERS)
+        command = [sys.executable, "-m", "bench.floor", str(socket)] if is_floor else [*_ZAI_PROXY, "extproc"]
         process = self._start(started, "processor", command, environment, directory)
         _wait(process, socket.exists)
         return process.pid
@@ -116,7 +133,7 @@ class Launcher:
         return process.pid
 
     def _rendered(self, environment: dict[str, str], directory: Path) -> str:
-        process = Process("envoy-config", [str(_ZAI_PROXY), "envoy-config"], environment, directory)
+        process = Process("envoy-config", [*_ZAI_PROXY, "envoy-config"], environment, directory)
         if process.wait() != 0:
             raise BenchError(f"zai-proxy envoy-config: {process.output.strip()[-500:]}")
         return process.output
@@ -132,6 +149,15 @@ class Launcher:
         process = Process(name, command, environment, directory or self._directory)
         started.callback(process.kill)
         return process
+
+
+def check_revision(checkout: Path) -> None:
+    """Raises BenchError unless the proxy of that checkout is what runs with it on the path."""
+    command = [sys.executable, "-P", "-c", "import extproc; print(extproc.__file__)"]
+    environment = bare_environment(PYTHONPATH=str(checkout))
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    if not found or checkout.resolve() not in Path(found).resolve().parents:
+        raise BenchError(f"{checkout} is no checkout of this project (extproc is {found or 'not there'})")
 
 
 def _adapted(way: Way, rendered: str) -> str:

@@ -1,4 +1,4 @@
-"""A client of many event streams at once: raw protocols that count marks and read stamps, and parse nothing else."""
+"""A client of many paced event streams: raw protocols that count marks and read stamps, and parse nothing else."""
 
 import asyncio
 import re
@@ -15,27 +15,22 @@ from bench.failure import BenchError
 
 T = TypeVar("T")
 
-_END: Final = b"0\r\n\r\n"
 _STAMP: Final = re.compile(rb"%b(\d{%d})" % (traffic.MARK, traffic.STAMP_DIGITS))
-_REQUEST_BODY: Final = traffic.prompt(2000)
+_REQUEST_BODY: Final = traffic.prompt(2000, stream=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What to ask for: so many streams of so many events, `interval` seconds apart (0: flat out).
-
-    Flat out, `events_per_write` leave the upstream in one write.
-    """
+    """What to ask for: so many streams of so many events, `interval` seconds apart."""
 
     count: int
     events: int
-    interval: float = 0.0
-    events_per_write: int = 1
+    interval: float
 
 
 @dataclass(slots=True)
 class Received:
-    """What arrived. `latencies_ms` is from an event's sending to its reading; empty for streams flat out."""
+    """What arrived. `latencies_ms` is from an event's sending to its reading."""
 
     events: int = 0
     seconds: float = 0.0
@@ -72,13 +67,12 @@ def look_while_open(port: int, wanted: Streams, seconds: float, look: Callable[[
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, request: bytes, received: Received, reads_stamps: bool) -> None:
+    def __init__(self, request: bytes, received: Received) -> None:
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self._request = request
         self._received = received
-        self._reads_stamps = reads_stamps
         self._last = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,13 +82,12 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         marks = data.count(traffic.MARK)
         self._received.events += marks
-        if self._reads_stamps:
-            now = time.monotonic_ns()
-            self._received.latencies_ms.extend((now - int(stamp)) / 1e6 for stamp in _STAMP.findall(data))
+        now = time.monotonic_ns()
+        self._received.latencies_ms.extend((now - int(stamp)) / 1e6 for stamp in _STAMP.findall(data))
         if marks and not self.begun.done():
             self.begun.set_result(None)
-        self._last = (self._last + data[-len(_END) :])[-len(_END) :]
-        if self._last == _END:
+        self._last = (self._last + data[-len(traffic.END) :])[-len(traffic.END) :]
+        if self._last == traffic.END:
             self.ended.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,12 +109,9 @@ async def _opened(port: int, wanted: Streams, received: Received) -> AsyncIterat
     clients: list[_Client] = []
     try:
         for _ in range(wanted.count):
-            _, client = await loop.create_connection(
-                lambda: _Client(request, received, reads_stamps=wanted.interval > 0), "127.0.0.1", port
-            )
+            _, client = await loop.create_connection(lambda: _Client(request, received), "127.0.0.1", port)
             clients.append(client)
-            if wanted.interval:
-                await asyncio.sleep(wanted.interval / wanted.count)
+            await asyncio.sleep(wanted.interval / wanted.count)
         yield clients
     finally:
         for client in clients:
@@ -132,11 +122,11 @@ def _request(wanted: Streams) -> bytes:
     headers = {
         "host": "127.0.0.1",
         **traffic.REQUEST_HEADERS,
-        traffic.STREAM_HEADER: f"{wanted.events} {round(wanted.interval * 1e6)} {wanted.events_per_write}",
+        traffic.STREAM_HEADER: f"{wanted.events} {round(wanted.interval * 1e6)}",
         "content-length": str(len(_REQUEST_BODY)),
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {traffic.PATH} HTTP/1.1\r\n{lines}\r\n".encode() + _REQUEST_BODY
+    return f"POST {traffic.MESSAGES.path} HTTP/1.1\r\n{lines}\r\n".encode() + _REQUEST_BODY
 
 
 def _in_a_loop(work: Coroutine[object, object, T]) -> T:

@@ -1,4 +1,4 @@
-"""The upstream of the benchmark: answers prebuilt bytes from a raw protocol on uvloop.
+"""The upstream of the benchmark, but for streams in bulk (lockstep.py): prebuilt bytes from a raw protocol on uvloop.
 
 It has to be much faster than what is measured. On two cores it gives 150,000 JSON answers a second, ten times as many
 as an Envoy with `direct_response`, and it reads large prompts to their end, which `direct_response` does not.
@@ -14,12 +14,10 @@ import uvloop
 
 from bench import traffic
 
-_MOST_EVENTS_PER_WRITE: Final = 64
-_STREAM: Final = re.compile(rb"\r\n%b: (\d+) (\d+) (\d+)\r\n" % traffic.STREAM_HEADER.encode(), re.IGNORECASE)
+_STREAM: Final = re.compile(rb"\r\n%b: (\d+) (\d+)\r\n" % traffic.STREAM_HEADER.encode(), re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _ANSWER: Final = traffic.json_answer()
-_STREAM_HEAD: Final = traffic.stream_head()
-_DELTAS: Final = tuple(traffic.delta(0) * events for events in range(_MOST_EVENTS_PER_WRITE + 1))
+_STREAM_START: Final = traffic.stream_head() + traffic.MESSAGES.start
 _DELTA_BEFORE, _, _DELTA_AFTER = traffic.delta(0).partition(b"0" * traffic.STAMP_DIGITS)
 
 # All connections read into one buffer: what it holds is used up before the next read.
@@ -35,7 +33,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head = b""
         self._body_left = 0
         self._stream: _Stream | None = None
-        self._asked_for: tuple[int, int, int] | None = None
+        self._asked_for: tuple[int, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -55,14 +53,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._body_left == 0:
             self._answer()
 
-    def pause_writing(self) -> None:
-        if self._stream is not None:
-            self._stream.pause()
-
-    def resume_writing(self) -> None:
-        if self._stream is not None:
-            self._stream.resume()
-
     def connection_lost(self, exc: Exception | None) -> None:
         if self._stream is not None:
             self._stream.stop()
@@ -72,86 +62,31 @@ class Connection(asyncio.BufferedProtocol):
         length = _LENGTH.search(head)
         stream = _STREAM.search(head)
         self._body_left = (int(length[1]) if length else 0) - body_bytes_read
-        self._asked_for = (int(stream[1]), int(stream[2]), int(stream[3])) if stream else None
+        self._asked_for = (int(stream[1]), int(stream[2])) if stream else None
 
     def _answer(self) -> None:
         if self._asked_for is None:
             self._transport.write(_ANSWER)
             return
-        events, interval_us, events_per_write = self._asked_for
-        if interval_us:
-            self._stream = _PacedStream(self._transport, events, interval_us / 1e6)
-        else:
-            self._stream = _FlatOutStream(self._transport, events, min(events_per_write, _MOST_EVENTS_PER_WRITE))
-        self._stream.resume()
+        events, interval_us = self._asked_for
+        self._stream = _Stream(self._transport, events, interval_us / 1e6)
 
 
 class _Stream:
-    """A streamed answer on its way out."""
-
-    def __init__(self, transport: asyncio.Transport, events: int) -> None:
-        self._transport = transport
-        self._events = self._events_left = events
-        transport.write(_STREAM_HEAD)
-
-    def resume(self) -> None:
-        """Goes on, or begins."""
-        raise NotImplementedError
-
-    def pause(self) -> None:
-        """The other side does not keep up."""
-
-    def stop(self) -> None:
-        """The other side is gone."""
-
-
-class _FlatOutStream(_Stream):
-    """As fast as the other side takes it: one write, of so many events, in every turn of the loop."""
-
-    def __init__(self, transport: asyncio.Transport, events: int, events_per_write: int) -> None:
-        super().__init__(transport, events)
-        self._loop = asyncio.get_running_loop()
-        self._events_per_write = events_per_write
-        self._paused = False
-        self._turn: asyncio.Handle | None = None
-
-    def resume(self) -> None:
-        self._paused = False
-        if self._turn is None and self._events_left:
-            self._turn = self._loop.call_soon(self._send)
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def stop(self) -> None:
-        self._events_left = 0
-
-    def _send(self) -> None:
-        self._turn = None
-        events = min(self._events_per_write, self._events_left)
-        self._events_left -= events
-        self._transport.write(_DELTAS[events])
-        if not self._events_left:
-            self._transport.write(traffic.stream_tail(self._events))
-        elif not self._paused:
-            self.resume()
-
-
-class _PacedStream(_Stream):
-    """One event an interval, each with the moment of its sending in it."""
+    """A streamed answer on its way out: one event an interval, each with the moment of its sending in it."""
 
     def __init__(self, transport: asyncio.Transport, events: int, interval: float) -> None:
-        super().__init__(transport, events)
         self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._events = self._events_left = events
         self._interval = interval
         self._next = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-
-    def resume(self) -> None:
-        if self._timer is None:
-            self._send()
+        transport.write(_STREAM_START)
+        self._send()
 
     def stop(self) -> None:
+        """The other side is gone."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -160,7 +95,7 @@ class _PacedStream(_Stream):
         self._transport.write(_DELTA_BEFORE + stamp + _DELTA_AFTER)
         self._events_left -= 1
         if self._events_left == 0:
-            self._transport.write(traffic.stream_tail(self._events))
+            self._transport.write(traffic.MESSAGES.end(self._events))
             return
         self._next += self._interval
         self._timer = self._loop.call_at(self._next, self._send)

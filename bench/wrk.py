@@ -35,7 +35,7 @@ def run(port: int, connections: int, seconds: float, body: Path) -> Load:
     """Sends the body in the file again and again. Raises BenchError if a single request failed or was refused."""
     headers = [part for name, value in traffic.REQUEST_HEADERS.items() for part in ("-H", f"{name}: {value}")]
     options = ["-t1", f"-c{connections}", f"-d{_LONGEST_RUN}", "--timeout", f"{_LAST_REQUESTS_SECONDS}"]
-    url = f"http://127.0.0.1:{port}{traffic.PATH}"
+    url = f"http://127.0.0.1:{port}{traffic.MESSAGES.path}"
     command = ["wrk", *options, "-s", str(_SCRIPT), *headers, url, "--", str(body)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

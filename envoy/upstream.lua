@@ -10,7 +10,7 @@ local TRANSIENT = ${TRANSIENT_CODES}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
 local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's own
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
-local LARGEST_PIECE = 131072
+local LARGEST_PIECE = 32768        -- of 128 KiB and more LuaJIT asks the system for each string
 local GUARD_PATIENCE = 1000        -- ms to tell the processor; nobody waits for its answer
 local LONGEST_RETRY_AFTER = 60     -- seconds that a client may be sent to sleep by a refusal that passes
 

@@ -38,6 +38,7 @@ _METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIO
 # Response code details that say more than the flags: max_stream_duration sets none, a refused upgrade "no route".
 _TOO_LONG: Final = "max_duration_timeout"
 _UPGRADE_REFUSED: Final = "upgrade_failed"
+_VIA_UPSTREAM: Final = "via_upstream"
 # Several flags can be set at once; the first that is set here says why the exchange ended.
 _ENDINGS: Final = (
     ("downstream_connection_termination", Ending.CLIENT_LEFT),
@@ -166,6 +167,8 @@ def _ending(common: pb.AccessLogCommon, details: str) -> Ending:
     flags = {field.name for field, _ in common.response_flags.ListFields()}
     if not flags or details == _UPGRADE_REFUSED:
         return Ending.COMPLETE
+    if details == _VIA_UPSTREAM:
+        flags.discard("upstream_overflow")  # only the retry found no place: the answer is Z.AI's
     return next((ending for name, ending in _ENDINGS if name in flags), Ending.COMPLETE)
 
 

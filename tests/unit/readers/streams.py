@@ -211,6 +211,8 @@ ODD_DATA = [
     b"{}",
     b'"text"',
     b"1308",
+    b"[13\n05][two lines][id]",
+    b"[DO\nNE]",
 ]
 
 

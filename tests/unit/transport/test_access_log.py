@@ -137,3 +137,13 @@ def test_the_flags_say_how_it_ended(flags: tuple[str, ...], ending: Ending) -> N
         setattr(ended.common_properties.response_flags, flag, True)
 
     assert read_entry(ended).ending is ending
+
+
+def test_a_retry_that_finds_no_place_leaves_the_answer_z_ais() -> None:
+    ended = entry()
+    ended.common_properties.response_flags.upstream_overflow = True
+    assert read_entry(ended).ending is Ending.NO_UPSTREAM_REQUEST
+
+    ended.response.response_code_details = "via_upstream"
+
+    assert read_entry(ended).ending is Ending.COMPLETE
