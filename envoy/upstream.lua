@@ -89,8 +89,8 @@ local function tell_guard(handle, guarded, code, text)
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
--- Reads an answer that is short and at its end, before its head goes on. An error in a 200 is handed to the guard with its head:
--- whoever cannot be cured by trying again gets the status that the error has elsewhere.
+-- Reads an answer that is short and at its end, before its head goes on. The guard is told of an error in a 200 too:
+-- where no retry helps the client gets the status that such an error has elsewhere.
 local function read_whole(handle, kind, is_error)
   local buffer = handle:body()
   local headers = handle:headers()   -- the object from before body() is dead
