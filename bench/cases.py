@@ -4,7 +4,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -186,21 +186,35 @@ def _memory(plan: Plan, body: Path) -> Callable[[Running], Measures]:
     def resident(running: Running) -> dict[str, int]:
         return {role: usage.resident_kib(pid) for role, pid in running.pids.items()}
 
+    half = replace(plan.open, count=plan.open.count // 2)
+
+    def resident_while_open(running: Running, wanted: Streams) -> dict[str, int]:
+        settle = plan.memory_settle
+        seen = streams.look_while_open(running.port, wanted, settle, lambda: resident(running), within=60)
+        time.sleep(settle)
+        return seen
+
     def measure(running: Running) -> Measures:
         wrk.run(running.port, 20, plan.seconds / 10, body)
         time.sleep(plan.memory_settle)
         rest = resident(running)
-        opened = streams.look_while_open(
-            running.port, plan.open, plan.memory_settle, lambda: resident(running), within=60
-        )
-        time.sleep(plan.memory_settle)
+        half_open = resident_while_open(running, half)
+        opened = resident_while_open(running, plan.open)
         after = resident(running)
-        grown = sum(opened.values()) - sum(rest.values())
-        moments = (("rest", rest), ("open", opened), ("after", after))
+        moments = (("rest", rest), ("half_open", half_open), ("open", opened), ("after", after))
         sizes = {f"{role}_{name}_mib": seen[role] / _MIB for role in running.pids for name, seen in moments}
-        return {**sizes, "kib_per_stream": grown / plan.open.count}
+        return {
+            **sizes,
+            # From rest the first streams seem cheap: they get what earlier requests have left.
+            "kib_per_stream": _grown(half_open, opened) / (plan.open.count - half.count),
+            "kib_per_stream_from_rest": _grown(rest, opened) / plan.open.count,
+        }
 
     return measure
+
+
+def _grown(before: dict[str, int], after: dict[str, int]) -> int:
+    return sum(after.values()) - sum(before.values())
 
 
 def _cpu(running: Running) -> dict[str, float]:

@@ -43,6 +43,8 @@ _ADDED: Final = (
 def as_markdown(results: Results, cases: list[Case], verdicts: list[Verdict], about: Mapping[str, Any]) -> str:
     """Goals first, then a table for each case: the median of the rounds, and from least to most."""
     parts = ["# Benchmark", ", ".join(f"{name} {value}" for name, value in about.items())]
+    if about.get("quick"):
+        parts.append("A quick run shows that everything works: none of its figures counts.")
     if verdicts:
         parts += ["## Goals (median of the rounds' own comparisons)", _goals(verdicts)]
     if "json_1" in results.cases:

@@ -13,7 +13,8 @@ from tests.harness.processes import ROOT, bare_environment
 
 pytestmark = [pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"), pytest.mark.slow]
 
-WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "proxy"}
+WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "before", "proxy"}
+BULK = {"sse", "sse_packed", "sse_flood", "sse_packed_flood"}
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -25,18 +26,20 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     """The two files of a quick run."""
     directory = tmp_path_factory.mktemp("bench")
-    done = run("--quick", "--output", str(directory))
+    done = run("--quick", "--before", str(ROOT), "--output", str(directory))
     assert done.returncode == 0, done.stderr
     markdown = (directory / "bench.md").read_text()
     assert markdown in done.stdout
     return json.loads((directory / "bench.json").read_text()), markdown
 
 
-def test_every_case_is_measured_on_every_way(report: tuple[dict[str, Any], str]) -> None:
+def test_every_case_is_measured_on_every_way_that_it_is_about(report: tuple[dict[str, Any], str]) -> None:
     cases = report[0]["cases"]
-    assert set(cases) == {"json_1", "json_20", "prompts_200_kb", "sse", "sse_packed", "paced", "memory"}
+    prompts = {"prompts_200_kb_model_first", "prompts_200_kb_model_behind"}
+    assert set(cases) == {"json_1", "json_20", "paced", "memory"} | prompts | BULK
     for name, case in cases.items():
-        assert set(case["ways"]) == (WAYS - {"no_proxy"} if name == "memory" else WAYS)
+        left_out = set() if name.startswith("json") else {"unpaced", "no_proxy"} if name == "memory" else {"unpaced"}
+        assert set(case["ways"]) == WAYS - left_out
     rates = [cases["json_20"]["ways"][way]["requests_per_second"]["median"] for way in WAYS]
     assert all(rate > 0 for rate in rates)
 
@@ -44,21 +47,54 @@ def test_every_case_is_measured_on_every_way(report: tuple[dict[str, Any], str])
 def test_cpu_and_memory_are_told_by_process(report: tuple[dict[str, Any], str]) -> None:
     proxy = {case: found["ways"]["proxy"] for case, found in report[0]["cases"].items()}
     for role in ("envoy", "processor"):
-        assert f"{role}_cpu_seconds_per_1000_requests" in proxy["json_20"]
-        assert all(proxy["memory"][f"{role}_{moment}_mib"]["median"] > 1 for moment in ("rest", "open", "after"))
+        assert proxy["json_20"][f"{role}_cpu_ms_per_request"]["median"] > 0
+        assert all(proxy[case][f"{role}_cpu_us_per_event"]["median"] > 0 for case in BULK)
+        moments = ("rest", "half_open", "open", "after")
+        assert all(proxy["memory"][f"{role}_{moment}_mib"]["median"] > 1 for moment in moments)
+
+
+def test_events_that_are_written_one_at_a_time_are_read_one_at_a_time(report: tuple[dict[str, Any], str]) -> None:
+    for case, events in (("sse", 1), ("sse_packed", 64)):
+        for way in report[0]["cases"][case]["ways"].values():
+            assert way["events_per_read"]["median"] == pytest.approx(events, rel=0.1)
+
+
+def test_events_a_second_count_only_if_client_and_upstream_are_fast_enough(report: tuple[dict[str, Any], str]) -> None:
+    for name in BULK:
+        case = report[0]["cases"][name]
+        assert case["events_per_second_count"] == (case["client_and_upstream_alone"]["median"] >= 2)
+    counted = [report[0]["cases"][name]["events_per_second_count"] for name in BULK]
+    assert report[1].count("events/second (do not count)") == counted.count(False)
 
 
 def test_every_goal_says_whether_it_is_reached(report: tuple[dict[str, Any], str]) -> None:
     goals, markdown = report[0]["goals"], report[1]
-    assert len(goals) == 8  # all but the one at 200 connections, which a quick run leaves out
+    assert len(goals) == 17  # all but those at 200 connections and with prompts of 5 MB, which a quick run leaves out
     for goal in goals:
         assert isinstance(goal["reached"], bool)
         assert goal["goal"] in markdown
     assert markdown.count("reached") + markdown.count("MISSED") == len(goals)
 
 
+def test_what_was_before_is_measured_beside_what_is(report: tuple[dict[str, Any], str]) -> None:
+    about, before = report[0]["about"], report[0]["cases"]["json_20"]["ways"]["before"]
+    assert about["before"] == about["revision"]  # it is this checkout
+    assert before["processor_cpu_ms_per_request"]["median"] > 0
+
+
+def test_what_is_no_checkout_has_no_before(tmp_path: Path) -> None:
+    (tmp_path / "extproc").mkdir()  # without a module, Python would go on to find ours
+    done = run("--before", str(tmp_path), "--output", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert "is no checkout of this project" in done.stderr
+
+
 def test_a_wrong_option_is_one_clear_line(tmp_path: Path) -> None:
-    done = run("--only", "jason", "--output", str(tmp_path))
-    assert done.returncode == 2
-    assert "need some of json,prompts,sse,paced,memory" in done.stderr
+    for option, complaint in (
+        ("--only=jason", "need some of json,prompts,sse,paced,memory"),
+        ("--also=X", "need NAME=VALUE"),
+    ):
+        done = run(option, "--output", str(tmp_path))
+        assert done.returncode == 2
+        assert complaint in done.stderr
     assert list(tmp_path.iterdir()) == []
