@@ -56,7 +56,7 @@ def test_cpu_and_memory_are_told_by_process(report: tuple[dict[str, Any], str]) 
 def test_events_that_are_written_one_at_a_time_are_read_one_at_a_time(report: tuple[dict[str, Any], str]) -> None:
     for case, events in (("sse", 1), ("sse_packed", 64)):
         for way in report[0]["cases"][case]["ways"].values():
-            assert way["events_per_read"]["median"] == pytest.approx(events, rel=0.1)
+            assert way["events_per_read"]["median"] == pytest.approx(events, rel=0.2)
 
 
 def test_events_a_second_count_only_if_client_and_upstream_are_fast_enough(report: tuple[dict[str, Any], str]) -> None:
