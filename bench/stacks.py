@@ -15,7 +15,7 @@ import envoy
 from bench import envoy_configs
 from bench.failure import BenchError
 from tests.harness.ports import free_port
-from tests.harness.processes import Process, bare_environment, make_key
+from tests.harness.processes import ROOT, Process, bare_environment, make_key
 from tests.harness.waiting import wait_until
 
 _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
@@ -100,8 +100,9 @@ class Launcher:
             EXTPROC_SOCKET=str(directory / "extproc.sock"),
             LOG_FORMAT="json",
             QUOTA_POLL_INTERVAL="0",
+            PYTHONPATH=str(self._before if way is Way.BEFORE else ROOT),
             **_WIDE_LIMITS,
-            **self._own_environment(way),
+            **self._own_settings(way),
         )
         pids = {}
         if way is not Way.BARE:
@@ -109,11 +110,9 @@ class Launcher:
         pids["envoy"] = self._envoy(way, started, environment, directory)
         return Running(way, int(environment["PROXY_PORT"]), self.upstream_port, pids)
 
-    def _own_environment(self, way: Way) -> Mapping[str, str]:
+    def _own_settings(self, way: Way) -> Mapping[str, str]:
         if way is Way.UNPACED:
             return {"PACING": "off"}
-        if way is Way.BEFORE:
-            return {"PYTHONPATH": str(self._before)}
         return self._also if way is Way.ALSO else {}
 
     def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
