@@ -170,9 +170,11 @@ def _type_of(told: str) -> str:
 
 
 def _is_metered(entry: LogEntry, protocol: LlmProtocol | None) -> bool:
-    """Whether the upstream was asked to generate something, and did not answer with an error."""
+    """Whether the upstream was asked to generate something, and did not answer with an error. What breaks off while its
+    head is held has Envoy's status, but had begun."""
     asked = protocol is not None and entry.method == "POST" and entry.exchange_id != "" and not entry.refused
-    return asked and entry.status < 400 and entry.sent_upstream is not None
+    is_answer = entry.status < 400 or (entry.ending is Ending.BROKEN_RESPONSE and entry.answer.begun)
+    return asked and is_answer and entry.sent_upstream is not None
 
 
 def _may_have_generated(entry: LogEntry) -> bool:

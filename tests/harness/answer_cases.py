@@ -1006,7 +1006,7 @@ FORMS = (
     AnswerCase(
         name="many_pings_before_the_first_word",
         path=MESSAGES,
-        pieces=(message_start(), message_event("ping") * 100, text_delta("hello"), RESET),
+        pieces=(message_start(), message_event("ping") * 70, text_delta("hello"), RESET),
         read=SPOKEN,
         right=BROKEN_OFF,
     ),

@@ -76,6 +76,7 @@ ROWS = [
     Row("first_chunk_with_an_empty_model", CHAT, CHATTED, RESET, error="read_error", tokens=None),
     Row("no_blank_line_at_the_end", MESSAGES, replace(SPOKE, tokens=TokenCounts(1053, 7, 17)), error="read_error",
         tokens=TokenCounts(1053, 7, 17)),
+    Row("breaks_off_while_its_head_is_held", MESSAGES, SPOKE, RESET, status=502, error="read_error", tokens=None),
     Row("ends_without_a_final_event", MESSAGES, SPOKE, error="read_error", tokens=None),
     Row("empty_stream", CHAT, ReadAnswer("empty"), error="read_error", changes={"response_bytes": 0}),
     Row("empty_body", MESSAGES, ReadAnswer("empty"), error="read_error", changes={"response_bytes": 0}),

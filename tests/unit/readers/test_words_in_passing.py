@@ -23,9 +23,10 @@ def silence(line_end: bytes = b"\n") -> bytes:
 def forms(data: bytes) -> Iterator[bytes]:
     """The event, in all its forms."""
     data = data.replace(b"\n", b"\ndata:")
-    compact = data.replace(b": ", b":").replace(b", ", b",")
-    for text in {data, compact, data.replace(b": ", b" : "), data.replace(b": ", b":\t")}:
-        yield from (name + b"data:" + space + text + b"\n\n" for name in NAMES for space in SPACES)
+    yield from (name + b"data:" + space + data + b"\n\n" for name in NAMES for space in SPACES)
+    yield b"data: " + data.replace(b": ", b":").replace(b", ", b",") + b"\n\n"
+    yield b"data: " + data.replace(b": ", b" : ") + b"\n\n"
+    yield b"data: " + data.replace(b": ", b":\t") + b"\n\n"
     yield b"data: " + data + b"\nevent: error\n\n"
     yield b"data: " + data.replace(b": ", b":\ndata: ").replace(b", ", b",\ndata:") + b"\n\n"
     yield b"data:\ndata: " + data + b"\n: comment\n\n"
