@@ -17,7 +17,8 @@ from bench.traffic import Order
 
 Measures: TypeAlias = dict[str, float]
 
-_MOST_WAYS: Final = frozenset(Way) - {Way.UNPACED}
+_MOST_WAYS: Final = frozenset(Way) - {Way.UNPACED, Way.UNGUARDED}
+_SMALL_STREAM: Final = 20
 _JSON_PROMPT: Final = 2_000
 _MIB: Final = 1024
 
@@ -27,6 +28,7 @@ class Section(StrEnum):
 
     JSON = "json"
     PROMPTS = "prompts"
+    GUARD = "guard"
     SSE = "sse"
     PACED = "paced"
     MEMORY = "memory"
@@ -41,6 +43,7 @@ class Plan:
     seconds: float
     prompts: tuple[tuple[str, int, int], ...]  # name, bytes, connections
     settle: float
+    guard: tuple[int, ...]  # connections
     sse: tuple[tuple[str, Bulk], ...]  # the case's name, its load
     paced: Streams
     memory_rounds: int
@@ -54,6 +57,7 @@ FULL: Final = Plan(
     seconds=2.0,
     prompts=(("200 KB", 200_000, 20), ("5 MB", 5_000_000, 4)),
     settle=0.5,
+    guard=(1, 20),
     sse=(
         ("sse", Bulk(count=20, events=8_000)),
         ("sse_packed", Bulk(count=20, events=128_000, events_per_write=64)),
@@ -71,6 +75,7 @@ QUICK: Final = Plan(
     seconds=0.3,
     prompts=(("200 KB", 200_000, 4),),
     settle=0.05,
+    guard=(1, 20),
     sse=(
         ("sse", Bulk(count=20, events=500)),
         ("sse_packed", Bulk(count=20, events=6_400, events_per_write=64)),
@@ -104,13 +109,17 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
     """All cases of a plan, in the order of the report. Request bodies are kept in the directory."""
     body = _body(directory, _JSON_PROMPT)
     for number in plan.connections:
-        title = f"JSON, {_JSON_PROMPT // 1000} KB prompt, {number} connection{'s' if number > 1 else ''}"
+        title = f"JSON, {_JSON_PROMPT // 1000} KB prompt, {_on(number)}"
         measure = _json_load(number, plan, body)
-        yield Case(Section.JSON, f"json_{number}", title, measure, ways=frozenset(Way))
+        yield Case(Section.JSON, f"json_{number}", title, measure, ways=_MOST_WAYS | {Way.UNPACED})
     for (name, size, number), order in itertools.product(plan.prompts, Order):
         title = f"prompts of {name}, {order.value}, {number} connections"
         key = f"prompts_{name.replace(' ', '_').lower()}_{order.name.lower()}"
         yield Case(Section.PROMPTS, key, title, _json_load(number, plan, _body(directory, size, order)))
+    for number in plan.guard:
+        title = f"the guard: streams of {_SMALL_STREAM} events at once, {_on(number)}"
+        measure = _small_streams(number, plan, _body(directory, _JSON_PROMPT, stream=True))
+        yield Case(Section.GUARD, f"guard_{number}", title, measure, ways=_MOST_WAYS | {Way.UNGUARDED})
     title = f"SSE, {plan.paced.count} streams of {1 / plan.paced.interval:g} events/s each"
     yield Case(Section.PACED, "paced", title, _paced(plan))
     for name, bulk in plan.sse:
@@ -118,6 +127,10 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
     title = f"memory, {plan.open.count} open streams"
     ways = _MOST_WAYS - {Way.DIRECT}
     yield Case(Section.MEMORY, "memory", title, _memory(plan, body), ways=ways, fresh=True)
+
+
+def _on(connections: int) -> str:
+    return f"{connections} connection{'s' if connections > 1 else ''}"
 
 
 def _bulk_title(bulk: Bulk) -> str:
@@ -131,10 +144,10 @@ def warm_up(running: Running, plan: Plan, directory: Path) -> None:
     wrk.run(running.port, 20, plan.seconds / 2, _body(directory, _JSON_PROMPT))
 
 
-def _body(directory: Path, size: int, order: Order = Order.MODEL_FIRST) -> Path:
-    path = directory / f"prompt-{size}-{order.name.lower()}.json"
+def _body(directory: Path, size: int, order: Order = Order.MODEL_FIRST, stream: bool = False) -> Path:
+    path = directory / f"prompt-{size}-{order.name.lower()}{'-stream' if stream else ''}.json"
     if not path.exists():
-        path.write_bytes(traffic.prompt(size, order))
+        path.write_bytes(traffic.prompt(size, order, stream))
     return path
 
 
@@ -150,6 +163,23 @@ def _json_load(connections: int, plan: Plan, body: Path) -> Callable[[Running], 
             "p50_ms": load.p50_ms,
             "p99_ms": load.p99_ms,
             **_cpu_since(before, running, "ms_per_request", load.requests / 1e3),
+        }
+
+    return measure
+
+
+def _small_streams(connections: int, plan: Plan, body: Path) -> Callable[[Running], Measures]:
+    headers = {**traffic.REQUEST_HEADERS, traffic.STREAM_HEADER: f"{_SMALL_STREAM} 0"}
+
+    def measure(running: Running) -> Measures:
+        before = _cpu(running)
+        load = wrk.run(running.port, connections, plan.seconds, body, headers)
+        time.sleep(plan.settle)
+        return {
+            "requests_per_second": load.requests / load.seconds,
+            "p50_ms": load.p50_ms,
+            "p99_ms": load.p99_ms,
+            **_cpu_since(before, running, "ms_per_stream", load.requests / 1e3),
         }
 
     return measure

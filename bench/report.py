@@ -22,6 +22,7 @@ _TITLES: Final = {
     Way.FLOOR: "floor",
     Way.FILTERS: "our Envoy, floor's processor",
     Way.UNPACED: "this proxy, PACING=off",
+    Way.UNGUARDED: "this proxy, STREAM_GUARD=off",
     Way.BEFORE: "before",
     Way.ALSO: "this proxy, settings as below",
     Way.PROXY: "this proxy",
@@ -37,6 +38,13 @@ _ADDED: Final = (
     (Way.PROXY, Way.FLOOR),
     (Way.PROXY, Way.BARE),
     (Way.PROXY, Way.DIRECT),
+)
+
+_GUARD: Final = (
+    ("requests_per_second", "requests/s", " ×", ratio),
+    ("p50_ms", "p50", " ms more", difference),
+    ("processor_cpu_ms_per_stream", "processor's CPU a stream", " ms more", difference),
+    ("envoy_cpu_ms_per_stream", "Envoy's CPU a stream", " ms more", difference),
 )
 
 
@@ -117,8 +125,18 @@ def _case(results: Results, case: str) -> str:
         [_words(measure, counts), *(_number(results.spread(case, way, measure)) for way in ways)]
         for measure in results.measures(case)
     ]
-    parts = [_table(["", *(_TITLES[way] for way in ways)], rows), _envoys_cpu(results, case), _alone(results, case)]
+    told = (_guard_price, _envoys_cpu, _alone)
+    parts = [_table(["", *(_TITLES[way] for way in ways)], rows), *(tell(results, case) for tell in told)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _guard_price(results: Results, case: str) -> str:
+    told = []
+    for measure, words, unit, relation in _GUARD:
+        spread = results.compare(case, measure, Way.PROXY, Way.UNGUARDED, relation)
+        if spread is not None:
+            told.append(f"{words} {_number(spread)}{unit}")
+    return f"The guard, on to off: {', '.join(told)}." if told else ""
 
 
 def _envoys_cpu(results: Results, case: str) -> str:

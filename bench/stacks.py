@@ -39,6 +39,7 @@ class Way(StrEnum):
     FLOOR = "floor"
     FILTERS = "filters"
     UNPACED = "unpaced"
+    UNGUARDED = "unguarded"
     BEFORE = "before"
     ALSO = "also"
     PROXY = "proxy"
@@ -113,6 +114,8 @@ class Launcher:
     def _own_settings(self, way: Way) -> Mapping[str, str]:
         if way is Way.UNPACED:
             return {"PACING": "off"}
+        if way is Way.UNGUARDED:
+            return {"STREAM_GUARD": "off"}
         return self._also if way is Way.ALSO else {}
 
     def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:

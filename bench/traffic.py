@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, Final
 
 STREAM_HEADER: Final = "x-bench-stream"
-"""On a request that wants a stream: `EVENTS INTERVAL_US` (upstream.py), or the number of the stream (lockstep.py)."""
+"""On a request that wants a stream: `EVENTS INTERVAL_US` (upstream.py), or the number of the stream (lockstep.py).
+
+Without an interval all of the answer comes in one write.
+"""
 
 # As many headers as a coding agent sends; the key is what a client believes to be one.
 REQUEST_HEADERS: Final = {
@@ -123,6 +126,12 @@ def writes(dialect: Dialect, events_per_write: int) -> list[bytes]:
     """What a model server writes, over and over: so many events each, every event a chunk of its own."""
     events = cycle(dialect.deltas)
     return [b"".join(next(events) for _ in range(events_per_write)) for _ in dialect.deltas]
+
+
+def at_once(events: int) -> bytes:
+    """A whole HTTP response: a stream of so many delta events."""
+    deltas = islice(cycle(MESSAGES.deltas), events)
+    return stream_head() + MESSAGES.start + b"".join(deltas) + MESSAGES.end(events)
 
 
 def _in_order(fields: dict[str, Any], order: Order) -> dict[str, Any]:

@@ -5,6 +5,7 @@ as an Envoy with `direct_response`, and it reads large prompts to their end, whi
 """
 
 import asyncio
+import functools
 import re
 import sys
 import time
@@ -19,6 +20,8 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _ANSWER: Final = traffic.json_answer()
 _STREAM_START: Final = traffic.stream_head() + traffic.MESSAGES.start
 _DELTA_BEFORE, _, _DELTA_AFTER = traffic.delta(0).partition(b"0" * traffic.STAMP_DIGITS)
+
+_at_once = functools.cache(traffic.at_once)
 
 # All connections read into one buffer: what it holds is used up before the next read.
 _BUFFER: Final = memoryview(bytearray(256 * 1024))
@@ -69,6 +72,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(_ANSWER)
             return
         events, interval_us = self._asked_for
+        if not interval_us:
+            self._transport.write(_at_once(events))
+            return
         self._stream = _Stream(self._transport, events, interval_us / 1e6)
 
 

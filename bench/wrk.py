@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,12 +32,14 @@ def is_installed() -> bool:
     return shutil.which("wrk") is not None
 
 
-def run(port: int, connections: int, seconds: float, body: Path) -> Load:
+def run(
+    port: int, connections: int, seconds: float, body: Path, headers: Mapping[str, str] = traffic.REQUEST_HEADERS
+) -> Load:
     """Sends the body in the file again and again. Raises BenchError if a single request failed or was refused."""
-    headers = [part for name, value in traffic.REQUEST_HEADERS.items() for part in ("-H", f"{name}: {value}")]
+    sent = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
     options = ["-t1", f"-c{connections}", f"-d{_LONGEST_RUN}", "--timeout", f"{_LAST_REQUESTS_SECONDS}"]
     url = f"http://127.0.0.1:{port}{traffic.MESSAGES.path}"
-    command = ["wrk", *options, "-s", str(_SCRIPT), *headers, url, "--", str(body)]
+    command = ["wrk", *options, "-s", str(_SCRIPT), *sent, url, "--", str(body)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         output = _output(child, seconds)

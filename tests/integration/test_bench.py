@@ -13,7 +13,7 @@ from tests.harness.processes import ROOT, bare_environment
 
 pytestmark = [pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"), pytest.mark.slow]
 
-WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "before", "proxy"}
+WAYS = {"no_proxy", "bare_envoy", "floor", "unpaced", "unguarded", "before", "proxy"}
 BULK = {"sse", "sse_packed", "sse_flood", "sse_packed_flood"}
 
 
@@ -36,12 +36,26 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], st
 def test_every_case_is_measured_on_every_way_that_it_is_about(report: tuple[dict[str, Any], str]) -> None:
     cases = report[0]["cases"]
     prompts = {"prompts_200_kb_model_first", "prompts_200_kb_model_behind"}
-    assert set(cases) == {"json_1", "json_20", "paced", "memory"} | prompts | BULK
+    assert set(cases) == {"json_1", "json_20", "guard_1", "guard_20", "paced", "memory"} | prompts | BULK
     for name, case in cases.items():
-        left_out = set() if name.startswith("json") else {"unpaced", "no_proxy"} if name == "memory" else {"unpaced"}
-        assert set(case["ways"]) == WAYS - left_out
-    rates = [cases["json_20"]["ways"][way]["requests_per_second"]["median"] for way in WAYS]
+        assert set(case["ways"]) == WAYS - left_out_of(name)
+    rates = [way["requests_per_second"]["median"] for way in cases["json_20"]["ways"].values()]
     assert all(rate > 0 for rate in rates)
+
+
+def left_out_of(case: str) -> set[str]:
+    if case == "memory":
+        return {"no_proxy", "unpaced", "unguarded"}
+    if case.startswith("json"):
+        return {"unguarded"}
+    return {"unpaced"} if case.startswith("guard") else {"unpaced", "unguarded"}
+
+
+def test_what_the_guard_costs_is_told(report: tuple[dict[str, Any], str]) -> None:
+    for case in ("guard_1", "guard_20"):
+        for way in ("unguarded", "proxy"):
+            assert report[0]["cases"][case]["ways"][way]["processor_cpu_ms_per_stream"]["median"] > 0
+    assert report[1].count("The guard, on to off: requests/s") == 2
 
 
 def test_cpu_and_memory_are_told_by_process(report: tuple[dict[str, Any], str]) -> None:
@@ -91,7 +105,7 @@ def test_what_is_no_checkout_has_no_before(tmp_path: Path) -> None:
 
 def test_a_wrong_option_is_one_clear_line(tmp_path: Path) -> None:
     for option, complaint in (
-        ("--only=jason", "need some of json,prompts,sse,paced,memory"),
+        ("--only=jason", "need some of json,prompts,guard,sse,paced,memory"),
         ("--also=X", "need NAME=VALUE"),
     ):
         done = run(option, "--output", str(tmp_path))
