@@ -78,6 +78,14 @@ def ask(proxy: Supervised) -> httpx.Response:
     return httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
 
 
+def ask_briefly(proxy: Supervised) -> httpx.Response:
+    """What comes before a drain has begun is let in, and waits as long as the upstream stands still: that is no answer."""
+    try:
+        return httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=2)
+    except httpx.ReadTimeout:
+        return httpx.Response(504)
+
+
 def test_once_it_says_ready_everything_answers(with_dashboard: Supervised) -> None:
     proxy = with_dashboard
 
@@ -155,7 +163,7 @@ async def test_told_to_stop_it_refuses_what_is_new_finishes_what_runs_and_exits_
     async with a_stream(proxy, events=50) as arriving:
         with simulator.frozen():
             proxy.signal(number)
-            refused = await eventually(lambda: ask(proxy), lambda answer: answer.status_code == 503)
+            refused = await eventually(lambda: ask_briefly(proxy), lambda answer: answer.status_code == 503)
         rest = [line async for line in arriving]
 
     assert "shutting down" in refused.json()["error"]["message"]
