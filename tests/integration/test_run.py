@@ -79,7 +79,7 @@ def ask(proxy: Supervised) -> httpx.Response:
 
 
 def ask_briefly(proxy: Supervised) -> httpx.Response:
-    """What comes before a drain has begun is let in, and waits as long as the upstream stands still: that is no answer."""
+    """What is let in before a drain has begun waits as long as the upstream stands still: that is no answer yet."""
     try:
         return httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=2)
     except httpx.ReadTimeout:
