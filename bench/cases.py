@@ -46,6 +46,7 @@ class Plan:
     guard: tuple[int, ...]  # connections
     sse: tuple[tuple[str, Bulk], ...]  # the case's name, its load
     paced: Streams
+    sse_paced: Streams
     memory_rounds: int
     open: Streams
     memory_settle: float
@@ -65,6 +66,7 @@ FULL: Final = Plan(
         ("sse_packed_flood", Bulk(count=20, events=128_000, events_per_write=64, in_flight=8)),
     ),
     paced=Streams(count=20, events=300, interval=0.01),
+    sse_paced=Streams(count=16, events=1_500, interval=0.002),
     memory_rounds=2,
     open=Streams(count=500, events=600, interval=1.0),
     memory_settle=2.0,
@@ -83,6 +85,7 @@ QUICK: Final = Plan(
         ("sse_packed_flood", Bulk(count=20, events=6_400, events_per_write=64, in_flight=8)),
     ),
     paced=Streams(count=20, events=20, interval=0.01),
+    sse_paced=Streams(count=16, events=100, interval=0.002),
     memory_rounds=1,
     open=Streams(count=20, events=600, interval=0.2),
     memory_settle=0.1,
@@ -120,8 +123,9 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
         title = f"the guard: streams of {_SMALL_STREAM} events at once, {_on(number)}"
         measure = _small_streams(number, plan, _body(directory, _JSON_PROMPT, stream=True))
         yield Case(Section.GUARD, f"guard_{number}", title, measure, ways=_MOST_WAYS | {Way.UNGUARDED})
-    title = f"SSE, {plan.paced.count} streams of {1 / plan.paced.interval:g} events/s each"
-    yield Case(Section.PACED, "paced", title, _paced(plan))
+    for section, key, paced in ((Section.PACED, "paced", plan.paced), (Section.SSE, "sse_paced", plan.sse_paced)):
+        title = f"SSE, {paced.count} streams of {1 / paced.interval:g} events/s each"
+        yield Case(section, key, title, _paced(paced))
     for name, bulk in plan.sse:
         yield Case(Section.SSE, name, _bulk_title(bulk), _in_bulk(bulk, plan), serves=True)
     title = f"memory, {plan.open.count} open streams"
@@ -198,14 +202,15 @@ def _in_bulk(bulk: Bulk, plan: Plan) -> Callable[[Running], Measures]:
     return measure
 
 
-def _paced(plan: Plan) -> Callable[[Running], Measures]:
+def _paced(wanted: Streams) -> Callable[[Running], Measures]:
     def measure(running: Running) -> Measures:
         before = _cpu(running)
-        received = streams.receive(running.port, plan.paced, within=60)
+        received = streams.receive(running.port, wanted, within=60)
         percentiles = statistics.quantiles(received.latencies_ms, n=100)
         return {
             "p50_ms": percentiles[49],
             "p99_ms": percentiles[98],
+            "events_per_read": received.events / received.reads,
             **_cpu_since(before, running, "us_per_event", received.events / 1e6),
         }
 

@@ -30,9 +30,10 @@ class Streams:
 
 @dataclass(slots=True)
 class Received:
-    """What arrived. `latencies_ms` is from an event's sending to its reading."""
+    """What arrived, and in how many reads. `latencies_ms` is from an event's sending to its reading."""
 
     events: int = 0
+    reads: int = 0
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         marks = data.count(traffic.MARK)
         self._received.events += marks
+        self._received.reads += 1 if marks else 0
         now = time.monotonic_ns()
         self._received.latencies_ms.extend((now - int(stamp)) / 1e6 for stamp in _STAMP.findall(data))
         if marks and not self.begun.done():
