@@ -40,13 +40,14 @@ class Reader:
     def __init__(self, module: str) -> None:
         # A byte is a character: what comes back need not be UTF-8.
         runtime = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True, register_eval=False)
+        self._table: Any = runtime.table_from
         self._publishes = module == "answer"
         self._new = runtime.execute(_with_scan(module).encode())["new"]
         self._cuts: Any = runtime.execute(_DRIVER.read_bytes())
 
     def report(self, kind: str, *pieces: bytes) -> Report:
         """Reads a body in these pieces. A report that changed without a word is a LuaError."""
-        return Report(*self._cuts.read(self._new, kind, self._publishes, *pieces))
+        return Report(*self._cuts.read(self._new, kind, self._publishes, self._table(pieces)))
 
     def ended(self, kind: str, *pieces: bytes) -> str:
         """The report at the end of a body in these pieces."""
@@ -60,9 +61,9 @@ class Reader:
         """Cuts a body in two, everywhere. None if each time the report is the expected one."""
         return _told(body, self._cuts.first_cut_that_matters(self._new, kind, body, expected))
 
-    def pair_that_matters(self, kind: str, body: bytes, expected: str, step: int = 1) -> str | None:
-        """Cuts a body in three: the first cut everywhere, the second too, in up to `step` steps."""
-        return _told(body, self._cuts.first_pair_that_matters(self._new, kind, body, expected, step))
+    def pair_that_matters(self, kind: str, body: bytes, expected: str, most: int) -> str | None:
+        """Cuts a body in three, in all ways or, if there are more, in `most` that are spread over it."""
+        return _told(body, self._cuts.first_pair_that_matters(self._new, kind, body, expected, most))
 
     def heap_of(self, kind: str, head: bytes, piece: bytes, count: int, tail: bytes) -> tuple[str, float]:
         """Reads a body with `count` equal pieces in its middle. Returns the report, and the KiB that the heap grew."""

@@ -114,9 +114,12 @@ _MOST_TOKENS: Final = (("max_tokens",), ("max_completion_tokens",), ("max_output
 
 
 def events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and data of each event (WHATWG, Server-sent events, 9.2.6). One without a blank line behind it counts."""
+    """Name and data of each event (WHATWG, Server-sent events, 9.2.6).
+
+    More is allowed than there: space before the first line, and no blank line behind the last event.
+    """
     name, data = b"", None
-    for line in [*_LINE_END.split(_unmarked(body)), b""]:
+    for line in [*_LINE_END.split(_unmarked(body).lstrip()), b""]:
         if not line:
             if data is not None:
                 yield name, b"\n".join(data)
@@ -198,11 +201,11 @@ def _read_json(body: bytes) -> Reading:
     facts: Facts = {"kind": "json", "first": "good"}
     code, has_begun, has_content = None, is_whole, False
     if isinstance(value, dict):
-        _merge(facts, value)
+        _merge(facts, value, is_whole)
         code = _error(value) if is_whole else None
         # An item that has begun counts, also one that is cut: its array's bracket is the last of what is whole.
-        is_in_array = is_cut and start.rstrip("]}").endswith("[") and _has_answer(value, _CONTENT)
-        has_content = _has_content(value) or (is_in_array and bool(rest.strip(", \t\r\n")))
+        is_in_array = is_cut and start.endswith("[]}") and list(value)[-1] in _CONTENT
+        has_content = _has_content(value) or (is_in_array and rest.strip() != "" and not rest.lstrip().startswith(","))
         has_begun = (is_whole and code is None) or has_content
     else:
         code = _code_in(value if isinstance(value, str) else text.lstrip())
@@ -244,8 +247,11 @@ def _start_and_rest(text: str) -> tuple[str, str]:
 # WHAT BOTH SAY ----------------------------------------------------------------------------------------------------
 
 
-def _merge(facts: Facts, value: Mapping[str, object]) -> bool:
-    """Takes over model, tokens and stop reason. Returns whether there was a number of tokens."""
+def _merge(facts: Facts, value: Mapping[str, object], is_whole: bool = True) -> bool:
+    """Takes over model, tokens and stop reason. Returns whether there was a number of tokens.
+
+    A model further in counts where there is none at the top, which only the end tells.
+    """
     told = False
     for path, leaf in _leaves(value):
         if path in _COUNTS and _is_count(leaf):
@@ -253,13 +259,13 @@ def _merge(facts: Facts, value: Mapping[str, object]) -> bool:
             facts[_COUNTS[path]] = leaf
         elif path in _STOPS and (stop := _word(leaf)):
             facts["stop"] = stop
-    if model := _model(value):
+    if model := _model(value, is_whole):
         facts.setdefault("model", model)
     return told
 
 
-def _model(value: Mapping[str, object]) -> str | None:
-    inner = [leaf for path, leaf in _leaves(value) if path in _INNER_MODELS]
+def _model(value: Mapping[str, object], is_whole: bool = True) -> str | None:
+    inner = [leaf for path, leaf in _leaves(value) if is_whole and path in _INNER_MODELS]
     names = [name for name in (*inner, value.get("model")) if isinstance(name, str) and name]
     if not names:
         return None

@@ -8,7 +8,7 @@ from tests.unit.readers.reference import read_answer
 from tests.unit.readers.streams import CUTS, OPENING, damaged, objects, streams, written
 
 # The same examples each time: a failure is one for everybody.
-bounded = settings(derandomize=True, deadline=None, max_examples=200)
+bounded = settings(derandomize=True, deadline=None, max_examples=150)
 KINDS = st.sampled_from(["events", "json", "text"])
 JSON_BODIES = st.builds(
     lambda before, body, behind: before + body + behind,
