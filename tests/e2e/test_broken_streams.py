@@ -40,7 +40,7 @@ callers = pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.n
 async def test_a_stream_that_breaks_off_midway_ends_in_the_sdks_exception(
     stack: Stack, caller: Caller, fault: str
 ) -> None:
-    stack.simulator.use(events=20, fault=fault, after_events=10)
+    stack.simulator.use(events=20, fault=fault, after_events=10, pause=0.1)
     heard: list[str] = []
 
     with pytest.raises(CUT_OFF[caller.name]):
@@ -67,7 +67,7 @@ async def test_an_error_in_mid_stream_is_raised_with_its_message(stack: Stack, c
 
 
 async def test_a_broken_stream_is_counted_as_such_with_estimated_tokens(stack: Stack, before: Readings) -> None:
-    stack.simulator.use(events=200, fault="reset", after_events=100)
+    stack.simulator.use(events=200, fault="reset", after_events=100, pause=0.01)
 
     with pytest.raises(httpx2.RemoteProtocolError):
         list(ANTHROPIC.stream(stack))
