@@ -18,6 +18,8 @@ const CLASSES: Record<ErrorClass, string> = {
   auth: 'Check that the proxy has a current Z.AI key, made on the host that it calls.',
   account: "The owner of the account has to act: renew, top up, or ask Z.AI's support.",
   client: 'Whoever sends it has to change it: Z.AI takes this request at no time.',
+  internal: "Something failed inside Z.AI: try again. If it goes on, look at Z.AI's status page.",
+  identity: 'Z.AI refuses this client while others pass: look at its user agent and system prompt.',
   unknown: "Try again. If it goes on, look at Z.AI's status page.",
 }
 
