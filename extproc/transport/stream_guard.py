@@ -164,7 +164,7 @@ def _error_body(event: FirstEvent, dialect: Dialect) -> bytes:
     envelope["error"] = error
     if known.request_id is not None:
         envelope["request_id"] = known.request_id
-    return json.dumps(envelope, ensure_ascii=False).encode()
+    return json.dumps(envelope).encode()  # in ASCII: half a surrogate pair is JSON, but no UTF-8
 
 
 def _anthropic_type(told: str) -> str:

@@ -192,6 +192,12 @@ async def test_an_error_of_any_shape_is_told_in_the_dialect_of_the_api_that_was_
     assert stream.body["error"]["code"] == code
 
 
+async def test_half_a_surrogate_pair_does_no_harm() -> None:
+    stream, _ = await refused('data: {"type": "error", "error": {"type": "x", "message": "\\ud800"}}\n\n', "x")
+
+    assert stream.body["error"]["message"] == "\ud800"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "watched"),
     [
