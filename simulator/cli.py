@@ -9,15 +9,15 @@ from pathlib import Path
 
 import click
 
-from simulator.keys import KEY_FORM
-from simulator.limit_changes import model_concurrency as read_model_concurrency
-from simulator.limit_changes import shared_pools as read_shared_pools
-from simulator.plan_limits import MCP_RECOVERY_SECONDS, UNLIMITED_CREDITS
-from simulator.rulebook import Rulebook, load_rulebook
-from simulator.scenario_parsing import ScenarioError
-from simulator.server import serve, tls_context
-from simulator.settings import FIVE_HOURS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
-from simulator.threaded import new_event_loop
+from simulator.plan.keys import KEY_FORM
+from simulator.plan.limit_changes import model_concurrency as read_model_concurrency
+from simulator.plan.limit_changes import shared_pools as read_shared_pools
+from simulator.plan.limits import MCP_RECOVERY_SECONDS, UNLIMITED_CREDITS
+from simulator.scenario.parsing import ScenarioError
+from simulator.scenario.rulebook import Rulebook, load_rulebook
+from simulator.server.app import serve, tls_context
+from simulator.server.settings import FIVE_HOURS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
+from simulator.server.threaded import new_event_loop
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.agents import AGENT_FILE
+from simulator.scenario.agent_script import AGENT_FILE
 from tests.agents.tokens import counted, reported
 from tests.harness.agents import CLAUDE_CODE, CODEX, MODEL, OPENCODE, Agent, take_turn
 from tests.harness.readings import Readings

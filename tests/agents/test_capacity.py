@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from simulator.agents import AGENT_FILE
+from simulator.scenario.agent_script import AGENT_FILE
 from tests.harness.agents import CLAUDE_CODE, CODEX, OPENCODE, Agent, take_turn
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack, running_stack

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.agents import AGENT_FILE
+from simulator.scenario.agent_script import AGENT_FILE
 from tests.harness.agents import CLAUDE_CODE, CODEX_WITH_WEBSOCKETS, take_turn
 from tests.harness.readings import Readings
 from tests.harness.sealed_network import can_seal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.agents import AGENT_FILE
+from simulator.scenario.agent_script import AGENT_FILE
 from tests.harness.agents import CLAUDE_CODE, CODEX, MODEL, OPENCODE, Agent, take_turn
 from tests.harness.readings import Readings
 from tests.harness.stack import Stack, running_stack

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.agents import AGENT_FILE
+from simulator.scenario.agent_script import AGENT_FILE
 from tests.harness.agents import CLAUDE_CODE, CODEX, OPENCODE, Agent, Turn, take_turn
 from tests.harness.stack import Stack, running_stack
 from tests.harness.waiting import wait_until

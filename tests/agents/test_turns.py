@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator.agents import AGENT_FILE, AGENT_TEXT
+from simulator.scenario.agent_script import AGENT_FILE, AGENT_TEXT
 from tests.agents.tokens import counted, reported
 from tests.harness.agents import AGENTS, CLIENT_KEY, MODEL, Agent, Turn, take_turn
 from tests.harness.readings import Readings

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from simulator.scenario import PLAY_END, PLAY_RESET
+from simulator.scenario.model import PLAY_END, PLAY_RESET
 
 MESSAGES: Final = "/v1/messages"
 CHAT: Final = "/v1/chat/completions"

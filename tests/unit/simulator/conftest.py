@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulator.settings import SimulatorSettings
-from simulator.threaded import SimulatorThread
+from simulator.server.settings import SimulatorSettings
+from simulator.server.threaded import SimulatorThread
 from tests.unit.simulator.talk import Api
 
 

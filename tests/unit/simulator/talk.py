@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from simulator.threaded import SimulatorThread
+from simulator.server.threaded import SimulatorThread
 
 MESSAGES = "/api/anthropic/v1/messages"
 CHAT = "/api/coding/paas/v4/chat/completions"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulator.scenario import Fault, Framing, LineEnd, Pieces, UsageForm
-from simulator.server import serve
-from simulator.settings import SimulatorSettings, plan
+from simulator.scenario.model import Fault, Framing, LineEnd, Pieces, UsageForm
+from simulator.server.app import serve
+from simulator.server.settings import SimulatorSettings, plan
 from tests.unit.simulator.talk import BODIES, CHAT, MESSAGES, SPOKEN, Api, events
 
 ENDLESS = (Fault.HANG,)

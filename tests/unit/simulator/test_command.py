@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from simulator.cli import simulator_command
-from simulator.plan_limits import WindowName
-from simulator.server import serve
-from simulator.settings import SimulatorSettings, plan
-from simulator.threaded import SimulatorThread
+from simulator.plan.limits import WindowName
+from simulator.server.app import serve
+from simulator.server.settings import SimulatorSettings, plan
+from simulator.server.threaded import SimulatorThread
 from tests.unit.simulator.talk import ASK, MESSAGES, Api, events
 
 CHAT = "/api/paas/v4/chat/completions"

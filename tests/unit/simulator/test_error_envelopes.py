@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.errors import CODES
+from simulator.api.errors import CODES
 from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, event_names, events
 
 LOG_ID = re.compile(r"\d{14}[0-9a-f]{16}")

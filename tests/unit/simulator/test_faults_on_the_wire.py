@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.scenario import Fault
+from simulator.scenario.model import Fault
 from tests.unit.simulator.talk import (
     CHAT,
     MESSAGES,

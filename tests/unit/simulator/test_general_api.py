@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from simulator import general_answers
-from simulator.files import FileStore, StoredFile
-from simulator.multipart import parts_of
+from simulator.api import general
+from simulator.api.files import FileStore, StoredFile
+from simulator.api.multipart import parts_of
 from tests.unit.simulator.talk import ASK, Api, events, sim
 
 BASES = ("/api/paas/v4", "/api/coding/paas/v4")
@@ -86,8 +86,8 @@ def test_an_upload_that_is_no_whole_form_is_refused(api: Api, content_type: str,
 
 
 def test_a_file_beyond_the_limit_has_a_code_of_its_own(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert general_answers.MAX_FILE_BYTES == 100 * 1024 * 1024
-    monkeypatch.setattr(general_answers, "MAX_FILE_BYTES", 1000)
+    assert general.MAX_FILE_BYTES == 100 * 1024 * 1024
+    monkeypatch.setattr(general, "MAX_FILE_BYTES", 1000)
     files = {"file": ("big", b"\0" * 1001)}
 
     response = api.http.post(f"{PAAS}/files", files=files, data={"purpose": "batch"})

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.journal import Entry, Journal
-from simulator.keys import KeyRing, report
+from simulator.plan.keys import KeyRing, report
+from simulator.server.journal import Entry, Journal
 from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, eventually, read_until
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import jwt
 import pytest
 
-from simulator.endpoints import Endpoint, find
-from simulator.keys import KEY_FORM, KeyRing, Surface, accepted, report
+from simulator.api.endpoints import Endpoint, find
+from simulator.plan.keys import KEY_FORM, KeyRing, Surface, accepted, report
 from tests.unit.simulator.talk import Api
 
 # Z.AI's secrets are shorter than PyJWT would have them.

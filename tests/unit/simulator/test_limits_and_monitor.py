@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.models import BEIJING, is_peak, plan_credits
+from simulator.plan.models import BEIJING, is_peak, plan_credits
 from tests.unit.simulator.talk import ASK, CHAT, MESSAGES, SPOKEN, Api, eventually, read_until, sim
 
 QUOTA = "/api/monitor/usage/quota/limit"

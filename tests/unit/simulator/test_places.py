@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.places import Places, ToolGate
-from simulator.plan_limits import LimitRefusal, PlanLimits
-from simulator.settings import plan
+from simulator.plan.limits import LimitRefusal, PlanLimits
+from simulator.plan.places import Places, ToolGate
+from simulator.server.settings import plan
 from tests.unit.simulator.talk import CHAT, MESSAGES, SPOKEN, Api, eventually
 
 MCP = "/api/mcp/zread/mcp"

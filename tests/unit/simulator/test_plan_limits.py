@@ -2,8 +2,8 @@
 
 import pytest
 
-from simulator.plan_limits import LimitRefusal, PlanLimits, TokenBucket, WindowName
-from simulator.settings import plan
+from simulator.plan.limits import LimitRefusal, PlanLimits, TokenBucket, WindowName
+from simulator.server.settings import plan
 
 START = 1_000_000.0
 

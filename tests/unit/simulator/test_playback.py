@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.scenario_parsing import scenario_from
-from simulator.sse import DONE
-from simulator.steps import Wait, stream_steps
+from simulator.api.sse import DONE
+from simulator.connection.steps import Wait, stream_steps
+from simulator.scenario.parsing import scenario_from
 from tests.unit.simulator.talk import (
     CHAT,
     MESSAGES,

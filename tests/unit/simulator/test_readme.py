@@ -8,8 +8,8 @@ import pytest
 
 import simulator
 from simulator.cli import simulator_command
-from simulator.limit_changes import KNOWN_KEYS
-from simulator.scenario import Envelope, Fault, Framing, Gzip, LineEnd, Pieces, QuotaForm, Scenario, UsageForm
+from simulator.plan.limit_changes import KNOWN_KEYS
+from simulator.scenario.model import Envelope, Fault, Framing, Gzip, LineEnd, Pieces, QuotaForm, Scenario, UsageForm
 
 README = (Path(simulator.__file__).parent / "README.md").read_text()
 UNTOLD = {"--host", "--speed", "--plan-level", "--expected-host", "--tls-cert", "--tls-key"}

@@ -8,7 +8,7 @@ import pytest
 import zai
 import zai.core
 
-from simulator.threaded import SimulatorThread
+from simulator.server.threaded import SimulatorThread
 from tests.unit.simulator.talk import ASK, eventually, sim
 
 # Z.AI's secrets are shorter than PyJWT would have them.

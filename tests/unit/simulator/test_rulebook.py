@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from simulator.rulebook import Reader, Rulebook, load_rulebook, rulebook_from
-from simulator.scenario_parsing import ScenarioError
+from simulator.scenario.parsing import ScenarioError
+from simulator.scenario.rulebook import Reader, Rulebook, load_rulebook, rulebook_from
 
 
 def answers(document: dict[str, Any], *requests: tuple[str, str | None]) -> list[str | None]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.scenario import FailFirst, Fault, Scenario, ToolCall, UsageForm
-from simulator.scenario_parsing import _SCENARIO, ScenarioError, scenario_from, scenario_from_json
+from simulator.scenario.model import FailFirst, Fault, Scenario, ToolCall, UsageForm
+from simulator.scenario.parsing import _SCENARIO, ScenarioError, scenario_from, scenario_from_json
 
 EXAMPLES: dict[str, Any] = {
     "model": "glm-9",

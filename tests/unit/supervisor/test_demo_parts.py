@@ -19,7 +19,7 @@ from extproc.demo import environment
 from extproc.demo_numbers import History, Numbers, Totals, quantile, read_totals
 from extproc.demo_traffic import SAMPLES
 from extproc.settings import Settings
-from simulator.keys import KEY_FORM
+from simulator.plan.keys import KEY_FORM
 from tests.harness.processes import make_key
 
 TOTALS = Totals(

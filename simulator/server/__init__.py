@@ -1,0 +1,1 @@
+"""The server: from a request that arrives to its entry in the journal."""
