@@ -11,7 +11,7 @@ from typing import TypeAlias
 import grpc.aio
 import uvloop
 
-from extproc.domain.routes import CredentialForm
+from extproc.domain.request.routes import CredentialForm
 from extproc.transport import wire
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]

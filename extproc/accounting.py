@@ -9,16 +9,16 @@ from typing import Final, TypeVar
 import structlog
 from prometheus_client import Counter, Histogram
 
-from extproc.domain.admission import Admission
-from extproc.domain.business_codes import classify as classify_code
-from extproc.domain.failure import Failure
-from extproc.domain.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
-from extproc.domain.labels import ModelLabels, method_label, status_label
-from extproc.domain.log_entry import EntryKind, LogEntry
-from extproc.domain.outcome import Outcome, Usage, error_within, interpret, teaches
-from extproc.domain.prices import PriceTable
-from extproc.domain.routes import Route, classify
-from extproc.domain.token_estimates import TokenEstimator
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.business_codes import classify as classify_code
+from extproc.domain.request.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
+from extproc.domain.request.labels import ModelLabels, method_label, status_label
+from extproc.domain.request.routes import Route, classify
+from extproc.domain.usage.failure import Failure
+from extproc.domain.usage.log_entry import EntryKind, LogEntry
+from extproc.domain.usage.outcome import Outcome, Usage, error_within, interpret, teaches
+from extproc.domain.usage.prices import PriceTable
+from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.metrics import Metrics
 
 log = structlog.get_logger("extproc.accounting")

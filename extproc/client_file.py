@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from extproc.domain.clients import ClientBook, read_clients
+from extproc.domain.clients.clients import ClientBook, read_clients
 from extproc.file_stamp import file_stamp
 from extproc.settings import SettingsError
 from extproc.state_file import StateError, StateFile

@@ -16,8 +16,8 @@ from extproc.announcement import client_url
 from extproc.api_key import ApiKey
 from extproc.domain import diagnosis
 from extproc.domain.diagnosis import Finding, Level
-from extproc.domain.error_bodies import extract_code
-from extproc.domain.quota_report import UnusableReport
+from extproc.domain.quota.report import UnusableReport
+from extproc.domain.request.error_bodies import extract_code
 from extproc.envoy_config import Origin
 from extproc.settings import Settings, ca_file
 from extproc.transport import shared_limits

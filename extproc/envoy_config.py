@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from extproc.domain.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
+from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.ports import reachable
 from extproc.settings import Settings, ca_file
 

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from extproc.domain.admission import AdmissionSnapshot
+from extproc.domain.request.admission import AdmissionSnapshot
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 BYTES: Final = tuple(100 * 10**exponent for exponent in range(8))

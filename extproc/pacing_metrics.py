@@ -6,9 +6,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from extproc.domain.pacing_config import PacingMode
-from extproc.domain.pacing_records import LimitStatus, PacingStatus
-from extproc.domain.shared_records import SharedStatus
+from extproc.domain.pacing.config import PacingMode
+from extproc.domain.pacing.records import LimitStatus, PacingStatus
+from extproc.domain.replicas.messages import SharedStatus
 
 
 class PacingCollector(Collector):

@@ -7,8 +7,8 @@ from typing import Final
 
 from extproc import ports
 from extproc.api_key import ApiKey
-from extproc.domain.price_file import PriceTableError, packaged_prices, parse_price_table
-from extproc.domain.prices import PriceTable
+from extproc.domain.usage.price_file import PriceTableError, packaged_prices, parse_price_table
+from extproc.domain.usage.prices import PriceTable
 from extproc.settings import Settings, SettingsError
 
 _LOOPBACK: Final = "127.0.0.1"

@@ -7,11 +7,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from extproc.domain.labels import OTHER
-from extproc.domain.lanes import Lane
-from extproc.domain.quota import QuotaSnapshot
-from extproc.domain.quota_forecast import Forecast
-from extproc.domain.quota_windows import FIVE_HOUR, MONTHLY, WEEKLY, WINDOW_SECONDS
+from extproc.domain.quota.forecast import Forecast
+from extproc.domain.quota.quota import QuotaSnapshot
+from extproc.domain.quota.windows import FIVE_HOUR, MONTHLY, WEEKLY, WINDOW_SECONDS
+from extproc.domain.request.labels import OTHER
+from extproc.domain.request.priority import Lane
 
 _GATES: Final = (FIVE_HOUR, WEEKLY, MONTHLY)
 

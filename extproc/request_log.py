@@ -5,9 +5,9 @@ import time
 from functools import lru_cache
 from typing import IO, Final
 
-from extproc.domain.labels import method_label
-from extproc.domain.log_entry import NETWORK_ERROR, Ending, LogEntry
-from extproc.domain.outcome import Outcome, Usage
+from extproc.domain.request.labels import method_label
+from extproc.domain.usage.log_entry import NETWORK_ERROR, Ending, LogEntry
+from extproc.domain.usage.outcome import Outcome, Usage
 from extproc.settings import LogFormat
 
 _QUIET_PATHS: Final = frozenset({"/health", "/metrics"})

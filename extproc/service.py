@@ -20,12 +20,12 @@ from prometheus_client import CollectorRegistry
 from extproc import version
 from extproc.accounting import Accountant
 from extproc.api_key import ApiKey
-from extproc.domain.admission import Admission
-from extproc.domain.log_entry import LogEntry
-from extproc.domain.model_names import ModelNames, model_name
-from extproc.domain.pacing_config import PacingConfig
-from extproc.domain.quota import as_json
-from extproc.domain.request_ring import RequestRing
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.quota.quota import as_json
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.model_names import ModelNames, model_name
+from extproc.domain.usage.log_entry import LogEntry
+from extproc.domain.usage.request_ring import RequestRing
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
 from extproc.ports import bind

@@ -15,7 +15,7 @@ import certifi
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from extproc.domain.pacing_config import PacingMode
+from extproc.domain.pacing.config import PacingMode
 
 
 class SettingsError(ValueError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from extproc.domain.lanes import Lane
+from extproc.domain.request.priority import Lane
 
 HORIZON: Final = 300.0
 # From when on the plan has how many places: in the middle its busy hours begin.

@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.pacing import load
 from bench.pacing.agents import Taken
 from bench.pacing.ways import Ran, Way
-from extproc.domain.lanes import Lane
+from extproc.domain.request.priority import Lane
 
 _LATEST: Final = load.HORIZON
 

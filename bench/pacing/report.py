@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bench.pacing.outcome import Outcome
 from bench.pacing.ways import Way
-from extproc.domain.lanes import Lane
+from extproc.domain.request.priority import Lane
 
 TITLES: Final = {
     Way.NO_PROXY: "no proxy",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from extproc.domain.business_codes import classify
+from extproc.domain.request.business_codes import classify
 
 _KEY_SHAPE: Final = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}")
 _HOST: Final = "api.z.ai"

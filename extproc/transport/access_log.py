@@ -9,8 +9,8 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
-from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
 from extproc.transport.pb import access_log_pb2 as pb
 

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from extproc.domain.admission import Admission
-from extproc.domain.model_names import ModelNames
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.model_names import ModelNames
 from extproc.transport.owner import Owner
 from extproc.transport.pacer import Pacer
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError

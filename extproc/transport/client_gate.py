@@ -10,13 +10,13 @@ from typing import Final
 import structlog
 
 from extproc.client_file import ClientFile
-from extproc.domain import refusals
-from extproc.domain.clients import Client
-from extproc.domain.labels import UNKNOWN
-from extproc.domain.outcome import Outcome
-from extproc.domain.refusals import Refusal
-from extproc.domain.usage_book import UsageBook, Used, seconds_to_midnight
-from extproc.domain.wrong_tokens import WrongTokens
+from extproc.domain.clients.clients import Client
+from extproc.domain.clients.token_throttle import WrongTokens
+from extproc.domain.clients.usage_ledger import UsageBook, Used, seconds_to_midnight
+from extproc.domain.request import refusals
+from extproc.domain.request.labels import UNKNOWN
+from extproc.domain.request.refusals import Refusal
+from extproc.domain.usage.outcome import Outcome
 from extproc.settings import Settings
 from extproc.state_file import StateError, StateFile
 from extproc.transport.wire import RequestHead

@@ -9,14 +9,14 @@ from typing import Final, TypeAlias
 
 import grpc.aio
 
-from extproc.domain import refusals
-from extproc.domain.admission import Admission
-from extproc.domain.clients import Client
-from extproc.domain.exchange import Exchange
-from extproc.domain.labels import client_bucket
-from extproc.domain.lanes import lane_of
-from extproc.domain.refusals import Refusal
-from extproc.domain.routes import CredentialForm, Route, classify
+from extproc.domain.clients.clients import Client
+from extproc.domain.request import refusals
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.labels import client_bucket
+from extproc.domain.request.priority import lane_of
+from extproc.domain.request.refusals import Refusal
+from extproc.domain.request.routes import CredentialForm, Route, classify
 from extproc.transport import wire
 from extproc.transport.client_gate import ClientGate
 from extproc.transport.pacer import Pacer, Turn

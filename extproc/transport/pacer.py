@@ -8,16 +8,16 @@ from typing import Final
 
 import structlog
 
-from extproc.domain import refusals
-from extproc.domain.exchange import Exchange
-from extproc.domain.failure import Failure
-from extproc.domain.fair_queue import Waiting
-from extproc.domain.lanes import Lane
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig, PacingMode
-from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
-from extproc.domain.refusals import Refusal
-from extproc.domain.routes import Route
+from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.fair_queue import Waiting
+from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.request import refusals
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.priority import Lane
+from extproc.domain.request.refusals import Refusal
+from extproc.domain.request.routes import Route
+from extproc.domain.usage.failure import Failure
 from extproc.state_file import StateError, StateFile
 
 log = structlog.get_logger("extproc.pacing")

@@ -17,8 +17,8 @@ from typing import Final
 import httpx
 import structlog
 
-from extproc.domain.quota_report import Trouble, UnusableReport, read_report
-from extproc.domain.quota_windows import QuotaReport, QuotaSample
+from extproc.domain.quota.report import Trouble, UnusableReport, read_report
+from extproc.domain.quota.windows import QuotaReport, QuotaSample
 
 log = structlog.get_logger("extproc.quota_poll")
 

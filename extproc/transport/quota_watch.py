@@ -8,15 +8,15 @@ from typing import Final
 
 import structlog
 
-from extproc.domain.exchange import Exchange
-from extproc.domain.failure import Failure
-from extproc.domain.lanes import Lane
-from extproc.domain.log_entry import LogEntry
-from extproc.domain.outcome import Outcome
-from extproc.domain.quota import Quota, QuotaRules, QuotaSnapshot
-from extproc.domain.quota_windows import spends_plan
-from extproc.domain.refusals import Refusal
-from extproc.domain.routes import Route
+from extproc.domain.quota.quota import Quota, QuotaRules, QuotaSnapshot
+from extproc.domain.quota.windows import spends_plan
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.priority import Lane
+from extproc.domain.request.refusals import Refusal
+from extproc.domain.request.routes import Route
+from extproc.domain.usage.failure import Failure
+from extproc.domain.usage.log_entry import LogEntry
+from extproc.domain.usage.outcome import Outcome
 from extproc.quota_metrics import QuotaCollector
 from extproc.settings import Settings, ca_file
 from extproc.transport.quota_poll import QuotaPoller

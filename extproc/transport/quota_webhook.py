@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from extproc.domain.quota_gate import EventKind, GateEvent
-from extproc.domain.quota_words import duration, spoken
+from extproc.domain.quota.gate import EventKind, GateEvent
+from extproc.domain.quota.words import duration, spoken
 
 log = structlog.get_logger("extproc.quota_webhook")
 

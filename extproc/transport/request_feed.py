@@ -5,9 +5,9 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from extproc.domain.finished_request import as_json
-from extproc.domain.outcome import Outcome
-from extproc.domain.request_ring import Finished, RequestRing
+from extproc.domain.usage.finished_request import as_json
+from extproc.domain.usage.outcome import Outcome
+from extproc.domain.usage.request_ring import Finished, RequestRing
 
 HEARTBEAT_SECONDS: Final = 15.0
 _MOST_READERS: Final = 32

@@ -21,8 +21,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from extproc.domain.replica import Replica
-from extproc.domain.shared_records import Report, SharedStatus
+from extproc.domain.replicas.messages import Report, SharedStatus
+from extproc.domain.replicas.replica import Replica
 from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.shared_wire import SCRIPT, UnreadableAnswerError, decode, encode, keys

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.gate_standing import read_gate_standing
-from extproc.domain.shared_records import Answer, Counted, Event, RefusedAttempt, Report, read_ruling
+from extproc.domain.quota.gate_state import read_gate_standing
+from extproc.domain.replicas.messages import Answer, Counted, Event, RefusedAttempt, Report, read_ruling
+from extproc.domain.request.business_codes import ErrorClass
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text()
 """What runs in the store; its opening lines say what it takes and returns."""

@@ -1,9 +1,9 @@
 """The parts of /status: what runs, what waits, the limits. Times are seconds, moments Unix times, sizes bytes."""
 
-from extproc.domain.exchange import Exchange
-from extproc.domain.model_names import ModelNames
-from extproc.domain.pacing_config import PacingMode
-from extproc.domain.pacing_records import LimitStatus, PacingStatus
+from extproc.domain.pacing.config import PacingMode
+from extproc.domain.pacing.records import LimitStatus, PacingStatus
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.model_names import ModelNames
 
 
 def describe(exchange: Exchange, now: float, models: ModelNames) -> dict[str, object]:

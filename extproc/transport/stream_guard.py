@@ -17,10 +17,10 @@ from typing import Final, TypeAlias
 
 import grpc.aio
 
-from extproc.domain.business_codes import BusinessCode, http_status
-from extproc.domain.business_codes import classify as classify_code
-from extproc.domain.error_bodies import error_object, extract_code
-from extproc.domain.routes import Dialect, Route, classify
+from extproc.domain.request.business_codes import BusinessCode, http_status
+from extproc.domain.request.business_codes import classify as classify_code
+from extproc.domain.request.error_bodies import error_object, extract_code
+from extproc.domain.request.routes import Dialect, Route, classify
 from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
 

@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 import grpc.aio
 
-from extproc.domain.admission import Admission
+from extproc.domain.request.admission import Admission
 from extproc.transport.pacer import Pacer
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]

@@ -6,11 +6,11 @@ from typing import Final
 
 from google.protobuf.struct_pb2 import Value
 
-from extproc.domain import refusals
-from extproc.domain.credentials import CREDENTIAL_HEADERS, without_credentials
-from extproc.domain.model_names import model_name
-from extproc.domain.refusals import Refusal
-from extproc.domain.routes import CredentialForm, Dialect
+from extproc.domain.request import refusals
+from extproc.domain.request.credentials import CREDENTIAL_HEADERS, without_credentials
+from extproc.domain.request.model_names import model_name
+from extproc.domain.request.refusals import Refusal
+from extproc.domain.request.routes import CredentialForm, Dialect
 from extproc.transport.pb import ext_proc_pb2 as pb
 
 METADATA_NAMESPACE: Final = "zai"

@@ -10,7 +10,7 @@ from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 from bench.autoscale_cluster import METRICS
 from bench.autoscale_hpa import Behavior
-from extproc.domain.admission import Admission
+from extproc.domain.request.admission import Admission
 from extproc.metrics import AdmissionCollector
 from extproc.settings import Settings
 from tests.deploy.manifests import DEPLOY, RENDERED, Manifest, chosen, containers, of_kind, pods, ports, render

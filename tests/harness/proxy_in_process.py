@@ -11,14 +11,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.exchange import Exchange
-from extproc.domain.pacing_records import Attempt
-from extproc.domain.quota_report import read_report
-from extproc.domain.quota_windows import QuotaReport, QuotaSample
-from extproc.domain.replica import Replica
-from extproc.domain.routes import classify
-from extproc.domain.shared_records import Answer, Ruling
+from extproc.domain.pacing.records import Attempt
+from extproc.domain.quota.report import read_report
+from extproc.domain.quota.windows import QuotaReport, QuotaSample
+from extproc.domain.replicas.messages import Answer, Ruling
+from extproc.domain.replicas.replica import Replica
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.routes import classify
 from extproc.metrics import Metrics
 from extproc.service import Service
 from extproc.settings import Settings

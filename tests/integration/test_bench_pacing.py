@@ -11,7 +11,7 @@ import pytest
 from bench.pacing.ladder import back_off
 from bench.pacing.load import CAPACITY, HORIZON, Agent, place_seconds, swarm, team
 from bench.pacing.outcome import jain
-from extproc.domain.lanes import Lane
+from extproc.domain.request.priority import Lane
 from tests.harness.processes import ROOT, bare_environment
 
 pytestmark = pytest.mark.slow

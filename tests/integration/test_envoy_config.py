@@ -11,7 +11,7 @@ import pytest
 import yaml
 from envoy_data_plane.envoy.config.bootstrap.v3 import Bootstrap
 
-from extproc.domain.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
+from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.envoy_config import render, source
 from extproc.settings import Settings
 from tests.harness.certificates import Certificates, make_certificates

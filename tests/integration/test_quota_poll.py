@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from extproc.domain.lanes import Lane
-from extproc.domain.prices import pricing_tier
-from extproc.domain.quota import Quota, QuotaRules, QuotaSnapshot
-from extproc.domain.quota_gate import EventKind
+from extproc.domain.quota.gate import EventKind
+from extproc.domain.quota.quota import Quota, QuotaRules, QuotaSnapshot
+from extproc.domain.request.priority import Lane
+from extproc.domain.usage.prices import pricing_tier
 from extproc.transport.quota_poll import QuotaPoller
 from tests.harness.certificates import Authority
 from tests.harness.processes import make_key

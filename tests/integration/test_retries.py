@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from extproc.domain.business_codes import TABLE
+from extproc.domain.request.business_codes import TABLE
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from extproc.domain.routes import labels
+from extproc.domain.request.routes import labels
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from extproc.accounting import Accountant
-from extproc.domain.admission import Admission
-from extproc.domain.exchange import Exchange
-from extproc.domain.failure import Failure
-from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.outcome import Outcome
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.usage.failure import Failure
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.outcome import Outcome
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.tokens import TokenCounts
 from extproc.metrics import Metrics
 from tests.unit.domain.test_outcome import FINISHED, REPORTED
 

@@ -13,15 +13,15 @@ import pytest
 from prometheus_client import Counter, Histogram
 
 from extproc.cli import cli
-from extproc.domain import refusals
-from extproc.domain.admission import Admission
-from extproc.domain.business_codes import TABLE, ErrorClass
-from extproc.domain.outcome import ErrorType, UsageRecord
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig
-from extproc.domain.prices import PricingTier
-from extproc.domain.quota import Quota, QuotaRules
-from extproc.domain.shared_records import SharedStatus
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.quota.quota import Quota, QuotaRules
+from extproc.domain.replicas.messages import SharedStatus
+from extproc.domain.request import refusals
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.business_codes import TABLE, ErrorClass
+from extproc.domain.usage.outcome import ErrorType, UsageRecord
+from extproc.domain.usage.prices import PricingTier
 from extproc.envoy_config import lua_source, source
 from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
 from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
@@ -202,7 +202,7 @@ def test_a_file_that_a_page_names_exists(page: Path) -> None:
     for span in [*code(prose(page)), *re.findall(r"[\w./-]+\.md\b", prose(page))]:
         if not FILE.fullmatch(span) or span in OF_USERS or span.startswith("build/"):
             continue
-        places = (ROOT, page.parent, ROOT / "extproc", ROOT / "extproc/domain")
+        places = (ROOT, page.parent, ROOT / "extproc", ROOT / "extproc/domain/request")
         assert any((place / span).exists() for place in places), span
 
 

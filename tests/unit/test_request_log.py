@@ -2,10 +2,10 @@ import io
 import json
 from dataclasses import replace
 
-from extproc.domain.log_entry import NOTHING_READ, Ending, ReadAnswer
-from extproc.domain.outcome import interpret
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.token_estimates import TokenEstimator
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, ReadAnswer
+from extproc.domain.usage.outcome import interpret
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.request_log import RequestLog
 from extproc.settings import LogFormat
 from tests.unit.domain.test_outcome import FINISHED, REPORTED

@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from extproc.domain.exchange import Exchange
-from extproc.domain.log_entry import EntryKind, LogEntry
-from extproc.domain.outcome import Outcome, Usage, UsageRecord
-from extproc.domain.prices import Cost, PricingTier
-from extproc.domain.request_ring import RequestRing
-from extproc.domain.routes import classify
-from extproc.domain.tokens import NO_TOKENS, TokenCounts
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.routes import classify
+from extproc.domain.usage.log_entry import EntryKind, LogEntry
+from extproc.domain.usage.outcome import Outcome, Usage, UsageRecord
+from extproc.domain.usage.prices import Cost, PricingTier
+from extproc.domain.usage.request_ring import RequestRing
+from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 from extproc.metrics import Metrics
 from extproc.transport.admin_http import create_app
 from extproc.transport.owner import Owner

@@ -7,7 +7,7 @@ import string
 import httpx
 import pytest
 
-from extproc.domain.routes import labels
+from extproc.domain.request.routes import labels
 from tests.harness.raw_http import exchange, request_bytes
 from tests.harness.raw_http2 import http2_connection, request_headers
 from tests.harness.readings import Readings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.domain.clients import MOST_CLIENTS, Client, ClientBook, digest_of, is_name, new_token, read_clients
+from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientBook, digest_of, is_name, new_token, read_clients
 
 ANNA, BERT = "token-of-anna", "token-of-bert"
 

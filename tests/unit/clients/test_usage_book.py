@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.usage_book import UsageBook, Used, day_of, seconds_to_midnight
+from extproc.domain.clients.usage_ledger import UsageBook, Used, day_of, seconds_to_midnight
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0

@@ -1,6 +1,6 @@
 """Who tries tokens is slowed down, each peer for itself, and memory stays bounded."""
 
-from extproc.domain.wrong_tokens import WrongTokens
+from extproc.domain.clients.token_throttle import WrongTokens
 
 
 def test_a_typing_error_costs_nothing_and_trying_on_costs_more_and_more() -> None:

@@ -8,8 +8,8 @@ from dashboard.domain.alerts import Alert, AlertBook, AlertState, Severity
 from dashboard.domain.picture import TargetHealth
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.rules import Situation, TargetTrouble, judge
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.outcome import ErrorType
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.usage.outcome import ErrorType
 from tests.unit.dashboard.build import counter
 
 DOWN = Alert("target-stale:1", Severity.CRITICAL, "no answer", "look")

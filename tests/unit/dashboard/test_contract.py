@@ -20,15 +20,15 @@ from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import Page
 from dashboard.domain.timespan import Grid
 from dashboard.store.file import StoreFile
-from extproc.domain.finished_request import as_json
-from extproc.domain.lanes import Lane
-from extproc.domain.learned import Learned, LearnedLimit
-from extproc.domain.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.outcome import interpret
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.shared_records import Ruling
-from extproc.domain.token_estimates import TokenEstimator
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.replicas.messages import Ruling
+from extproc.domain.request.priority import Lane
+from extproc.domain.usage.finished_request import as_json
+from extproc.domain.usage.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.outcome import interpret
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.token_estimates import TokenEstimator
+from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.envoy_stats import EnvoyReading
 from tests.harness.processes import ROOT
 from tests.harness.proxy_in_process import ProxyInProcess

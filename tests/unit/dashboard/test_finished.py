@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.domain.finished import Outcome, UnreadableRequestError, read_finished
-from extproc.domain.outcome import CLIENT_LEFT, ErrorType
+from extproc.domain.usage.outcome import CLIENT_LEFT, ErrorType
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=500)),

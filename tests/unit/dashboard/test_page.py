@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.api.app import STATIC
-from extproc.domain.business_codes import TABLE
+from extproc.domain.request.business_codes import TABLE
 from tests.harness.processes import ROOT
 
 FRONTEND = ROOT / "dashboard/frontend"

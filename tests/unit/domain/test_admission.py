@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.admission import Admission
-from extproc.domain.exchange import Exchange
-from extproc.domain.refusals import RefusalReason
+from extproc.domain.request.admission import Admission
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.refusals import RefusalReason
 
 
 def exchange(number: int) -> Exchange:

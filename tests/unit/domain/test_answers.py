@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from extproc.domain.log_entry import Ending, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.outcome import Outcome, interpret
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.token_estimates import TokenEstimator
-from extproc.domain.tokens import NO_TOKENS, TokenCounts
+from extproc.domain.usage.log_entry import Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.outcome import Outcome, interpret
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.token_estimates import TokenEstimator
+from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 
 PRICES = parse_price_table(packaged_prices())
 MESSAGES, CHAT, RESPONSES = "/v1/messages", "/v1/chat/completions", "/v1/responses"

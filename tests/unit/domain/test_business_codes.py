@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.business_codes import (
+from extproc.domain.request.business_codes import (
     TABLE,
     TRANSIENT_CODES,
     TRANSIENT_WORDS,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.credentials import without_credentials
+from extproc.domain.request.credentials import without_credentials
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.business_codes import TABLE
-from extproc.domain.error_bodies import ExtractedError, extract_code, parse_reset_time
+from extproc.domain.request.business_codes import TABLE
+from extproc.domain.request.error_bodies import ExtractedError, extract_code, parse_reset_time
 
 REQUEST_ID = "20260703110251648ad94226c14a7e"
 QUOTA_TEXT = "Usage limit reached for 5 hour. Your limit will reset at 2026-07-03 11:11:54"

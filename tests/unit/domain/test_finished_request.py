@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-from extproc.domain.finished_request import as_json
-from extproc.domain.log_entry import NOTHING_READ, ReadAnswer
-from extproc.domain.outcome import interpret
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.token_estimates import TokenEstimator
+from extproc.domain.usage.finished_request import as_json
+from extproc.domain.usage.log_entry import NOTHING_READ, ReadAnswer
+from extproc.domain.usage.outcome import interpret
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.token_estimates import TokenEstimator
 from tests.unit.domain.test_outcome import FINISHED
 
 PRICES = parse_price_table(packaged_prices())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.business_codes import TABLE, classify
-from extproc.domain.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
+from extproc.domain.request.business_codes import TABLE, classify
+from extproc.domain.request.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
 
 ODD = Caller("odd", "openai")
 ANNA = Caller("anna", "claude-cli")

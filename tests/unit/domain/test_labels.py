@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.labels import ModelLabels, client_bucket, method_label, status_label
+from extproc.domain.request.labels import ModelLabels, client_bucket, method_label, status_label
 
 SAFE_LABEL = re.compile(r"[A-Za-z0-9._:/\[\]-]{1,64}")
 # With lone surrogates, which text() leaves out by itself and header values can hold.

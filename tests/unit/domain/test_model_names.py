@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.model_names import ModelNames, model_name
+from extproc.domain.request.model_names import ModelNames, model_name
 
 
 def test_a_name_that_nobody_has_seen_answered_is_served_by_nobody_knows_what() -> None:

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.outcome import Outcome, UsageRecord, interpret, teaches
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.token_estimates import TokenEstimator
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.outcome import Outcome, UsageRecord, interpret, teaches
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.token_estimates import TokenEstimator
+from extproc.domain.usage.tokens import TokenCounts
 
 PRICES = parse_price_table(packaged_prices())
 TOKENS = TokenCounts(input=100, output=50, cache_read=20, cache_write=0, reasoning=10)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.price_file import PriceTableError, packaged_prices, parse_price_table
-from extproc.domain.prices import Cost
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.usage.price_file import PriceTableError, packaged_prices, parse_price_table
+from extproc.domain.usage.prices import Cost
+from extproc.domain.usage.tokens import TokenCounts
 
 MILLION_EACH = TokenCounts(input=1_000_000, output=1_000_000, cache_read=1_000_000, cache_write=1_000_000)
 MIDNIGHT = 1_757_433_600  # 2025-09-10 00:00 in UTC+8

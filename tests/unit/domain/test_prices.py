@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.price_file import packaged_prices, parse_price_table
-from extproc.domain.prices import Cost, CreditRates, PriceRow, PriceTable, PricingTier, normalise_model, pricing_tier
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.prices import (
+    Cost,
+    CreditRates,
+    PriceRow,
+    PriceTable,
+    PricingTier,
+    normalise_model,
+    pricing_tier,
+)
+from extproc.domain.usage.tokens import TokenCounts
 
 CHINA = timezone(timedelta(hours=8))
 TABLE = parse_price_table(packaged_prices())

@@ -1,8 +1,8 @@
 import json
 
-from extproc.domain import refusals
-from extproc.domain.refusals import Refusal, RefusalReason, UsedUp
-from extproc.domain.routes import Dialect
+from extproc.domain.request import refusals
+from extproc.domain.request.refusals import Refusal, RefusalReason, UsedUp
+from extproc.domain.request.routes import Dialect
 
 
 def test_an_anthropic_caller_reads_an_anthropic_error() -> None:

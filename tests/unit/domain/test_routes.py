@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.routes import CredentialForm, Dialect, LlmProtocol, classify, labels
+from extproc.domain.request.routes import CredentialForm, Dialect, LlmProtocol, classify, labels
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.routes import LlmProtocol
-from extproc.domain.token_estimates import PRIORS, EstimatedTokens, TokenEstimator
+from extproc.domain.request.routes import LlmProtocol
+from extproc.domain.usage.token_estimates import PRIORS, EstimatedTokens, TokenEstimator
 
 MESSAGES = LlmProtocol.ANTHROPIC_MESSAGES
 CHAT = LlmProtocol.OPENAI_CHAT_COMPLETIONS

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.tokens import NO_TOKENS, TOKEN_FIELDS, TokenCounts, disjoint
+from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, TokenCounts, disjoint
 
 COUNTS = st.integers(min_value=0, max_value=1 << 31)
 ANY_NUMBER = st.integers(min_value=-(1 << 70), max_value=1 << 70) | st.floats()

@@ -15,10 +15,10 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import pairwise
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.lanes import Lane
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued, Refused
+from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
 
 EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}

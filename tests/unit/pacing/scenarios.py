@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.scheduler import Pacing
 from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 
 SEEDS = range(200)

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from extproc.domain.adjustments import Direction
+from extproc.domain.pacing.adjustments import Direction
 from tests.unit.pacing.plan_model import EPOCH, World
 from tests.unit.pacing.scenarios import (
     COLD_START,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.fair_queue import FairQueue, Waiting
-from extproc.domain.lanes import Lane
+from extproc.domain.pacing.fair_queue import FairQueue, Waiting
+from extproc.domain.request.priority import Lane
 
 KB = 1024
 

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from extproc.domain.lanes import Lane
+from extproc.domain.request.priority import Lane
 from tests.unit.pacing.plan_model import Agent, Plan, World
 from tests.unit.pacing.scenarios import COLD_START, SEEDS, dice, jain, mean, pacing_for, percentile
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from extproc.domain.adjustments import Direction
-from extproc.domain.concurrency_limit import ConcurrencyLimit
-from extproc.domain.rate_limit import RateLimit
-from extproc.domain.refusal_budget import RefusalBudget
+from extproc.domain.pacing.adjustments import Direction
+from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
+from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.rate_limit import RateLimit
 
 
 def places(initial: int = 3, maximum: int = 40) -> ConcurrencyLimit:

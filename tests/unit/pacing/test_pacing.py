@@ -5,13 +5,13 @@ import math
 
 import pytest
 
-from extproc.domain.adjustments import Direction
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.lanes import Lane
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig, PacingMode
-from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued, Refused
-from extproc.domain.refusals import RefusalReason
+from extproc.domain.pacing.adjustments import Direction
+from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
+from extproc.domain.request.refusals import RefusalReason
 from tests.unit.pacing.plan_model import EPOCH
 
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.adjustments import Adjustments, Direction
-from extproc.domain.breath import Breath
-from extproc.domain.ceiling import Ceiling
-from extproc.domain.level_history import LevelHistory
-from extproc.domain.refusal_budget import RefusalBudget
-from extproc.domain.retries import Retries
-from extproc.domain.service_rate import ServiceRate
-from extproc.domain.steady_clock import SteadyClock
-from extproc.domain.token_bucket import TokenBucket
+from extproc.domain.pacing.adjustments import Adjustments, Direction
+from extproc.domain.pacing.ceiling import Ceiling
+from extproc.domain.pacing.clock import SteadyClock
+from extproc.domain.pacing.in_flight_history import LevelHistory
+from extproc.domain.pacing.overload_backoff import Breath
+from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.retries import Retries
+from extproc.domain.pacing.service_rate import ServiceRate
+from extproc.domain.pacing.token_bucket import TokenBucket
 
 
 def test_a_bucket_lets_its_burst_go_and_then_its_rate() -> None:

@@ -5,11 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.lanes import Lane
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig, PacingMode
-from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
+from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
 from tests.unit.pacing.plan_model import CODES, EPOCH
 
 pytestmark = pytest.mark.slow

@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.lanes import Lane
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
 from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 from tests.unit.pacing.scenarios import COLD_START, SEEDS, mean, pacing_for, percentile, rated
 

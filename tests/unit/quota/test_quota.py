@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.lanes import Lane
-from extproc.domain.quota import Quota, QuotaRules, as_json
-from extproc.domain.quota_gate import EventKind
-from extproc.domain.quota_pilot import LaneShares
-from extproc.domain.quota_report import read_report
-from extproc.domain.quota_windows import FIVE_HOUR, WEEKLY, QuotaReport, QuotaSample
+from extproc.domain.quota.gate import EventKind
+from extproc.domain.quota.pilot import LaneShares
+from extproc.domain.quota.quota import Quota, QuotaRules, as_json
+from extproc.domain.quota.report import read_report
+from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY, QuotaReport, QuotaSample
+from extproc.domain.request.priority import Lane
 from tests.unit.quota.windows import CREDIT_LIMIT, DAY, HOUR, NOON, credit_window, sample, window
 
 

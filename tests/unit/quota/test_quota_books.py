@@ -2,8 +2,8 @@
 
 import pytest
 
-from extproc.domain.quota_books import Comparison, CreditBooks
-from extproc.domain.quota_windows import FIVE_HOUR, WEEKLY
+from extproc.domain.quota.reconciliation import Comparison, CreditBooks
+from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY
 from tests.unit.quota.windows import HOUR, NOON, credit_window, report, window
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.quota_burn import BurnMeter
-from extproc.domain.quota_forecast import Forecast, Forecaster, describe
-from extproc.domain.quota_windows import FIVE_HOUR, WEEKLY, QuotaWindow
-from extproc.domain.quota_words import duration, moment
+from extproc.domain.quota.burn_rate import BurnMeter
+from extproc.domain.quota.forecast import Forecast, Forecaster, describe
+from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY, QuotaWindow
+from extproc.domain.quota.words import duration, moment
 from tests.unit.quota.windows import DAY, HOUR, NOON, report, window
 
 Use = Callable[[float], float]

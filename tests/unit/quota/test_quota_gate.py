@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from extproc.domain.gate_standing import Cause, read_gate_standing
-from extproc.domain.lanes import Lane
-from extproc.domain.quota_gate import EventKind, QuotaGate
-from extproc.domain.quota_refusal import QuotaRefusal
-from extproc.domain.quota_windows import FIVE_HOUR, MONTHLY, WEEKLY, QuotaWindow
-from extproc.domain.refusals import RefusalReason, UsedUp, headers
-from extproc.domain.routes import Dialect
+from extproc.domain.quota.gate import EventKind, QuotaGate
+from extproc.domain.quota.gate_state import Cause, read_gate_standing
+from extproc.domain.quota.refusal import QuotaRefusal
+from extproc.domain.quota.windows import FIVE_HOUR, MONTHLY, WEEKLY, QuotaWindow
+from extproc.domain.request.priority import Lane
+from extproc.domain.request.refusals import RefusalReason, UsedUp, headers
+from extproc.domain.request.routes import Dialect
 from tests.unit.quota.windows import CREDIT_LIMIT, DAY, HOUR, NOON, TIME_LIMIT, report, window
 
 

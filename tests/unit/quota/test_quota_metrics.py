@@ -3,9 +3,9 @@
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extproc.domain.lanes import Lane
-from extproc.domain.quota import Quota, QuotaRules
-from extproc.domain.quota_windows import WEEKLY, QuotaWindow
+from extproc.domain.quota.quota import Quota, QuotaRules
+from extproc.domain.quota.windows import WEEKLY, QuotaWindow
+from extproc.domain.request.priority import Lane
 from extproc.quota_metrics import QuotaCollector
 from tests.unit.quota.windows import CREDIT_LIMIT, DAY, HOUR, NOON, credit_window, sample, window
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from extproc.domain.lanes import Lane
-from extproc.domain.quota_pilot import LaneShares, QuotaPilot
-from extproc.domain.quota_windows import WEEKLY
+from extproc.domain.quota.pilot import LaneShares, QuotaPilot
+from extproc.domain.quota.windows import WEEKLY
+from extproc.domain.request.priority import Lane
 from tests.unit.quota.windows import DAY, HOUR, NOON, TIME_LIMIT, report, window
 
 USD_A_WINDOW = 7.0

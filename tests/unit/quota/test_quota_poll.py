@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from extproc.domain.quota_windows import QuotaSample
+from extproc.domain.quota.windows import QuotaSample
 from extproc.transport.quota_poll import QuotaPoller, poll_delay
 from tests.harness.processes import make_key
 from tests.harness.waiting import eventually

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.quota_report import Trouble, UnusableReport, read_report
-from extproc.domain.quota_windows import QuotaReport, QuotaWindow, spends_plan
-from extproc.domain.routes import classify
+from extproc.domain.quota.report import Trouble, UnusableReport, read_report
+from extproc.domain.quota.windows import QuotaReport, QuotaWindow, spends_plan
+from extproc.domain.request.routes import classify
 
 LEGACY = [
     {"type": "TOKENS_LIMIT", "unit": 3, "number": 5, "percentage": 37, "nextResetTime": 1785982811000},

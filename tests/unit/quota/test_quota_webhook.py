@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from extproc.domain.quota_gate import EventKind, GateEvent
+from extproc.domain.quota.gate import EventKind, GateEvent
 from extproc.transport.quota_webhook import QuotaWebhook, payload
 from tests.harness.certificates import Authority
 from tests.harness.waiting import eventually

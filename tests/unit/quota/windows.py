@@ -1,6 +1,6 @@
 """Windows and reports for tests; times are seconds after NOON."""
 
-from extproc.domain.quota_windows import (
+from extproc.domain.quota.windows import (
     CREDIT_LIMIT,
     FIVE_HOUR,
     TIME_LIMIT,

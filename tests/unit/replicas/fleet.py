@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig
-from extproc.domain.pacing_records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
-from extproc.domain.quota import Quota, QuotaRules
-from extproc.domain.replica import Replica
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.quota.quota import Quota, QuotaRules
+from extproc.domain.replicas.replica import Replica
 from extproc.transport.shared_wire import SCRIPT, decode, encode, keys
 from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from extproc.domain.learned import read_learned
+from extproc.domain.pacing.learned_limits import read_learned
 from tests.unit.replicas.fleet import EPOCH, Agent, FleetWorld, Plan, Store, fleet_of
 
 pytestmark = pytest.mark.slow

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain import replica as replica_module
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.lanes import Lane
-from extproc.domain.learned import Learned, LearnedLimit
-from extproc.domain.pacing import Pacing
-from extproc.domain.pacing_config import PacingConfig
-from extproc.domain.pacing_records import Admitted, Attempt, PacedRequest, Queued
-from extproc.domain.quota import Quota, QuotaRules
-from extproc.domain.replica import Replica
-from extproc.domain.shared_records import Answer, Counted, RefusedAttempt, Ruling
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.quota.quota import Quota, QuotaRules
+from extproc.domain.replicas import replica as replica_module
+from extproc.domain.replicas.messages import Answer, Counted, RefusedAttempt, Ruling
+from extproc.domain.replicas.replica import Replica
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
 from extproc.transport import shared_limits
 
 NOW = 1_800_000_000.0

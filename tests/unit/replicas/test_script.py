@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.business_codes import ErrorClass
-from extproc.domain.gate_standing import Cause, Closure, GateStanding
-from extproc.domain.learned import Learned, LearnedLimit
-from extproc.domain.shared_records import Answer, Counted, Demand, RefusedAttempt, Report, Ruling
+from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
+from extproc.domain.replicas.messages import Answer, Counted, Demand, RefusedAttempt, Report, Ruling
+from extproc.domain.request.business_codes import ErrorClass
 from extproc.transport.shared_wire import UnreadableAnswerError, decode, encode
 from tests.unit.replicas.fleet import Store
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from extproc.domain.log_entry import NOTHING_READ, Ending, EntryKind, ReadAnswer
-from extproc.domain.tokens import TokenCounts
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, ReadAnswer
+from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.access_log import read_entry
 from extproc.transport.pb import access_log_pb2 as pb
 

@@ -5,14 +5,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from extproc.domain.business_codes import TABLE
-from extproc.domain.exchange import Exchange
-from extproc.domain.failure import Failure
-from extproc.domain.identity import as_identity
-from extproc.domain.log_entry import EntryKind, LogEntry
-from extproc.domain.pacing_config import PacingConfig
-from extproc.domain.pacing_records import PacedRequest, Queued
-from extproc.domain.routes import classify
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.records import PacedRequest, Queued
+from extproc.domain.request.business_codes import TABLE
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.identity import as_identity
+from extproc.domain.request.routes import classify
+from extproc.domain.usage.failure import Failure
+from extproc.domain.usage.log_entry import EntryKind, LogEntry
 from extproc.settings import Settings
 from extproc.transport.pacer import Pacer
 from extproc.transport.quota_watch import QuotaWatch

@@ -3,8 +3,8 @@
 import time
 from dataclasses import replace
 
-from extproc.domain.log_entry import EntryKind, LogEntry, ReadAnswer
-from extproc.domain.model_names import model_name
+from extproc.domain.request.model_names import model_name
+from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
 from tests.harness.proxy_in_process import ProxyInProcess
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from extproc.domain.routes import classify
+from extproc.domain.request.routes import classify
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
 

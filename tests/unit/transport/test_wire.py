@@ -7,8 +7,8 @@ import pytest
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.service.ext_proc import v3 as envoy
 
-from extproc.domain.refusals import at_capacity
-from extproc.domain.routes import CredentialForm, Dialect
+from extproc.domain.request.refusals import at_capacity
+from extproc.domain.request.routes import CredentialForm, Dialect
 from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
 

@@ -1,0 +1,1 @@
+"""Which request goes upstream when, and the limits that are found out from refusals."""

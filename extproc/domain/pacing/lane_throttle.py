@@ -1,0 +1,73 @@
+"""Lanes that may use only a share of what they would use, so that a plan's window lasts for the others. Pure."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from extproc.domain.request.priority import Lane
+
+# Place-seconds that a lane may be ahead or behind: long enough for one long answer, too short to save a burst up.
+_MOST_AHEAD: Final = 1.0
+_MOST_BEHIND: Final = 3600.0
+
+
+class HoldBack:
+    """Keeps each lane to its share of place-seconds, by pauses between its requests.
+
+    What a lane would use if nothing held it back is what it has running and waiting, as far as other lanes leave
+    places. It earns its share of that and pays for what runs; in debt it is closed. So one agent that asks again and
+    again, with a share of a third, rests twice as long as its answers take.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[Lane, float] = dict.fromkeys(Lane, 1.0)
+        self._balance: dict[Lane, float] = dict.fromkeys(Lane, 0.0)
+        self._demand: dict[Lane, float] = dict.fromkeys(Lane, 0.0)
+        self._running: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._held: tuple[Lane, ...] = ()
+        self._at = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether any lane is held back."""
+        return bool(self._held)
+
+    def set(self, shares: Mapping[Lane, float], now: float) -> None:
+        """Sets the share (0.0 to 1.0) of each lane; those not named are free. Raises ValueError for other shares."""
+        for lane, share in shares.items():
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"share of {lane}: {share}: need 0.0 to 1.0")
+        self.advance(now)
+        self._shares = {lane: shares.get(lane, 1.0) for lane in Lane}
+        self._held = tuple(lane for lane, share in self._shares.items() if share < 1.0)
+        self._balance = {lane: self._balance[lane] if lane in self._held else 0.0 for lane in Lane}
+
+    def note(self, running: Mapping[Lane, int], waiting: Mapping[Lane, int], limit: int, now: float) -> None:
+        """What runs and waits from now on, under a limit of places."""
+        self.advance(now)
+        total = sum(running.values())
+        for lane in self._held:
+            room = max(running[lane], limit - (total - running[lane]))
+            self._demand[lane] = min(running[lane] + waiting[lane], room)
+            self._running[lane] = running[lane]
+
+    def advance(self, now: float) -> None:
+        """Books the time that went by."""
+        seconds, self._at = now - self._at, now
+        for lane in self._held:
+            balance = self._balance[lane] + self._income(lane) * seconds
+            self._balance[lane] = max(-_MOST_BEHIND, min(_MOST_AHEAD, balance))
+
+    def closed(self, now: float) -> Collection[Lane]:
+        """The lanes that may not start anything now."""
+        if not self._held:
+            return ()
+        self.advance(now)
+        return {lane for lane in self._held if self._shares[lane] == 0.0 or self._balance[lane] < 0.0}
+
+    def opens_at(self, lane: Lane, now: float) -> float | None:
+        """When a closed lane may start again if nothing else happens; None if only an event can open it."""
+        income = self._income(lane)
+        return now - self._balance[lane] / income if income > 0.0 else None
+
+    def _income(self, lane: Lane) -> float:
+        return self._shares[lane] * self._demand[lane] - self._running[lane]

@@ -1,0 +1,102 @@
+"""What pacing has learned, as plain values that survive a restart."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from extproc.domain.pacing.ceiling import LONGEST_HALF_LIFE
+
+VERSION: Final = 1
+_FEWEST_IN_FLIGHT: Final = 1.0
+_MOST_IN_FLIGHT: Final = 10_000.0
+_FEWEST_PER_SECOND: Final = 0.001
+_MOST_PER_SECOND: Final = 1_000_000.0
+_EARLIEST: Final = 1_577_836_800.0  # 2020: no clock that was set says less
+_LATEST: Final = 32_503_680_000.0  # the year 3000
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedLimit:
+    """A limit and the level that broke, with the Unix time at which it last did; None while none is known."""
+
+    limit: float
+    ceiling: float | None
+    seen: float | None
+    half_life: float | None
+
+    def shifted(self, seconds: float) -> "LearnedLimit":
+        """The same by a clock that is ahead by so much."""
+        return replace(self, seen=None if self.seen is None else self.seen + seconds)
+
+    def scaled(self, factor: float, least: float) -> "LearnedLimit":
+        """The same of a part of the plan, or of the whole; no part is below `least`."""
+        ceiling = None if self.ceiling is None else max(least, self.ceiling * factor)
+        return LearnedLimit(max(least, self.limit * factor), ceiling, self.seen, self.half_life)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Everything that pacing knows of the plan, at a Unix time."""
+
+    saved_at: float
+    concurrency: LearnedLimit
+    rate: LearnedLimit
+
+    def as_dict(self) -> dict[str, object]:
+        """A dict of plain values, fit for JSON."""
+        return {"version": VERSION, **asdict(self)}
+
+    def scaled(self, factor: float) -> "Learned":
+        """What a part of the plan learns from what is known of the whole, or the other way round."""
+        if factor == 1.0:
+            return self
+        return Learned(
+            self.saved_at,
+            self.concurrency.scaled(factor, _FEWEST_IN_FLIGHT),
+            self.rate.scaled(factor, _FEWEST_PER_SECOND),
+        )
+
+    def shifted(self, seconds: float) -> "Learned":
+        """The same by a clock that is ahead by so much."""
+        return Learned(self.saved_at + seconds, self.concurrency.shifted(seconds), self.rate.shifted(seconds))
+
+
+def read_learned(data: object) -> Learned:
+    """What `as_dict` wrote. Raises ValueError, naming the value, for anything that it can't have written."""
+    values = _mapping(data, "the file")
+    if values.get("version") != VERSION or isinstance(values.get("version"), bool):
+        raise ValueError(f"version={values.get('version')!r}: need {VERSION}")
+    saved_at = _number(values, "saved_at", _EARLIEST, _LATEST)
+    return Learned(
+        saved_at,
+        _limit(_mapping(values.get("concurrency"), "concurrency"), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at),
+        _limit(_mapping(values.get("rate"), "rate"), _FEWEST_PER_SECOND, _MOST_PER_SECOND, saved_at),
+    )
+
+
+def _limit(values: Mapping[str, object], least: float, most: float, saved_at: float) -> LearnedLimit:
+    limit = _number(values, "limit", least, most)
+    if values.get("ceiling") is None:
+        return LearnedLimit(limit, None, None, None)
+    return LearnedLimit(
+        limit,
+        _number(values, "ceiling", least, most),
+        _number(values, "seen", _EARLIEST, saved_at),
+        _number(values, "half_life", 1.0, LONGEST_HALF_LIFE),
+    )
+
+
+def _mapping(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: need an object")
+    return value
+
+
+def _number(values: Mapping[str, object], name: str, least: float, most: float) -> float:
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r}: need a number")
+    if not least <= value <= most:
+        raise ValueError(f"{name}={value!r}: need {least:g} to {most:g}")
+    return float(value)

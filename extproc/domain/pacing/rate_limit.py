@@ -1,0 +1,195 @@
+"""How many requests a second: found out from what the upstream refuses. Pure: the caller brings the time."""
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
+from typing import Final
+
+from extproc.domain.pacing.adjustments import Adjustments, Direction
+from extproc.domain.pacing.ceiling import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, Ceiling
+from extproc.domain.pacing.learned_limits import LearnedLimit
+from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.token_bucket import TokenBucket
+
+# Without a ceiling the rate doubles in this time; a late call must not skip what is to be seen on the way.
+_DOUBLING: Final = 4.0
+_LONGEST_STEP: Final = 1.0
+# After a refusal: lower than what got through, so that the upstream's bucket fills and retries find room in it.
+_BACK_OFF: Final = 0.7
+# Retries of what was refused come for so long; that they are refused too is no news.
+_BURST_OF_ERRORS: Final = 5.0
+# The climb back ends below the ceiling, and gets there in ten seconds.
+_MARGIN: Final = 0.98
+_CLIMB: Final = 0.03
+# A probe goes so far above the ceiling until it has sent enough to empty an upstream's bucket of four.
+_PROBE: Final = 1.25
+_PROBE_SECONDS: Final = 5.0
+_PROBE_REQUESTS: Final = 20.0
+_QUIET: Final = 10.0
+_LONGEST_SILENCE: Final = 600.0
+# Over how long what got through is counted.
+_SHORTEST_COUNT: Final = 4.0
+_LONGEST_COUNT: Final = 60.0
+_KEPT: Final = 4096
+# A refused attempt is sent again about so much later.
+_RETRY_AFTER: Final = 1.0
+_SLOWEST: Final = 1e-3
+
+
+class RateLimit:
+    """A token bucket whose rate follows what the upstream lets through.
+
+    Doubles while work waits for it and nothing is refused. Once a burst of refusals it falls below what got through
+    lately, which is the new ceiling; from there it climbs to just below it. A probe above that is rare, and paid for;
+    one that holds sets the doubling free again.
+    """
+
+    def __init__(self, initial: float, minimum: float, maximum: float, burst: float, budget: RefusalBudget) -> None:
+        self.adjustments = Adjustments("requests/s")
+        self.ceiling: Ceiling | None = None
+        self._minimum, self._maximum, self._burst = minimum, maximum, burst
+        self._budget = budget
+        self._rate = min(max(initial, minimum), maximum)
+        self._share = 1.0
+        self._bucket = TokenBucket(self._rate, burst)
+        self._bound = False
+        self._grown_at = 0.0
+        # When attempts that got through were sent, as far as is known: refused ones are taken out.
+        self._sent: list[float] = []
+        self._decreased_at = -math.inf
+        self._refused_at = -math.inf
+        self._probe_until: float | None = None
+        self._doubted_at: float | None = None
+
+    @property
+    def rate(self) -> float:
+        return self._rate
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """How many a second may start now, with what breathing takes off, and how many at once."""
+        return self._bucket.rate, self._bucket.burst
+
+    def wait(self, now: float) -> float:
+        """Seconds until one may start."""
+        return self._bucket.wait(now)
+
+    def is_proven(self, now: float) -> bool:
+        """Whether nothing has been refused for a while, at a rate that is not on trial."""
+        return self._probe_until is None and now >= self._refused_at + _QUIET
+
+    def breathe(self, share: float, now: float) -> None:
+        """Uses only a share of the rate, from now on."""
+        if share != self._share:
+            self._share = share
+            self._apply(now)
+
+    def start(self, now: float) -> None:
+        """One has started."""
+        self._bucket.take(now)
+        insort(self._sent, now)
+        if len(self._sent) >= 2 * _KEPT:
+            del self._sent[:_KEPT]
+
+    def doubt(self, now: float) -> None:
+        """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
+        self._doubted_at = now
+
+    def bind(self, bound: bool, now: float) -> None:
+        """Says whether work waits for nothing but the rate; only then it rises."""
+        self.advance(now)
+        if bound and not self._bound:
+            self._grown_at = now
+        self._bound = bound
+
+    def advance(self, now: float) -> None:
+        """Lets the rate rise as far as it may by now."""
+        seconds, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
+        if not self._bound or seconds <= 0.0 or self._share < 1.0 or now < self._decreased_at + _BURST_OF_ERRORS:
+            return
+        before = self._rate
+        if self.ceiling is None:
+            self._move(Direction.INCREASE, "work waits", before * 2 ** (seconds / _DOUBLING), now)
+        elif self._probe_until is not None:
+            if now >= self._probe_until:
+                self._probe_until = self.ceiling = None
+        elif before < _MARGIN * self.ceiling.level:
+            target = min(_MARGIN * self.ceiling.level, before + _CLIMB * self.ceiling.level * seconds)
+            self._move(Direction.INCREASE, "work waits", target, now)
+        elif self._may_probe(self.ceiling, now):
+            self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, now)
+            self._doubted_at = None
+            self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
+
+    def refused(self, started_at: float, cause: str, now: float) -> None:
+        """An attempt that started then was refused for coming too soon."""
+        self.advance(now)
+        last, self._refused_at = self._refused_at, now
+        if self._doubted_at is not None and started_at >= self._doubted_at:
+            self._doubted_at = None
+        through = self._through(last, started_at)
+        self._take_out(started_at, now)
+        if started_at < self._decreased_at or now < self._decreased_at + _BURST_OF_ERRORS:
+            return
+        if self._probe_until is not None and self.ceiling is not None:
+            half_life = min(2 * self.ceiling.half_life, LONGEST_HALF_LIFE)
+            self.ceiling = Ceiling(max(self.ceiling.level, min(through, self._rate)), now, half_life)
+        else:
+            self.ceiling = Ceiling(max(self._minimum, min(through, self._rate)), now, FIRST_HALF_LIFE)
+        self._probe_until = None
+        self._decreased_at = now
+        self._move(Direction.DECREASE, cause, _BACK_OFF * self.ceiling.level, now)
+
+    def learned(self, outside: Callable[[float], float]) -> LearnedLimit:
+        """What is known of the plan; `outside` turns a time into the one that is to be noted."""
+        ceiling = self.ceiling
+        if ceiling is None:
+            return LearnedLimit(self._rate, None, None, None)
+        return LearnedLimit(min(self._rate, ceiling.level), ceiling.level, outside(ceiling.seen), ceiling.half_life)
+
+    def restore(self, learned: LearnedLimit, past: Callable[[float], float], now: float) -> None:
+        """Goes on from what was known; `past` turns a noted time into one of now."""
+        self._rate = min(max(learned.limit, self._minimum), self._maximum)
+        if learned.ceiling is not None and learned.seen is not None and learned.half_life is not None:
+            self.ceiling = Ceiling(learned.ceiling, past(learned.seen), learned.half_life)
+        self._apply(now)
+
+    def _may_probe(self, ceiling: Ceiling, now: float) -> bool:
+        if now < self._refused_at + _QUIET or self._rate >= self._maximum:
+            return False
+        # A ceiling that was seen once may be far too low: the first probe of it is free.
+        unsure = ceiling.half_life <= FIRST_HALF_LIFE
+        paid = unsure or self._budget.allows_probe or now >= ceiling.seen + _LONGEST_SILENCE
+        return self._doubted_at is not None or (paid and ceiling.is_doubtful(now))
+
+    def _through(self, last_refused: float, started_at: float) -> float:
+        """How many a second got through lately; infinite if that is too short a time to tell.
+
+        The upstream's bucket was empty at the last refusal, if that is not too long ago, and is empty now: what got
+        through in between is what flowed into it.
+        """
+        seconds = started_at - last_refused
+        if not _SHORTEST_COUNT <= seconds <= _LONGEST_COUNT:
+            first = self._sent[0] if self._sent else started_at
+            seconds = min(started_at - first, _LONGEST_COUNT / 6)
+            if seconds < _SHORTEST_COUNT:
+                return math.inf
+        until = bisect_left(self._sent, started_at)
+        return (until - bisect_right(self._sent, started_at - seconds)) / seconds
+
+    def _take_out(self, started_at: float, now: float) -> None:
+        """Moves an attempt that did not get through to when it will be sent again."""
+        index = bisect_right(self._sent, started_at) - 1
+        if index >= 0:
+            del self._sent[index]
+            insort(self._sent, now + _RETRY_AFTER)
+
+    def _move(self, direction: Direction, cause: str, rate: float, now: float) -> None:
+        before, self._rate = self._rate, min(max(rate, self._minimum), self._maximum)
+        if self._rate != before:
+            self.adjustments.note(direction, cause, before, self._rate, now)
+            self._apply(now)
+
+    def _apply(self, now: float) -> None:
+        burst = self._burst if self.ceiling is None else 1.0
+        self._bucket.adjust(max(self._rate * self._share, _SLOWEST), burst, now)

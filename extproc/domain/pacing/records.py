@@ -1,0 +1,97 @@
+"""What pacing is told and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from extproc.domain.pacing.adjustments import Direction, Move
+from extproc.domain.pacing.config import PacingMode
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
+from extproc.domain.request.refusals import RefusalReason
+
+
+@dataclass(frozen=True, slots=True)
+class PacedRequest:
+    """A request that wants to go upstream. `cost` is in bytes; an exempt one never waits and teaches nothing."""
+
+    id: str
+    source: str
+    lane: Lane = Lane.MAIN
+    cost: int = 0
+    exempt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that the upstream answered, at Unix times; `id` is the request's, `error_class` None a success.
+
+    `retry_after` are the seconds, from the answer on, that it asked to be left alone for.
+    """
+
+    id: str
+    started_at: float
+    ended_at: float
+    error_class: ErrorClass | None = None
+    code: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It may go now, having waited for so many seconds."""
+
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """It waits for its turn; `position` counts all that wait, itself included."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It may not go. `retry_after` is in whole seconds, 1 or more; `waited` is how long it was in the queue."""
+
+    reason: RefusalReason
+    retry_after: int
+    waited: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The wait of the request `id` is over, this way or that."""
+
+    id: str
+    answer: Admitted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """One limit. `ceiling` is the level that broke, None while none is known; `confidence` (0.0 to 1.0) is how sure
+    that still is; `moves` are the latest changes, oldest first, their times Unix seconds."""
+
+    limit: float
+    ceiling: float | None
+    confidence: float
+    adjustments: Mapping[Direction, int]
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PacingStatus:
+    """Everything there is to see at one moment.
+
+    `in_flight` counts what runs under the limits, `exempt` what runs beside them. `breath` is the share of the limits
+    in use: 1.0 but after overloads. `expected_wait` is the seconds that a request that came now would wait.
+    """
+
+    mode: PacingMode
+    in_flight: int
+    exempt: int
+    waiting: Mapping[Lane, int]
+    concurrency: LimitStatus
+    rate: LimitStatus
+    breath: float
+    expected_wait: float

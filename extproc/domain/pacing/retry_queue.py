@@ -1,0 +1,102 @@
+"""Requests that the upstream refused and that are to be sent again: they wait for their next place before all others.
+
+Pure: the caller brings the time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
+
+# The news of a refusal comes up to half a second after it; whoever went before that would be refused as well.
+_NEWS: Final = 1.0
+# A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
+# met it twice sits them out.
+_SETTLING_OF_THE_RATE: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondTurn:
+    """A request that waits to be sent again: when it first came, since when it waits now, how often it was refused.
+
+    It may go from `ready_at` on if there is a place, and from `deadline` on in any case.
+    """
+
+    id: str
+    source: str
+    lane: Lane
+    arrived: float
+    since: float
+    deadline: float
+    ready_at: float
+    refusals: int
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
+        return self.refusals > 1
+
+
+class SecondTurns:
+    """Those that wait to be sent again, in their order; none longer than `timeout` since it first came."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._turns: dict[str, SecondTurn] = {}
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._turns
+
+    def push(
+        self,
+        request_id: str,
+        source: str,
+        lane: Lane,
+        arrived: float,
+        now: float,
+        refusals: int,
+        cause: ErrorClass | None,
+        *,
+        is_told: bool,
+    ) -> None:
+        """Adds a request that first came at `arrived`. `is_told` says whether the limits have heard of its refusal,
+        and `cause` what it was, if that is known."""
+        ready_at = _ready_at(now, refusals, cause, is_told)
+        deadline = arrived + self._timeout
+        self._turns[request_id] = SecondTurn(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
+
+    def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, is_learned_here: bool) -> None:
+        """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
+        ready_at = _ready_at(now, refusals, cause, is_learned_here)
+        self._turns[request_id] = replace(self._turns[request_id], ready_at=ready_at, refusals=refusals)
+
+    def cancel(self, request_id: str) -> SecondTurn | None:
+        """Takes a request out; None if it does not wait."""
+        return self._turns.pop(request_id, None)
+
+    def ready(self, now: float) -> Iterator[SecondTurn]:
+        """Those that may go once there is a place, in their order."""
+        return (turn for turn in self._turns.values() if turn.ready_at <= now or turn.deadline <= now)
+
+    def in_lane(self, lane: Lane) -> int:
+        """How many wait in a lane."""
+        return sum(turn.lane is lane for turn in self._turns.values())
+
+    def sources(self) -> set[str]:
+        """Whose requests wait."""
+        return {turn.source for turn in self._turns.values()}
+
+    def next_changes(self, now: float) -> list[float]:
+        """When one becomes ready or reaches its deadline."""
+        return [at for turn in self._turns.values() for at in (turn.ready_at, turn.deadline) if at > now]
+
+
+def _ready_at(now: float, refusals: int, cause: ErrorClass | None, is_heard: bool) -> float:
+    if is_heard:
+        return now
+    return now + (_SETTLING_OF_THE_RATE * (refusals - 1) if cause is ErrorClass.FREQUENCY and refusals > 1 else _NEWS)

@@ -1,0 +1,1 @@
+"""What the plan still allows: windows, forecasts, and the gate in front of a used-up one."""

@@ -1,0 +1,150 @@
+"""What is known of a plan's quota: windows of time, each with an allowance that is used up and then resets.
+
+Plain records. All times are Unix times in seconds, all ratios shares of a window's allowance (1.0 is all of it).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.domain.request.labels import OTHER
+from extproc.domain.request.routes import LlmProtocol, Route
+
+FIVE_HOUR: Final = "five_hour"
+WEEKLY: Final = "weekly"
+MONTHLY: Final = "monthly"
+DAILY: Final = "daily"
+
+TOKENS_LIMIT: Final = "TOKENS_LIMIT"
+CREDIT_LIMIT: Final = "CREDIT_LIMIT"
+TIME_LIMIT: Final = "TIME_LIMIT"
+
+WINDOW_SECONDS: Final = {FIVE_HOUR: 5 * 3600.0, DAILY: 86400.0, WEEKLY: 7 * 86400.0, MONTHLY: 31 * 86400.0}
+"""How long the windows with a name of their own last, in seconds; a month may be shorter."""
+
+_TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT, TIME_LIMIT})
+# TIME_LIMIT counts the month's calls of MCP tools; a model answers without them.
+_MODEL_TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT})
+_SAME_RESET_SECONDS: Final = 60.0
+_CORRECTION: Final = 0.02
+_BALANCE_PATHS: Final = "/api/paas/"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaWindow:
+    """One window as the monitor API reports it. What it did not say is None.
+
+    `name` is one of the names above, else like `minute-5`, `unit9-3` or `other`. `limit_type` is Z.AI's word for what
+    is counted. `total`, `used` and `remaining` are tokens, credits or calls. `step` is the smallest change that
+    `used_ratio` can show. `resets_at` is None while the window is not open; `seconds` is how long it lasts.
+    """
+
+    name: str
+    limit_type: str
+    used_ratio: float | None
+    resets_at: float | None = None
+    seconds: float | None = None
+    step: float = 0.01
+    total: float | None = None
+    used: float | None = None
+    remaining: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as a bounded metric label."""
+        return self.name if self.name in WINDOW_SECONDS else OTHER
+
+    @property
+    def type_label(self) -> str:
+        """The limit's type as a bounded metric label."""
+        return self.limit_type if self.limit_type in _TYPES else OTHER
+
+    @property
+    def limits_models(self) -> bool:
+        """Whether Z.AI answers no model request once this window is used up."""
+        return self.limit_type in _MODEL_TYPES
+
+    @property
+    def remaining_ratio(self) -> float | None:
+        return None if self.used_ratio is None else max(0.0, 1.0 - self.used_ratio)
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.used_ratio is not None and self.used_ratio >= 1.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether its reset has passed, so that its figures are about the past."""
+        return self.resets_at is not None and self.resets_at <= now
+
+    def is_followed_by(self, later: "QuotaWindow") -> bool:
+        """Whether a later report of this window tells of a new period: it has reset, or Z.AI has corrected it."""
+        if self.resets_at is not None and later.resets_at is not None:
+            least = max(_SAME_RESET_SECONDS, (self.seconds or 0.0) / 20)
+            if later.resets_at - self.resets_at > least:
+                return True
+        if self.used_ratio is None or later.used_ratio is None:
+            return False
+        return later.used_ratio < self.used_ratio - max(2 * self.step, _CORRECTION)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaReport:
+    """A plan's name, as far as it was told, and its windows in the order of the report."""
+
+    plan: str
+    windows: tuple[QuotaWindow, ...]
+
+    @property
+    def tightest(self) -> dict[tuple[str, str], QuotaWindow]:
+        """The windows by name and type; of two that share both, the one that is used more."""
+        found: dict[tuple[str, str], QuotaWindow] = {}
+        for window in self.windows:
+            known = found.get((window.name, window.limit_type))
+            if known is None or (window.used_ratio or 0.0) > (known.used_ratio or 0.0):
+                found[window.name, window.limit_type] = window
+        return found
+
+    @property
+    def model_windows(self) -> dict[str, QuotaWindow]:
+        """The windows by name that model requests depend on."""
+        found: dict[str, QuotaWindow] = {}
+        for window in self.tightest.values():
+            known = found.get(window.name)
+            if window.limits_models and (known is None or (window.used_ratio or 0.0) > (known.used_ratio or 0.0)):
+                found[window.name] = window
+        return found
+
+    def is_older_than(self, known: "QuotaReport", now: float) -> bool:
+        """Whether it tells of a period that a known report has already left behind, as a cache that lags does."""
+        windows = self.model_windows
+        for name, latest in known.model_windows.items():
+            window = windows.get(name)
+            if window is None or window.resets_at is None or latest.resets_at is None or latest.is_over(now):
+                continue
+            if window.resets_at < latest.resets_at - _SAME_RESET_SECONDS:
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSample:
+    """A report and when it was asked for: whatever happened later may not be in it."""
+
+    report: QuotaReport
+    asked_at: float
+
+    def age(self, now: float) -> float:
+        """Seconds since then; 0 when the clock has gone back."""
+        return max(0.0, now - self.asked_at)
+
+
+def spends_plan(route: Route, openai_base_path: str) -> bool:
+    """Whether a request on this route is paid from the plan's windows, and so refused once one is used up.
+
+    Not the tools of /api/mcp: their month is a window of its own, and which of their calls Z.AI counts stands in
+    bodies that nobody here reads; refusing them all would keep an agent from as much as listing its tools.
+    """
+    if route.llm_protocol is None or route.label.startswith(_BALANCE_PATHS):
+        return False
+    follows_base = route.label in ("/v1/chat/completions", "/chat/completions", "/v1/embeddings")
+    is_openai = route.llm_protocol in (LlmProtocol.OPENAI_CHAT_COMPLETIONS, LlmProtocol.OPENAI_EMBEDDINGS)
+    return not (follows_base and is_openai and f"{openai_base_path}/".startswith(_BALANCE_PATHS))

@@ -1,0 +1,1 @@
+"""How replicas of one plan share it."""

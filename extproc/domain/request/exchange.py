@@ -1,0 +1,38 @@
+"""One request on its way: what the processor knows of it while it holds a slot."""
+
+from dataclasses import dataclass
+
+from extproc.domain.request.priority import Lane
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and what has been seen of its answer so far.
+
+    `client` is the name behind the token, empty without tokens; `principal` is who takes
+    turns with others in the queue, `source` the same as a label.
+    `asked` is the model that it asks for, empty where its body was not read; so are `stream` and `max_tokens`, the most
+    that it wants to have generated. `model` is what answers, which need not be the same.
+    `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
+    Envoy reports progress. `waits` is true while it is in the queue, `waited` the seconds that it was there.
+    """
+
+    id: str
+    request_id: str
+    method: str
+    path: str
+    source: str
+    started: float
+    principal: str = ""
+    client: str = ""
+    session: str = ""
+    agent: str = ""
+    lane: Lane = Lane.MAIN
+    asked: str = ""
+    stream: bool = False
+    max_tokens: int | None = None
+    model: str = ""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    waits: bool = False
+    waited: float = 0.0

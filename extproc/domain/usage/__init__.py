@@ -1,0 +1,1 @@
+"""What a finished request was: its outcome, its tokens and what they cost."""
