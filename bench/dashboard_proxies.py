@@ -13,7 +13,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from extproc.metrics import Metrics, VariantRegistry
+from extproc.metrics.requests import Metrics, VariantRegistry
 
 _PATHS: Final = ("/v1/messages", "/v1/chat/completions", "/v1/models", "/v1/responses")
 _STATUSES: Final = ("200", "400", "429", "499", "503")

@@ -19,7 +19,7 @@ from extproc.domain.usage.log_entry import EntryKind, LogEntry
 from extproc.domain.usage.outcome import Outcome, Usage, error_within, interpret, teaches
 from extproc.domain.usage.prices import PriceTable
 from extproc.domain.usage.token_estimates import TokenEstimator
-from extproc.metrics import Metrics
+from extproc.metrics.requests import Metrics
 
 log = structlog.get_logger("extproc.accounting")
 

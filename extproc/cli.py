@@ -18,7 +18,7 @@ from typing import Final
 import click
 import structlog
 
-from extproc import service_log, version
+from extproc import logs, version
 from extproc.settings import LogFormat, LogLevel, Settings, SettingsError, load_settings, unknown_settings
 
 log = structlog.get_logger("zai-proxy")
@@ -40,14 +40,14 @@ def run(no_dashboard: bool) -> None:
     Needs ZAI_API_KEY (or ZAI_API_KEY_FILE) alone; every other setting has a default. SIGTERM or Ctrl-C lets running
     requests finish, a second one cuts them.
     """
-    from extproc import dashboard_child
-    from extproc.announcement import announcement
-    from extproc.supervisor import Company, supervise, write_line
+    from extproc.launch import dashboard_program
+    from extproc.launch.banner import announcement
+    from extproc.launch.supervisor import Company, supervise, write_line
 
     settings = _load(needs_key=True)
     _check(settings, with_dashboard=not no_dashboard)
-    page = None if no_dashboard else dashboard_child.dashboard_url(settings)
-    company = Company() if no_dashboard else Company(programs=(partial(dashboard_child.program, settings),))
+    page = None if no_dashboard else dashboard_program.dashboard_url(settings)
+    company = Company() if no_dashboard else Company(programs=(partial(dashboard_program.program, settings),))
 
     def announce() -> None:
         if settings.log_format is LogFormat.JSON:
@@ -66,7 +66,7 @@ def demo(no_dashboard: bool) -> None:
     Ports that are not set and not free are replaced by others.
     """
     _need_simulator()
-    from extproc import demo as demonstration
+    from extproc.demo import run as demonstration
 
     with demonstration.environment(os.environ) as environment:
         os.environ.update(environment)
@@ -105,7 +105,7 @@ def extproc() -> None:
 @cli.command()
 def envoy_config() -> None:
     """Print Envoy's configuration, rendered from the settings."""
-    from extproc.envoy_config import render
+    from extproc.launch.envoy_config import render
 
     settings = _load(needs_key=False)
     click.echo(render(settings, _socket(settings)), nl=False)
@@ -118,7 +118,7 @@ def doctor(sends_request: bool) -> None:
 
     Exits with 1 if something is wrong.
     """
-    from extproc.doctor import Doctor, lines
+    from extproc.commands.doctor import Doctor, lines
     from extproc.domain.diagnosis import Level
 
     async def examine() -> int:
@@ -137,7 +137,7 @@ def doctor(sends_request: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def usage(days: int, as_json: bool) -> None:
     """Show who used what, by day, client and model, as the running proxy has counted it."""
-    from extproc.usage_command import show_usage
+    from extproc.commands.usage import show_usage
 
     show_usage(_load(needs_key=False), days, as_json)
 
@@ -146,7 +146,7 @@ def usage(days: int, as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def token(arguments: tuple[str, ...]) -> None:
     """Make, list and remove the tokens of clients."""
-    from extproc.token_commands import token as command
+    from extproc.commands.token import token as command
 
     command.main(args=list(arguments), prog_name="zai-proxy token")
 
@@ -167,7 +167,7 @@ def canary_check(arguments: tuple[str, ...]) -> None:
 @cli.command(name="version")
 def show_version() -> None:
     """Show what is installed: version, commit, Envoy."""
-    from extproc.envoy_admin import envoy_version
+    from extproc.launch.envoy_admin import envoy_version
 
     click.echo(f"zai-proxy  {version.VERSION}")
     click.echo(f"commit     {version.commit()}")
@@ -187,18 +187,18 @@ def main() -> None:
 
 def _check(settings: Settings, with_dashboard: bool) -> None:
     """Checks what can be checked beforehand. Raises SettingsError; warns of what is right but dangerous."""
-    from extproc import dashboard_child, preflight
-    from extproc.announcement import exposure
+    from extproc.launch import dashboard_program, preflight
+    from extproc.launch.banner import exposure
 
-    preflight.check(settings, *([dashboard_child.check] if with_dashboard else []))
+    preflight.check(settings, *([dashboard_program.check] if with_dashboard else []))
     if warning := exposure(settings):
         log.warning(warning)
 
 
 def _in_foreground(supervised: Callable[[Path], None]) -> None:
     """Gives the supervisor a private directory, and exits with 1 if it fails."""
-    from extproc.child import ChildError
-    from extproc.supervisor import runtime_directory
+    from extproc.launch.child import ChildError
+    from extproc.launch.supervisor import runtime_directory
 
     try:
         with runtime_directory() as directory:
@@ -213,10 +213,10 @@ def _load(needs_key: bool) -> Settings:
     try:
         settings = load_settings(needs_key)
     except SettingsError:
-        service_log.configure(LogFormat.CONSOLE, LogLevel.INFO)
+        logs.configure(LogFormat.CONSOLE, LogLevel.INFO)
         _warn_of_unknown_settings()  # the one that is missing may be among the misspelt ones
         raise
-    service_log.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level)
     _warn_of_unknown_settings()
     return settings
 

@@ -19,33 +19,33 @@ from prometheus_client import CollectorRegistry
 
 from extproc import version
 from extproc.accounting import Accountant
-from extproc.api_key import ApiKey
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.quota.quota import as_json
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
-from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
-from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
+from extproc.launch.preflight import load_prices
+from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
+from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
 from extproc.ports import bind
-from extproc.preflight import load_prices
 from extproc.request_log import RequestLog
+from extproc.runtime import shared_limits
+from extproc.runtime.api_key import ApiKey
+from extproc.runtime.client_gate import ClientGate
+from extproc.runtime.pacer import Pacer
+from extproc.runtime.quota_watch import QuotaWatch
+from extproc.runtime.shared_limits import SharedLimits, plan_name
+from extproc.runtime.state_file import StateFile
 from extproc.settings import LogLevel, Settings, SettingsError
-from extproc.state_file import StateFile
-from extproc.transport import shared_limits
 from extproc.transport.access_log import AccessLog
+from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
-from extproc.transport.client_gate import ClientGate
 from extproc.transport.envoy_stats import EnvoyStats
 from extproc.transport.ext_proc import ExternalProcessor
-from extproc.transport.owner import Owner
-from extproc.transport.pacer import Pacer
-from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.request_feed import RequestFeed
-from extproc.transport.shared_limits import SharedLimits, plan_name
+from extproc.transport.retry_gate import Turns
 from extproc.transport.stream_guard import StreamGuard
-from extproc.transport.turns import Turns
 
 log = structlog.get_logger("extproc")
 

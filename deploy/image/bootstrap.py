@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from extproc.envoy_config import render
+from extproc.launch.envoy_config import render
 from extproc.settings import SettingsError, load_settings
 
 

@@ -6,7 +6,7 @@ import sys
 
 import httpx
 
-from extproc.demo_traffic import Traffic
+from extproc.demo.traffic import Traffic
 
 _ANSWER_SECONDS = 60.0
 

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames
-from extproc.transport.owner import Owner
-from extproc.transport.pacer import Pacer
+from extproc.runtime.pacer import Pacer
+from extproc.transport.admin_access import Owner
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
     describe,

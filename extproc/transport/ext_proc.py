@@ -17,11 +17,11 @@ from extproc.domain.request.labels import client_bucket
 from extproc.domain.request.priority import lane_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Route, classify
+from extproc.runtime.client_gate import ClientGate
+from extproc.runtime.pacer import Pacer, Turn
+from extproc.runtime.quota_watch import QuotaWatch
 from extproc.transport import wire
-from extproc.transport.client_gate import ClientGate
-from extproc.transport.pacer import Pacer, Turn
 from extproc.transport.pb import ext_proc_pb2 as pb
-from extproc.transport.quota_watch import QuotaWatch
 from extproc.transport.stream_guard import StreamGuard
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]

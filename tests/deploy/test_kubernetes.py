@@ -11,7 +11,7 @@ from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 from bench.autoscale_cluster import METRICS
 from bench.autoscale_hpa import Behavior
 from extproc.domain.request.admission import Admission
-from extproc.metrics import AdmissionCollector
+from extproc.metrics.requests import AdmissionCollector
 from extproc.settings import Settings
 from tests.deploy.manifests import DEPLOY, RENDERED, Manifest, chosen, containers, of_kind, pods, ports, render
 from tests.harness.processes import ROOT

@@ -19,10 +19,10 @@ from extproc.domain.replicas.replica import Replica
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.routes import classify
-from extproc.metrics import Metrics
+from extproc.metrics.requests import Metrics
+from extproc.runtime.shared_limits import SharedLimits
 from extproc.service import Service
 from extproc.settings import Settings
-from extproc.transport.shared_limits import SharedLimits
 from tests.harness.processes import make_key
 
 

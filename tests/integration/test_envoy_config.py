@@ -12,7 +12,7 @@ import yaml
 from envoy_data_plane.envoy.config.bootstrap.v3 import Bootstrap
 
 from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
-from extproc.envoy_config import render, source
+from extproc.launch.envoy_config import render, source
 from extproc.settings import Settings
 from tests.harness.certificates import Certificates, make_certificates
 from tests.harness.processes import make_key

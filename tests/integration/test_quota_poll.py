@@ -14,7 +14,7 @@ from extproc.domain.quota.gate import EventKind
 from extproc.domain.quota.quota import Quota, QuotaRules, QuotaSnapshot
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.prices import pricing_tier
-from extproc.transport.quota_poll import QuotaPoller
+from extproc.runtime.quota_poll import QuotaPoller
 from tests.harness.certificates import Authority
 from tests.harness.processes import make_key
 from tests.harness.stack import PROMPT, Simulator
@@ -200,7 +200,7 @@ async def test_a_used_up_window_closes_the_gate_and_its_reset_opens_it(simulator
 async def test_a_1308_has_the_monitor_asked_at_once_and_the_reset_is_known(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("extproc.transport.quota_poll._TRIGGER_SPACING", 0.1)
+    monkeypatch.setattr("extproc.runtime.quota_poll._TRIGGER_SPACING", 0.1)
     async with polled(simulator.url, interval=30) as polling:
         quota = polling.quota
         await polling.after(1)

@@ -13,7 +13,7 @@ from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogE
 from extproc.domain.usage.outcome import Outcome
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.tokens import TokenCounts
-from extproc.metrics import Metrics
+from extproc.metrics.requests import Metrics
 from tests.unit.domain.test_outcome import FINISHED, REPORTED
 
 PRICES = parse_price_table(packaged_prices())

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.api_key import ApiKey
+from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, SettingsError
 from tests.harness.processes import make_key
 

@@ -22,10 +22,10 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.business_codes import TABLE, ErrorClass
 from extproc.domain.usage.outcome import ErrorType, UsageRecord
 from extproc.domain.usage.prices import PricingTier
-from extproc.envoy_config import lua_source, source
-from extproc.metrics import AdmissionCollector, Metrics, VariantRegistry
-from extproc.pacing_metrics import PacingCollector, SharedLimitsCollector
-from extproc.quota_metrics import QuotaCollector
+from extproc.launch.envoy_config import lua_source, source
+from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
+from extproc.metrics.quota import QuotaCollector
+from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
 from extproc.settings import Settings
 from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
 from tests.harness.doc_tables import METRICS, Series, code, documented_series, tables

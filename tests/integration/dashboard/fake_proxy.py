@@ -24,9 +24,9 @@ from extproc.domain.usage.outcome import Outcome, Usage, UsageRecord
 from extproc.domain.usage.prices import Cost, PricingTier
 from extproc.domain.usage.request_ring import RequestRing
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
-from extproc.metrics import Metrics
+from extproc.metrics.requests import Metrics
+from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
-from extproc.transport.owner import Owner
 from extproc.transport.request_feed import RequestFeed
 from tests.harness.proxy_in_process import ProxyInProcess
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from canary.domain.counts import Histogram, VariantCounts
 from canary.domain.verdict import Rules, Verdict, decide
-from extproc.metrics import SECONDS, TOKENS_PER_SECOND
+from extproc.metrics.requests import SECONDS, TOKENS_PER_SECOND
 
 BLOCKS: Final = 15
 TRIALS: Final = 500

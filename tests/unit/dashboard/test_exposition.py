@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dashboard.domain.exposition import PageReader, UnreadablePageError
 from dashboard.domain.samples import Page
-from extproc.metrics import Metrics, VariantRegistry
+from extproc.metrics.requests import Metrics, VariantRegistry
 from tests.unit.dashboard.build import counter, gauge
 
 

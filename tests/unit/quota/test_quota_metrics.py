@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.quota.windows import WEEKLY, QuotaWindow
 from extproc.domain.request.priority import Lane
-from extproc.quota_metrics import QuotaCollector
+from extproc.metrics.quota import QuotaCollector
 from tests.unit.quota.windows import CREDIT_LIMIT, DAY, HOUR, NOON, credit_window, sample, window
 
 POLLS = {"success": 3, "error": 1, "malformed": 0, "stale": 0}

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from extproc.domain.quota.windows import QuotaSample
-from extproc.transport.quota_poll import QuotaPoller, poll_delay
+from extproc.runtime.quota_poll import QuotaPoller, poll_delay
 from tests.harness.processes import make_key
 from tests.harness.waiting import eventually
 from tests.unit.quota.listener import Listener, http, listening, running
@@ -151,7 +151,7 @@ async def test_without_a_key_nobody_is_asked() -> None:
 
 
 async def test_a_trigger_asks_at_once_and_many_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extproc.transport.quota_poll._TRIGGER_SPACING", 0.3)
+    monkeypatch.setattr("extproc.runtime.quota_poll._TRIGGER_SPACING", 0.3)
     heard = Heard()
     async with listening(http(body())) as listener:
         asking = poller(listener, heard)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from extproc.domain.quota.gate import EventKind, GateEvent
-from extproc.transport.quota_webhook import QuotaWebhook, payload
+from extproc.runtime.quota_webhook import QuotaWebhook, payload
 from tests.harness.certificates import Authority
 from tests.harness.waiting import eventually
 from tests.unit.quota.listener import http, listening, running

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lupa.luajit21 import LuaRuntime
 
-from extproc.envoy_config import source
+from extproc.launch.envoy_config import source
 
 _DRIVER: Final = Path(__file__).parent / "cuts.lua"
 

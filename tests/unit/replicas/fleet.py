@@ -14,7 +14,7 @@ from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequ
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.replicas.replica import Replica
-from extproc.transport.shared_wire import SCRIPT, decode, encode, keys
+from extproc.runtime.shared_wire import SCRIPT, decode, encode, keys
 from tests.unit.pacing.plan_model import EPOCH, Agent, Plan, World
 
 _plans = itertools.count()

@@ -14,7 +14,7 @@ from extproc.domain.replicas.messages import Answer, Counted, RefusedAttempt, Ru
 from extproc.domain.replicas.replica import Replica
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
-from extproc.transport import shared_limits
+from extproc.runtime import shared_limits
 
 NOW = 1_800_000_000.0
 AHEAD = 100.0  # the store's clock

@@ -8,7 +8,7 @@ from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
 from extproc.domain.replicas.messages import Answer, Counted, Demand, RefusedAttempt, Report, Ruling
 from extproc.domain.request.business_codes import ErrorClass
-from extproc.transport.shared_wire import UnreadableAnswerError, decode, encode
+from extproc.runtime.shared_wire import UnreadableAnswerError, decode, encode
 from tests.unit.replicas.fleet import Store
 
 NOW = 1_800_000_000.0

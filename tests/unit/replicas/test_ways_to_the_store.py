@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import AuthenticationError, RedisError
 
-from extproc.transport.shared_limits import look
+from extproc.runtime.shared_limits import look
 from tests.harness.certificates import Authority
 from tests.harness.ports import free_port
 from tests.harness.valkey import Valkey

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.announcement import announcement, client_url, exposure
+from extproc.launch.banner import announcement, client_url, exposure
 from extproc.settings import Settings
 from tests.harness.processes import make_key
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from extproc.child import Child, ChildError, Program, describe_exit
+from extproc.launch.child import Child, ChildError, Program, describe_exit
 from tests.harness.supervised import is_alive
 from tests.harness.waiting import eventually
 
@@ -97,8 +97,8 @@ async def test_one_that_crashes_is_started_again_and_the_log_says_why(tmp_path: 
 async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("extproc.child.LONGEST_WAIT", 0.0)
-    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: None)
     starts = tmp_path / "starts"
     child, _ = python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(1)", never, essential=False)
 
@@ -114,7 +114,7 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
 async def test_one_that_is_essential_is_given_up_when_it_crashes_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: None)
     child, _ = python("import time; time.sleep(0.2); raise SystemExit('worn out')")
 
     with pytest.raises(
@@ -137,7 +137,7 @@ async def test_one_that_does_not_end_when_told_is_killed() -> None:
 
 
 async def test_while_it_waits_to_be_restarted_it_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extproc.child.Restarts.wait_after", lambda _self, _lifetime: 60.0)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: 60.0)
     child, _ = python("import time; time.sleep(0.1)")
     running = asyncio.create_task(child.run())
     await asyncio.wait_for(child.ready.wait(), 5)

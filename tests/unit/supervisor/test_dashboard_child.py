@@ -4,7 +4,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from extproc import dashboard_child
+from extproc.launch import dashboard_program
 from extproc.settings import Settings
 from tests.harness.processes import make_key
 
@@ -30,7 +30,7 @@ def test_it_gets_its_own_settings_and_never_the_proxys(settings: Settings) -> No
         "SOMETHING_ELSE": "x",
     }
 
-    known = dashboard_child.environment(settings, given)
+    known = dashboard_program.environment(settings, given)
 
     kept = {"PATH", "HOME", "DASHBOARD_TOKEN", "ADMIN_TOKEN", "RETENTION_5S", "LOG_LEVEL"}
     assert known == {**{name: given[name] for name in kept}, "SCRAPE_TARGETS": "http://127.0.0.1:9191/metrics"}
@@ -39,14 +39,14 @@ def test_it_gets_its_own_settings_and_never_the_proxys(settings: Settings) -> No
 def test_targets_that_are_set_stay(settings: Settings) -> None:
     targets = "http://10.0.0.1:9090/metrics"
 
-    assert dashboard_child.environment(settings, {"SCRAPE_TARGETS": targets})["SCRAPE_TARGETS"] == targets
+    assert dashboard_program.environment(settings, {"SCRAPE_TARGETS": targets})["SCRAPE_TARGETS"] == targets
 
 
 async def test_it_is_not_essential(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DB_PATH", str(tmp_path / "dashboard.db"))
     monkeypatch.setenv("ZAI_API_KEY", KEY)
     async with httpx.AsyncClient() as client:
-        program = dashboard_child.program(settings, client, LOG_LEVEL="warning")
+        program = dashboard_program.program(settings, client, LOG_LEVEL="warning")
 
     assert not program.essential
     assert program.environment["LOG_LEVEL"] == "warning"

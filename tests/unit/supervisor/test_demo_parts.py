@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from extproc import demo_table
-from extproc.announcement import announcement
-from extproc.demo import environment
-from extproc.demo_numbers import History, Numbers, Totals, quantile, read_totals
-from extproc.demo_traffic import SAMPLES
+from extproc.demo import table
+from extproc.demo.numbers import History, Numbers, Totals, quantile, read_totals
+from extproc.demo.run import environment
+from extproc.demo.traffic import SAMPLES
+from extproc.launch.banner import announcement
 from extproc.settings import Settings
 from simulator.plan.keys import KEY_FORM
 from tests.harness.processes import make_key
@@ -163,7 +163,7 @@ def screen(width: int, height: int) -> list[str]:
     """The table as a terminal of this size shows it."""
     console = Console(file=io.StringIO(), width=width, height=height)
     numbers = Numbers(TOTALS, 12.3, 12_345.6, 0.123, 12.345)
-    console.print(demo_table.table(numbers, RUNNING, "Ctrl-C stops it", width=width, height=height))
+    console.print(table.table(numbers, RUNNING, "Ctrl-C stops it", width=width, height=height))
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue().splitlines()
@@ -186,7 +186,7 @@ def test_requests_that_do_not_fit_are_counted() -> None:
 
 
 def test_where_there_is_no_terminal_the_same_is_one_line() -> None:
-    line = demo_table.line(Numbers(TOTALS, 12.3, 12_345.6, None, None))
+    line = table.line(Numbers(TOTALS, 12.3, 12_345.6, None, None))
 
     assert line.startswith("workers 12/20 | pacing 9 at once, 7.5/s   3 waiting | requests ")
     assert "\n" not in line

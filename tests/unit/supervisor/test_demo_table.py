@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from extproc.demo_numbers import History, Totals
-from extproc.demo_table import table
+from extproc.demo.numbers import History, Totals
+from extproc.demo.table import table
 
 TOTALS = Totals(
     at=0.0,

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from extproc.demo_traffic import SAMPLES, Sample, Traffic
+from extproc.demo.traffic import SAMPLES, Sample, Traffic
 
 # The demo drains for 10 s: whoever stops it should not see a request cut off.
 LONGEST_ANSWER = 9.0

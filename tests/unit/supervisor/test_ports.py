@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from extproc import ports
-from extproc.announcement import announcement, exposure
+from extproc.launch.banner import announcement, exposure
 from extproc.settings import Settings, SettingsError
 
 

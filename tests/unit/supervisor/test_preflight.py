@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc import preflight
+from extproc.launch import preflight
 from extproc.settings import Settings, SettingsError
 from tests.harness.ports import free_port
 from tests.harness.processes import make_key

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from extproc import programs
-from extproc.envoy_admin import EnvoyAdmin
+from extproc.launch import programs
+from extproc.launch.envoy_admin import EnvoyAdmin
 from extproc.settings import Settings
 from tests.harness.waiting import eventually
 

@@ -1,4 +1,4 @@
-from extproc.restarts import HEALTHY_SECONDS, LONGEST_WAIT, MOST_CRASHES, Restarts
+from extproc.launch.restart_policy import HEALTHY_SECONDS, LONGEST_WAIT, MOST_CRASHES, Restarts
 
 
 def test_crashes_in_a_row_wait_longer_and_longer_and_the_tenth_is_the_last() -> None:

@@ -13,9 +13,9 @@ from extproc.domain.request.identity import as_identity
 from extproc.domain.request.routes import classify
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.log_entry import EntryKind, LogEntry
+from extproc.runtime.pacer import Pacer
+from extproc.runtime.quota_watch import QuotaWatch
 from extproc.settings import Settings
-from extproc.transport.pacer import Pacer
-from extproc.transport.quota_watch import QuotaWatch
 from tests.harness.processes import make_key
 
 MESSAGES = "/api/anthropic/v1/messages"

@@ -11,8 +11,8 @@ from typing import Final
 
 import structlog
 
-from extproc.restarts import LONGEST_WAIT, Restarts
-from extproc.tether import tethered
+from extproc.launch.die_with_parent import tethered
+from extproc.launch.restart_policy import LONGEST_WAIT, Restarts
 
 log = structlog.get_logger("zai-proxy")
 

@@ -18,11 +18,11 @@ from typing import Final
 import httpx
 import structlog
 
-from extproc import programs
-from extproc.announcement import client_url
-from extproc.child import Child, ChildError, Program
-from extproc.envoy_admin import EnvoyAdmin, until_answers
-from extproc.service_log import StandardError
+from extproc.launch import programs
+from extproc.launch.banner import client_url
+from extproc.launch.child import Child, ChildError, Program
+from extproc.launch.envoy_admin import EnvoyAdmin, until_answers
+from extproc.logs import StandardError
 from extproc.settings import Settings
 
 log = structlog.get_logger("zai-proxy")

@@ -9,10 +9,10 @@ import httpx
 
 from dashboard import settings as its
 from extproc import ports
-from extproc.announcement import metrics_url
-from extproc.child import Program
-from extproc.envoy_admin import until_answers
-from extproc.programs import zai_proxy
+from extproc.launch.banner import metrics_url
+from extproc.launch.child import Program
+from extproc.launch.envoy_admin import until_answers
+from extproc.launch.programs import zai_proxy
 from extproc.settings import Settings, SettingsError
 
 # Never the key, nor anything else of the proxy's: it asks over HTTP, as anyone would.

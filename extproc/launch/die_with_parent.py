@@ -1,8 +1,8 @@
 """Starts a program that dies with the process that started it, kill -9 of that process included.
 
-Run as a script: `python -I -S tether.py PARENT_PID PROGRAM ARGUMENT...`. It asks the kernel for the signal and then
-becomes the program. A small process of its own does this because Python code between fork and exec is not safe in a
-process with threads. The kernel watches the *thread* that forked: start it from the main thread. Linux only.
+Run as a script: `python -I -S die_with_parent.py PARENT_PID PROGRAM ARGUMENT...`. It asks the kernel for the signal
+and then becomes the program. A small process of its own does this because Python code between fork and exec is not
+safe in a process with threads. The kernel watches the *thread* that forked: start it from the main thread. Linux only.
 """
 
 import ctypes

@@ -17,10 +17,10 @@ from extproc.domain.request.routes import Route
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.outcome import Outcome
-from extproc.quota_metrics import QuotaCollector
+from extproc.metrics.quota import QuotaCollector
+from extproc.runtime.quota_poll import QuotaPoller
+from extproc.runtime.quota_webhook import QuotaWebhook
 from extproc.settings import Settings, ca_file
-from extproc.transport.quota_poll import QuotaPoller
-from extproc.transport.quota_webhook import QuotaWebhook
 
 log = structlog.get_logger("extproc.quota")
 

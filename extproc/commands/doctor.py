@@ -12,16 +12,16 @@ from typing import Final
 import httpx
 from redis.exceptions import RedisError
 
-from extproc.announcement import client_url
-from extproc.api_key import ApiKey
 from extproc.domain import diagnosis
 from extproc.domain.diagnosis import Finding, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
-from extproc.envoy_config import Origin
+from extproc.launch.banner import client_url
+from extproc.launch.envoy_config import Origin
+from extproc.runtime import shared_limits
+from extproc.runtime.api_key import ApiKey
+from extproc.runtime.quota_poll import QuotaPoller
 from extproc.settings import Settings, ca_file
-from extproc.transport import shared_limits
-from extproc.transport.quota_poll import QuotaPoller
 
 _TIMEOUT: Final = 15.0
 _CHEAPEST_MODEL: Final = "glm-4.5-air"

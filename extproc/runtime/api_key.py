@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from extproc.file_stamp import file_stamp
+from extproc.runtime.file_watch import file_stamp
 from extproc.settings import Settings, SettingsError, read_key
 
 log = structlog.get_logger("extproc.api_key")

@@ -6,9 +6,9 @@ from pathlib import Path
 import structlog
 
 from extproc.domain.clients.clients import ClientBook, read_clients
-from extproc.file_stamp import file_stamp
+from extproc.runtime.file_watch import file_stamp
+from extproc.runtime.state_file import StateError, StateFile
 from extproc.settings import SettingsError
-from extproc.state_file import StateError, StateFile
 
 log = structlog.get_logger("extproc.clients")
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from extproc.domain.clients.clients import Client, ClientBook, digest_of, is_name, new_token, read_clients
-from extproc.state_file import StateError, StateFile
+from extproc.runtime.state_file import StateError, StateFile
 
 
 @click.group()

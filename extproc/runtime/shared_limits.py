@@ -23,9 +23,9 @@ from redis.exceptions import RedisError
 
 from extproc.domain.replicas.messages import Report, SharedStatus
 from extproc.domain.replicas.replica import Replica
-from extproc.transport.pacer import Pacer
-from extproc.transport.quota_watch import QuotaWatch
-from extproc.transport.shared_wire import SCRIPT, UnreadableAnswerError, decode, encode, keys
+from extproc.runtime.pacer import Pacer
+from extproc.runtime.quota_watch import QuotaWatch
+from extproc.runtime.shared_wire import SCRIPT, UnreadableAnswerError, decode, encode, keys
 
 log = structlog.get_logger("extproc.shared_limits")
 

@@ -55,7 +55,7 @@ def source(name: str) -> str:
     packaged = resources.files("extproc").joinpath("envoy", name)
     if packaged.is_file():
         return packaged.read_text()
-    return (Path(__file__).parent.parent / "envoy" / name).read_text()
+    return (Path(__file__).parent.parent.parent / "envoy" / name).read_text()
 
 
 def lua_source(filter_name: str) -> str:

@@ -22,15 +22,17 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from extproc import dashboard_child, demo_table, ports, programs, service_log
-from extproc.announcement import announcement, client_url, metrics_url
-from extproc.child import Program
-from extproc.demo_numbers import History, Numbers, read_totals
-from extproc.demo_table import Running
-from extproc.demo_traffic import Traffic
-from extproc.envoy_admin import until_answers
+from extproc import logs, ports
+from extproc.demo import table
+from extproc.demo.numbers import History, Numbers, read_totals
+from extproc.demo.table import Running
+from extproc.demo.traffic import Traffic
+from extproc.launch import dashboard_program, programs
+from extproc.launch.banner import announcement, client_url, metrics_url
+from extproc.launch.child import Program
+from extproc.launch.envoy_admin import until_answers
+from extproc.launch.supervisor import Company, supervise, trusting_client
 from extproc.settings import Settings
-from extproc.supervisor import Company, supervise, trusting_client
 
 _DRAIN_TIMEOUT: Final = "10"
 _REFRESH_SECONDS: Final = 1.0
@@ -100,7 +102,7 @@ class _LiveTable:
     def show(self, numbers: Numbers, running: Running, stopping: bool) -> None:
         size = self._live.console.size
         state = "stopping, running requests may finish" if stopping else "Ctrl-C stops it"
-        self._live.update(demo_table.table(numbers, running, state, width=size.width, height=size.height), refresh=True)
+        self._live.update(table.table(numbers, running, state, width=size.width, height=size.height), refresh=True)
 
 
 class _PlainLines:
@@ -110,7 +112,7 @@ class _PlainLines:
     def show(self, numbers: Numbers, running: Running, stopping: bool) -> None:
         if numbers.totals.at >= self._next:
             self._next = numbers.totals.at + _LINE_SECONDS
-            click.echo(demo_table.line(numbers))
+            click.echo(table.line(numbers))
 
 
 async def _show_live(settings: Settings, directory: Path, with_dashboard: bool) -> None:
@@ -118,7 +120,7 @@ async def _show_live(settings: Settings, directory: Path, with_dashboard: bool) 
     starting = "Starting the simulator, the processor and Envoy …"
     with Live(starting, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
         # Only now, so that log lines appear above the table instead of in it.
-        service_log.configure(settings.log_format, settings.log_level)
+        logs.configure(settings.log_format, settings.log_level)
 
         def announce() -> None:
             console.print(_announcement(settings, with_dashboard), soft_wrap=True)
@@ -150,7 +152,7 @@ async def _supervise(
                 tasks.create_task(_watch(client, settings, display, stopping))
 
         level = os.environ.get("LOG_LEVEL") or "warning"
-        page = partial(dashboard_child.program, settings, merge_output=merge_output, LOG_LEVEL=level)
+        page = partial(dashboard_program.program, settings, merge_output=merge_output, LOG_LEVEL=level)
         company = Company(
             programs=(partial(_simulator, settings), *([page] if with_dashboard else [])),
             beside=beside,
@@ -186,7 +188,7 @@ def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
 
 
 def _announcement(settings: Settings, with_dashboard: bool) -> str:
-    page = dashboard_child.dashboard_url(settings) if with_dashboard else None
+    page = dashboard_program.dashboard_url(settings) if with_dashboard else None
     return announcement(settings, page, upstream="a simulated Z.AI on this machine")
 
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from extproc import ports
-from extproc.api_key import ApiKey
 from extproc.domain.usage.price_file import PriceTableError, packaged_prices, parse_price_table
 from extproc.domain.usage.prices import PriceTable
+from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, SettingsError
 
 _LOOPBACK: Final = "127.0.0.1"

@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 
-from extproc.client_file import ClientFile
 from extproc.domain.clients.clients import Client
 from extproc.domain.clients.token_throttle import WrongTokens
 from extproc.domain.clients.usage_ledger import UsageBook, Used, seconds_to_midnight
@@ -17,8 +16,9 @@ from extproc.domain.request import refusals
 from extproc.domain.request.labels import UNKNOWN
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.usage.outcome import Outcome
+from extproc.runtime.client_file import ClientFile
+from extproc.runtime.state_file import StateError, StateFile
 from extproc.settings import Settings
-from extproc.state_file import StateError, StateFile
 from extproc.transport.wire import RequestHead
 
 log = structlog.get_logger("extproc.clients")

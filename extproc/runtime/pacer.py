@@ -18,7 +18,7 @@ from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import Route
 from extproc.domain.usage.failure import Failure
-from extproc.state_file import StateError, StateFile
+from extproc.runtime.state_file import StateError, StateFile
 
 log = structlog.get_logger("extproc.pacing")
 

@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from extproc.demo_numbers import Numbers, Totals
+from extproc.demo.numbers import Numbers, Totals
 
 _BAR_WIDTH: Final = 30
 # Lines of the screen that the announcement above, the rest of the table, and the prompt below it need.

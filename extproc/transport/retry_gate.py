@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 import grpc.aio
 
 from extproc.domain.request.admission import Admission
-from extproc.transport.pacer import Pacer
+from extproc.runtime.pacer import Pacer
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import httpx
 
-from extproc import envoy_config
-from extproc.announcement import metrics_url
-from extproc.child import Program
-from extproc.envoy_admin import NOISE, EnvoyAdmin, envoy_command, until_answers
+from extproc.launch import envoy_config
+from extproc.launch.banner import metrics_url
+from extproc.launch.child import Program
+from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, until_answers
 from extproc.settings import Settings
 
 # A Unix socket's path has room for 108 bytes.

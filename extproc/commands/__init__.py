@@ -1,0 +1,1 @@
+"""The commands that look at a proxy, and do not run it."""

@@ -1,0 +1,1 @@
+"""Every series of /metrics, declared; `accounting` counts."""

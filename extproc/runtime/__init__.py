@@ -1,0 +1,1 @@
+"""The decisions of the domain, run: with clocks, files, sockets and tasks, but without gRPC."""
