@@ -14,11 +14,11 @@ def dashboard_command() -> None:
     Asks the proxies in SCRAPE_TARGETS and serves a page on DASHBOARD_PORT.
     """
     # Imported here: a wrong setting need not wait for the rest.
-    from dashboard import service, service_log
+    from dashboard import logs, service
 
     try:
         settings = load_settings()
-        service_log.configure(settings.log_format, settings.log_level)
+        logs.configure(settings.log_format, settings.log_level)
         service.run(settings)
     except SettingsError as error:
         click.echo(str(error), err=True)

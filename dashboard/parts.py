@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
+from dashboard.access.guard import Guard
 from dashboard.addresses import AddressBook
-from dashboard.api.guard import Guard
 from dashboard.event_hub import EventHub
 from dashboard.feed import FeedKeeper
 from dashboard.overview import Overview

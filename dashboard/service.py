@@ -12,9 +12,9 @@ import structlog
 import uvicorn
 import uvloop
 
+from dashboard.access.guard import Guard
 from dashboard.addresses import AddressBook
 from dashboard.api.app import create_app
-from dashboard.api.guard import Guard
 from dashboard.domain.finished import Finished
 from dashboard.event_hub import EventHub, EventKind, message
 from dashboard.feed import FeedKeeper

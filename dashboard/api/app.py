@@ -12,14 +12,14 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from dashboard.access.guard import GuardMiddleware, is_safe_path
 from dashboard.api import openapi, pages
 from dashboard.api.charts import series
 from dashboard.api.events import events
-from dashboard.api.guard import GuardMiddleware, is_safe_path
-from dashboard.api.problems import ApiError, on_api_error, on_defect, on_http_error, on_store_error
 from dashboard.api.tables import breakdown, one_request, requests, targets
 from dashboard.cancel import Ending, cancel
 from dashboard.parts import Parts
+from dashboard.problems import ApiError, on_api_error, on_defect, on_http_error, on_store_error
 from dashboard.store.store import StoreError
 
 Endpoint: TypeAlias = Callable[[Parts, Request], Awaitable[Response]]

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard.api.csv_export import series_csv
 from dashboard.api.openapi import known_parameters
-from dashboard.api.problems import ApiError
 from dashboard.api.query import Query
 from dashboard.domain.chart_lines import draw
 from dashboard.domain.charts import Chart, UnknownChartError, find_chart
@@ -17,6 +16,7 @@ from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import SeriesKey
 from dashboard.domain.timespan import Grid, make_grid
 from dashboard.parts import Parts
+from dashboard.problems import ApiError
 from dashboard.store.journal import find_marks
 from dashboard.store.samples import read_rows
 

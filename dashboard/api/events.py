@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dashboard.api.openapi import known_parameters
-from dashboard.api.problems import ApiError
 from dashboard.api.query import Query
 from dashboard.event_hub import (
     EventHub,
@@ -23,6 +22,7 @@ from dashboard.event_hub import (
     parse_position,
 )
 from dashboard.parts import Parts
+from dashboard.problems import ApiError
 from dashboard.store import journal
 from dashboard.store import requests as stored
 from dashboard.store.store import StoreError

@@ -9,8 +9,8 @@ from typing import Final
 
 from starlette.datastructures import QueryParams
 
-from dashboard.api.problems import ApiError
 from dashboard.domain.timespan import parse_moment
+from dashboard.problems import ApiError
 from dashboard.store.requests import FILTERS, RequestFilter
 
 _LONGEST_VALUE: Final = 300

@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from dashboard.api.csv_export import table_csv
 from dashboard.api.openapi import known_parameters
-from dashboard.api.problems import ApiError
 from dashboard.api.query import Query, page_key
 from dashboard.domain.finished import TOKEN_KINDS
 from dashboard.parts import Parts
+from dashboard.problems import ApiError
 from dashboard.store import requests as stored
 from dashboard.store import usage
 from dashboard.store.requests import SORTS

@@ -30,7 +30,7 @@ async def locked(tmp_path: Path, proxy: FakeProxy) -> AsyncIterator[Dashboard]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.domain.throttle._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("dashboard.access.throttle._FIRST_PAUSE", 0.05)
 
 
 async def sign_in(dashboard: Dashboard, token: str = TOKEN, **fields: str) -> httpx.Response:
@@ -102,7 +102,7 @@ async def test_a_wrong_token_is_answered_slowly_and_ever_more_so(locked: Dashboa
 
 
 async def test_many_wrong_tokens_at_once_are_turned_away(locked: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.domain.throttle._FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("dashboard.access.throttle._FIRST_PAUSE", 0.5)
     headers = {"authorization": "Bearer wrong"}
 
     answers = await asyncio.gather(*(locked.client.get("/api/now", headers=headers) for _ in range(12)))

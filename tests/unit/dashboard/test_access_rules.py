@@ -5,8 +5,8 @@ import secrets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.domain.sessions import SESSION_SECONDS, Sessions
-from dashboard.domain.throttle import Throttle
+from dashboard.access.sessions import SESSION_SECONDS, Sessions
+from dashboard.access.throttle import Throttle
 
 NOW = 1_764_000_000.0
 TOKEN = secrets.token_urlsafe()

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.api.problems import problem
-from dashboard.domain.sessions import SESSION_SECONDS, Sessions
-from dashboard.domain.throttle import Throttle
+from dashboard.access.sessions import SESSION_SECONDS, Sessions
+from dashboard.access.throttle import Throttle
+from dashboard.problems import problem
 
 _OPEN: Final = frozenset({"/login", "/healthz", "/plain.css"})
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")

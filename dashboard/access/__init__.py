@@ -1,0 +1,1 @@
+"""Who may see the dashboard: sessions, wrong tokens, and the headers that keep a browser safe."""
