@@ -1,7 +1,6 @@
-"""Ports: taking one, looking for a free one, and how this machine reaches what listens there."""
+"""Ports: taking one, and looking for a free one."""
 
 import errno
-import ipaddress
 import socket
 from collections.abc import Container
 
@@ -36,20 +35,6 @@ def free_port(address: str, taken: Container[int] = ()) -> int:
             port: int = listening.getsockname()[1]
         if port not in taken:
             return port
-
-
-def reachable(bind_address: str) -> str:
-    """An address at which this machine reaches what listens on `bind_address`."""
-    address = ipaddress.ip_address(bind_address)
-    if not address.is_unspecified:
-        return bind_address
-    return "127.0.0.1" if address.version == 4 else "::1"
-
-
-def origin(scheme: str, bind_address: str, port: int) -> str:
-    """The URL, without a path, of what listens there, as this machine calls it."""
-    host = reachable(bind_address)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -25,7 +25,6 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
-from extproc.launch.preflight import load_prices
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
 from extproc.ports import bind
@@ -34,6 +33,7 @@ from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
+from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.runtime.shared_limits import SharedLimits, plan_name
 from extproc.runtime.state_file import StateFile

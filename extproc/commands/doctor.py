@@ -16,7 +16,7 @@ from extproc.domain import diagnosis
 from extproc.domain.diagnosis import Finding, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
-from extproc.launch.banner import client_url
+from extproc.launch.addresses import client_url
 from extproc.launch.envoy_config import Origin
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey

@@ -9,7 +9,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from extproc.launch.banner import metrics_url
+from extproc.launch.addresses import metrics_url
 from extproc.settings import Settings
 
 _TIMEOUT = 5.0

@@ -28,7 +28,8 @@ from extproc.demo.numbers import History, Numbers, read_totals
 from extproc.demo.table import Running
 from extproc.demo.traffic import Traffic
 from extproc.launch import dashboard_program, programs
-from extproc.launch.banner import announcement, client_url, metrics_url
+from extproc.launch.addresses import client_url, metrics_url
+from extproc.launch.banner import announcement
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import until_answers
 from extproc.launch.supervisor import Company, supervise, trusting_client

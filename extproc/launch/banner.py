@@ -1,18 +1,7 @@
 """What a person is told once the proxy is ready: where it is, and how to point Claude Code at it."""
 
-from extproc import ports
+from extproc.launch.addresses import client_url, metrics_url
 from extproc.settings import Settings
-
-
-def client_url(settings: Settings) -> str:
-    """The client port, as this machine calls it."""
-    scheme = "http" if settings.tls_cert_file is None else "https"
-    return ports.origin(scheme, settings.bind_address, settings.proxy_port)
-
-
-def metrics_url(settings: Settings) -> str:
-    """The processor's HTTP side, as this machine calls it."""
-    return ports.origin("http", settings.bind_address, settings.metrics_port)
 
 
 def announcement(settings: Settings, dashboard: str | None, upstream: str | None = None) -> str:

@@ -9,7 +9,8 @@ import httpx
 
 from dashboard import settings as its
 from extproc import ports
-from extproc.launch.banner import metrics_url
+from extproc.launch import addresses
+from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import until_answers
 from extproc.launch.programs import zai_proxy
@@ -32,7 +33,7 @@ def check(settings: Settings) -> None:
 
 def dashboard_url(settings: Settings) -> str:
     """The page, as this machine calls it. Raises SettingsError."""
-    return ports.origin("http", settings.bind_address, _load().dashboard_port)
+    return addresses.origin("http", settings.bind_address, _load().dashboard_port)
 
 
 def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from extproc import ports
-from extproc.domain.usage.price_file import PriceTableError, packaged_prices, parse_price_table
-from extproc.domain.usage.prices import PriceTable
 from extproc.runtime.api_key import ApiKey
+from extproc.runtime.price_table import load_prices
 from extproc.settings import Settings, SettingsError
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -33,16 +32,6 @@ def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
             each(settings)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
-
-
-def load_prices(settings: Settings) -> PriceTable:
-    """The price table of the setting, or the packaged one. Raises SettingsError."""
-    if settings.prices_file is None:
-        return parse_price_table(packaged_prices())
-    try:
-        return parse_price_table(settings.prices_file.read_text())
-    except (OSError, UnicodeDecodeError, PriceTableError) as error:
-        raise SettingsError([f"PRICES_FILE={settings.prices_file}: need a valid price table ({error})"]) from None
 
 
 @contextmanager

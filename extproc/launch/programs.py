@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from extproc.launch import envoy_config
-from extproc.launch.banner import metrics_url
+from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, until_answers
 from extproc.settings import Settings

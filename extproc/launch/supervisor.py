@@ -19,7 +19,7 @@ import httpx
 import structlog
 
 from extproc.launch import programs
-from extproc.launch.banner import client_url
+from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
 from extproc.launch.envoy_admin import EnvoyAdmin, until_answers
 from extproc.logs import StandardError

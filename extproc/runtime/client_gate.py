@@ -13,13 +13,13 @@ from extproc.domain.clients.clients import Client
 from extproc.domain.clients.token_throttle import WrongTokens
 from extproc.domain.clients.usage_ledger import UsageBook, Used, seconds_to_midnight
 from extproc.domain.request import refusals
+from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import UNKNOWN
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.usage.outcome import Outcome
 from extproc.runtime.client_file import ClientFile
 from extproc.runtime.state_file import StateError, StateFile
 from extproc.settings import Settings
-from extproc.transport.wire import RequestHead
 
 log = structlog.get_logger("extproc.clients")
 

@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from extproc.domain.quota.gate import EventKind, GateEvent
-from extproc.domain.quota.words import duration, spoken
+from extproc.domain.quota.windows import duration, spoken
 
 log = structlog.get_logger("extproc.quota_webhook")
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from extproc.domain.pacing.plan_view import RefusedAttempt, read_ruling
 from extproc.domain.quota.gate_state import read_gate_standing
-from extproc.domain.replicas.messages import Answer, Counted, Event, RefusedAttempt, Report, read_ruling
+from extproc.domain.replicas.messages import Answer, Counted, Event, Report
 from extproc.domain.request.business_codes import ErrorClass
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text()

@@ -13,6 +13,7 @@ from extproc.domain.clients.clients import Client
 from extproc.domain.request import refusals
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import client_bucket
 from extproc.domain.request.priority import lane_of
 from extproc.domain.request.refusals import Refusal
@@ -73,7 +74,7 @@ class ExternalProcessor:
             del message  # this frame lives as long as the HTTP stream
             await self._answer(head, context)
 
-    async def _answer(self, head: wire.RequestHead, context: Context) -> None:
+    async def _answer(self, head: RequestHead, context: Context) -> None:
         """Admits a request and stays with it until it ends, or refuses it."""
         route = classify(head.path, head.speaks_anthropic)
         if not route.leaves:
@@ -89,16 +90,12 @@ class ExternalProcessor:
             if refusal is not None:
                 await context.write(self._refused(refusal, exchange, route))
 
-    async def _spend(
-        self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context
-    ) -> Refusal | None:
+    async def _spend(self, head: RequestHead, exchange: Exchange, route: Route, context: Context) -> Refusal | None:
         """Lets the request use the plan, or returns why it may not."""
         with self._quota.enter(exchange, route) as refusal:
             return refusal or await self._carry(head, exchange, route, context)
 
-    async def _carry(
-        self, head: wire.RequestHead, exchange: Exchange, route: Route, context: Context
-    ) -> Refusal | None:
+    async def _carry(self, head: RequestHead, exchange: Exchange, route: Route, context: Context) -> Refusal | None:
         """Takes a worker slot for the request and holds it until the HTTP stream ends, or returns why it gets none."""
         with self._admission.enter(exchange) as refusal:
             if refusal is not None:
@@ -146,7 +143,7 @@ class ExternalProcessor:
         await context.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
 
-    def _exchange(self, head: wire.RequestHead, route: Route, client: Client | None) -> Exchange:
+    def _exchange(self, head: RequestHead, route: Route, client: Client | None) -> Exchange:
         principal = head.session or head.peer if client is None else client.name
         return Exchange(
             id=f"{self.run_id}-{next(self._serial)}",
@@ -168,7 +165,7 @@ class ExternalProcessor:
     def _label(self, principal: str, client: Client | None) -> str:
         return principal if client is not None and self._clients.names_are_labels else client_bucket(principal)
 
-    def _admitted(self, head: wire.RequestHead, exchange: Exchange, route: Route) -> bytes:
+    def _admitted(self, head: RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
         noted = _remembered(exchange) | self._pacer.hints()
         if self._guard.watches(exchange.method, route):

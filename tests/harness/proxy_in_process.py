@@ -11,10 +11,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
+from extproc.domain.pacing.plan_view import Ruling
 from extproc.domain.pacing.records import Attempt
 from extproc.domain.quota.report import read_report
 from extproc.domain.quota.windows import QuotaReport, QuotaSample
-from extproc.domain.replicas.messages import Answer, Ruling
+from extproc.domain.replicas.messages import Answer
 from extproc.domain.replicas.replica import Replica
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.exchange import Exchange

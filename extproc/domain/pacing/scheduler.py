@@ -10,18 +10,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from extproc.domain.pacing.clock import SteadyClock
+from extproc.domain.pacing.clock import FullHours, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
-from extproc.domain.pacing.full_hours import FullHours, until_next
 from extproc.domain.pacing.lane_throttle import HoldBack
 from extproc.domain.pacing.learned_limits import Learned, read_learned
 from extproc.domain.pacing.limits import Limits, limit_status
+from extproc.domain.pacing.plan_view import Demand, PlanView, RefusedAttempt
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
-from extproc.domain.pacing.retries import Retries
-from extproc.domain.pacing.retry_queue import SecondTurn, SecondTurns
+from extproc.domain.pacing.retry_queue import Retries, SecondTurn, SecondTurns
 from extproc.domain.pacing.service_rate import ServiceRate
-from extproc.domain.replicas.messages import Demand, PlanView, RefusedAttempt
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import RefusalReason

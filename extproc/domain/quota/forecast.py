@@ -5,8 +5,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from extproc.domain.quota.burn_rate import BurnMeter
-from extproc.domain.quota.windows import QuotaReport, QuotaWindow
-from extproc.domain.quota.words import moment, spoken
+from extproc.domain.quota.windows import QuotaReport, QuotaWindow, moment, spoken
 
 _DEFAULT_SECONDS: Final = 5 * 3600.0
 _SHORTEST_SHARE: Final = 20

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
-from extproc.domain.quota.words import duration, spoken
+from extproc.domain.quota.windows import duration, spoken
 from extproc.domain.request.refusals import Refusal, RefusalReason, UsedUp
 
 _NEAR_SECONDS: Final = 60.0

@@ -1,9 +1,12 @@
-"""What is known of a plan's quota: windows of time, each with an allowance that is used up and then resets.
+"""What is known of a plan's quota: windows of time, each with an allowance that is used up and then resets; and how
+windows, moments and lengths of time are said in a sentence.
 
 Plain records. All times are Unix times in seconds, all ratios shares of a window's allowance (1.0 is all of it).
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from math import ceil
 from typing import Final
 
 from extproc.domain.request.labels import OTHER
@@ -148,3 +151,38 @@ def spends_plan(route: Route, openai_base_path: str) -> bool:
     follows_base = route.label in ("/v1/chat/completions", "/chat/completions", "/v1/embeddings")
     is_openai = route.llm_protocol in (LlmProtocol.OPENAI_CHAT_COMPLETIONS, LlmProtocol.OPENAI_EMBEDDINGS)
     return not (follows_base and is_openai and f"{openai_base_path}/".startswith(_BALANCE_PATHS))
+
+
+_SPOKEN: Final = {FIVE_HOUR: "five-hour", DAILY: "daily", WEEKLY: "weekly", MONTHLY: "monthly"}
+
+
+def spoken(window: str) -> str:
+    """A window's name before the words "window" or "quota"."""
+    return _SPOKEN.get(window, window)
+
+
+def moment(at: float, now: float, zone: tzinfo = UTC) -> str:
+    """A Unix time as people say it: `16:40` within 20 hours, `Tue 16:40` within 6 days, else with its date."""
+    local = datetime.fromtimestamp(at, zone)
+    away = timedelta(seconds=abs(at - now))
+    if away < timedelta(hours=20):
+        return local.strftime("%H:%M")
+    return local.strftime("%a %H:%M" if away < timedelta(days=6) else "%Y-%m-%d %H:%M")
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units, rounded up: `45 s`, `13 min`, `2 h 13 min`, `3 d 4 h`."""
+    whole = max(1, ceil(seconds))
+    if whole <= 60:
+        return f"{whole} s"
+    minutes = ceil(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return _joined(minutes // 60, "h", minutes % 60, "min")
+    hours = ceil(whole / 3600)
+    return _joined(hours // 24, "d", hours % 24, "h")
+
+
+def _joined(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from extproc.domain.pacing.clock import SteadyClock
+from extproc.domain.pacing.clock import FullHours, SteadyClock
 from extproc.domain.pacing.config import PacingConfig
-from extproc.domain.pacing.full_hours import FullHours
 from extproc.domain.pacing.learned_limits import Learned
 from extproc.domain.pacing.limits import Limits
-from extproc.domain.replicas.messages import Counted, Event, Ruling
+from extproc.domain.pacing.plan_view import Ruling
+from extproc.domain.replicas.messages import Counted, Event
 
 # MAX_WORKERS bounds each replica; nothing but CONCURRENCY_LIMIT_MAX bounds them together.
 _MOST_IN_FLIGHT: Final = 10_000

@@ -7,11 +7,12 @@ the limits for all; if it dies, the next one goes on from its last ruling.
 from dataclasses import replace
 from typing import Final
 
+from extproc.domain.pacing.plan_view import Demand, PlanView, Ruling
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.gate_state import GateStanding
 from extproc.domain.quota.quota import Quota
 from extproc.domain.replicas.leader import PlanLearner
-from extproc.domain.replicas.messages import Answer, Demand, PlanView, Report, Ruling
+from extproc.domain.replicas.messages import Answer, Report
 
 # The longest time between two reports; with the time-out of one it is how long a store that is gone goes unnoticed.
 _HEARTBEAT: Final = 0.4

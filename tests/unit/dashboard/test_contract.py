@@ -21,7 +21,7 @@ from dashboard.domain.samples import Page
 from dashboard.domain.timespan import Grid
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.replicas.messages import Ruling
+from extproc.domain.pacing.plan_view import Ruling
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.finished_request import as_json
 from extproc.domain.usage.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer

@@ -13,7 +13,7 @@ from extproc.domain.pacing.clock import SteadyClock
 from extproc.domain.pacing.in_flight_history import LevelHistory
 from extproc.domain.pacing.overload_backoff import Breath
 from extproc.domain.pacing.probing import RefusalBudget
-from extproc.domain.pacing.retries import Retries
+from extproc.domain.pacing.retry_queue import Retries
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.pacing.token_bucket import TokenBucket
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from extproc.domain.quota.burn_rate import BurnMeter
 from extproc.domain.quota.forecast import Forecast, Forecaster, describe
-from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY, QuotaWindow
-from extproc.domain.quota.words import duration, moment
+from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY, QuotaWindow, duration, moment
 from tests.unit.quota.windows import DAY, HOUR, NOON, report, window
 
 Use = Callable[[float], float]

@@ -6,11 +6,12 @@ import pytest
 
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.pacing.plan_view import RefusedAttempt, Ruling
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.replicas import replica as replica_module
-from extproc.domain.replicas.messages import Answer, Counted, RefusedAttempt, Ruling
+from extproc.domain.replicas.messages import Answer, Counted
 from extproc.domain.replicas.replica import Replica
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane

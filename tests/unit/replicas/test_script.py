@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.pacing.plan_view import Demand, RefusedAttempt, Ruling
 from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
-from extproc.domain.replicas.messages import Answer, Counted, Demand, RefusedAttempt, Report, Ruling
+from extproc.domain.replicas.messages import Answer, Counted, Report
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.runtime.shared_wire import UnreadableAnswerError, decode, encode
 from tests.unit.replicas.fleet import Store

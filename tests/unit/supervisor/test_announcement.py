@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from extproc.launch.banner import announcement, client_url, exposure
+from extproc.launch.addresses import client_url
+from extproc.launch.banner import announcement, exposure
 from extproc.settings import Settings
 from tests.harness.processes import make_key
 

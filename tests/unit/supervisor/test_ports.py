@@ -3,6 +3,7 @@ import socket
 import pytest
 
 from extproc import ports
+from extproc.launch import addresses
 from extproc.launch.banner import announcement, exposure
 from extproc.settings import Settings, SettingsError
 
@@ -36,7 +37,7 @@ def test_a_free_port_is_none_of_those_that_are_spoken_for() -> None:
     ],
 )
 def test_the_announced_address_is_one_that_this_machine_reaches(address: str, url: str) -> None:
-    assert ports.origin("http", address, 80) == url
+    assert addresses.origin("http", address, 80) == url
 
 
 def test_the_announcement_fits_a_terminal_of_80_columns() -> None:

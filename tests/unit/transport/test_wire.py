@@ -7,6 +7,7 @@ import pytest
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.service.ext_proc import v3 as envoy
 
+from extproc.domain.request.head import RequestHead
 from extproc.domain.request.refusals import at_capacity
 from extproc.domain.request.routes import CredentialForm, Dialect
 from extproc.transport import wire
@@ -46,7 +47,7 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
         )
     )
 
-    assert head == wire.RequestHead(
+    assert head == RequestHead(
         method="POST",
         path="/v1/messages?beta=true",
         request_id="r-1",

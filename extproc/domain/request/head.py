@@ -1,0 +1,29 @@
+"""What the processor knows of a request before its body."""
+
+from dataclasses import dataclass, field
+
+
+# Not frozen, and nothing changes it: freezing it takes 2 µs of each request.
+@dataclass(slots=True)
+class RequestHead:
+    """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
+
+    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `body_bytes` is what
+    the client announced, None for a chunked body. `token` is the client's own credential, where tokens are asked for.
+    `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it.
+    """
+
+    method: str
+    path: str
+    request_id: str
+    request_id_is_safe: bool
+    speaks_anthropic: bool
+    session: str
+    agent: str
+    priority: str
+    peer: str
+    body_bytes: int | None = None
+    model: str = ""
+    stream: bool = False
+    max_tokens: int | None = None
+    token: str = field(default="", repr=False)
