@@ -14,8 +14,8 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 
-from tests.unit.pacing.plan_model import Agent, Plan, World
-from tests.unit.pacing.scenarios import pacing_for
+from tests.unit.domain.pacing.plan_model import Agent, Plan, World
+from tests.unit.domain.pacing.scenarios import pacing_for
 
 _FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 _SHARED: Final = "used by somebody else"

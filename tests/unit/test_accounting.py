@@ -14,7 +14,7 @@ from extproc.domain.usage.outcome import Outcome
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.tokens import TokenCounts
 from extproc.metrics.requests import Metrics
-from tests.unit.domain.test_outcome import FINISHED, REPORTED
+from tests.unit.domain.usage.test_outcome import FINISHED, REPORTED
 
 PRICES = parse_price_table(packaged_prices())
 FAILED = replace(

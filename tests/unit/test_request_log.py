@@ -8,7 +8,7 @@ from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.request_log import RequestLog
 from extproc.settings import LogFormat
-from tests.unit.domain.test_outcome import FINISHED, REPORTED
+from tests.unit.domain.usage.test_outcome import FINISHED, REPORTED
 
 PRICES = parse_price_table(packaged_prices())
 

@@ -34,7 +34,7 @@ from tests.harness.processes import ROOT
 from tests.harness.proxy_in_process import ProxyInProcess
 from tests.unit.dashboard.build import look, sample
 from tests.unit.dashboard.conftest import NOW
-from tests.unit.dashboard.test_sample_store import drawn
+from tests.unit.dashboard.store.test_sample_store import drawn
 
 # Nothing listens there: what the store would answer, a test says itself.
 SHARED = {"limits_url": "redis://127.0.0.1:9/0", "replicas": 3}

@@ -219,7 +219,7 @@ ODD_DATA = [
 # Events that say nothing, though one could think so.
 DULL = [
     {"type": "content_block_delta", "delta": {"text": text}}
-    for text in ("x", '"error"', "[DONE]", "\n\ndata: [1305]", '"usage": {"output_tokens": 7}')
+    for text in ("x", '"error"', "[DONE]", '"usage": {"output_tokens": 7}')
 ]
 # Objects with one thing that matters.
 SINGLE_WORDS: list[object] = [
@@ -235,6 +235,8 @@ SINGLE_WORDS: list[object] = [
     {"code": 1302, "msg": "wait"},
     {"code": 200, "msg": "fine"},
     {"success": False, "msg": "wait"},
+    {"code": 1302, "message": "wait"},
+    {"code": 1302, "success": False},
     {"error": "wait"},
     {"error": None},
     {"error": {"type": "overloaded_error"}},
