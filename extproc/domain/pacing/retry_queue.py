@@ -19,7 +19,7 @@ _SETTLING_OF_THE_RATE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class SecondTurn:
+class WaitingRetry:
     """A request that waits to be sent again: when it first came, since when it waits now, how often it was refused.
 
     It may go from `ready_at` on if there is a place, and from `deadline` on in any case.
@@ -40,18 +40,18 @@ class SecondTurn:
         return self.refusals > 1
 
 
-class SecondTurns:
+class RetryQueue:
     """Those that wait to be sent again, in their order; none longer than `timeout` since it first came."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._turns: dict[str, SecondTurn] = {}
+        self._waiting: dict[str, WaitingRetry] = {}
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._waiting)
 
     def __contains__(self, request_id: str) -> bool:
-        return request_id in self._turns
+        return request_id in self._waiting
 
     def push(
         self,
@@ -69,32 +69,32 @@ class SecondTurns:
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(now, refusals, cause, is_told)
         deadline = arrived + self._timeout
-        self._turns[request_id] = SecondTurn(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
+        self._waiting[request_id] = WaitingRetry(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
 
     def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, is_learned_here: bool) -> None:
         """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
         ready_at = _ready_at(now, refusals, cause, is_learned_here)
-        self._turns[request_id] = replace(self._turns[request_id], ready_at=ready_at, refusals=refusals)
+        self._waiting[request_id] = replace(self._waiting[request_id], ready_at=ready_at, refusals=refusals)
 
-    def cancel(self, request_id: str) -> SecondTurn | None:
+    def cancel(self, request_id: str) -> WaitingRetry | None:
         """Takes a request out; None if it does not wait."""
-        return self._turns.pop(request_id, None)
+        return self._waiting.pop(request_id, None)
 
-    def ready(self, now: float) -> Iterator[SecondTurn]:
+    def ready(self, now: float) -> Iterator[WaitingRetry]:
         """Those that may go once there is a place, in their order."""
-        return (turn for turn in self._turns.values() if turn.ready_at <= now or turn.deadline <= now)
+        return (retry for retry in self._waiting.values() if retry.ready_at <= now or retry.deadline <= now)
 
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
-        return sum(turn.lane is lane for turn in self._turns.values())
+        return sum(retry.lane is lane for retry in self._waiting.values())
 
     def sources(self) -> set[str]:
         """Whose requests wait."""
-        return {turn.source for turn in self._turns.values()}
+        return {retry.source for retry in self._waiting.values()}
 
     def next_changes(self, now: float) -> list[float]:
         """When one becomes ready or reaches its deadline."""
-        return [at for turn in self._turns.values() for at in (turn.ready_at, turn.deadline) if at > now]
+        return [at for retry in self._waiting.values() for at in (retry.ready_at, retry.deadline) if at > now]
 
 
 def _ready_at(now: float, refusals: int, cause: ErrorClass | None, is_heard: bool) -> float:

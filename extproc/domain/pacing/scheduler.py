@@ -18,7 +18,7 @@ from extproc.domain.pacing.learned_limits import Learned, read_learned
 from extproc.domain.pacing.limits import Limits, limit_status
 from extproc.domain.pacing.plan_view import Demand, PlanView, RefusedAttempt
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
-from extproc.domain.pacing.retry_queue import Retries, SecondTurn, SecondTurns
+from extproc.domain.pacing.retry_queue import Retries, RetryQueue, WaitingRetry
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
@@ -63,7 +63,7 @@ class Pacing:
         self._hold_back = HoldBack()
         self._service = ServiceRate()
         self._retries = Retries(config.max_retries)
-        self._second = SecondTurns(config.queue_timeout)
+        self._retry_queue = RetryQueue(config.queue_timeout)
         self._running: dict[str, _Run] = {}
         self._lanes: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._exempt: set[str] = set()
@@ -99,7 +99,7 @@ class Pacing:
         if run is None:
             self._exempt.discard(request_id)
             self._queue.cancel(request_id)
-            self._second.cancel(request_id)
+            self._retry_queue.cancel(request_id)
         else:
             self._lanes[run.lane] -= 1
             self._service.note(t - run.started)
@@ -119,13 +119,13 @@ class Pacing:
             return Admitted()
         is_told = self._plan is None and (run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE)
         refusals = self._retries.times(request_id)
-        self._second.push(request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, is_told=is_told)
+        self._retry_queue.push(request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, is_told=is_told)
         self._lanes[run.lane] -= 1
         self._retries.waits_here(request_id)
         if self._plan is None:
             self._limits.end(t)
         self._settle(t)
-        return Queued(len(self._second))
+        return Queued(len(self._retry_queue))
 
     def observe(self, attempt: Attempt, now: float) -> None:
         """The upstream has answered an attempt; also one that a retry hides, also one of a request that has left."""
@@ -137,11 +137,11 @@ class Pacing:
         if (run := self._running.get(attempt.id)) is not None:
             run.refused = attempt.error_class
             self._retries.refused(attempt.id, ended)
-        elif attempt.id in self._second:
+        elif attempt.id in self._retry_queue:
             self._retries.refused(attempt.id, ended)
             self._retries.waits_here(attempt.id)
             times = self._retries.times(attempt.id)
-            self._second.tell(attempt.id, times, attempt.error_class, t, is_learned_here=self._plan is None)
+            self._retry_queue.tell(attempt.id, times, attempt.error_class, t, is_learned_here=self._plan is None)
         if self._plan is None:
             self._limits.refused(attempt.error_class, attempt.code, started, ended, t, attempt.retry_after)
         elif attempt.error_class in _OF_THE_PLAN:
@@ -157,10 +157,12 @@ class Pacing:
         decisions: list[Decision] = []
         if self._plan is None:
             self._limits.advance(t)
-        while (turn := next((each for each in self._second.ready(t) if self._may_go_again(each, t)), None)) is not None:
-            self._second.cancel(turn.id)
-            self._start(turn.id, _Run(turn.source, turn.lane, turn.arrived, t))
-            decisions.append(Decision(turn.id, Admitted(t - turn.since)))
+        while (
+            retry := next((each for each in self._retry_queue.ready(t) if self._may_go_again(each, t)), None)
+        ) is not None:
+            self._retry_queue.cancel(retry.id)
+            self._start(retry.id, _Run(retry.source, retry.lane, retry.arrived, t))
+            decisions.append(Decision(retry.id, Admitted(t - retry.since)))
         while self._queue and self._is_free(t):
             waiting = self._queue.pop(t, self._hold_back.closed(t))
             if waiting is None:
@@ -177,7 +179,7 @@ class Pacing:
         t = self._time(now)
         if not self.is_waiting:
             return None
-        times = [t + _HEARTBEAT, t + until_next(now), *self._openings(t), *self._second.next_changes(t)]
+        times = [t + _HEARTBEAT, t + until_next(now), *self._openings(t), *self._retry_queue.next_changes(t)]
         if (oldest := self._queue.oldest()) is not None:
             times.append(oldest.since + self.config.queue_timeout)
         if self._plan is None:
@@ -196,7 +198,7 @@ class Pacing:
     @property
     def in_flight(self) -> int:
         """How many have been admitted and have not left, exempt ones and those to be sent again included."""
-        return len(self._running) + len(self._second) + len(self._exempt)
+        return len(self._running) + len(self._retry_queue) + len(self._exempt)
 
     @property
     def limits(self) -> tuple[int, float]:
@@ -222,9 +224,9 @@ class Pacing:
         t = self._time(now)
         self._granted = 0
         closed = self._hold_back.closed(t)
-        again = sum(1 for _ in self._second.ready(t))
+        again = sum(1 for _ in self._retry_queue.ready(t))
         want = again + sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
-        active = {run.source for run in self._running.values()} | self._second.sources()
+        active = {run.source for run in self._running.values()} | self._retry_queue.sources()
         sources = self._queue.waiting_sources() | active
         return Demand(len(self._running), want, max(1, len(sources)), self._retries.count(t))
 
@@ -256,7 +258,7 @@ class Pacing:
     @property
     def is_waiting(self) -> bool:
         """Whether anybody waits."""
-        return bool(self._queue) or bool(self._second)
+        return bool(self._queue) or bool(self._retry_queue)
 
     def waiting(self) -> tuple[Waiting, ...]:
         """All that wait, in the order in which they came; `since` is a Unix time."""
@@ -274,7 +276,7 @@ class Pacing:
             mode=self.config.mode,
             in_flight=len(self._running),
             exempt=len(self._exempt),
-            waiting={lane: self._queue.in_lane(lane) + self._second.in_lane(lane) for lane in Lane},
+            waiting={lane: self._queue.in_lane(lane) + self._retry_queue.in_lane(lane) for lane in Lane},
             concurrency=limit_status(self._shown.concurrency, concurrency, known.concurrency, self._clock.outside, now),
             rate=limit_status(self._shown.rate, rate, known.rate, self._clock.outside, now),
             breath=self._limits.breath(t) if self._plan is None else self._plan.ruling.breath,
@@ -299,7 +301,7 @@ class Pacing:
         self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _is_here(self, request_id: str) -> bool:
-        is_waiting = request_id in self._queue or request_id in self._second
+        is_waiting = request_id in self._queue or request_id in self._retry_queue
         return is_waiting or request_id in self._running or request_id in self._exempt
 
     def _time(self, now: float) -> float:
@@ -319,17 +321,17 @@ class Pacing:
 
     def _is_overtaking(self, closed: Collection[Lane], t: float) -> bool:
         """Whether somebody who came now would have somebody before them."""
-        return self._queue.has(closed) or (bool(self._second) and any(self._second.ready(t)))
+        return self._queue.has(closed) or (bool(self._retry_queue) and any(self._retry_queue.ready(t)))
 
-    def _may_go_again(self, turn: SecondTurn, t: float) -> bool:
-        return t >= turn.deadline or (self._is_free(t) and self._has_room(turn, t))
+    def _may_go_again(self, retry: WaitingRetry, t: float) -> bool:
+        return t >= retry.deadline or (self._is_free(t) and self._has_room(retry, t))
 
-    def _has_room(self, turn: SecondTurn, t: float) -> bool:
-        return self._plan is not None or not turn.is_patient or self._limits.is_proven(t)
+    def _has_room(self, retry: WaitingRetry, t: float) -> bool:
+        return self._plan is not None or not retry.is_patient or self._limits.is_proven(t)
 
     def _wants_a_token(self, t: float) -> bool:
         """Whether whoever goes next waits for nothing but the rate once a place is free."""
-        again = any(self._has_room(turn, t) for turn in self._second.ready(t))
+        again = any(self._has_room(retry, t) for retry in self._retry_queue.ready(t))
         return again or self._queue.has(self._hold_back.closed(t))
 
     def _start(self, request_id: str, run: _Run) -> None:
@@ -369,7 +371,7 @@ class Pacing:
         return [at for lane in lanes if (at := self._hold_back.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, t: float, ahead: int = 0) -> float:
-        here = len(self._queue) + len(self._second)
+        here = len(self._queue) + len(self._retry_queue)
         if not here and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
             return 0.0
         if self._plan is not None:
