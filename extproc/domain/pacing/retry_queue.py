@@ -63,17 +63,17 @@ class RetryQueue:
         refusals: int,
         cause: ErrorClass | None,
         *,
-        is_told: bool,
+        limits_know: bool,
     ) -> None:
-        """Adds a request that first came at `arrived`. `is_told` says whether the limits have heard of its refusal,
+        """Adds a request that first came at `arrived`. `limits_know` says whether the limits have heard of its refusal,
         and `cause` what it was, if that is known."""
-        ready_at = _ready_at(now, refusals, cause, is_told)
+        ready_at = _ready_at(now, refusals, cause, limits_know)
         deadline = arrived + self._timeout
         self._waiting[request_id] = WaitingRetry(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
 
-    def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, is_learned_here: bool) -> None:
+    def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, limits_know: bool) -> None:
         """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
-        ready_at = _ready_at(now, refusals, cause, is_learned_here)
+        ready_at = _ready_at(now, refusals, cause, limits_know)
         self._waiting[request_id] = replace(self._waiting[request_id], ready_at=ready_at, refusals=refusals)
 
     def cancel(self, request_id: str) -> WaitingRetry | None:
@@ -97,8 +97,8 @@ class RetryQueue:
         return [at for retry in self._waiting.values() for at in (retry.ready_at, retry.deadline) if at > now]
 
 
-def _ready_at(now: float, refusals: int, cause: ErrorClass | None, is_heard: bool) -> float:
-    if is_heard:
+def _ready_at(now: float, refusals: int, cause: ErrorClass | None, limits_know: bool) -> float:
+    if limits_know:
         return now
     return now + (_SETTLING_OF_THE_RATE * (refusals - 1) if cause is ErrorClass.FREQUENCY and refusals > 1 else _NEWS)
 

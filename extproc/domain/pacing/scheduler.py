@@ -117,9 +117,11 @@ class Pacing:
         run = self._running.pop(request_id, None)
         if run is None:
             return Admitted()
-        is_told = self._plan is None and (run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE)
+        limits_know = self._plan is None and (run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE)
         refusals = self._retries.times(request_id)
-        self._retry_queue.push(request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, is_told=is_told)
+        self._retry_queue.push(
+            request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, limits_know=limits_know
+        )
         self._lanes[run.lane] -= 1
         self._retries.waits_here(request_id)
         if self._plan is None:
@@ -141,7 +143,7 @@ class Pacing:
             self._retries.refused(attempt.id, ended)
             self._retries.waits_here(attempt.id)
             times = self._retries.times(attempt.id)
-            self._retry_queue.tell(attempt.id, times, attempt.error_class, t, is_learned_here=self._plan is None)
+            self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=self._plan is None)
         if self._plan is None:
             self._limits.refused(attempt.error_class, attempt.code, started, ended, t, attempt.retry_after)
         elif attempt.error_class in _OF_THE_PLAN:
