@@ -10,7 +10,7 @@ _MOST_AHEAD: Final = 1.0
 _MOST_BEHIND: Final = 3600.0
 
 
-class HoldBack:
+class LaneThrottle:
     """Keeps each lane to its share of place-seconds, by pauses between its requests.
 
     What a lane would use if nothing held it back is what it has running and waiting, as far as other lanes leave

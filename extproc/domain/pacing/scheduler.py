@@ -13,7 +13,7 @@ from typing import Final
 from extproc.domain.pacing.clock import FullHours, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
-from extproc.domain.pacing.lane_throttle import HoldBack
+from extproc.domain.pacing.lane_throttle import LaneThrottle
 from extproc.domain.pacing.learned_limits import Learned, read_learned
 from extproc.domain.pacing.limits import Limits, limit_status
 from extproc.domain.pacing.plan_view import Demand, PlanView, RefusedAttempt
@@ -60,7 +60,7 @@ class Pacing:
         self._granted = 0
         self._refusals: deque[RefusedAttempt] = deque(maxlen=_MOST_REFUSALS)
         self._queue = FairQueue()
-        self._hold_back = HoldBack()
+        self._lane_throttle = LaneThrottle()
         self._service = ServiceRate()
         self._retries = Retries(config.max_retries)
         self._retry_queue = RetryQueue(config.queue_timeout)
@@ -81,7 +81,7 @@ class Pacing:
         if request.exempt or self.config.mode is PacingMode.OFF:
             self._exempt.add(request.id)
             return Admitted()
-        closed = self._hold_back.closed(t)
+        closed = self._lane_throttle.closed(t)
         if request.lane not in closed and not self._is_overtaking(closed, t) and self._is_free(t):
             self._queue.charge(request.source, request.cost)
             self._start(request.id, _Run(request.source, request.lane, t, t))
@@ -166,7 +166,7 @@ class Pacing:
             self._start(retry.id, _Run(retry.source, retry.lane, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
         while self._queue and self._is_free(t):
-            waiting = self._queue.pop(t, self._hold_back.closed(t))
+            waiting = self._queue.pop(t, self._lane_throttle.closed(t))
             if waiting is None:
                 break
             self._start(waiting.id, _Run(waiting.source, waiting.lane, waiting.since, t))
@@ -194,7 +194,7 @@ class Pacing:
         Raises ValueError for any other share.
         """
         t = self._time(now)
-        self._hold_back.set(shares, t)
+        self._lane_throttle.set(shares, t)
         self._settle(t)
 
     @property
@@ -225,7 +225,7 @@ class Pacing:
         """What it has in flight and could start. Places that were granted and not used are given back with it."""
         t = self._time(now)
         self._granted = 0
-        closed = self._hold_back.closed(t)
+        closed = self._lane_throttle.closed(t)
         again = sum(1 for _ in self._retry_queue.ready(t))
         want = again + sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
         active = {run.source for run in self._running.values()} | self._retry_queue.sources()
@@ -334,7 +334,7 @@ class Pacing:
     def _wants_a_token(self, t: float) -> bool:
         """Whether whoever goes next waits for nothing but the rate once a place is free."""
         again = any(self._has_room(retry, t) for retry in self._retry_queue.ready(t))
-        return again or self._queue.has(self._hold_back.closed(t))
+        return again or self._queue.has(self._lane_throttle.closed(t))
 
     def _start(self, request_id: str, run: _Run) -> None:
         if self._plan is None:
@@ -348,13 +348,13 @@ class Pacing:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
         if self._plan is None:
-            self._limits.bind(self._is_overtaking(self._hold_back.closed(t), t), t)
+            self._limits.bind(self._is_overtaking(self._lane_throttle.closed(t), t), t)
 
     def _book_lanes(self, t: float) -> None:
-        if self._hold_back.is_active:
+        if self._lane_throttle.is_active:
             waiting = {lane: self._queue.in_lane(lane) for lane in Lane}
             limit = self.limits[0] if self._plan is None else self._plan.part
-            self._hold_back.note(self._lanes, waiting, limit, t)
+            self._lane_throttle.note(self._lanes, waiting, limit, t)
 
     def _expire(self, t: float) -> list[Decision]:
         """Refuses those that have waited too long: the first of them may come back first."""
@@ -369,8 +369,8 @@ class Pacing:
 
     def _openings(self, t: float) -> list[float]:
         """When lanes open in which somebody waits."""
-        lanes = [lane for lane in self._hold_back.closed(t) if self._queue.in_lane(lane)]
-        return [at for lane in lanes if (at := self._hold_back.opens_at(lane, t)) is not None]
+        lanes = [lane for lane in self._lane_throttle.closed(t) if self._queue.in_lane(lane)]
+        return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, t: float, ahead: int = 0) -> float:
         here = len(self._queue) + len(self._retry_queue)
@@ -382,8 +382,8 @@ class Pacing:
 
     def _retry_after(self, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
         wait = self._expected_wait(t, ahead)
-        if lane in self._hold_back.closed(t):
-            opens_at = self._hold_back.opens_at(lane, t)
+        if lane in self._lane_throttle.closed(t):
+            opens_at = self._lane_throttle.opens_at(lane, t)
             wait = max(wait, math.inf if opens_at is None else opens_at - t)
         return math.ceil(max(1.0, min(wait, _LONGEST_RETRY_AFTER)))
 
