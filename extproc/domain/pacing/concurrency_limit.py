@@ -8,7 +8,7 @@ from typing import Final
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.probing import ProbeBudget
 
 # A refusal comes within a round trip and is reported half a second later at most: a place that was used for so long
 # without one is there.
@@ -40,7 +40,7 @@ class ConcurrencyLimit:
     to be there, to just below its ceiling, the level that broke; a probe above that is rare, and paid for.
     """
 
-    def __init__(self, initial: int, maximum: int, budget: RefusalBudget) -> None:
+    def __init__(self, initial: int, maximum: int, budget: ProbeBudget) -> None:
         self.adjustments = Adjustments("in flight")
         self.ceiling: Ceiling | None = None
         self._maximum = maximum

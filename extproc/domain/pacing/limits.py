@@ -10,7 +10,7 @@ from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.in_flight_history import LevelHistory
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.overload_backoff import Breath
-from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitStatus
 from extproc.domain.request.business_codes import ErrorClass
@@ -28,7 +28,7 @@ class Limits:
 
     def __init__(self, config: PacingConfig) -> None:
         self._mode = config.mode
-        self._budget = RefusalBudget()
+        self._budget = ProbeBudget()
         self.concurrency = ConcurrencyLimit(config.concurrency_initial, config.most_in_flight, self._budget)
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst, self._budget)
         self._breath = Breath()

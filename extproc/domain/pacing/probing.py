@@ -13,7 +13,7 @@ _MOST: Final = 2.0
 _LEAST: Final = -3.0
 
 
-class RefusalBudget:
+class ProbeBudget:
     """Earns with every attempt, pays for every refusal that a limit learns from."""
 
     __slots__ = ("_balance",)

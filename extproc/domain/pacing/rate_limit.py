@@ -8,7 +8,7 @@ from typing import Final
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, Ceiling
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.token_bucket import TokenBucket
 
 # Without a ceiling the rate doubles in this time; a late call must not skip what is to be seen on the way.
@@ -44,7 +44,7 @@ class RateLimit:
     one that holds sets the doubling free again.
     """
 
-    def __init__(self, initial: float, minimum: float, maximum: float, burst: float, budget: RefusalBudget) -> None:
+    def __init__(self, initial: float, minimum: float, maximum: float, burst: float, budget: ProbeBudget) -> None:
         self.adjustments = Adjustments("requests/s")
         self.ceiling: Ceiling | None = None
         self._minimum, self._maximum, self._burst = minimum, maximum, burst

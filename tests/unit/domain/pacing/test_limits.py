@@ -4,12 +4,12 @@ import pytest
 
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
-from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.rate_limit import RateLimit
 
 
 def places(initial: int = 3, maximum: int = 40) -> ConcurrencyLimit:
-    return ConcurrencyLimit(initial, maximum, RefusalBudget())
+    return ConcurrencyLimit(initial, maximum, ProbeBudget())
 
 
 def saturate(limit: ConcurrencyLimit, since: float, seconds: float) -> float:
@@ -97,7 +97,7 @@ def test_while_it_falls_levels_are_tried_one_at_a_time() -> None:
 
 
 def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
-    budget = RefusalBudget()
+    budget = ProbeBudget()
     limit = ConcurrencyLimit(4, 20, budget)
     now = saturate(limit, 0.0, 0.5)
     limit.refused(4, now, "upstream 1302", now)
@@ -236,7 +236,7 @@ def test_a_pause_long_after_another_is_answer_enough_again() -> None:
 
 
 def rate(initial: float = 4.0) -> RateLimit:
-    return RateLimit(initial, 0.1, 100.0, 5.0, RefusalBudget())
+    return RateLimit(initial, 0.1, 100.0, 5.0, ProbeBudget())
 
 
 def send(limit: RateLimit, since: float, seconds: float) -> float:

@@ -12,7 +12,7 @@ from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import SteadyClock
 from extproc.domain.pacing.in_flight_history import LevelHistory
 from extproc.domain.pacing.overload_backoff import Breath
-from extproc.domain.pacing.probing import RefusalBudget
+from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.retry_queue import Retries
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.pacing.token_bucket import TokenBucket
@@ -134,7 +134,7 @@ def test_history_is_bounded() -> None:
 
 
 def test_a_probe_is_earned_by_150_attempts() -> None:
-    budget = RefusalBudget()
+    budget = ProbeBudget()
     budget.pay()
     for _ in range(149):
         budget.earn()
@@ -145,7 +145,7 @@ def test_a_probe_is_earned_by_150_attempts() -> None:
 
 
 def test_a_bad_time_is_forgotten_after_600_attempts() -> None:
-    budget = RefusalBudget()
+    budget = ProbeBudget()
     for _ in range(100):
         budget.pay()
     for _ in range(601):
