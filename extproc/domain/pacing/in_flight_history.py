@@ -7,7 +7,7 @@ from typing import Final
 _KEPT: Final = 4096
 
 
-class LevelHistory:
+class InFlightHistory:
     """Remembers the latest changes of a number."""
 
     __slots__ = ("_levels", "_times")

@@ -7,7 +7,7 @@ from typing import Final
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
-from extproc.domain.pacing.in_flight_history import LevelHistory
+from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.overload_backoff import Breath
 from extproc.domain.pacing.probing import ProbeBudget
@@ -32,7 +32,7 @@ class Limits:
         self.concurrency = ConcurrencyLimit(config.concurrency_initial, config.most_in_flight, self._budget)
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst, self._budget)
         self._breath = Breath()
-        self._history = LevelHistory()
+        self._history = InFlightHistory()
 
     def breath(self, t: float) -> float:
         """The share of both limits in use: 1.0 but after overloads."""

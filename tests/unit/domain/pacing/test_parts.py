@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import SteadyClock
-from extproc.domain.pacing.in_flight_history import LevelHistory
+from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.overload_backoff import Breath
 from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.retry_queue import Retries
@@ -116,7 +116,7 @@ def test_a_time_that_has_not_come_yet_counts_as_now() -> None:
 
 
 def test_history_tells_the_highest_level_between_two_times() -> None:
-    history = LevelHistory()
+    history = InFlightHistory()
     for at, level in ((0.0, 1), (1.0, 4), (2.0, 2)):
         history.note(level, at)
     assert history.highest(0.5, 0.6) == 1
@@ -126,7 +126,7 @@ def test_history_tells_the_highest_level_between_two_times() -> None:
 
 
 def test_history_is_bounded() -> None:
-    history = LevelHistory()
+    history = InFlightHistory()
     for at in range(20_000):
         history.note(at, float(at))
     assert history.highest(0.0, 1.0) is None
