@@ -36,7 +36,7 @@ class SteadyClock:
 _HOUR: Final = 3600.0
 
 
-class FullHours:
+class HourBoundary:
     """Notices each full hour once."""
 
     __slots__ = ("_hour",)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from extproc.domain.pacing.clock import FullHours, SteadyClock, until_next
+from extproc.domain.pacing.clock import HourBoundary, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
 from extproc.domain.pacing.lane_throttle import LaneThrottle
@@ -53,7 +53,7 @@ class Pacing:
     def __init__(self, config: PacingConfig) -> None:
         self.config = config
         self._clock = SteadyClock()
-        self._full_hours = FullHours()
+        self._hour_boundary = HourBoundary()
         self._replicas = config.replicas
         self._limits = self._shown = Limits(config.share_of(self._replicas))
         self._plan: PlanView | None = None
@@ -308,7 +308,7 @@ class Pacing:
 
     def _time(self, now: float) -> float:
         t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
-        if self._full_hours.has_passed(now):
+        if self._hour_boundary.has_passed(now):
             self._limits.doubt(t)
         return t
 

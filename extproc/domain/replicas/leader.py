@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from extproc.domain.pacing.clock import FullHours, SteadyClock
+from extproc.domain.pacing.clock import HourBoundary, SteadyClock
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned
 from extproc.domain.pacing.limits import Limits
@@ -23,7 +23,7 @@ class PlanLearner:
     def __init__(self, config: PacingConfig, learned: Learned, read_to: int, now: float) -> None:
         self.limits = Limits(replace(config, max_workers=_MOST_IN_FLIGHT))
         self._clock = SteadyClock()
-        self._full_hours = FullHours()
+        self._hour_boundary = HourBoundary()
         self._read_to = read_to
         self._waiting = False
         self.limits.restore(learned, self._clock.past, self._time(now))
@@ -61,6 +61,6 @@ class PlanLearner:
 
     def _time(self, now: float) -> float:
         t = self._clock.at(now)
-        if self._full_hours.has_passed(now):
+        if self._hour_boundary.has_passed(now):
             self.limits.doubt(t)
         return t
