@@ -9,7 +9,7 @@ from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.overload_backoff import Breath
+from extproc.domain.pacing.overload_backoff import OverloadBackoff
 from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitStatus
@@ -31,16 +31,16 @@ class Limits:
         self._budget = ProbeBudget()
         self.concurrency = ConcurrencyLimit(config.concurrency_initial, config.most_in_flight, self._budget)
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst, self._budget)
-        self._breath = Breath()
+        self._overload_backoff = OverloadBackoff()
         self._history = InFlightHistory()
 
     def breath(self, t: float) -> float:
         """The share of both limits in use: 1.0 but after overloads."""
-        return self._breath.share(t)
+        return self._overload_backoff.share(t)
 
     def usable(self, t: float) -> int:
         """How many may be in flight now; 0 during a pause."""
-        share = self._breath.share(t)
+        share = self._overload_backoff.share(t)
         self.rate.breathe(share, t)
         return self.concurrency.usable(share, t)
 
@@ -55,7 +55,9 @@ class Limits:
     def is_proven(self, t: float) -> bool:
         """Whether one more would be nothing new to the upstream, as far as is known."""
         one_more = self.concurrency.in_flight + 1
-        return self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._breath.share(t) >= 1.0
+        return (
+            self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._overload_backoff.share(t) >= 1.0
+        )
 
     def doubt(self, t: float) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
@@ -112,7 +114,7 @@ class Limits:
             if until is not None:
                 self.concurrency.pause(until)
         elif error_class is ErrorClass.OVERLOAD:
-            self._breath.exhale(started, t)
+            self._overload_backoff.overloaded(started, t)
             self.concurrency.overloaded(f"upstream {code}", t)
 
     def bind(self, wanted: bool, t: float) -> None:
@@ -120,7 +122,7 @@ class Limits:
         if self._mode is not PacingMode.ADAPTIVE:
             return
         full = wanted and self.places(t) <= 0
-        self.concurrency.bind(full and self._breath.share(t) >= 1.0, t)
+        self.concurrency.bind(full and self._overload_backoff.share(t) >= 1.0, t)
         self.rate.bind(wanted and not full, t)
 
     def next_changes(self, wanted: bool, t: float) -> list[float]:
@@ -131,7 +133,7 @@ class Limits:
         if self.places(t) > 0:
             if wanted:
                 times.append(t + self.rate.wait(t))
-        elif self._breath.share(t) < 1.0:
+        elif self._overload_backoff.share(t) < 1.0:
             times.append(t + _BREATHING)
         return times
 

@@ -1,4 +1,4 @@
-"""Breathing out: less of everything for a while, because the upstream says that it is short of capacity.
+"""Backing off from an overload: less of everything for a while, because the upstream says that it is short of capacity.
 
 An overload says nothing about what the plan allows, so it teaches no limit: it scales them for some seconds.
 """
@@ -12,29 +12,29 @@ _DEEPEST: Final = 0.25
 _RECOVERY: Final = 1 / 30
 
 
-class Breath:
+class OverloadBackoff:
     """The share of the limits to use at a time: 1.0 but after overloads."""
 
-    __slots__ = ("_exhaled_at", "_share")
+    __slots__ = ("_overloaded_at", "_share")
 
     def __init__(self) -> None:
         self._share = 1.0
-        self._exhaled_at = 0.0
+        self._overloaded_at = 0.0
 
     def share(self, now: float) -> float:
         """0.25 to 1.0."""
         if self._share == 1.0:
             return 1.0
-        share = self._share + max(0.0, now - self._exhaled_at) * _RECOVERY
+        share = self._share + max(0.0, now - self._overloaded_at) * _RECOVERY
         if share >= 1.0:
             self._share = 1.0
             return 1.0
         return share
 
-    def exhale(self, started_at: float, now: float) -> bool:
+    def overloaded(self, started_at: float, now: float) -> bool:
         """Takes note of an overload of an attempt; False for old news: an attempt that started before the last one."""
-        if self._share < 1.0 and started_at < self._exhaled_at:
+        if self._share < 1.0 and started_at < self._overloaded_at:
             return False
         self._share = max(_DEEPEST, self.share(now) * _DEEPER)
-        self._exhaled_at = now
+        self._overloaded_at = now
         return True

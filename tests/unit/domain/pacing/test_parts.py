@@ -11,7 +11,7 @@ from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import SteadyClock
 from extproc.domain.pacing.in_flight_history import InFlightHistory
-from extproc.domain.pacing.overload_backoff import Breath
+from extproc.domain.pacing.overload_backoff import OverloadBackoff
 from extproc.domain.pacing.probing import ProbeBudget
 from extproc.domain.pacing.retry_queue import Retries
 from extproc.domain.pacing.service_rate import ServiceRate
@@ -61,23 +61,23 @@ def test_a_new_rate_holds_from_now_on() -> None:
 
 
 def test_a_breath_takes_a_third_and_comes_back_within_seconds() -> None:
-    breath = Breath()
-    assert breath.exhale(0.0, 1.0)
+    breath = OverloadBackoff()
+    assert breath.overloaded(0.0, 1.0)
     assert breath.share(1.0) == pytest.approx(0.67)
     assert breath.share(11.0) == 1.0
 
 
 def test_a_wave_of_overloads_is_one_breath() -> None:
-    breath = Breath()
-    breath.exhale(0.0, 1.0)
-    assert not breath.exhale(0.5, 1.1)
+    breath = OverloadBackoff()
+    breath.overloaded(0.0, 1.0)
+    assert not breath.overloaded(0.5, 1.1)
     assert breath.share(1.0) == pytest.approx(0.67)
 
 
 def test_breath_never_falls_below_a_quarter() -> None:
-    breath = Breath()
+    breath = OverloadBackoff()
     for second in range(20):
-        breath.exhale(float(second), float(second))
+        breath.overloaded(float(second), float(second))
     assert breath.share(19.0) == 0.25
 
 
