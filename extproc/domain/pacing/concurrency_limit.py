@@ -47,7 +47,7 @@ class ConcurrencyLimit:
         self._budget = budget
         self._limit = float(min(initial, maximum))
         self._in_flight = 0
-        self._bound = False
+        self._waiting = False
         self._probing = False
         self._doubted_at: float | None = None
         self._grown_at = 0.0
@@ -114,16 +114,16 @@ class ConcurrencyLimit:
         """Seconds until something new may start; 0.0 but during a pause."""
         return max(0.0, self._paused_until - now)
 
-    def doubt(self, now: float) -> None:
+    def expect_change(self, now: float) -> None:
         """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
         self._doubted_at = now
 
-    def bind(self, bound: bool, now: float) -> None:
+    def set_demand(self, waiting: bool, now: float) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
         self.advance(now)
-        if bound and not self._bound:
+        if waiting and not self._waiting:
             self._grown_at = now
-        self._bound = bound
+        self._waiting = waiting
 
     def advance(self, now: float) -> None:
         """Lets the limit rise as far as it may by now."""
@@ -134,7 +134,7 @@ class ConcurrencyLimit:
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
-        if not self._bound or self._in_flight > self.limit or self.limit >= self._maximum:
+        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return
         if self.ceiling is None:
             self._double(now)
@@ -252,7 +252,7 @@ class ConcurrencyLimit:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
-        if not self._bound or self._in_flight > self.limit or self.limit >= self._maximum:
+        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
         if self.ceiling is None:
             return self._grown_at + _DOUBLING * math.log2((self.limit + 1) / self._limit) + 1e-6

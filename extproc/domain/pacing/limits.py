@@ -59,13 +59,13 @@ class Limits:
             self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._overload_backoff.share(t) >= 1.0
         )
 
-    def doubt(self, t: float) -> None:
+    def expect_change(self, t: float) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
-        self.concurrency.doubt(t)
-        self.rate.doubt(t)
+        self.concurrency.expect_change(t)
+        self.rate.expect_change(t)
 
     def advance(self, t: float) -> None:
-        """Lets the number in flight rise as far as it may by now; the rate rises in `bind`."""
+        """Lets the number in flight rise as far as it may by now; the rate rises in `set_demand`."""
         self.concurrency.advance(t)
 
     def start(self, retrying: int, t: float) -> None:
@@ -117,13 +117,13 @@ class Limits:
             self._overload_backoff.overloaded(started, t)
             self.concurrency.overloaded(f"upstream {code}", t)
 
-    def bind(self, wanted: bool, t: float) -> None:
+    def set_demand(self, wanted: bool, t: float) -> None:
         """Says whether work waits that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
         full = wanted and self.places(t) <= 0
-        self.concurrency.bind(full and self._overload_backoff.share(t) >= 1.0, t)
-        self.rate.bind(wanted and not full, t)
+        self.concurrency.set_demand(full and self._overload_backoff.share(t) >= 1.0, t)
+        self.rate.set_demand(wanted and not full, t)
 
     def next_changes(self, wanted: bool, t: float) -> list[float]:
         """When more may start, as far as time alone does it; `wanted` is whether work waits for that."""

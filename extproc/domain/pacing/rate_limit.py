@@ -52,7 +52,7 @@ class RateLimit:
         self._rate = min(max(initial, minimum), maximum)
         self._share = 1.0
         self._bucket = TokenBucket(self._rate, burst)
-        self._bound = False
+        self._waiting = False
         self._grown_at = 0.0
         # When attempts that got through were sent, as far as is known: refused ones are taken out.
         self._sent: list[float] = []
@@ -91,21 +91,21 @@ class RateLimit:
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
-    def doubt(self, now: float) -> None:
+    def expect_change(self, now: float) -> None:
         """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
         self._doubted_at = now
 
-    def bind(self, bound: bool, now: float) -> None:
+    def set_demand(self, waiting: bool, now: float) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
         self.advance(now)
-        if bound and not self._bound:
+        if waiting and not self._waiting:
             self._grown_at = now
-        self._bound = bound
+        self._waiting = waiting
 
     def advance(self, now: float) -> None:
         """Lets the rate rise as far as it may by now."""
         seconds, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
-        if not self._bound or seconds <= 0.0 or self._share < 1.0 or now < self._decreased_at + _BURST_OF_ERRORS:
+        if not self._waiting or seconds <= 0.0 or self._share < 1.0 or now < self._decreased_at + _BURST_OF_ERRORS:
             return
         before = self._rate
         if self.ceiling is None:

@@ -309,7 +309,7 @@ class Pacing:
     def _time(self, now: float) -> float:
         t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
         if self._hour_boundary.has_passed(now):
-            self._limits.doubt(t)
+            self._limits.expect_change(t)
         return t
 
     def _is_free(self, t: float) -> bool:
@@ -348,7 +348,7 @@ class Pacing:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
         if self._plan is None:
-            self._limits.bind(self._is_overtaking(self._lane_throttle.closed(t), t), t)
+            self._limits.set_demand(self._is_overtaking(self._lane_throttle.closed(t), t), t)
 
     def _book_lanes(self, t: float) -> None:
         if self._lane_throttle.is_active:

@@ -36,7 +36,7 @@ class PlanLearner:
             for _ in range(event.started):
                 self.limits.start(event.retrying, t)
             self._waiting = event.waiting
-            self.limits.bind(self._waiting, t)
+            self.limits.set_demand(self._waiting, t)
         else:
             started = self._clock.past(event.started)
             ended = max(started, self._clock.past(event.ended))
@@ -45,7 +45,7 @@ class PlanLearner:
     def ruling(self, read_to: int, now: float) -> Ruling:
         """What holds for all, now that the events up to `read_to` are known."""
         t = self._time(now)
-        self.limits.bind(self._waiting, t)
+        self.limits.set_demand(self._waiting, t)
         usable = self.limits.usable(t)
         pace, burst = self.limits.rate.pace
         return Ruling(
@@ -62,5 +62,5 @@ class PlanLearner:
     def _time(self, now: float) -> float:
         t = self._clock.at(now)
         if self._hour_boundary.has_passed(now):
-            self.limits.doubt(t)
+            self.limits.expect_change(t)
         return t

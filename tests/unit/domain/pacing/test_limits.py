@@ -21,7 +21,7 @@ def saturate(limit: ConcurrencyLimit, since: float, seconds: float) -> float:
             limit.end()
         while limit.places(1.0, now) > 0:
             limit.start(0, now)
-        limit.bind(True, now)
+        limit.set_demand(True, now)
     return now
 
 
@@ -53,7 +53,7 @@ def test_it_never_exceeds_its_maximum() -> None:
 
 def test_it_stays_where_it_is_while_it_does_not_bind() -> None:
     limit = places()
-    limit.bind(False, 0.0)
+    limit.set_demand(False, 0.0)
     limit.advance(3600.0)
     assert limit.limit == 3
 
@@ -85,7 +85,7 @@ def test_while_it_falls_levels_are_tried_one_at_a_time() -> None:
 
     limit.start(0, now)
     assert limit.places(1.0, now + 0.1) <= 0
-    limit.bind(True, now + 0.1)
+    limit.set_demand(True, now + 0.1)
     assert limit.next_change(now + 0.1) == pytest.approx(now + 0.8, abs=0.01)
     assert limit.places(1.0, now + 0.9) == 3
 
@@ -105,7 +105,7 @@ def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
     now = saturate(limit, now, 60.0)
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (3, 0)
 
-    limit.doubt(now)
+    limit.expect_change(now)
     now = saturate(limit, now, 1.0)
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (4, 1)
 
@@ -125,7 +125,7 @@ def test_it_climbs_back_to_just_below_the_level_that_broke() -> None:
 
 def test_a_doubt_that_a_refusal_has_answered_is_worth_no_probe() -> None:
     limit = places(initial=4)
-    limit.doubt(0.0)
+    limit.expect_change(0.0)
     now = saturate(limit, 0.0, 1.0)
     limit.refused(limit.limit, now, "upstream 1302", now)
     saturate(limit, now, 8.0)
@@ -142,7 +142,7 @@ def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
     assert limit.limit == level
 
     limit.overloaded("upstream 1305", now)
-    limit.bind(False, now)  # a breath holds everything back
+    limit.set_demand(False, now)  # a breath holds everything back
     limit.advance(now + 10.0)
 
     assert limit.limit == level - 1
@@ -195,7 +195,7 @@ def test_the_limit_does_not_grow_while_work_waits_for_the_end_of_a_pause() -> No
     while limit.in_flight:
         limit.end()
     for second in range(300):
-        limit.bind(True, now + second)
+        limit.set_demand(True, now + second)
 
     assert limit.limit == before
 
@@ -243,7 +243,7 @@ def send(limit: RateLimit, since: float, seconds: float) -> float:
     """Sends as fast as it may."""
     now = since
     while now < since + seconds:
-        limit.bind(True, now)
+        limit.set_demand(True, now)
         wait = limit.wait(now)
         if wait <= 0.0:
             limit.start(now)
@@ -259,7 +259,7 @@ def test_the_rate_doubles_in_four_seconds_while_it_binds() -> None:
 
 def test_the_rate_stays_while_it_does_not_bind() -> None:
     limit = rate()
-    limit.bind(False, 0.0)
+    limit.set_demand(False, 0.0)
     limit.advance(100.0)
     assert limit.rate == 4.0
 
