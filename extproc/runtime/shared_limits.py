@@ -123,7 +123,7 @@ class SharedLimits:
                     await asyncio.sleep(self._next_pause())
         finally:
             with suppress(RedisError, OSError, TimeoutError):
-                await self._call(self._replica.farewell(time.time()))
+                await self._call(self._replica.leave(time.time()))
             await self._hang_up()
 
     async def _exchange(self) -> bool:

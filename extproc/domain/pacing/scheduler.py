@@ -239,7 +239,7 @@ class Pacing:
         self._plan, self._granted, self._replicas = plan, granted, plan.replicas
         self._shown = leading or self._limits
 
-    def part(self, now: float) -> None:
+    def go_alone(self, now: float) -> None:
         """The others can't be asked any more: from now on it keeps to its share of what was known of the plan."""
         t = self._time(now)
         if self._plan is None:

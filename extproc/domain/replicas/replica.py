@@ -86,7 +86,7 @@ class Replica:
             probe=self._quota.wants_probe(now),
         )
 
-    def farewell(self, now: float) -> Report:
+    def leave(self, now: float) -> Report:
         """The last report: nothing is held any more."""
         return replace(self.report(now), demand=Demand(0, 0, 1, 0), probe=False, leaves=True)
 
@@ -109,7 +109,7 @@ class Replica:
             view = PlanView(own, answer.held, answer.waiting, answer.replicas, answer.busy)
             self._pacing.join(view, answer.granted, self._learner.limits if self._learner else None, now)
         else:
-            self._pacing.part(now)
+            self._pacing.go_alone(now)
 
     def lose(self, now: float) -> None:
         """The store can't be reached: every replica keeps to its share."""
@@ -117,7 +117,7 @@ class Replica:
         self._read_to = -1
         self._ruling_version = -1
         self._answer = None
-        self._pacing.part(now)
+        self._pacing.go_alone(now)
         self._quota.allow_probe(True)
 
     def _lead(self, answer: Answer, now: float) -> None:
