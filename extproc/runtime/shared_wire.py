@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from extproc.domain.pacing.plan_view import RefusedAttempt, read_ruling
+from extproc.domain.pacing.plan_view import RefusedAttempt, read_plan_limits
 from extproc.domain.quota.gate_state import read_gate_standing
 from extproc.domain.replicas.messages import Answer, Counted, Event, Report
 from extproc.domain.request.business_codes import ErrorClass
@@ -74,7 +74,7 @@ def _decode(answer: Sequence[str]) -> Answer:
         held=int(answer[7]),
         waiting=int(answer[8]),
         ruling_version=int(answer[9]),
-        ruling=read_ruling(json.loads(answer[10])) if answer[10] else None,
+        ruling=read_plan_limits(json.loads(answer[10])) if answer[10] else None,
         gate_version=int(answer[11]),
         gate=read_gate_standing(json.loads(answer[12])) if answer[12] else None,
         may_probe=int(answer[13]) == 1,

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
-from extproc.domain.pacing.plan_view import Ruling
+from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.pacing.records import Attempt
 from extproc.domain.quota.report import read_report
 from extproc.domain.quota.windows import QuotaReport, QuotaSample
@@ -88,7 +88,7 @@ class ProxyInProcess:
         """Z.AI refuses a request since a window is used up."""
         self.service.quota.quota.take_refusal(code, "x", time.time(), time.time())
 
-    def share(self, ruling: Ruling, *, leads: bool = False, granted: int = 0, replicas: int = 3) -> None:
+    def share(self, ruling: PlanLimits, *, leads: bool = False, granted: int = 0, replicas: int = 3) -> None:
         """The store says that the limits are shared by so many, and what the leader has decided. Needs LIMITS_URL."""
         now = time.time()
         answer = Answer(

@@ -22,7 +22,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class PlanLimits:
     """What the leader has decided for the whole plan.
 
     `usable` requests may be in flight and `pace` a second start now, `burst` at once. `limit` and `rate` are the limits
@@ -52,12 +52,12 @@ class Ruling:
         }
 
 
-def read_ruling(data: object) -> Ruling:
+def read_plan_limits(data: object) -> PlanLimits:
     """What `as_dict` wrote. Raises ValueError for anything else."""
     if not isinstance(data, Mapping):
         raise ValueError("the ruling: need an object")
     try:
-        return Ruling(
+        return PlanLimits(
             usable=int(data["usable"]),
             pace=float(data["pace"]),
             burst=float(data["burst"]),
@@ -76,7 +76,7 @@ class PlanView:
     """The whole plan as one replica sees it: the ruling, how many are in flight and wait in all, how many replicas
     there are and how many of them have work."""
 
-    ruling: Ruling
+    ruling: PlanLimits
     held: int
     waiting: int
     replicas: int

@@ -7,7 +7,7 @@ from extproc.domain.pacing.clock import HourBoundary, SteadyClock
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned
 from extproc.domain.pacing.limits import Limits
-from extproc.domain.pacing.plan_view import Ruling
+from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.replicas.messages import Counted, Event
 
 # MAX_WORKERS bounds each replica; nothing but CONCURRENCY_LIMIT_MAX bounds them together.
@@ -42,13 +42,13 @@ class PlanLearner:
             ended = max(started, self._clock.past(event.ended))
             self.limits.refused(event.error_class, event.code, started, ended, t, event.retry_after)
 
-    def ruling(self, read_to: int, now: float) -> Ruling:
+    def ruling(self, read_to: int, now: float) -> PlanLimits:
         """What holds for all, now that the events up to `read_to` are known."""
         t = self._time(now)
         self.limits.set_demand(self._waiting, t)
         usable = self.limits.usable(t)
         pace, burst = self.limits.rate.pace
-        return Ruling(
+        return PlanLimits(
             usable=usable,
             pace=pace,
             burst=burst,

@@ -6,7 +6,7 @@ Times are Unix seconds of the store's clock unless they are said to be a replica
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from extproc.domain.pacing.plan_view import Demand, RefusedAttempt, Ruling
+from extproc.domain.pacing.plan_view import Demand, PlanLimits, RefusedAttempt
 from extproc.domain.quota.gate_state import GateStanding
 
 
@@ -51,7 +51,7 @@ class Report:
     refusals: tuple[RefusedAttempt, ...] = ()
     epoch: int = 0
     read_to: int = -1
-    ruling: Ruling | None = None
+    ruling: PlanLimits | None = None
     ruling_seen: int = -1
     gate: GateStanding | None = None
     gate_seen: int = 0
@@ -78,7 +78,7 @@ class Answer:
     held: int
     waiting: int
     ruling_version: int
-    ruling: Ruling | None
+    ruling: PlanLimits | None
     gate_version: int
     gate: GateStanding | None
     may_probe: bool

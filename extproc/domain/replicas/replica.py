@@ -7,7 +7,7 @@ the limits for all; if it dies, the next one goes on from its last ruling.
 from dataclasses import replace
 from typing import Final
 
-from extproc.domain.pacing.plan_view import Demand, PlanView, Ruling
+from extproc.domain.pacing.plan_view import Demand, PlanLimits, PlanView
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.gate_state import GateStanding
 from extproc.domain.quota.quota import Quota
@@ -36,9 +36,9 @@ class Replica:
         self._epoch = 0
         self._learner: PlanLearner | None = None
         self._read_to = -1
-        self._ruling: Ruling | None = None
+        self._ruling: PlanLimits | None = None
         self._ruling_version = -1
-        self._ruled: Ruling | None = None
+        self._ruled: PlanLimits | None = None
         self._gate: GateStanding = GateStanding()
         self._gate_version = 0
         self._answer: Answer | None = None

@@ -21,7 +21,7 @@ from dashboard.domain.samples import Page
 from dashboard.domain.timespan import Grid
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.plan_view import Ruling
+from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.finished_request import as_json
 from extproc.domain.usage.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
@@ -59,11 +59,11 @@ READERS = [
 ]
 
 
-def ruling(limit: int, ceiling: float | None = None) -> Ruling:
+def ruling(limit: int, ceiling: float | None = None) -> PlanLimits:
     """What the leader of a plan has decided that has so many places."""
     at = time.time()
     learned = Learned(at, LearnedLimit(limit, ceiling, at, 40.0), LearnedLimit(30.0, 40.0, at, 40.0))
-    return Ruling(limit, 30.0, 3.0, limit, 30.0, 1.0, learned, read_to=0)
+    return PlanLimits(limit, 30.0, 3.0, limit, 30.0, 1.0, learned, read_to=0)
 
 
 def eventful(**settings: Any) -> ProxyInProcess:

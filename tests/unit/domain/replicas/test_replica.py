@@ -6,7 +6,7 @@ import pytest
 
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.plan_view import RefusedAttempt, Ruling
+from extproc.domain.pacing.plan_view import PlanLimits, RefusedAttempt
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
@@ -20,7 +20,7 @@ from extproc.runtime import shared_limits
 NOW = 1_800_000_000.0
 AHEAD = 100.0  # the store's clock
 KNOWN = Learned(NOW + AHEAD, LearnedLimit(9, 10.0, NOW + AHEAD, 40.0), LearnedLimit(30.0, None, None, None))
-RULING = Ruling(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
+RULING = PlanLimits(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
 
 
 class One:

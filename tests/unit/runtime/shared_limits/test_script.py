@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.plan_view import Demand, RefusedAttempt, Ruling
+from extproc.domain.pacing.plan_view import Demand, PlanLimits, RefusedAttempt
 from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
 from extproc.domain.replicas.messages import Answer, Counted, Report
 from extproc.domain.request.business_codes import ErrorClass
@@ -35,7 +35,7 @@ class Plan:
     def rule(self, name: str, now: float, usable: int, pace: float = 1000.0, burst: float = 1000.0) -> None:
         """Makes `name`, who leads, rule so; nobody else is forgotten meanwhile."""
         epoch = self.tell(name, now).epoch
-        ruling = Ruling(usable, pace, burst, usable, pace, 1.0, LIMITS, read_to=0)
+        ruling = PlanLimits(usable, pace, burst, usable, pace, 1.0, LIMITS, read_to=0)
         assert self.tell(name, now, epoch=epoch, ruling=ruling).up
 
 
@@ -173,7 +173,7 @@ def test_one_leads_until_it_is_not_heard_of_and_its_late_ruling_counts_for_nothi
     new = four.tell("next", SETTLED + 4.0)
     assert (new.leads, new.epoch) == (True, old.epoch + 1)
 
-    ruling = Ruling(100, 1.0, 1.0, 100, 1.0, 1.0, LIMITS, read_to=0)
+    ruling = PlanLimits(100, 1.0, 1.0, 100, 1.0, 1.0, LIMITS, read_to=0)
     answer = four.tell("leader", SETTLED + 4.0, epoch=old.epoch, ruling=ruling, want=100)
     assert not answer.leads
     assert answer.granted == 4
