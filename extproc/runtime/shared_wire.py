@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from extproc.domain.pacing.plan_view import RefusedAttempt, read_plan_limits
-from extproc.domain.quota.gate_state import read_gate_standing
+from extproc.domain.quota.gate_state import read_gate_state
 from extproc.domain.replicas.messages import Answer, Counted, Event, Report
 from extproc.domain.request.business_codes import ErrorClass
 
@@ -76,7 +76,7 @@ def _decode(answer: Sequence[str]) -> Answer:
         ruling_version=int(answer[9]),
         ruling=read_plan_limits(json.loads(answer[10])) if answer[10] else None,
         gate_version=int(answer[11]),
-        gate=read_gate_standing(json.loads(answer[12])) if answer[12] else None,
+        gate=read_gate_state(json.loads(answer[12])) if answer[12] else None,
         may_probe=int(answer[13]) == 1,
         read_to=int(answer[14]),
         newest=int(answer[15]),

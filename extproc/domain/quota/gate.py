@@ -12,7 +12,7 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
-from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
+from extproc.domain.quota.gate_state import Cause, Closure, GateState
 from extproc.domain.quota.probe import LONGEST_BLIND_SECONDS, LONGEST_SECONDS, Prober
 from extproc.domain.quota.refusal import QuotaRefusal, refuse_held_back, refuse_used_up
 from extproc.domain.quota.windows import DAILY, FIVE_HOUR, MONTHLY, WEEKLY, WINDOW_SECONDS, QuotaReport, QuotaWindow
@@ -142,22 +142,22 @@ class QuotaGate:
         is_asked = 0.0 <= now - self._asked_at < _ASKED_LATELY
         return self._prober.is_busy or (is_asked and self._prober.may_try(now))
 
-    def standing(self, now: float) -> GateStanding:
+    def state(self, now: float) -> GateState:
         """Where the gate stands, for `adopt` elsewhere."""
         self._expire(now)
-        return GateStanding(
+        return GateState(
             tuple(self._closures.values()), tuple(self._disproved.items()), self._opened_at, *self._prober.schedule
         )
 
-    def adopt(self, standing: GateStanding, now: float) -> None:
+    def adopt(self, state: GateState, now: float) -> None:
         """Takes over where the gate of another stands."""
         self._expire(now)
         was_closed = list(self._closures)
-        self._closures = {closure.window: closure for closure in standing.closures}
-        self._disproved = dict(standing.disproved)
-        self._opened_at = standing.opened_at
-        self._prober.adopt(standing.probe_interval, standing.probe_due)
-        for closure in standing.closures:
+        self._closures = {closure.window: closure for closure in state.closures}
+        self._disproved = dict(state.disproved)
+        self._opened_at = state.opened_at
+        self._prober.adopt(state.probe_interval, state.probe_due)
+        for closure in state.closures:
             if closure.window not in was_closed:
                 self._events.append(GateEvent(EventKind.CLOSED, closure.window, now, closure.resets_at))
         if was_closed and not self._closures:

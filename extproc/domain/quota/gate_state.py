@@ -46,7 +46,7 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
-class GateStanding:
+class GateState:
     """The closures by window, the windows whose reports a probe has disproved with their resets, and when the gate
     opened last. A probe is due at `probe_due`, the next one `probe_interval` later."""
 
@@ -56,9 +56,9 @@ class GateStanding:
     probe_interval: float = 0.0
     probe_due: float = 0.0
 
-    def shifted(self, seconds: float) -> "GateStanding":
+    def shifted(self, seconds: float) -> "GateState":
         """The same by a clock that is ahead by so much. Resets are told by Z.AI and stay."""
-        return GateStanding(
+        return GateState(
             tuple(replace(closure, since=closure.since + seconds) for closure in self.closures),
             self.disproved,
             self.opened_at + seconds,
@@ -66,15 +66,15 @@ class GateStanding:
             self.probe_due + seconds,
         )
 
-    def merged(self, base: "GateStanding", own: "GateStanding") -> "GateStanding":
-        """This standing with what has changed from `base` to `own`, for two who changed the same base at once."""
+    def merged(self, base: "GateState", own: "GateState") -> "GateState":
+        """This state with what has changed from `base` to `own`, for two who changed the same base at once."""
         before = {closure.window: closure for closure in base.closures}
         mine = {closure.window: closure for closure in own.closures}
         closures = {each.window: each for each in self.closures}
         closures |= {window: closure for window, closure in mine.items() if before.get(window) != closure}
         for window in before.keys() - mine.keys():
             closures.pop(window, None)
-        return GateStanding(
+        return GateState(
             tuple(closures.values()),
             tuple((dict(self.disproved) | dict(own.disproved)).items()),
             max(self.opened_at, own.opened_at),
@@ -93,12 +93,12 @@ class GateStanding:
         }
 
 
-def read_gate_standing(data: object) -> GateStanding:
+def read_gate_state(data: object) -> GateState:
     """What `as_dict` wrote. Raises ValueError for anything else."""
     if not isinstance(data, Mapping):
         raise ValueError("the gate: need an object")
     try:
-        return GateStanding(
+        return GateState(
             tuple(_closure(each) for each in data["closures"]),
             tuple((str(window), _time(reset)) for window, reset in data["disproved"]),
             -math.inf if data["opened_at"] is None else float(data["opened_at"]),

@@ -9,7 +9,7 @@ from typing import Final
 
 from extproc.domain.quota.forecast import Forecast, Forecaster, describe
 from extproc.domain.quota.gate import GateEvent, QuotaGate
-from extproc.domain.quota.gate_state import Closure, GateStanding
+from extproc.domain.quota.gate_state import Closure, GateState
 from extproc.domain.quota.pilot import LaneShares, QuotaPilot
 from extproc.domain.quota.reconciliation import Comparison, CreditBooks
 from extproc.domain.quota.refusal import QuotaRefusal
@@ -91,14 +91,14 @@ class Quota:
         """The exchange has ended or was given up, however that came; what was never decided about is ignored."""
         self._gate.release(exchange_id)
 
-    def gate_standing(self, now: float) -> GateStanding | None:
+    def gate_state(self, now: float) -> GateState | None:
         """Where the gate stands; None without one."""
-        return self._gate.standing(now) if self._rules.gate else None
+        return self._gate.state(now) if self._rules.gate else None
 
-    def adopt_gate(self, standing: GateStanding, now: float) -> None:
+    def adopt_gate(self, state: GateState, now: float) -> None:
         """Takes over where another's gate stands, if there is one here."""
         if self._rules.gate:
-            self._gate.adopt(standing, now)
+            self._gate.adopt(state, now)
 
     def wants_probe(self, now: float) -> bool:
         """Whether a request of this replica is the probe, or would be if it were allowed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from extproc.domain.pacing.plan_view import Demand, PlanLimits, RefusedAttempt
-from extproc.domain.quota.gate_state import GateStanding
+from extproc.domain.quota.gate_state import GateState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Report:
     read_to: int = -1
     ruling: PlanLimits | None = None
     ruling_seen: int = -1
-    gate: GateStanding | None = None
+    gate: GateState | None = None
     gate_seen: int = 0
     probe: bool = False
     leaves: bool = False
@@ -80,7 +80,7 @@ class Answer:
     ruling_version: int
     ruling: PlanLimits | None
     gate_version: int
-    gate: GateStanding | None
+    gate: GateState | None
     may_probe: bool
     read_to: int
     newest: int

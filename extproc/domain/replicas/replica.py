@@ -9,7 +9,7 @@ from typing import Final
 
 from extproc.domain.pacing.plan_view import Demand, PlanLimits, PlanView
 from extproc.domain.pacing.scheduler import Pacing
-from extproc.domain.quota.gate_state import GateStanding
+from extproc.domain.quota.gate_state import GateState
 from extproc.domain.quota.quota import Quota
 from extproc.domain.replicas.leader import PlanLearner
 from extproc.domain.replicas.messages import Answer, Report
@@ -39,7 +39,7 @@ class Replica:
         self._ruling: PlanLimits | None = None
         self._ruling_version = -1
         self._ruled: PlanLimits | None = None
-        self._gate: GateStanding = GateStanding()
+        self._gate: GateState = GateState()
         self._gate_version = 0
         self._answer: Answer | None = None
 
@@ -136,21 +136,21 @@ class Replica:
             return False
         return self._ruled is None or self._ruled.usable != self._ruling.usable
 
-    def _gate_news(self, now: float) -> GateStanding | None:
-        standing = self._quota.gate_standing(now)
-        if standing is None:
+    def _gate_news(self, now: float) -> GateState | None:
+        state = self._quota.gate_state(now)
+        if state is None:
             return None
-        standing = standing.shifted(self._ahead)
-        return standing if _differs(standing, self._gate) else None
+        state = state.shifted(self._ahead)
+        return state if _differs(state, self._gate) else None
 
     def _take_gate(self, answer: Answer, now: float) -> None:
         self._quota.allow_probe(answer.may_probe or not answer.up)
-        standing = self._quota.gate_standing(now)
-        if standing is None or answer.gate_version == self._gate_version:
+        state = self._quota.gate_state(now)
+        if state is None or answer.gate_version == self._gate_version:
             return
         self._gate_version = answer.gate_version
-        theirs = answer.gate or GateStanding()
-        mine = standing.shifted(self._ahead)
+        theirs = answer.gate or GateState()
+        mine = state.shifted(self._ahead)
         if answer.gate is None:  # the store has forgotten: what is known here is told again
             self._gate = theirs
             return
@@ -159,7 +159,7 @@ class Replica:
         self._quota.adopt_gate(merged.shifted(-self._ahead), now)
 
 
-def _differs(one: GateStanding, other: GateStanding) -> bool:
+def _differs(one: GateState, other: GateState) -> bool:
     """Whether they say different things; the clocks that they were told by need not agree to the second."""
     if [(each.window, each.cause, each.resets_at) for each in one.closures] != [
         (each.window, each.cause, each.resets_at) for each in other.closures

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from extproc.domain.quota.gate import EventKind, QuotaGate
-from extproc.domain.quota.gate_state import Cause, read_gate_standing
+from extproc.domain.quota.gate_state import Cause, read_gate_state
 from extproc.domain.quota.refusal import QuotaRefusal
 from extproc.domain.quota.windows import FIVE_HOUR, MONTHLY, WEEKLY, QuotaWindow
 from extproc.domain.request.priority import Lane
@@ -307,12 +307,12 @@ def test_a_retry_after_that_has_proven_wrong_is_not_believed_again() -> None:
 def test_what_a_retry_after_named_travels_to_other_replicas_and_back_from_older_ones() -> None:
     gate = QuotaGate()
     refused(gate, "1308", at=0, told=HOUR)
-    told = gate.standing(NOON + 1).as_dict()
+    told = gate.state(NOON + 1).as_dict()
 
-    assert read_gate_standing(told) == gate.standing(NOON + 1)
+    assert read_gate_state(told) == gate.state(NOON + 1)
     for closure in told["closures"]:  # type: ignore[attr-defined]
         del closure["reset_is_guess"]
-    [closure] = read_gate_standing(told).closures
+    [closure] = read_gate_state(told).closures
     assert (closure.resets_at, closure.reset_is_guess) == (NOON + HOUR, False)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.plan_view import Demand, PlanLimits, RefusedAttempt
-from extproc.domain.quota.gate_state import Cause, Closure, GateStanding
+from extproc.domain.quota.gate_state import Cause, Closure, GateState
 from extproc.domain.replicas.messages import Answer, Counted, Report
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.runtime.shared_wire import UnreadableAnswerError, decode, encode
@@ -207,15 +207,15 @@ def test_the_seconds_that_came_with_a_refusal_are_told_in_a_form_that_older_repl
 
 
 def test_a_gate_is_told_to_all_and_only_who_knows_it_can_change_it(four: Plan) -> None:
-    closed = GateStanding((Closure("weekly", Cause.REFUSED, NOW, NOW + 3600, "1310"),), (), -1.0, 30.0, NOW + 30)
+    closed = GateState((Closure("weekly", Cause.REFUSED, NOW, NOW + 3600, "1310"),), (), -1.0, 30.0, NOW + 30)
     four.tell("one", SETTLED, gate=closed, gate_seen=0)
     seen = four.tell("other", SETTLED)
     assert seen.gate == closed
 
-    four.tell("one", SETTLED, gate=GateStanding(), gate_seen=0)
+    four.tell("one", SETTLED, gate=GateState(), gate_seen=0)
     assert four.tell("other", SETTLED, gate_seen=seen.gate_version).gate is None
-    four.tell("other", SETTLED, gate=GateStanding(), gate_seen=seen.gate_version)
-    assert four.tell("one", SETTLED, gate_seen=seen.gate_version).gate == GateStanding()
+    four.tell("other", SETTLED, gate=GateState(), gate_seen=seen.gate_version)
+    assert four.tell("one", SETTLED, gate_seen=seen.gate_version).gate == GateState()
 
 
 def test_one_at_a_time_may_try_the_gate(four: Plan) -> None:
