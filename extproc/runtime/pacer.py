@@ -26,7 +26,7 @@ _SAVE_SECONDS: Final = 30.0
 _SHARES_SECONDS: Final = 1.0
 
 
-class Turn:
+class Ticket:
     """A request's place: admitted at once, refused, or in the queue until `decided`."""
 
     def __init__(self, answer: Admitted | Refusal | None) -> None:
@@ -61,13 +61,13 @@ class Pacer:
         """Told whenever what this replica has running or waiting changes, if anybody has to know."""
         self._shares = shares
         self._state = state
-        self._turns: dict[str, Turn] = {}
-        self._second_turns: dict[str, asyncio.Future[None]] = {}
+        self._tickets: dict[str, Ticket] = {}
+        self._retries: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._restore()
 
     @contextmanager
-    def enter(self, exchange: Exchange, route: Route, cost: int) -> Iterator[Turn]:
+    def enter(self, exchange: Exchange, route: Route, cost: int) -> Iterator[Ticket]:
         """Gives the exchange a place, in the queue or beyond it, for as long as the context is open.
 
         `cost` estimates in bytes what the request will use.
@@ -75,9 +75,9 @@ class Pacer:
         request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt=not route.waits)
         answer = self.pacing.arrive(request, time.time())
         try:
-            yield self._turn(exchange, answer)
+            yield self._ticket(exchange, answer)
         finally:
-            self._turns.pop(exchange.id, None)
+            self._tickets.pop(exchange.id, None)
             self.pacing.leave(exchange.id, time.time())
             self._changed()
             self.go_on()
@@ -86,20 +86,20 @@ class Pacer:
         """Returns when an exchange that the upstream has refused may be sent again."""
         answer = self.pacing.retry(exchange_id, time.time())
         if isinstance(answer, Queued):
-            turn = self._second_turns[exchange_id] = asyncio.get_running_loop().create_future()
+            place = self._retries[exchange_id] = asyncio.get_running_loop().create_future()
             try:
                 self._changed()
                 self.go_on()
-                await turn
+                await place
             finally:
-                self._second_turns.pop(exchange_id, None)
+                self._retries.pop(exchange_id, None)
 
     def give_up(self, exchange_id: str) -> bool:
         """Ends the first wait of a request, for its operator. False if it does not wait."""
-        turn = self._turns.pop(exchange_id, None)
-        if turn is None:
+        ticket = self._tickets.pop(exchange_id, None)
+        if ticket is None:
             return False
-        turn.decide(refusals.cancelled())
+        ticket.decide(refusals.cancelled())
         return True
 
     def take_failure(self, failure: Failure) -> None:
@@ -138,7 +138,7 @@ class Pacer:
 
     def go_on(self) -> None:
         """Lets go whoever may, and sets the timer for the next one."""
-        if not self._turns and not self._second_turns:
+        if not self._tickets and not self._retries:
             return
         now = time.time()
         for decision in self.pacing.due(now):
@@ -159,25 +159,25 @@ class Pacer:
         finally:
             self._save(self.pacing.snapshot(time.time()))
 
-    def _turn(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Turn:
+    def _ticket(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Ticket:
         if isinstance(answer, Queued):
-            turn = self._turns[exchange.id] = Turn(None)
+            ticket = self._tickets[exchange.id] = Ticket(None)
             self._changed()
             self.go_on()
-            return turn
-        return Turn(answer if isinstance(answer, Admitted) else self._refusal(answer))
+            return ticket
+        return Ticket(answer if isinstance(answer, Admitted) else self._refusal(answer))
 
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
 
     def _tell(self, decision: Decision) -> None:
-        second, turn = self._second_turns.get(decision.id), self._turns.pop(decision.id, None)
+        second, ticket = self._retries.get(decision.id), self._tickets.pop(decision.id, None)
         if second is not None and not second.done():
             second.set_result(None)
-        if turn is not None:
+        if ticket is not None:
             answer = decision.answer
-            turn.decide(answer if isinstance(answer, Admitted) else self._refusal(answer))
+            ticket.decide(answer if isinstance(answer, Admitted) else self._refusal(answer))
 
     def _set_timer(self, due: float | None, now: float) -> None:
         if self._timer is not None:

@@ -19,7 +19,7 @@ from extproc.domain.request.priority import lane_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Route, classify
 from extproc.runtime.client_gate import ClientGate
-from extproc.runtime.pacer import Pacer, Turn
+from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
@@ -101,18 +101,18 @@ class ExternalProcessor:
             if refusal is not None:
                 return refusal
             cost = _UNKNOWN_COST if head.body_bytes is None else head.body_bytes
-            with self._pacer.enter(exchange, route, cost) as turn:
-                refusal = await self._wait(turn, exchange, route)
+            with self._pacer.enter(exchange, route, cost) as ticket:
+                refusal = await self._wait(ticket, exchange, route)
                 if refusal is not None:
                     return refusal
                 await context.write(self._admitted(head, exchange, route))
                 await self._hold(exchange, context)
         return None
 
-    async def _wait(self, turn: Turn, exchange: Exchange, route: Route) -> Refusal | None:
+    async def _wait(self, ticket: Ticket, exchange: Exchange, route: Route) -> Refusal | None:
         """Waits for the request's turn. What it is then refused for may have come up while it waited."""
         exchange.waits = True
-        answer = await turn.decided()
+        answer = await ticket.decided()
         exchange.waits = False
         if isinstance(answer, Refusal):
             exchange.waited = time.time() - exchange.started
