@@ -44,7 +44,7 @@ from extproc.transport.admin_http import create_app
 from extproc.transport.envoy_stats import EnvoyStats
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.request_feed import RequestFeed
-from extproc.transport.retry_gate import Turns
+from extproc.transport.retry_gate import RetryGate
 from extproc.transport.stream_guard import StreamGuard
 
 log = structlog.get_logger("extproc")
@@ -96,7 +96,7 @@ class Service:
         self.processor = ExternalProcessor(
             self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current, self.guard
         )
-        self.turns = Turns(self.admission, self.pacer)
+        self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         self.models = ModelNames()
         listeners = [
@@ -172,7 +172,7 @@ class Service:
     def _grpc_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         server.add_generic_rpc_handlers(
-            (self.processor.handler(), self.guard.handler(), *self.access_log.handlers(), self.turns.handler())
+            (self.processor.handler(), self.guard.handler(), *self.access_log.handlers(), self.retry_gate.handler())
         )
         server.add_insecure_port(f"unix:{self._socket_path}")
         return server

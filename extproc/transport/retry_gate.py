@@ -12,7 +12,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 _EXCHANGE: Final = "x-exchange"
 
 
-class Turns:
+class RetryGate:
     """`/zai.proxy.Turns/Await` with the exchange's id in `x-exchange`; request and answer are empty messages."""
 
     def __init__(self, admission: Admission, pacer: Pacer) -> None:
