@@ -43,7 +43,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class AddressBook:
+class TargetResolver:
     """Keeps the addresses of all targets; names are looked up again every 15 s, off to the side."""
 
     def __init__(self, sources: Sequence[str], look_up: Resolve = resolve) -> None:

@@ -4,14 +4,14 @@ from typing import Any, Final
 
 import structlog
 
-from dashboard.addresses import AddressBook
+from dashboard.addresses import TargetResolver
 from dashboard.domain import picture, quota_outlook
 from dashboard.domain.advice import Trouble, troubles
-from dashboard.domain.alerts import AlertBook
+from dashboard.domain.alerts import Alerts
 from dashboard.domain.finished import Finished, Outcome
 from dashboard.domain.picture import Figures
 from dashboard.domain.proxy_status import QuotaWindow
-from dashboard.domain.quota_outlook import BurnBook
+from dashboard.domain.quota_outlook import BurnRates
 from dashboard.domain.rules import Situation, judge
 from dashboard.domain.token_guess import TokenGuess
 from dashboard.event_hub import EventHub
@@ -34,16 +34,16 @@ class Overview:
     """The state of everything, for whoever asks."""
 
     def __init__(
-        self, scraper: Scraper, book: AddressBook, store: Store, hub: EventHub, interval: float, clocks: Clocks
+        self, scraper: Scraper, resolver: TargetResolver, store: Store, hub: EventHub, interval: float, clocks: Clocks
     ) -> None:
         self._scraper = scraper
-        self._book = book
+        self._resolver = resolver
         self._store = store
         self._hub = hub
         self._interval = interval
         self._clocks = clocks
-        self._alerts = AlertBook()
-        self._burn = BurnBook()
+        self._alerts = Alerts()
+        self._burn = BurnRates()
         self._guess = TokenGuess()
         self._quota: list[QuotaWindow] = []
         self._closed: set[str] = set()
@@ -129,7 +129,9 @@ class Overview:
             waiting=seen["waiting"],
             running=seen["running"],
             store_error=self._store.error,
-            unresolved={each.source: each.error for each in self._book.lookups if each.error and not each.addresses},
+            unresolved={
+                each.source: each.error for each in self._resolver.lookups if each.error and not each.addresses
+            },
         )
 
 

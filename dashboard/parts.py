@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from dashboard.access.guard import Guard
-from dashboard.addresses import AddressBook
+from dashboard.addresses import TargetResolver
 from dashboard.event_hub import EventHub
 from dashboard.feed import FeedKeeper
 from dashboard.overview import Overview
@@ -26,7 +26,7 @@ class Parts:
     clocks: Clocks
     client: httpx.AsyncClient
     store: Store
-    book: AddressBook
+    resolver: TargetResolver
     scraper: Scraper
     feeds: FeedKeeper
     hub: EventHub

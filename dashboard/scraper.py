@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import structlog
 
-from dashboard.addresses import Address, AddressBook, beside
+from dashboard.addresses import Address, TargetResolver, beside
 from dashboard.domain.exposition import UnreadablePageError
 from dashboard.domain.proxy_status import read_status
 from dashboard.domain.rates import Course, Increase, Look, increase
@@ -45,11 +45,17 @@ class Scraper:
     """Holds the targets. `after_round` is awaited after each round, `targets_changed` called when some came or went."""
 
     def __init__(
-        self, store: Store, client: httpx.AsyncClient, book: AddressBook, interval: float, within: float, clocks: Clocks
+        self,
+        store: Store,
+        client: httpx.AsyncClient,
+        resolver: TargetResolver,
+        interval: float,
+        within: float,
+        clocks: Clocks,
     ) -> None:
         self._store = store
         self._client = client
-        self._book = book
+        self._resolver = resolver
         self._interval = interval
         self._within = within
         self._clocks = clocks
@@ -67,7 +73,7 @@ class Scraper:
 
     async def prepare(self) -> None:
         """Takes up the targets that need no looking up, with what the store knows of them."""
-        await self._sync(self._book.known())
+        await self._sync(self._resolver.known())
 
     async def run(self) -> None:
         """Round after round until it is cancelled."""
@@ -80,7 +86,7 @@ class Scraper:
         """Asks each target once and keeps what they answered."""
         at = self._clocks.wall()
         try:
-            await self._sync(await self._book.current(self._clocks.steady()))
+            await self._sync(await self._resolver.current(self._clocks.steady()))
             marks: list[Mark] = []
             # Those that did not answer come last: they must not take the places of those that do.
             asked = sorted(self.targets, key=lambda target: target.misses)

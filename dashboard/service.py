@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from dashboard.access.guard import Guard
-from dashboard.addresses import AddressBook
+from dashboard.addresses import TargetResolver
 from dashboard.api.app import create_app
 from dashboard.domain.finished import Finished
 from dashboard.event_hub import EventHub, EventKind, message
@@ -50,15 +50,15 @@ class Service:
         except StoreError as error:
             raise SettingsError([str(error)]) from None
         client = make_client()
-        book = AddressBook(settings.targets)
+        resolver = TargetResolver(settings.targets)
         hub = EventHub(clocks.steady)
-        scraper = Scraper(store, client, book, settings.scrape_interval, settings.answer_within, clocks)
-        overview = Overview(scraper, book, store, hub, settings.scrape_interval, clocks)
+        scraper = Scraper(store, client, resolver, settings.scrape_interval, settings.answer_within, clocks)
+        overview = Overview(scraper, resolver, store, hub, settings.scrape_interval, clocks)
         feeds = FeedKeeper(
             store, make_client(), settings.admin_token, self._publish, partial(hub.until_wanted, EventKind.REQUEST)
         )
         guard = Guard(settings.dashboard_token, not settings.is_reachable_from_elsewhere, settings.dashboard_port)
-        self.parts = Parts(settings, version(), clocks, client, store, book, scraper, feeds, hub, overview, guard)
+        self.parts = Parts(settings, version(), clocks, client, store, resolver, scraper, feeds, hub, overview, guard)
         scraper.after_round.append(overview.after_round)
         scraper.targets_changed.append(lambda: feeds.keep(scraper.targets))
         self._generation = store.generation
@@ -152,7 +152,7 @@ class Service:
         parts = self.parts
         await parts.feeds.close()
         await parts.scraper.close()
-        await parts.book.close()
+        await parts.resolver.close()
         await parts.client.aclose()
         await parts.store.close()
 

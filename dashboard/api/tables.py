@@ -100,7 +100,7 @@ async def targets(parts: Parts, _request: Request) -> Response:
             },
             "names": [
                 {"source": each.source, "addresses": len(each.addresses), "error": each.error}
-                for each in parts.book.lookups
+                for each in parts.resolver.lookups
             ],
         }
     )

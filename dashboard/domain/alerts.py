@@ -58,7 +58,7 @@ class _Standing:
     last: float
 
 
-class AlertBook:
+class Alerts:
     """The alerts that stand. One that comes and goes within 15 s is raised once."""
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ def merged(windows: Sequence[QuotaWindow]) -> list[QuotaWindow]:
     return sorted(best.values(), key=lambda each: (_rank(each.window), each.window, each.limit_type))
 
 
-class BurnBook:
+class BurnRates:
     """Follows how fast each window is used, over the last hour, and forecasts those that nobody else forecasts."""
 
     def __init__(self) -> None:

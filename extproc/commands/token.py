@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from extproc.domain.clients.clients import Client, ClientBook, digest_of, is_name, new_token, read_clients
+from extproc.domain.clients.clients import Client, ClientRegistry, digest_of, is_name, new_token, read_clients
 from extproc.runtime.state_file import StateError, StateFile
 
 
@@ -64,17 +64,17 @@ def _file() -> StateFile:
     return StateFile(Path(path))
 
 
-def _read(file: StateFile) -> ClientBook:
+def _read(file: StateFile) -> ClientRegistry:
     try:
         data = file.read()
-        return ClientBook() if data is None else read_clients(data)
+        return ClientRegistry() if data is None else read_clients(data)
     except (StateError, ValueError) as error:
         _fail(f"CLIENT_TOKENS_FILE={file.path}: need a file that `zai-proxy token add NAME` has made ({error})")
 
 
 def _write(file: StateFile, clients: list[Client]) -> None:
     try:
-        file.write(ClientBook(clients).as_dict())
+        file.write(ClientRegistry(clients).as_dict())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         _fail(f"CLIENT_TOKENS_FILE={file.path}: need a file in a writable directory ({why})")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from extproc.domain.clients.clients import ClientBook, read_clients
+from extproc.domain.clients.clients import ClientRegistry, read_clients
 from extproc.runtime.file_watch import file_stamp
 from extproc.runtime.state_file import StateError, StateFile
 from extproc.settings import SettingsError
@@ -40,7 +40,7 @@ class ClientFile:
             return
         log.info("the client tokens have changed", clients=len(self.book.clients))
 
-    def _read(self) -> ClientBook:
+    def _read(self) -> ClientRegistry:
         path = self._file.path
         need = f"CLIENT_TOKENS_FILE={path}: need a file that `zai-proxy token add NAME` has made"
         try:

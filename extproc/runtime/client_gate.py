@@ -11,7 +11,7 @@ import structlog
 
 from extproc.domain.clients.clients import Client
 from extproc.domain.clients.token_throttle import WrongTokens
-from extproc.domain.clients.usage_ledger import UsageBook, Used, seconds_to_midnight
+from extproc.domain.clients.usage_ledger import UsageLedger, Used, seconds_to_midnight
 from extproc.domain.request import refusals
 from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import UNKNOWN
@@ -43,7 +43,7 @@ class ClientGate:
         self._wrong = WrongTokens()
         self._paused = 0
         self._paused_bytes = 0
-        self.usage = UsageBook()
+        self.usage = UsageLedger()
         self._restore()
 
     @property

@@ -35,7 +35,7 @@ class Client:
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class ClientBook:
+class ClientRegistry:
     """All clients, found by their tokens. Raises ValueError for two of one name or token, or for too many."""
 
     def __init__(self, clients: Iterable[Client] = ()) -> None:
@@ -74,12 +74,12 @@ def digest_of(token: str) -> str:
     return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read_clients(data: object) -> ClientBook:
+def read_clients(data: object) -> ClientRegistry:
     """Reads `{"clients": [{"name", "sha256", "max_in_flight"?, "daily_tokens"?}]}`. Raises ValueError with the first
     thing that is wrong."""
     if not isinstance(data, Mapping) or not isinstance(data.get("clients"), list):
         raise ValueError('no list "clients"')
-    return ClientBook(_read_client(entry, number) for number, entry in enumerate(data["clients"], start=1))
+    return ClientRegistry(_read_client(entry, number) for number, entry in enumerate(data["clients"], start=1))
 
 
 def is_name(name: str) -> bool:

@@ -35,7 +35,7 @@ class Used:
         self.credits += other.credits
 
 
-class UsageBook:
+class UsageLedger:
     """Remembers the last 92 days."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from extproc.domain.quota.forecast import Forecast, Forecaster, describe
 from extproc.domain.quota.gate import GateEvent, QuotaGate
 from extproc.domain.quota.gate_state import Closure, GateState
 from extproc.domain.quota.pilot import LaneShares, QuotaPilot
-from extproc.domain.quota.reconciliation import Comparison, CreditBooks
+from extproc.domain.quota.reconciliation import Comparison, Reconciliation
 from extproc.domain.quota.refusal import QuotaRefusal
 from extproc.domain.quota.windows import QuotaSample
 from extproc.domain.request.priority import Lane
@@ -51,14 +51,14 @@ class Quota:
         self._gate = QuotaGate(rules.reserve)
         self._forecaster = Forecaster()
         self._pilot = QuotaPilot()
-        self._books = CreditBooks()
+        self._reconciliation = Reconciliation()
         self._sample: QuotaSample | None = None
 
     def take_sample(self, sample: QuotaSample, now: float) -> None:
         """A report of the monitor API has come."""
         self._sample = sample
         self._forecaster.take_report(sample.report, sample.asked_at)
-        self._books.take_report(sample.report, sample.asked_at)
+        self._reconciliation.take_report(sample.report, sample.asked_at)
         self._pilot.take_report(sample.report, sample.asked_at)
         if self._rules.gate:
             self._gate.take_report(sample.report, sample.asked_at, now)
@@ -66,7 +66,7 @@ class Quota:
     def take_usage(self, lane: Lane, credits: float | None, cost: float | None) -> None:
         """A request that is paid from the plan has ended: its credits by the published formula, and its list price in
         USD, which says how much the lanes spend compared with each other. None is a model without published figures."""
-        self._books.count(credits or 0.0)
+        self._reconciliation.count(credits or 0.0)
         self._pilot.spend(lane, cost or 0.0)
 
     def take_refusal(
@@ -123,7 +123,7 @@ class Quota:
             sample=self._sample,
             forecasts=tuple(self._forecaster.forecasts(now)),
             closures=tuple(self._gate.closures(now)),
-            comparisons=tuple(self._books.comparisons()),
+            comparisons=tuple(self._reconciliation.comparisons()),
             shares=self.shares(now),
         )
 

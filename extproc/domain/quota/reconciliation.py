@@ -40,7 +40,7 @@ class _Page:
     since: float
 
 
-class CreditBooks:
+class Reconciliation:
     """Keeps one comparison for each window that counts credits; it begins anew when the window resets."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.addresses import AddressBook
+from dashboard.addresses import TargetResolver
 from dashboard.fetch import fetch, make_client
 from dashboard.scraper import Clocks
 from tests.integration.dashboard.fake_proxy import FakeProxy, Habit, running_proxy
@@ -167,7 +167,7 @@ async def test_every_address_of_a_name_is_asked_and_follows_the_name(
 
     sources = (f"dns+http://one.test:{proxy.port}/metrics", f"dns+http://two.test:{other.port}/metrics")
     dashboard = Dashboard(tmp_path / "x.db", *sources)
-    monkeypatch.setattr("dashboard.service.AddressBook", lambda urls: AddressBook(urls, look_up))
+    monkeypatch.setattr("dashboard.service.TargetResolver", lambda urls: TargetResolver(urls, look_up))
     await dashboard.start()
 
     await dashboard.until_up()
@@ -196,7 +196,7 @@ async def test_a_name_server_that_does_not_answer_holds_nothing_up(
         await asyncio.sleep(60)
         return []
 
-    monkeypatch.setattr("dashboard.service.AddressBook", lambda urls: AddressBook(urls, look_up))
+    monkeypatch.setattr("dashboard.service.TargetResolver", lambda urls: TargetResolver(urls, look_up))
     dashboard = await Dashboard(tmp_path / "x.db", "dns+http://silent.test:9/metrics", proxy.url).start()
 
     await dashboard.until_up()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from dashboard.domain.advice import Origin, Trouble, troubles
-from dashboard.domain.alerts import Alert, AlertBook, AlertState, Severity
+from dashboard.domain.alerts import Alert, Alerts, AlertState, Severity
 from dashboard.domain.picture import TargetHealth
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.rules import Situation, TargetTrouble, judge
@@ -18,7 +18,7 @@ CALM = Situation(1000.0, [TARGET], [], [], 100.0, 0.0, [], [], None, {})
 
 
 def test_an_alert_is_raised_once_and_cleared_once_it_has_been_quiet_for_a_while() -> None:
-    book, heard = AlertBook(), []
+    book, heard = Alerts(), []
     for now, found in ((0, [DOWN]), (5, [DOWN]), (10, []), (15, []), (20, []), (25, [])):
         heard += [(change.at, change.state) for change in book.update(found, now)]
 
@@ -26,7 +26,7 @@ def test_an_alert_is_raised_once_and_cleared_once_it_has_been_quiet_for_a_while(
 
 
 def test_an_alert_that_comes_and_goes_is_raised_once() -> None:
-    book = AlertBook()
+    book = Alerts()
 
     changes = [change for now in range(0, 100, 5) for change in book.update([DOWN] if now % 10 else [], now)]
 
@@ -34,7 +34,7 @@ def test_an_alert_that_comes_and_goes_is_raised_once() -> None:
 
 
 def test_an_alert_that_gets_worse_is_raised_again() -> None:
-    book = AlertBook()
+    book = Alerts()
     book.update([replace(DOWN, severity=Severity.WARNING)], 0)
 
     (change,) = book.update([DOWN], 5)
@@ -44,7 +44,7 @@ def test_an_alert_that_gets_worse_is_raised_again() -> None:
 
 
 def test_the_worst_stands_first() -> None:
-    book = AlertBook()
+    book = Alerts()
     book.update(
         [replace(DOWN, id="b", severity=Severity.INFO), DOWN, replace(DOWN, id="c", severity=Severity.WARNING)], 0
     )
@@ -53,14 +53,14 @@ def test_the_worst_stands_first() -> None:
 
 
 def test_a_clock_that_goes_back_leaves_no_alert_standing_for_ever() -> None:
-    book = AlertBook()
+    book = Alerts()
     book.update([DOWN], 10_000)
 
     assert [change.state for change in book.update([], 50)] == [AlertState.CLEARED]
 
 
 def test_alerts_are_bounded() -> None:
-    book = AlertBook()
+    book = Alerts()
     book.update([replace(DOWN, id=str(number)) for number in range(1000)], 0)
 
     assert len(book.standing()) == 100

@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.domain.proxy_status import QuotaWindow
-from dashboard.domain.quota_outlook import BurnBook, from_page, merged
+from dashboard.domain.quota_outlook import BurnRates, from_page, merged
 from dashboard.domain.samples import Kind, Page, SeriesKey
 from tests.unit.dashboard.build import gauge
 
@@ -15,7 +15,7 @@ def window(used: float | None, resets_at: float | None = NOON + 4 * 3600, **more
     return QuotaWindow("five_hour", "TOKENS_LIMIT", used, resets_at, **more)  # type: ignore[arg-type]
 
 
-def burnt(book: BurnBook, begin: float, end: float, seconds: float = 1800) -> QuotaWindow:
+def burnt(book: BurnRates, begin: float, end: float, seconds: float = 1800) -> QuotaWindow:
     """What the book makes of a window that goes evenly from one share to the other until noon."""
     for part in range(11):
         book.observe([window(begin + (end - begin) * part / 10)], NOON - seconds + seconds * part / 10)
@@ -43,14 +43,14 @@ def test_proxies_share_one_plan_so_the_freshest_figures_count() -> None:
 
 
 def test_a_window_that_will_not_last_is_told_when_it_is_used_up() -> None:
-    told = burnt(BurnBook(), begin=0.2, end=0.4)
+    told = burnt(BurnRates(), begin=0.2, end=0.4)
 
     assert told.runs_out_at == pytest.approx(NOON + 5400)
     assert told.text == "five-hour window: 40 % used, lasts until 13:30, resets 16:00"
 
 
 def test_a_window_that_lasts_is_told_what_will_be_left() -> None:
-    told = burnt(BurnBook(), begin=0.10, end=0.12)
+    told = burnt(BurnRates(), begin=0.10, end=0.12)
 
     assert told.runs_out_at is None
     assert told.unused_at_reset == pytest.approx(0.72)
@@ -58,14 +58,14 @@ def test_a_window_that_lasts_is_told_what_will_be_left() -> None:
 
 
 def test_minutes_are_too_few_to_forecast_from() -> None:
-    told = burnt(BurnBook(), begin=0.1, end=0.2, seconds=120)
+    told = burnt(BurnRates(), begin=0.1, end=0.2, seconds=120)
 
     assert (told.runs_out_at, told.unused_at_reset) == (None, None)
     assert told.text == "five-hour window: 20 % used, resets 16:00"
 
 
 def test_what_the_proxy_forecasts_itself_is_believed() -> None:
-    book = BurnBook()
+    book = BurnRates()
     burnt(book, begin=0.2, end=0.4)
 
     told = book.forecast(window(0.4, runs_out_at=NOON + 60, text="its own words"), NOON)
@@ -74,16 +74,16 @@ def test_what_the_proxy_forecasts_itself_is_believed() -> None:
 
 
 def test_a_used_up_window_says_when_it_resets() -> None:
-    assert BurnBook().forecast(window(1.0), NOON).text == "five-hour window: used up, resets 16:00"
+    assert BurnRates().forecast(window(1.0), NOON).text == "five-hour window: used up, resets 16:00"
     assert (
-        BurnBook().forecast(window(1.0, resets_at=None), NOON).text
+        BurnRates().forecast(window(1.0, resets_at=None), NOON).text
         == "five-hour window: used up, its reset is not known"
     )
-    assert BurnBook().forecast(window(None), NOON).text == "five-hour window: no figures"
+    assert BurnRates().forecast(window(None), NOON).text == "five-hour window: no figures"
 
 
 def test_a_window_that_begins_anew_is_noticed_once_and_its_past_forgotten() -> None:
-    book = BurnBook()
+    book = BurnRates()
     burnt(book, begin=0.5, end=0.9)
 
     assert book.observe([window(0.01)], NOON + 5) == [window(0.01)]
@@ -92,7 +92,7 @@ def test_a_window_that_begins_anew_is_noticed_once_and_its_past_forgotten() -> N
 
 
 def test_a_clock_that_goes_back_begins_nothing_anew() -> None:
-    book = BurnBook()
+    book = BurnRates()
     book.observe([window(0.5)], NOON)
 
     assert book.observe([window(0.5)], NOON - 7200) == []

@@ -2,13 +2,21 @@
 
 import pytest
 
-from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientBook, digest_of, is_name, new_token, read_clients
+from extproc.domain.clients.clients import (
+    MOST_CLIENTS,
+    Client,
+    ClientRegistry,
+    digest_of,
+    is_name,
+    new_token,
+    read_clients,
+)
 
 ANNA, BERT = "token-of-anna", "token-of-bert"
 
 
-def book() -> ClientBook:
-    return ClientBook([Client("anna", digest_of(ANNA), max_in_flight=2), Client("bert", digest_of(BERT))])
+def book() -> ClientRegistry:
+    return ClientRegistry([Client("anna", digest_of(ANNA), max_in_flight=2), Client("bert", digest_of(BERT))])
 
 
 def test_a_client_is_found_by_its_token_and_nobody_by_another() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.clients.usage_ledger import UsageBook, Used, day_of, seconds_to_midnight
+from extproc.domain.clients.usage_ledger import UsageLedger, Used, day_of, seconds_to_midnight
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
@@ -17,7 +17,7 @@ def used(tokens: int = 10) -> Used:
 
 
 def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     for client, model, at in (
         ("anna", "m1", NOON),
         ("anna", "m1", NOON),
@@ -37,7 +37,7 @@ def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
 
 
 def test_tokens_of_today_end_at_midnight_utc() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add("anna", "m", used(7), NOON)
 
     assert book.tokens_today("anna", NOON + seconds_to_midnight(NOON) - 1) == 14
@@ -46,7 +46,7 @@ def test_tokens_of_today_end_at_midnight_utc() -> None:
 
 
 def test_days_and_rows_are_bounded() -> None:
-    book = UsageBook()
+    book = UsageLedger()
     for day in range(200):
         book.add("anna", "m", used(), NOON + day * DAY)
     for number in range(6000):
@@ -63,7 +63,7 @@ rows = st.tuples(st.sampled_from("abc"), st.sampled_from("mn"), st.integers(0, 1
 
 @given(st.lists(rows))
 def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, int, float]]) -> None:
-    book, again = UsageBook(), UsageBook()
+    book, again = UsageLedger(), UsageLedger()
     for client, model, tokens, at in entries:
         book.add(client, model, used(tokens), at)
     again.restore(book.snapshot())
@@ -83,7 +83,7 @@ def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, int, flo
     ],
 )
 def test_a_damaged_book_is_refused_and_changes_nothing(data: object) -> None:
-    book = UsageBook()
+    book = UsageLedger()
     book.add("anna", "m", used(), NOON)
     with pytest.raises(ValueError, match=r"."):
         book.restore(data)

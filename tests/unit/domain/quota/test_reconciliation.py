@@ -2,18 +2,18 @@
 
 import pytest
 
-from extproc.domain.quota.reconciliation import Comparison, CreditBooks
+from extproc.domain.quota.reconciliation import Comparison, Reconciliation
 from extproc.domain.quota.windows import FIVE_HOUR, WEEKLY
 from tests.unit.domain.quota.windows import HOUR, NOON, credit_window, report, window
 
 
-def only(books: CreditBooks) -> Comparison:
+def only(books: Reconciliation) -> Comparison:
     [comparison] = books.comparisons()
     return comparison
 
 
 def test_both_books_begin_with_the_first_report() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     books.count(100)
     books.take_report(report(credit_window(700)), NOON)
 
@@ -22,7 +22,7 @@ def test_both_books_begin_with_the_first_report() -> None:
 
 
 def test_what_was_charged_and_not_counted_is_the_difference() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     books.take_report(report(credit_window(700)), NOON)
     books.count(90)
     books.take_report(report(credit_window(800)), NOON + 60)
@@ -34,7 +34,7 @@ def test_what_was_charged_and_not_counted_is_the_difference() -> None:
 
 
 def test_counting_more_than_was_charged_is_a_negative_difference() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     books.take_report(report(credit_window(0)), NOON)
     books.count(12)
     books.take_report(report(credit_window(10)), NOON + 60)
@@ -43,7 +43,7 @@ def test_counting_more_than_was_charged_is_a_negative_difference() -> None:
 
 
 def test_figures_that_come_late_even_out() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     books.take_report(report(credit_window(0)), NOON)
     for minute in range(1, 50):
         books.count(10)
@@ -53,7 +53,7 @@ def test_figures_that_come_late_even_out() -> None:
 
 
 def test_a_reset_begins_a_new_page_and_the_week_goes_on() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     before = (credit_window(1000, resets_in=HOUR), credit_window(5000, total=10_000, resets_in=90 * HOUR, name=WEEKLY))
     books.take_report(report(*before), NOON)
     books.count(50)
@@ -67,7 +67,7 @@ def test_a_reset_begins_a_new_page_and_the_week_goes_on() -> None:
 
 
 def test_a_plan_that_counts_no_credits_is_not_compared() -> None:
-    books = CreditBooks()
+    books = Reconciliation()
     books.take_report(report(window(0.4)), NOON)
 
     assert books.comparisons() == []
