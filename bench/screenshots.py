@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bench.screenshot_team import MEMBERS, Member, work
 from dashboard.domain.exposition import PageReader
 from dashboard.domain.finished import read_finished
-from dashboard.domain.rates import Look, increase
+from dashboard.domain.rates import Reading, increase
 from dashboard.domain.samples import SeriesKey
 from dashboard.store.file import StoreFile
 from dashboard.store.samples import TargetSample
@@ -116,10 +116,10 @@ def _watch(stack: Stack, directory: Path) -> tuple[list[Growth], list[dict[str, 
     try:
         for number in range(int(_WATCHED_SECONDS / _LOOK_SECONDS)):
             page = reader.read(httpx.get(f"{stack.metrics_url}/metrics").raise_for_status().text)
-            look = Look(float(number), float(number), None, dict(page.counters))
+            reading = Reading(float(number), float(number), None, dict(page.counters))
             if before is not None:
-                growth.append((increase(before, look).amounts, dict(page.gauges)))
-            before = look
+                growth.append((increase(before, reading).amounts, dict(page.gauges)))
+            before = reading
             time.sleep(_LOOK_SECONDS)
         finished: list[dict[str, Any]] = dashboard.get("/api/requests", limit=500)["requests"]
     finally:
@@ -144,7 +144,7 @@ def _write_hours(path: Path, growth: list[Growth], finished: list[dict[str, Any]
                 totals[key] = totals.get(key, 0.0) + amount
             gauges = chance.choice(growth)[1]
             file.save_round(
-                at, _ROUND, [TargetSample(target, _ROUND, grown, gauges, Look(at, None, 0.0, totals), None)]
+                at, _ROUND, [TargetSample(target, _ROUND, grown, gauges, Reading(at, None, 0.0, totals), None)]
             )
         _write_requests(file, target, chance, now, finished)
     finally:

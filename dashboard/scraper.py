@@ -12,7 +12,7 @@ import structlog
 from dashboard.addresses import Address, TargetResolver, beside
 from dashboard.domain.exposition import UnreadablePageError
 from dashboard.domain.proxy_status import read_status
-from dashboard.domain.rates import Course, Increase, Look, increase
+from dashboard.domain.rates import Continuity, Increase, Reading, increase
 from dashboard.domain.samples import Page
 from dashboard.fetch import FetchError, fetch, fetch_json
 from dashboard.store.journal import Mark, MarkKind
@@ -95,7 +95,7 @@ class Scraper:
             await self._store.save_round(at, self._interval, samples)
             for target, sample in zip(asked, answers, strict=True):
                 if sample is not None:
-                    target.look, target.version = sample.look, sample.version
+                    target.reading, target.version = sample.reading, sample.version
             if marks:
                 await self._store.save_marks(marks)
         except StoreError as error:
@@ -132,7 +132,7 @@ class Scraper:
         for url, address in wanted.items():
             if url not in self._by_url:
                 known = await self._store.target(url)
-                self._by_url[url] = Target(known.id, address, known.look, known.version, known.feed)
+                self._by_url[url] = Target(known.id, address, known.reading, known.version, known.feed)
                 gone.append(url)
         if gone:
             for changed in self.targets_changed:
@@ -154,14 +154,14 @@ class Scraper:
         headers = {**_ACCEPT, **_host(target)}
         page = target.reader.read(await fetch(self._client, target.address.url, self._within, headers))
         now, steady = self._clocks.wall(), self._clocks.steady()
-        look = Look(now, steady, page.started, page.counters)
-        grown = increase(target.look, look)
+        reading = Reading(now, steady, page.started, page.counters)
+        grown = increase(target.reading, reading)
         marks += _marks(target, page, grown, now)
-        if grown.course is Course.ANOTHER:
+        if grown.continuity is Continuity.ANOTHER:
             target.several_steady = steady
         target.page, target.error, target.misses = page, None, 0
         target.answered_at, target.answered_steady, target.scrape_seconds = now, steady, steady - began
-        return TargetSample(target.id, grown.span, grown.amounts, page.gauges, look, page.version)
+        return TargetSample(target.id, grown.span, grown.amounts, page.gauges, reading, page.version)
 
     def _miss(self, target: Target, error: str, marks: list[Mark]) -> None:
         target.misses += 1
@@ -197,8 +197,10 @@ def _marks(target: Target, page: Page, grown: Increase, now: float) -> list[Mark
     marks = []
     if target.misses >= STALE_AFTER:
         marks.append(Mark(now, MarkKind.BACK, target.id, f"{name} answers again"))
-    fresh = grown.course is Course.FIRST and page.started is not None and 0 <= now - page.started < _JUST_STARTED
-    if grown.course is Course.STARTED or fresh:
+    fresh = (
+        grown.continuity is Continuity.FIRST and page.started is not None and 0 <= now - page.started < _JUST_STARTED
+    )
+    if grown.continuity is Continuity.STARTED or fresh:
         is_other = target.version is not None and target.version != page.version
         kind = MarkKind.DEPLOYED if is_other else MarkKind.STARTED
         marks.append(Mark(page.started or now, kind, target.id, f"{name} started ({version})"))

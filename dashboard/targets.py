@@ -9,7 +9,7 @@ from dashboard.addresses import Address
 from dashboard.domain.exposition import PageReader
 from dashboard.domain.picture import TargetHealth, TargetView
 from dashboard.domain.proxy_status import ProxyStatus
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.rules import TargetTrouble
 from dashboard.domain.samples import Page
 from dashboard.domain.silence import SilenceWatch
@@ -51,7 +51,7 @@ class Target:
 
     id: int
     address: Address
-    look: Look | None
+    reading: Reading | None
     version: str | None
     position: FeedPosition
     reader: PageReader = field(default_factory=PageReader)

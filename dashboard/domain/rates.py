@@ -13,7 +13,7 @@ _SAME_START: Final = 0.05
 _CLOCK_DIFFERENCE: Final = 10.0
 
 
-class Course(StrEnum):
+class Continuity(StrEnum):
     """What became of a target since the last look."""
 
     FIRST = "first"  # there was none
@@ -23,7 +23,7 @@ class Course(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Reading:
     """What a target's counters stood at. `at` is Unix time; `steady` the monotonic time of this process, None if the
     look was another process's; `started` is when the target's process started, None if it does not say."""
 
@@ -37,43 +37,43 @@ class Look:
 class Increase:
     """What the counters grew by, zeros left out. It happened within the last `span` seconds, None if nobody knows."""
 
-    course: Course
+    continuity: Continuity
     span: float | None
     amounts: Mapping[SeriesKey, float]
 
 
-def increase(before: Look | None, now: Look) -> Increase:
+def increase(before: Reading | None, now: Reading) -> Increase:
     """Never negative: a counter that fell was reset and counts from 0; a process that started anew resets them all.
 
     At the first look at a process everything since its start is new.
     """
     if before is None:
-        return _since_start(Course.FIRST, now, None)
+        return _since_start(Continuity.FIRST, now, None)
     elapsed = _elapsed(before, now)
     if now.started is not None and before.started is not None and abs(now.started - before.started) > _SAME_START:
         if now.started < before.at - _CLOCK_DIFFERENCE:
-            return Increase(Course.ANOTHER, None, {})
-        return _since_start(Course.STARTED, now, elapsed)
+            return Increase(Continuity.ANOTHER, None, {})
+        return _since_start(Continuity.STARTED, now, elapsed)
     amounts = {}
     for key, value in now.counters.items():
         grown = value - before.counters.get(key, 0.0)
         grown = value if grown < 0 else grown
         if grown > 0:
             amounts[key] = grown
-    return Increase(Course.WENT_ON, elapsed, amounts)
+    return Increase(Continuity.WENT_ON, elapsed, amounts)
 
 
-def _since_start(course: Course, now: Look, elapsed: float | None) -> Increase:
+def _since_start(continuity: Continuity, now: Reading, elapsed: float | None) -> Increase:
     age = None if now.started is None else now.at - now.started
     if age is not None and age < -_CLOCK_DIFFERENCE:
         age = None
     spans = [max(0.0, span) for span in (age, elapsed) if span is not None]
     if not spans:
-        return Increase(course, None, {})
-    return Increase(course, min(spans), {key: value for key, value in now.counters.items() if value > 0})
+        return Increase(continuity, None, {})
+    return Increase(continuity, min(spans), {key: value for key, value in now.counters.items() if value > 0})
 
 
-def _elapsed(before: Look, now: Look) -> float:
+def _elapsed(before: Reading, now: Reading) -> float:
     if before.steady is not None and now.steady is not None:
         return max(0.0, now.steady - before.steady)
     return max(0.0, now.at - before.at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboard.domain import row_codec
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.rollup import Row, Tier, fold, together
 from dashboard.domain.samples import SeriesKey
 from dashboard.domain.timespan import Grid
@@ -26,7 +26,7 @@ class TargetSample:
     span: float | None
     increase: Mapping[SeriesKey, float]
     gauges: Mapping[SeriesKey, float]
-    look: Look
+    reading: Reading
     version: str | None
 
 
@@ -39,13 +39,13 @@ class SampleWriter:
 
     def save(self, at: float, interval: float, samples: Sequence[TargetSample]) -> None:
         """Adds one look at each target, all or none; targets are asked every `interval` seconds."""
-        self._series.ensure(key for sample in samples for key in (*sample.look.counters, *sample.gauges))
+        self._series.ensure(key for sample in samples for key in (*sample.reading.counters, *sample.gauges))
         with transaction(self._connection):
             looks = [(sample, self._row(sample)) for sample in samples]
             for tier in Tier:
                 begin, rows = tier.begin(at), []
-                for sample, look in looks:
-                    row = look if tier.can_tell(sample.span, interval) else Row(0, {}, look.gauges)
+                for sample, reading in looks:
+                    row = reading if tier.can_tell(sample.span, interval) else Row(0, {}, reading.gauges)
                     rows.append(row)
                     self._add(f"target_{tier.value}", begin << _TARGET_BITS | sample.target, row)
                 self._add(f"fleet_{tier.value}", begin, together(rows, self._series.adds_up))
@@ -70,11 +70,11 @@ class SampleWriter:
         self._connection.execute(statement, (at, row_codec.encode(row)))
 
     def _remember(self, sample: TargetSample) -> None:
-        ids, look = self._series.ids, sample.look
-        totals = {n: total for key, total in look.counters.items() if total and (n := ids.get(key)) is not None}
+        ids, reading = self._series.ids, sample.reading
+        totals = {n: total for key, total in reading.counters.items() if total and (n := ids.get(key)) is not None}
         self._connection.execute(
             "UPDATE target SET looked_at = ?, started = ?, version = ?, totals = ? WHERE id = ?",
-            (look.at, look.started, sample.version, row_codec.encode_totals(totals), sample.target),
+            (reading.at, reading.started, sample.version, row_codec.encode_totals(totals), sample.target),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboard.domain import row_codec
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.samples import SeriesKey
 
 
@@ -22,11 +22,11 @@ class FeedPosition:
 
 @dataclass(frozen=True, slots=True)
 class KnownTarget:
-    """A target. `look` is the last one at it, None if it never answered."""
+    """A target. `reading` is the last one at it, None if it never answered."""
 
     id: int
     url: str
-    look: Look | None
+    reading: Reading | None
     version: str | None
     feed: FeedPosition
 
@@ -39,11 +39,11 @@ def get_target(connection: sqlite3.Connection, url: str, keys: Mapping[int, Seri
         "FROM target WHERE url = ?"
     )
     number, looked_at, started, version, totals, *feed = connection.execute(query, (url,)).fetchone()
-    look = None
+    reading = None
     if looked_at is not None and totals is not None:
         counters = {keys[key]: total for key, total in row_codec.decode_totals(totals).items() if key in keys}
-        look = Look(looked_at, None, started, counters)
-    return KnownTarget(number, url, look, version, FeedPosition(*feed))
+        reading = Reading(looked_at, None, started, counters)
+    return KnownTarget(number, url, reading, version, FeedPosition(*feed))
 
 
 def save_position(connection: sqlite3.Connection, target: int, position: FeedPosition) -> None:

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.samples import Kind, SeriesKey
 from dashboard.store.file import StoreFile
 from dashboard.store.samples import TargetSample
@@ -21,8 +21,8 @@ def write_history(path: Path, seconds: float) -> int:
         count = int(seconds / _EVERY)
         for number in range(count):
             at = now - (count - number) * _EVERY
-            look = Look(at, None, 0.0, {key: float(number + 1)})
-            file.save_round(at, _EVERY, [TargetSample(target, _EVERY, {key: 1.0}, {}, look, "1")])
+            reading = Reading(at, None, 0.0, {key: float(number + 1)})
+            file.save_round(at, _EVERY, [TargetSample(target, _EVERY, {key: 1.0}, {}, reading, "1")])
         return count
     finally:
         file.close()

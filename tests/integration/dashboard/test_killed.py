@@ -81,8 +81,8 @@ def _check(path: Path, committed: dict[str, int]) -> dict[str, int]:
     assert file.set_aside_to is None
     assert database.check(file._connection) is None
     known = file.target("http://a/metrics")
-    assert known.look is not None
-    (last,) = known.look.counters.values()
+    assert known.reading is not None
+    (last,) = known.reading.counters.values()
     assert committed["round"] <= last <= committed["round"] + 1
     batch = int(known.feed.last_id.partition("-")[2] or 0)
     assert committed["requests"] <= batch <= committed["round"] + 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dashboard.domain.finished import Finished, read_finished
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.samples import Kind, SeriesKey
 from dashboard.store.samples import TargetSample
 
@@ -17,13 +17,13 @@ def gauge(name: str, **labels: str) -> SeriesKey:
     return SeriesKey(Kind.GAUGE, name, tuple(sorted(labels.items())))
 
 
-def look(
+def reading(
     at: float,
     counters: Mapping[SeriesKey, float] | None = None,
     started: float | None = 0.0,
     steady: float | None = None,
-) -> Look:
-    return Look(at, steady, started, counters or {})
+) -> Reading:
+    return Reading(at, steady, started, counters or {})
 
 
 def sample(
@@ -35,7 +35,7 @@ def sample(
     totals: Mapping[SeriesKey, float] | None = None,
 ) -> TargetSample:
     grown = increase or {}
-    return TargetSample(target, span, grown, gauges or {}, look(at, totals if totals is not None else grown), "1.0")
+    return TargetSample(target, span, grown, gauges or {}, reading(at, totals if totals is not None else grown), "1.0")
 
 
 def finished(feed_id: str = "run-1", started: float = 1000.0, **fields: Any) -> Finished:

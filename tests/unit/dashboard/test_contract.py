@@ -32,7 +32,7 @@ from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.envoy_stats import EnvoyReading
 from tests.harness.processes import ROOT
 from tests.harness.proxy_in_process import ProxyInProcess
-from tests.unit.dashboard.build import look, sample
+from tests.unit.dashboard.build import reading, sample
 from tests.unit.dashboard.conftest import NOW
 from tests.unit.dashboard.store.test_sample_store import drawn
 
@@ -347,7 +347,7 @@ async def store(file: StoreFile, replicas: list[ProxyInProcess]) -> None:
     for number, replica in enumerate(replicas):
         page = await page_of(replica)
         target = file.target(f"http://{number}/metrics").id
-        samples.append(replace(sample(target, NOW), gauges=page.gauges, look=look(NOW)))
+        samples.append(replace(sample(target, NOW), gauges=page.gauges, reading=reading(NOW)))
     file.save_round(NOW, 5.0, samples)
 
 

@@ -18,7 +18,7 @@ from dashboard.domain.timespan import Grid
 from dashboard.store.database import open_reader
 from dashboard.store.file import Retention, StoreFile
 from dashboard.store.samples import read_rows
-from tests.unit.dashboard.build import counter, gauge, look, sample
+from tests.unit.dashboard.build import counter, gauge, reading, sample
 from tests.unit.dashboard.conftest import NOW
 
 OK = counter("zai_proxy_requests_total", path="/a", status_code="200")
@@ -108,8 +108,8 @@ def test_a_dashboard_that_restarts_goes_on_with_the_counters_where_they_stood(tm
     known = again.target("http://a/metrics")
 
     assert (known.id, known.version) == (target, "1.0")
-    assert known.look is not None
-    grown = increase(known.look, look(NOW + 10, {OK: 110.0}, steady=5.0))
+    assert known.reading is not None
+    grown = increase(known.reading, reading(NOW + 10, {OK: 110.0}, steady=5.0))
     assert (grown.span, grown.amounts) == (10, {OK: 7.0})
     again.close()
 
@@ -150,7 +150,7 @@ def test_a_round_is_kept_whole_or_not_at_all(file: StoreFile, monkeypatch: pytes
             file.save_round(NOW, 5.0, [sample(first, NOW, {OK: 3.0}), full])
 
     assert totals(file, Tier.MINUTE) == {}
-    assert file.target("http://a/metrics").look is None
+    assert file.target("http://a/metrics").reading is None
 
 
 moments = st.lists(
