@@ -5,14 +5,14 @@ from typing import Any, Final
 import structlog
 
 from dashboard.addresses import TargetResolver
-from dashboard.domain import picture, quota_outlook
+from dashboard.domain import quota_outlook, snapshot
 from dashboard.domain.advice import Trouble, troubles
 from dashboard.domain.alerts import Alerts
 from dashboard.domain.finished import Finished, Outcome
-from dashboard.domain.picture import Figures
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.quota_outlook import BurnRates
 from dashboard.domain.rules import Situation, judge
+from dashboard.domain.snapshot import Figures
 from dashboard.domain.token_guess import TokenGuess
 from dashboard.event_hub import EventHub
 from dashboard.scraper import Clocks, Scraper
@@ -56,7 +56,7 @@ class Overview:
         steady, at = self._clocks.steady(), self._clocks.wall()
         views = [target.view(steady) for target in self._scraper.targets]
         quota = [self._burn.forecast(window, at) for window in self._quota]
-        return picture.paint(at, views, quota, self._figures, self._alerts.standing(), self._guess.guess)
+        return snapshot.build(at, views, quota, self._figures, self._alerts.standing(), self._guess.guess)
 
     def learn(self, finished: list[tuple[int, Finished]]) -> None:
         """Takes in finished requests, to guess the tokens of unfinished ones by."""

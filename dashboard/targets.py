@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from dashboard.addresses import Address
 from dashboard.domain.exposition import PageReader
-from dashboard.domain.picture import TargetHealth, TargetView
 from dashboard.domain.proxy_status import ProxyStatus
 from dashboard.domain.rates import Reading
 from dashboard.domain.rules import TargetTrouble
 from dashboard.domain.samples import Page
 from dashboard.domain.silence import SilenceWatch
+from dashboard.domain.snapshot import TargetHealth, TargetView
 from dashboard.store.targets import FeedPosition
 
 STALE_AFTER: Final = 3

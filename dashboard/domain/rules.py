@@ -7,8 +7,8 @@ from typing import Any, Final
 from dashboard.domain.advice import Origin, Trouble
 from dashboard.domain.alerts import Alert, Severity
 from dashboard.domain.durations import spoken_duration
-from dashboard.domain.picture import TargetHealth
 from dashboard.domain.proxy_status import QuotaWindow
+from dashboard.domain.snapshot import TargetHealth
 
 _LONGEST_WAIT: Final = 60.0
 _LONGEST_SILENCE: Final = 300.0

@@ -14,10 +14,10 @@ from dashboard.domain import quota_outlook
 from dashboard.domain.charts import Source, chart_names, find_chart
 from dashboard.domain.exposition import PageReader
 from dashboard.domain.finished import read_finished
-from dashboard.domain.picture import Figures, TargetHealth, TargetView, paint
 from dashboard.domain.proxy_status import ProxyStatus, read_status
 from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import Page
+from dashboard.domain.snapshot import Figures, TargetHealth, TargetView, build
 from dashboard.domain.timespan import Grid
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
@@ -338,7 +338,7 @@ async def views(replicas: list[ProxyInProcess], has_status: bool = True) -> list
 
 
 def picture(targets: Sequence[TargetView]) -> dict[str, Any]:
-    return paint(NOW, targets, [], Figures(), (), lambda _model, size: size)
+    return build(NOW, targets, [], Figures(), (), lambda _model, size: size)
 
 
 async def store(file: StoreFile, replicas: list[ProxyInProcess]) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 from dashboard.domain.advice import Origin, Trouble, troubles
 from dashboard.domain.alerts import Alert, Alerts, AlertState, Severity
-from dashboard.domain.picture import TargetHealth
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.rules import Situation, TargetTrouble, judge
+from dashboard.domain.snapshot import TargetHealth
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.usage.outcome import ErrorType
 from tests.unit.dashboard.build import counter

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from dashboard.domain.picture import Figures, TargetHealth, TargetView, paint
 from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, Running
 from dashboard.domain.silence import SilenceWatch
+from dashboard.domain.snapshot import Figures, TargetHealth, TargetView, build
 from dashboard.domain.token_guess import TokenGuess
 
 
@@ -38,7 +38,7 @@ def sharing(number: int, limit: float, used: float, leads: bool = False, **more:
 
 
 def picture(*targets: TargetView, alerts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    return paint(100.0, targets, [], Figures(), alerts, lambda _model, size: size)
+    return build(100.0, targets, [], Figures(), alerts, lambda _model, size: size)
 
 
 def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:

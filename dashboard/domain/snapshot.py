@@ -82,7 +82,7 @@ def workers(targets: Sequence[TargetView]) -> Workers:
     )
 
 
-def paint(
+def build(
     at: float,
     targets: Sequence[TargetView],
     quota: Sequence[QuotaWindow],
