@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from dashboard.addresses import beside
 from dashboard.domain.event_stream import Event, EventReader, OversizedEventError
 from dashboard.domain.finished import Finished, UnreadableRequestError, read_finished
-from dashboard.domain.tolerant import mapping, whole
+from dashboard.domain.lenient import mapping, whole
 from dashboard.fetch import FetchError, reason
 from dashboard.store.store import Store, StoreError
 from dashboard.targets import Connection, Target

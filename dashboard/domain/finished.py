@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from dashboard.domain.tolerant import mapping, number, text
+from dashboard.domain.lenient import mapping, number, text
 
 _LONGEST_TEXT: Final = 200
 _CLIENT_LEFT: Final = 499

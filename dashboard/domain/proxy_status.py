@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboard.domain.tolerant import mapping, moment, number, objects, text, whole
+from dashboard.domain.lenient import mapping, moment, number, objects, text, whole
 
 _MOST_REQUESTS: Final = 2000
 _MOST_LIMITS: Final = 20
