@@ -185,7 +185,7 @@ class Scraper:
             return
         link.is_up()
         target.status, target.status_steady = read_status(answer), self._clocks.steady()
-        target.silence.update(target.status.running, target.status_steady)
+        target.stalls.update(target.status.running, target.status_steady)
 
 
 def _host(target: Target) -> dict[str, str]:

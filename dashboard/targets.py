@@ -11,8 +11,8 @@ from dashboard.domain.proxy_status import ProxyStatus
 from dashboard.domain.rates import Reading
 from dashboard.domain.rules import TargetTrouble
 from dashboard.domain.samples import Page
-from dashboard.domain.silence import SilenceWatch
 from dashboard.domain.snapshot import TargetHealth, TargetView
+from dashboard.domain.stalls import StallWatch
 from dashboard.store.targets import FeedPosition
 
 STALE_AFTER: Final = 3
@@ -67,7 +67,7 @@ class Target:
     status_link: Link = field(default_factory=Link)
     status_due: float = 0.0
     feed_link: Link = field(default_factory=Link)
-    silence: SilenceWatch = field(default_factory=SilenceWatch)
+    stalls: StallWatch = field(default_factory=StallWatch)
 
     @property
     def health(self) -> TargetHealth:
@@ -121,4 +121,4 @@ class Target:
         }
 
     def _silent(self, steady: float) -> Callable[[str], float | None]:
-        return lambda request_id: self.silence.silent(request_id, steady)
+        return lambda request_id: self.stalls.silent(request_id, steady)

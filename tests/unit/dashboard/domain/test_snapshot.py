@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, Running
-from dashboard.domain.silence import SilenceWatch
 from dashboard.domain.snapshot import Figures, TargetHealth, TargetView, build
+from dashboard.domain.stalls import StallWatch
 from dashboard.domain.token_guess import TokenGuess
 
 
@@ -167,7 +167,7 @@ def running(size: int) -> tuple[Running, ...]:
 
 
 def test_a_request_is_silent_since_its_answer_last_grew() -> None:
-    watch = SilenceWatch()
+    watch = StallWatch()
     for size, now in ((0, 100.0), (50, 105.0), (50, 110.0)):
         watch.update(running(size), now)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dashboard.domain.proxy_status import Running
 
 
-class SilenceWatch:
+class StallWatch:
     """Remembers when the answer of each request last grew; what runs no longer is forgotten."""
 
     def __init__(self) -> None:
