@@ -439,7 +439,7 @@ function Answer:take_head(text)
   end
   if sub(text, 1, 3) == mark then text = sub(text, 4) end
   local first = find(text, "%S")
-  self.head = ""
+  self.head = " "   -- behind space no mark is one
   if not first then return nil end
   self.has_head = true
   if byte(text, first) == 123 then

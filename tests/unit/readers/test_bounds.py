@@ -116,6 +116,7 @@ def test_nesting_has_no_bound(opening: bytes) -> None:
         ("json", b'{"output": [], "error": {"code": "13'),
         ("json", b'{"error": {"code": "1305"}} {}'),
         ("text", b" " * 200 + b"[1305][busy][id]"),
+        ("events", b"\n\xef\xbb\xbfdata: [DONE]\n\n"),
     ],
     ids=[
         "spaces before done",
@@ -133,6 +134,7 @@ def test_nesting_has_no_bound(opening: bytes) -> None:
         "an error that is cut",
         "two objects",
         "spaces before a text",
+        "a line before a mark",
     ],
 )
 def test_what_is_absurd_is_read_the_same_however_it_is_cut(kind: str, body: bytes) -> None:
