@@ -23,7 +23,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from dashboard.domain.finished import read_finished
-from dashboard.domain.rates import Look
+from dashboard.domain.rates import Reading
 from dashboard.domain.samples import Kind, SeriesKey
 from dashboard.store.file import Retention, StoreFile
 from dashboard.store.samples import TargetSample
@@ -36,7 +36,7 @@ key = SeriesKey(Kind.COUNTER, "zai_proxy_requests_total", (("status_code", "200"
 while True:
     number += 1
     at = 1_764_000_000.0 + 5 * number
-    look = Look(at, None, 0.0, {key: float(number)})
+    look = Reading(at, None, 0.0, {key: float(number)})
     file.save_round(at, 5.0, [TargetSample(target, 5.0, {key: 1.0}, {}, look, "1")])
     print("round", number, flush=True)
     finished = [read_finished(f"run-{number}-{each}", {"started": at, "client": "anna"}) for each in range(20)]
