@@ -32,6 +32,8 @@ ANSWER_NAMESPACE: Final = "zai.answer"
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
 _RETRY_AFTER: Final = 2
+_LONGEST_RETRY_AFTER: Final = 60  # as in upstream.lua
+_LONGEST_NUMBER: Final = 9  # in digits
 # Who is told of an event for which no head waits any more: so many are kept, or they would pile up.
 _MOST_EVENTS: Final = 1000
 _EXCHANGE, _ATTEMPT, _CODE = "x-exchange", "x-attempt", "x-code"
@@ -90,7 +92,8 @@ class StreamGuard:
         self._count(GuardResult.RETRIED if is_retried else GuardResult.REFUSED)
         path = noted["path"].string_value if "path" in noted else ""
         body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
-        await context.write(_error(_head(event.code, code, exchange_id, is_retried), body))
+        changed = _head(event.code, code, exchange_id, is_retried)
+        await context.write(_error(changed, _misleading(head) if code.transient else [], body))
 
     async def _first_event(self, key: tuple[str, int]) -> FirstEvent:
         try:
@@ -144,10 +147,20 @@ def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> 
     return options
 
 
-def _error(head: list[pb.HeaderValueOption], body: bytes) -> bytes:
+def _misleading(head: pb.ProcessingRequest) -> list[str]:
+    """Headers that are right only where the plan is used up: Claude Code stops for good on them, or sleeps as long."""
+    held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
+    names = [name for name in held if name.startswith("anthropic-ratelimit-unified")]
+    told = held.get("retry-after", b"")
+    if told.isdigit() and (len(told) > _LONGEST_NUMBER or int(told) > _LONGEST_RETRY_AFTER):
+        names.append("retry-after")
+    return names
+
+
+def _error(head: list[pb.HeaderValueOption], removed: list[str], body: bytes) -> bytes:
     common = pb.CommonResponse(
         status=pb.CommonResponse.CONTINUE_AND_REPLACE,
-        header_mutation=pb.HeaderMutation(set_headers=head),
+        header_mutation=pb.HeaderMutation(set_headers=head, remove_headers=removed),
         body_mutation=pb.BodyMutation(body=body),
     )
     return pb.ProcessingResponse(response_headers=pb.HeadersResponse(response=common)).SerializeToString()

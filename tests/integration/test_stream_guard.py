@@ -109,6 +109,22 @@ async def test_an_error_that_waiting_does_not_cure_goes_straight_out(stack: Stac
     assert guarded(await after_one_request(stack, before)) == {"passed": 0, "retried": 0, "refused": 1}
 
 
+@pytest.mark.parametrize(
+    ("code", "shown"), [("1302", (None, "2")), ("1308", ("rejected", "18000"))], ids=["passes", "used up"]
+)
+async def test_a_stream_that_begins_with_an_error_sends_nobody_to_sleep_unless_the_plan_is_used_up(
+    stack: Stack, code: str, shown: tuple[str | None, str]
+) -> None:
+    headers = {"anthropic-ratelimit-unified-status": "rejected", "retry-after": "18000"}
+    error = {"type": "error", "error": {"type": "rate_limit_error", "code": code, "message": f"[{code}][no][2026]"}}
+
+    answer = ask(stack, "/v1/messages", play=[event(error), 0.02], headers=headers)
+
+    assert answer.status_code == 429
+    assert answer.json() == error
+    assert (answer.headers.get("anthropic-ratelimit-unified-status"), answer.headers.get("retry-after")) == shown
+
+
 async def test_bytes_behind_the_error_reach_nobody(stack: Stack) -> None:
     error = event(ERRORS["/v1/messages"])
 

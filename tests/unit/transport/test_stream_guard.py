@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -55,8 +57,11 @@ class Guarded:
         self.results: Counter[str] = Counter()
         self.guard = StreamGuard(True, max_retries, lambda result: self.results.update([result]))
 
-    def ask(self, exchange: str = "run-1", attempt: int = 1) -> tuple[Stream, "asyncio.Task[None]"]:
-        head = pb.ProcessingRequest(response_headers=pb.HttpHeaders())
+    def ask(
+        self, exchange: str = "run-1", attempt: int = 1, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[Stream, "asyncio.Task[None]"]:
+        held = [pb.HeaderValue(key=name, raw_value=value.encode()) for name, value in headers.items()]
+        head = pb.ProcessingRequest(response_headers=pb.HttpHeaders(headers=pb.HeaderMap(headers=held)))
         answer, processor = Struct(), Struct()
         answer.update({"attempt": attempt})
         processor.update({"id": exchange, "path": "/v1/messages"})
@@ -74,9 +79,11 @@ def event(data: object) -> str:
     return f"event: error\ndata: {json.dumps(data)}\n\n"
 
 
-async def refused(text: str, code: str, attempt: int = 1, max_retries: int = 3) -> tuple[Stream, Counter[str]]:
+async def refused(
+    text: str, code: str, attempt: int = 1, max_retries: int = 3, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Stream, Counter[str]]:
     guarded = Guarded(max_retries)
-    stream, asking = guarded.ask(attempt=attempt)
+    stream, asking = guarded.ask(attempt=attempt, headers=headers)
     await guarded.tell(code, text, attempt=attempt)
     await asking
     return stream, guarded.results
@@ -170,6 +177,26 @@ async def test_an_error_that_no_retry_cures_says_so() -> None:
     assert stream.head["x-should-retry"] == "false"
     assert "x-zai-transient" not in stream.head
     assert results == {"refused": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after", "removed"),
+    [
+        ("1302", "18000", {"retry-after", "anthropic-ratelimit-unified-status"}),
+        ("1302", "9" * 5000, {"retry-after", "anthropic-ratelimit-unified-status"}),
+        ("1302", "60", {"anthropic-ratelimit-unified-status"}),
+        ("1302", "tomorrow", {"anthropic-ratelimit-unified-status"}),
+        ("1308", "18000", set()),
+    ],
+)
+async def test_what_stops_a_client_for_good_stays_only_where_the_plan_is_used_up(
+    code: str, retry_after: str, removed: set[str]
+) -> None:
+    headers = {"retry-after": retry_after, "anthropic-ratelimit-unified-status": "rejected"}
+
+    stream, _ = await refused(event({"error": {"code": code, "message": "no"}}), code, attempt=4, headers=headers)
+
+    assert set(stream.common.header_mutation.remove_headers) == removed
 
 
 @pytest.mark.parametrize(
