@@ -27,7 +27,8 @@ def refuse_first(stack: Stack, **answer: object) -> None:
 
 @pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX, OPENCODE], ids=lambda agent: agent.name)
 def test_a_429_is_waited_out_as_long_as_it_says(agent: Agent, stack: Stack, before: Readings, tmp_path: Path) -> None:
-    refuse_first(stack, code="1302", retry_after=str(RETRY_AFTER))
+    # Unless the proxy takes them out, Claude Code stops for good on what Z.AI adds.
+    refuse_first(stack, code="1302", retry_after=str(RETRY_AFTER), unified_headers=True)
 
     turn = take_turn(agent, stack, tmp_path)
 
@@ -52,13 +53,14 @@ def test_an_overloaded_model_is_asked_again(agent: Agent, stack: Stack, tmp_path
     assert [entry["status"] for entry in stack.simulator.log()] == [529, 200, 200]
 
 
-def test_claude_code_tells_its_user_that_the_quota_is_used_up_and_until_when(stack: Stack, tmp_path: Path) -> None:
+def test_claude_code_stops_at_once_when_the_quota_is_used_up_and_says_until_when(stack: Stack, tmp_path: Path) -> None:
     stack.simulator.use(code="1308")
 
-    turn = take_turn(CLAUDE_CODE, stack, tmp_path, CLAUDE_CODE_MAX_RETRIES="1")
+    turn = take_turn(CLAUDE_CODE, stack, tmp_path)
 
     assert turn.process.exit_code == 1
     assert "Usage limit reached for 5 hour. Your limit will reset at" in turn.process.output
+    assert [entry["code"] for entry in stack.simulator.log()] == ["1308"]
 
 
 def test_codex_gives_up_at_once_when_the_quota_is_used_up(stack: Stack, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulator.scenario.agent_script import AGENT_FILE
+from tests.agents.tokens import balanced
 from tests.harness.agents import CLAUDE_CODE, CODEX, OPENCODE, Agent, Turn, take_turn
 from tests.harness.stack import Stack, running_stack
 from tests.harness.waiting import wait_until
@@ -26,14 +27,14 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def turns(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> list[Turn]:
-    shared_stack.simulator.use(agent=True, first_event_delay=0.5)
+    shared_stack.simulator.use(agent=True, first_event_delay=0.5, end_pause=0.2)
     kinds = itertools.cycle((CLAUDE_CODE, CODEX, OPENCODE))
 
     def take(number: int) -> Turn:
         return take_turn(agents[number], shared_stack, tmp_path_factory.mktemp(f"agent-{number}"))
 
     agents = [next(kinds) for _ in range(AGENTS)]
-    with ThreadPoolExecutor(AGENTS) as pool:
+    with balanced(shared_stack), ThreadPoolExecutor(AGENTS) as pool:
         with shared_stack.simulator.frozen():  # or on a slow machine they might come one after the other
             taken = pool.map(take, range(AGENTS))
             wait_until(lambda: bool(shared_stack.status()["waiting"]), "more of them ask than the plan takes")
@@ -56,6 +57,7 @@ def test_no_client_was_refused(turns: list[Turn], shared_stack: Stack) -> None:
     metrics = shared_stack.metrics_at_rest()
     assert metrics.value("zai_proxy_requests_total", status_code="429") == 0
     assert metrics.value("zai_proxy_requests_total", status_code="503") == 0
+    assert metrics.value("zai_proxy_requests_total", status_code="499") == 0
     assert metrics.value("zai_proxy_rate_limit_wait_seconds_sum") > 0
 
 
@@ -83,7 +85,7 @@ def test_a_window_that_is_used_up_in_the_middle_of_a_turn_ends_it_in_these_words
     used_up.simulator.limit(five_hour_used=0)
     used_up.simulator.use(agent=True)
 
-    turn = take_turn(agent, used_up, tmp_path, CLAUDE_CODE_MAX_RETRIES="1")
+    turn = take_turn(agent, used_up, tmp_path)
 
     assert re.search(SHOWN[agent.name], turn.process.output + turn.process.errors), (
         turn.process.output + turn.process.errors

@@ -46,16 +46,14 @@ def usage_in_status(stack: Stack) -> list[dict[str, Any]]:
 
 def usage_by_command(stack: Stack) -> list[dict[str, Any]]:
     """What `zai-proxy usage` prints."""
-    command = [ZAI_PROXY, "usage", "--json"]
+    command = [str(ZAI_PROXY), "usage", "--json"]
     shown = subprocess.run(command, env=stack.environment, capture_output=True, check=True, timeout=60)
     rows: list[dict[str, Any]] = json.loads(shown.stdout)
     return rows
 
 
 @contextmanager
-def balanced(
-    stack: Stack, usage: Callable[[Stack], list[dict[str, Any]]] = usage_by_command
-) -> Iterator[None]:
+def balanced(stack: Stack, usage: Callable[[Stack], list[dict[str, Any]]] = usage_by_command) -> Iterator[None]:
     """What the block does has to be in all the books, to the token; the simulator's log holds nothing else by then.
 
     Only what broke off may be estimated, and a 499 is what the simulator saw leaving before the final event.
