@@ -27,8 +27,7 @@ def refuse_first(stack: Stack, **answer: object) -> None:
 
 @pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX, OPENCODE], ids=lambda agent: agent.name)
 def test_a_429_is_waited_out_as_long_as_it_says(agent: Agent, stack: Stack, before: Readings, tmp_path: Path) -> None:
-    # Unless the proxy takes them out, Claude Code stops for good on what Z.AI adds.
-    refuse_first(stack, code="1302", retry_after=str(RETRY_AFTER), unified_headers=True)
+    refuse_first(stack, code="1302", retry_after=str(RETRY_AFTER))
 
     turn = take_turn(agent, stack, tmp_path)
 
@@ -61,6 +60,20 @@ def test_claude_code_stops_at_once_when_the_quota_is_used_up_and_says_until_when
     assert turn.process.exit_code == 1
     assert "Usage limit reached for 5 hour. Your limit will reset at" in turn.process.output
     assert [entry["code"] for entry in stack.simulator.log()] == ["1308"]
+
+
+@pytest.mark.parametrize("status", [429, 200], ids=["a 429", "the first event of a 200"])
+def test_claude_code_goes_on_after_a_refusal_that_passes_though_it_says_that_the_plan_is_used_up(
+    stack: Stack, tmp_path: Path, status: int
+) -> None:
+    # As they stand, these headers make it stop at once, as with 1308.
+    refuse_first(stack, code="1302", status=status, unified_headers=True, retry_after="18000")
+
+    turn = take_turn(CLAUDE_CODE, stack, tmp_path)
+
+    assert turn.process.exit_code == 0, turn.process.errors
+    assert (turn.folder / AGENT_FILE).exists()
+    assert [entry["code"] for entry in stack.simulator.log()] == ["1302", None, None]
 
 
 def test_codex_gives_up_at_once_when_the_quota_is_used_up(stack: Stack, tmp_path: Path) -> None:
