@@ -21,6 +21,7 @@ RUN --mount=type=secret,id=ca \
       --require-hashes --only-binary :all: -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY envoy envoy
+COPY common common
 COPY extproc extproc
 COPY simulator simulator
 COPY dashboard dashboard

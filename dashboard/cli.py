@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from dashboard.settings import SettingsError, load_settings
+from common.settings import SettingsError
+from dashboard.settings import load_settings
 
 
 @click.command(name="dashboard")
@@ -14,7 +15,8 @@ def dashboard_command() -> None:
     Asks the proxies in SCRAPE_TARGETS and serves a page on DASHBOARD_PORT.
     """
     # Imported here: a wrong setting need not wait for the rest.
-    from dashboard import logs, service
+    from common import logs
+    from dashboard import service
 
     try:
         settings = load_settings()

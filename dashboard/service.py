@@ -1,8 +1,9 @@
 """The dashboard as a whole: builds every object, runs them together, and ends in order."""
 
 import asyncio
-import contextlib
+import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib import metadata
@@ -12,6 +13,9 @@ import structlog
 import uvicorn
 import uvloop
 
+from common.http_server import HttpServer
+from common.ports import bind, origin
+from common.settings import SettingsError
 from dashboard.access.guard import Guard
 from dashboard.addresses import TargetResolver
 from dashboard.api.app import create_app
@@ -19,11 +23,10 @@ from dashboard.domain.finished import Finished
 from dashboard.event_hub import EventHub, EventKind, message
 from dashboard.feed import FeedKeeper
 from dashboard.fetch import make_client
-from dashboard.listening import bind, origin
 from dashboard.overview import Overview
 from dashboard.parts import Parts
 from dashboard.scraper import Clocks, Scraper
-from dashboard.settings import Settings, SettingsError
+from dashboard.settings import Settings
 from dashboard.store import journal, requests
 from dashboard.store.file import Retention
 from dashboard.store.store import Store, StoreError
@@ -36,6 +39,9 @@ _MOST_CONNECTIONS: Final = 1000
 _GRACE_SECONDS: Final = 2
 _LEARNED_FROM: Final = 500
 _SHORT_TOKEN: Final = 12
+_UNREAD_MILLISECONDS: Final = 30_000
+# What uvicorn says when a reader of events that did not read is cut off, which is meant.
+_CUT_OFF: Final = "ASGI callable returned without completing response."
 
 
 class Service:
@@ -67,10 +73,11 @@ class Service:
     async def run(self) -> None:
         """Serves until a signal asks it to stop."""
         settings, parts = self._settings, self.parts
-        listening = bind(settings.bind_address, settings.dashboard_port)
+        listening = bind(settings.bind_address, settings.dashboard_port, "DASHBOARD_PORT")
+        _drop_those_who_do_not_read(listening)
         for warning in exposure(settings):
             log.warning(warning)
-        http = _HttpServer(self._http_config())
+        http = HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
             try:
                 await self._take_up()
@@ -80,7 +87,7 @@ class Service:
                     tasks.create_task(_forever("the store's upkeep", self._keep_store)),
                 ]
                 serving = tasks.create_task(http.serve(sockets=[listening]))
-                log.info("ready", url=origin(settings.bind_address, settings.dashboard_port))
+                log.info("ready", url=origin("http", settings.bind_address, settings.dashboard_port))
                 await self._stopping.wait()
                 parts.hub.close()
                 http.should_exit = True
@@ -168,12 +175,15 @@ class Service:
         )
 
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service decides when everything stops."""
+def _drop_those_who_do_not_read(listening: socket.socket) -> None:
+    """The kernel drops a reader that takes nothing for 30 s, with all that was buffered for it. Nothing is logged."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.getMessage() != _CUT_OFF
 
 
 async def _forever(what: str, work: Callable[[], Awaitable[None]]) -> None:

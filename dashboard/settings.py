@@ -1,55 +1,23 @@
 """The settings: environment variables, their defaults, and what is right for each."""
 
-import ipaddress
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from common.ports import is_local
+from common.settings import Address, EnvironmentSettings, LogFormat, LogLevel, SettingsError, port, setting
 from dashboard.domain.durations import parse_duration
-
-
-class SettingsError(ValueError):
-    """One or more settings are wrong. `problems` has a line for each: the variable, its value, what would be right."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-class LogFormat(StrEnum):
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
 
 _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
 _MOST_TARGETS: Final = 100
-_LONGEST_SHOWN: Final = 100
-_SECRETS: Final = ("dashboard_token", "admin_token")
-
-
-def _setting(default: Any, meaning: str, need: str, **bounds: Any) -> Any:
-    return Field(default, description=meaning, json_schema_extra={"need": need}, **bounds)
 
 
 def _seconds(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
-
-
-def _address(value: str) -> str:
-    return str(ipaddress.ip_address(value.strip("[]")))
 
 
 def _targets(value: str) -> str:
@@ -76,62 +44,60 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Everything that can be set, read from the environment once."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
-
-    scrape_targets: Annotated[str, AfterValidator(_targets)] = _setting(
+    scrape_targets: Annotated[str, AfterValidator(_targets)] = setting(
         "http://127.0.0.1:9090/metrics",
         "The proxies' metrics, separated by commas; `dns+http://` asks every address that the name has at the moment.",
         "URLs like http://127.0.0.1:9090/metrics or dns+http://zai-proxy:9090/metrics, separated by commas",
     )
-    scrape_interval: Seconds = _setting(
+    scrape_interval: Seconds = setting(
         5.0, "How often each proxy is asked.", "a length of time from 0.2 s to 60 s, like 5", ge=0.2, le=60
     )
-    scrape_timeout: Seconds = _setting(
+    scrape_timeout: Seconds = setting(
         3.0,
         "How long a proxy may take to answer; never longer than SCRAPE_INTERVAL.",
         "a length of time from 0.1 s to 60 s, like 3",
         ge=0.1,
         le=60,
     )
-    db_path: Path | None = _setting(
+    db_path: Path | None = setting(
         None,
         "The SQLite file; $XDG_STATE_HOME/zai-proxy/dashboard.db if unset.",
         "a path in a directory that can be written to",
     )
-    retention_5s: Seconds = _setting(
+    retention_5s: Seconds = setting(
         _DAY, "How long samples of 5 s are kept.", "a length of time from 1h to 7d, like 24h", ge=_HOUR, le=7 * _DAY
     )
-    retention_1m: Seconds = _setting(
+    retention_1m: Seconds = setting(
         30 * _DAY,
         "How long samples of a minute are kept, and which session a request was of; hours are kept for good.",
         "a length of time from 1d to 400d, like 30d",
         ge=_DAY,
         le=400 * _DAY,
     )
-    retention_requests: Seconds = _setting(
+    retention_requests: Seconds = setting(
         7 * _DAY,
         "How long single requests are kept, and never more than the last 300,000.",
         "a length of time from 1h to 90d, like 7d",
         ge=_HOUR,
         le=90 * _DAY,
     )
-    bind_address: Annotated[str, AfterValidator(_address)] = _setting(
+    bind_address: Address = setting(
         "127.0.0.1", "Where the dashboard listens.", "an IP address like 127.0.0.1 or 0.0.0.0"
     )
-    dashboard_port: int = _setting(8081, "The port of the page and the API.", "a port from 1 to 65535", ge=1, le=65535)
-    dashboard_token: Token | None = _setting(
+    dashboard_port: int = port(8081, "The port of the page and the API.")
+    dashboard_token: Token | None = setting(
         None, "Who wants to see the dashboard has to know it.", "ASCII characters in one word"
     )
-    admin_token: Token | None = _setting(
+    admin_token: Token | None = setting(
         None,
         "The proxies' ADMIN_TOKEN: needed for their finished requests and for ending one, unless they are on loopback.",
         "ASCII characters in one word",
     )
-    log_format: LogFormat = _setting(LogFormat.CONSOLE, "How log lines look.", "console or json")
-    log_level: LogLevel = _setting(
+    log_format: LogFormat = setting(LogFormat.CONSOLE, "How log lines look.", "console or json")
+    log_level: LogLevel = setting(
         LogLevel.INFO, "The least severe level that is logged.", "debug, info, warning or error"
     )
 
@@ -154,7 +120,7 @@ class Settings(BaseSettings):
     @property
     def is_reachable_from_elsewhere(self) -> bool:
         """Whether other machines can reach the dashboard."""
-        return not ipaddress.ip_address(self.bind_address).is_loopback
+        return not is_local(self.bind_address)
 
 
 def split_targets(text: str) -> list[str]:
@@ -164,24 +130,8 @@ def split_targets(text: str) -> list[str]:
 
 def load_settings() -> Settings:
     """Reads the environment. Raises SettingsError with a line for each wrong setting."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
-        raise SettingsError([_problem(field) for field in fields]) from None
+    settings = Settings.from_environment()
     if settings.retention_1m < settings.retention_5s:
         line = f"RETENTION_1M={os.environ.get('RETENTION_1M', '30d')}: need at least RETENTION_5S"
         raise SettingsError([line])
     return settings
-
-
-def _problem(field: str) -> str:
-    extra = Settings.model_fields[field].json_schema_extra
-    need = extra["need"] if isinstance(extra, dict) else ""
-    value = "***" if field in _SECRETS else _shown(os.environ.get(field.upper(), ""))
-    return f"{field.upper()}={value}: need {need}"
-
-
-def _shown(value: str) -> str:
-    cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…"
-    return cut if cut.isprintable() else repr(cut)

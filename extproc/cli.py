@@ -18,8 +18,10 @@ from typing import Final
 import click
 import structlog
 
-from extproc import logs, version
-from extproc.settings import LogFormat, LogLevel, Settings, SettingsError, load_settings, unknown_settings
+from common import logs
+from common.settings import LogFormat, LogLevel, SettingsError
+from extproc import version
+from extproc.settings import Settings, load_settings, unknown_settings
 
 log = structlog.get_logger("zai-proxy")
 

@@ -5,12 +5,11 @@ import time
 from functools import lru_cache
 from typing import IO, Final
 
+from common.settings import LogFormat
 from extproc.domain.request.labels import method_label
 from extproc.domain.usage.log_entry import NETWORK_ERROR, Ending, LogEntry
 from extproc.domain.usage.outcome import Outcome, Usage
-from extproc.settings import LogFormat
 
-_QUIET_PATHS: Final = frozenset({"/health", "/metrics"})
 _LONGEST_TEXT: Final = 120
 
 
@@ -22,7 +21,7 @@ class RequestLog:
         self._render = _as_json if log_format is LogFormat.JSON else _as_text
 
     def write(self, outcome: Outcome) -> None:
-        if outcome.route.label in _QUIET_PATHS and outcome.status < 400:
+        if outcome.route.is_probe and outcome.status < 400:
             return
         self._stream.write(self._render(describe(outcome)) + "\n")
         self._stream.flush()

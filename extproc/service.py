@@ -1,12 +1,11 @@
 """The processor as a whole: builds every object, runs them together, and ends in order."""
 
 import asyncio
-import contextlib
 import gc
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,9 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from common.http_server import HttpServer
+from common.ports import bind
+from common.settings import LogLevel, SettingsError
 from extproc import version
 from extproc.accounting import Accountant
 from extproc.domain.pacing.config import PacingConfig
@@ -27,7 +29,6 @@ from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
-from extproc.ports import bind
 from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
@@ -37,7 +38,7 @@ from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.runtime.shared_limits import SharedLimits, plan_name
 from extproc.runtime.state_file import StateFile
-from extproc.settings import LogLevel, Settings, SettingsError
+from extproc.settings import Settings
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
@@ -125,7 +126,7 @@ class Service:
         listening = bind(self._settings.bind_address, self._settings.metrics_port, "METRICS_PORT")
         grpc_server = self._grpc_server()
         await grpc_server.start()
-        http = _HttpServer(self._http_config())
+        http = HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
             watching = [
                 tasks.create_task(each)
@@ -251,14 +252,6 @@ def _pacing_config(settings: Settings) -> PacingConfig:
         max_retries=settings.max_retries,
         replicas=settings.replicas,
     )
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service decides when everything stops."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def run(settings: Settings, socket_path: Path) -> None:

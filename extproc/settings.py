@@ -6,49 +6,17 @@ import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import certifi
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, SecretStr
 
+from common.ports import is_local
+from common.settings import Address, EnvironmentSettings, LogFormat, LogLevel, SettingsError, port, setting
 from extproc.domain.pacing.config import PacingMode
 
-
-class SettingsError(ValueError):
-    """One or more settings are wrong. `problems` has a line for each: the variable, its value, what would be right."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-class LogFormat(StrEnum):
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-def setting(default: Any, meaning: str, need: str, **bounds: Any) -> Any:
-    """A field: what it means (for the documentation) and what would be right (for the error line)."""
-    return Field(default, description=meaning, json_schema_extra={"need": need}, **bounds)
-
-
-def port(default: int, meaning: str) -> Any:
-    return setting(default, meaning, "a port from 1 to 65535", ge=1, le=65535)
-
-
-_LONGEST_SHOWN: Final = 100
-_SECRETS: Final = ("zai_api_key", "admin_token", "quota_webhook_url", "limits_url")
 _FILES: Final = (
     "zai_api_key_file",
     "zai_ca_file",
@@ -60,10 +28,6 @@ _FILES: Final = (
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
-def _address(value: str) -> str:
-    return str(ipaddress.ip_address(value.strip("[]")))
 
 
 def _origin(value: str) -> str:
@@ -94,10 +58,8 @@ def _matching(pattern: re.Pattern[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Everything that can be set, read from the environment once."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     zai_api_key: SecretStr | None = setting(None, "The Z.AI key.", "the Z.AI key (or set ZAI_API_KEY_FILE)")
     zai_api_key_file: Path | None = setting(
@@ -231,7 +193,7 @@ class Settings(BaseSettings):
         "production", "The `variant` label of every series.", "a name like production or canary, at most 63 characters"
     )
 
-    bind_address: Annotated[str, AfterValidator(_address)] = setting(
+    bind_address: Address = setting(
         "127.0.0.1", "Where the client port and the metrics port listen.", "an IP address like 127.0.0.1 or 0.0.0.0"
     )
     proxy_port: int = port(8080, "The client port.")
@@ -300,15 +262,12 @@ class Settings(BaseSettings):
     @property
     def is_reachable_from_elsewhere(self) -> bool:
         """Whether other machines can reach the client port."""
-        return not ipaddress.ip_address(self.bind_address).is_loopback
+        return not is_local(self.bind_address)
 
 
 def load_settings(needs_key: bool = True) -> Settings:
     """Reads the environment. Raises SettingsError with a line for each wrong setting."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise SettingsError([_problem(str(each["loc"][0])) for each in error.errors(include_input=False)]) from None
+    settings = Settings.from_environment()
     problems = list(_problems(settings, needs_key))
     if problems:
         raise SettingsError(problems)
@@ -338,18 +297,6 @@ def ca_file(settings: Settings) -> Path:
     return settings.zai_ca_file or Path(system or certifi.where())
 
 
-def _problem(field: str) -> str:
-    extra = Settings.model_fields[field].json_schema_extra
-    need = extra["need"] if isinstance(extra, dict) else ""
-    value = "***" if field in _SECRETS else _shown(os.environ.get(field.upper(), ""))
-    return f"{field.upper()}={value}: need {need}"
-
-
-def _shown(value: str) -> str:
-    cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…"
-    return cut if cut.isprintable() else repr(cut)
-
-
 def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if needs_key and settings.zai_api_key is None and settings.zai_api_key_file is None:
         yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
@@ -361,15 +308,15 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
     if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
-        yield _problem("quota_webhook_url")
+        yield Settings.problem("quota_webhook_url")
     if settings.limits_url is not None and not _is_store_url(settings.limits_url.get_secret_value()):
-        yield _problem("limits_url")
+        yield Settings.problem("limits_url")
     if settings.state_dir is not None and not _is_writable_directory(settings.state_dir):
-        yield _problem("state_dir")
+        yield Settings.problem("state_dir")
     yield from _rate_conflicts(settings)
     if 0 < settings.quota_poll_interval < 1:
-        yield _problem("quota_poll_interval")
-    yield from (_problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
+        yield Settings.problem("quota_poll_interval")
+    yield from (Settings.problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
     yield from _port_conflicts(settings)
 
 

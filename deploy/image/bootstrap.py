@@ -4,8 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+from common.settings import SettingsError
 from extproc.launch.envoy_config import render
-from extproc.settings import SettingsError, load_settings
+from extproc.settings import load_settings
 
 
 def main() -> int:

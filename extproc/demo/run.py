@@ -22,7 +22,7 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from extproc import logs, ports
+from common import logs, ports
 from extproc.demo import table
 from extproc.demo.numbers import History, Numbers, read_totals
 from extproc.demo.table import Running

@@ -7,14 +7,14 @@ from typing import Final
 
 import httpx
 
+from common import ports
+from common.settings import SettingsError
 from dashboard import settings as its
-from extproc import ports
-from extproc.launch import addresses
 from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import until_answers
 from extproc.launch.programs import zai_proxy
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings
 
 # Never the key, nor anything else of the proxy's: it asks over HTTP, as anyone would.
 _KNOWS: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -25,7 +25,7 @@ _OTHER_PORTS: Final = ("proxy_port", "metrics_port", "envoy_admin_port")
 
 def check(settings: Settings) -> None:
     """Raises SettingsError with a line for everything that would keep the dashboard from starting."""
-    own = _load()
+    own = its.load_settings()
     problems = [*_port_problems(settings, own), *_database_problems(own)]
     if problems:
         raise SettingsError(problems)
@@ -33,7 +33,7 @@ def check(settings: Settings) -> None:
 
 def dashboard_url(settings: Settings) -> str:
     """The page, as this machine calls it. Raises SettingsError."""
-    return addresses.origin("http", settings.bind_address, _load().dashboard_port)
+    return ports.origin("http", settings.bind_address, its.load_settings().dashboard_port)
 
 
 def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
@@ -57,13 +57,6 @@ def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = 
         merge_output=merge_output,
         essential=False,
     )
-
-
-def _load() -> its.Settings:
-    try:
-        return its.load_settings()
-    except its.SettingsError as error:
-        raise SettingsError(error.problems) from None
 
 
 def _port_problems(settings: Settings, own: its.Settings) -> Iterator[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from common.ports import reachable
 from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
-from extproc.launch.addresses import reachable
 from extproc.settings import Settings, ca_file
 
 # The Lua filters of envoy/, and the modules that each needs, in order.

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from extproc import ports
+from common import ports
+from common.settings import SettingsError
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.price_table import load_prices
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings
 
 _LOOPBACK: Final = "127.0.0.1"
 

@@ -18,11 +18,11 @@ from typing import Final
 import httpx
 import structlog
 
+from common.logs import StandardError
 from extproc.launch import programs
 from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
 from extproc.launch.envoy_admin import EnvoyAdmin, until_answers
-from extproc.logs import StandardError
 from extproc.settings import Settings
 
 log = structlog.get_logger("zai-proxy")

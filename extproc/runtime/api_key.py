@@ -5,8 +5,9 @@ from pathlib import Path
 
 import structlog
 
+from common.settings import SettingsError
 from extproc.runtime.file_watch import file_stamp
-from extproc.settings import Settings, SettingsError, read_key
+from extproc.settings import Settings, read_key
 
 log = structlog.get_logger("extproc.api_key")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import structlog
 
+from common.settings import SettingsError
 from extproc.domain.clients.clients import ClientRegistry, read_clients
 from extproc.runtime.file_watch import file_stamp
 from extproc.runtime.state_file import StateError, StateFile
-from extproc.settings import SettingsError
 
 log = structlog.get_logger("extproc.clients")
 

@@ -1,8 +1,9 @@
 """The price table in force: the one that the setting names, or the packaged one."""
 
+from common.settings import SettingsError
 from extproc.domain.usage.price_file import PriceTableError, packaged_prices, parse_price_table
 from extproc.domain.usage.prices import PriceTable
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings
 
 
 def load_prices(settings: Settings) -> PriceTable:

@@ -34,7 +34,7 @@ from tests.harness.processes import ROOT
 README, ERRORS = ROOT / "README.md", ROOT / "docs/errors.md"
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
-CODE = [*ROOT.glob("envoy/*"), *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
+CODE = [*ROOT.glob("envoy/*"), *ROOT.glob("common/*.py"), *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
 
 HOSTS = {"127.0.0.1", "localhost", "api.z.ai", "docs.z.ai", "opencode.ai", "keepachangelog.com", "semver.org"}
 """Whom the pages may speak of: the upstream, this machine, and the sources of two conventions."""

@@ -2,12 +2,12 @@ import io
 import json
 from dataclasses import replace
 
+from common.settings import LogFormat
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, ReadAnswer
 from extproc.domain.usage.outcome import interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.request_log import RequestLog
-from extproc.settings import LogFormat
 from tests.unit.domain.usage.test_outcome import FINISHED, REPORTED
 
 PRICES = parse_price_table(packaged_prices())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from extproc.settings import Settings, SettingsError, load_settings, read_key, unknown_settings
+from common.settings import SettingsError
+from extproc.settings import Settings, load_settings, read_key, unknown_settings
 from tests.harness.processes import make_key
 
 

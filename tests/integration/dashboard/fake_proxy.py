@@ -2,10 +2,9 @@
 demand."""
 
 import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from common.http_server import HttpServer
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.routes import classify
 from extproc.domain.usage.log_entry import EntryKind, LogEntry
@@ -57,7 +57,7 @@ class FakeProxy:
         self.scrapes = 0
         self.hosts: list[str] = []
         self.connections: set[tuple[str, int]] = set()
-        self._server: uvicorn.Server | None = None
+        self._server: HttpServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
         self.restart()
@@ -113,7 +113,7 @@ class FakeProxy:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
-        self._server = _Server(
+        self._server = HttpServer(
             uvicorn.Config(
                 self._answer,
                 interface="asgi3",
@@ -212,12 +212,6 @@ def _usage(
     counted, record = TokenCounts(**tokens), UsageRecord(tokens_are)
     estimated = counted if record is UsageRecord.ESTIMATED else NO_TOKENS
     return Usage(record, model, counted, estimated, PricingTier.PEAK, cost, credits, None)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _endless(chunk: bytes, pause: float) -> AsyncIterator[bytes]:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import SettingsError
 from dashboard.domain.durations import parse_duration, spoken_duration
-from dashboard.settings import Settings, SettingsError, load_settings
+from dashboard.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

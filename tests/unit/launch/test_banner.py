@@ -65,3 +65,11 @@ def test_loopback_is_not_warned_of(address: str) -> None:
 
 def test_where_clients_need_tokens_nothing_is_warned_of(tmp_path: Path) -> None:
     assert exposure(settings(bind_address=OPEN, client_tokens_file=tmp_path / "tokens")) is None
+
+
+def test_the_announcement_fits_a_terminal_of_80_columns() -> None:
+    text = announcement(
+        settings(proxy_port=65535, metrics_port=65534), "http://127.0.0.1:65533", "a simulated Z.AI on this machine"
+    )
+
+    assert max(map(len, text.splitlines())) < 80

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import SettingsError
 from extproc.launch import preflight
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings
 from tests.harness.ports import free_port
 from tests.harness.processes import make_key
 

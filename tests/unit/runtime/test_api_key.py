@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import SettingsError
 from extproc.runtime.api_key import ApiKey
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings
 from tests.harness.processes import make_key
 
 

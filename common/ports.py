@@ -1,12 +1,14 @@
-"""Ports: taking one, and looking for a free one."""
+"""Ports: taking one, looking for a free one, and what this machine calls what listens there."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Container
+from typing import Final
 
-from extproc.settings import SettingsError
+from common.settings import SettingsError
 
-_BACKLOG = 128
+_BACKLOG: Final = 256
 
 
 def bind(address: str, port: int, setting: str) -> socket.socket:
@@ -37,8 +39,29 @@ def free_port(address: str, taken: Container[int] = ()) -> int:
             return port
 
 
+def reachable(bind_address: str) -> str:
+    """An address at which this machine reaches what listens on `bind_address`."""
+    address = ipaddress.ip_address(bind_address)
+    if not address.is_unspecified:
+        return bind_address
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def origin(scheme: str, bind_address: str, port: int) -> str:
+    """The URL, without a path, of what listens there, as this machine calls it."""
+    host = reachable(bind_address)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_local(bind_address: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return ipaddress.ip_address(bind_address).is_loopback
+
+
 def _listen(address: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # Named as TCP, asyncio sets TCP_NODELAY on its connections: else each answer would wait 40 ms for an ACK.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))

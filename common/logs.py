@@ -8,7 +8,7 @@ from typing import Final, TextIO, cast
 import structlog
 from structlog.typing import Processor
 
-from extproc.settings import LogFormat, LogLevel
+from common.settings import LogFormat, LogLevel
 
 _LEVELS: Final = {
     LogLevel.DEBUG: logging.DEBUG,

@@ -2,10 +2,8 @@ import socket
 
 import pytest
 
-from extproc import ports
-from extproc.launch import addresses
-from extproc.launch.banner import announcement, exposure
-from extproc.settings import Settings, SettingsError
+from common import ports
+from common.settings import SettingsError
 
 
 def test_a_taken_port_is_refused_in_the_name_of_its_setting() -> None:
@@ -17,6 +15,11 @@ def test_a_taken_port_is_refused_in_the_name_of_its_setting() -> None:
             SettingsError, match=rf"^PROXY_PORT={port}: need a free port on 127.0.0.1 \(Address already"
         ):
             ports.bind("127.0.0.1", port, "PROXY_PORT")
+
+
+def test_a_foreign_address_is_refused_in_the_name_of_its_setting() -> None:
+    with pytest.raises(SettingsError, match=r"^BIND_ADDRESS=192\.0\.2\.1: need an address of this machine$"):
+        ports.bind("192.0.2.1", 8080, "PROXY_PORT")
 
 
 def test_a_free_port_is_none_of_those_that_are_spoken_for() -> None:
@@ -37,19 +40,4 @@ def test_a_free_port_is_none_of_those_that_are_spoken_for() -> None:
     ],
 )
 def test_the_announced_address_is_one_that_this_machine_reaches(address: str, url: str) -> None:
-    assert addresses.origin("http", address, 80) == url
-
-
-def test_the_announcement_fits_a_terminal_of_80_columns() -> None:
-    settings = Settings(proxy_port=65535, metrics_port=65534)
-
-    text = announcement(settings, dashboard="http://127.0.0.1:65533", upstream="a simulated Z.AI on this machine")
-
-    assert max(map(len, text.splitlines())) < 80
-    assert "  dashboard  http://127.0.0.1:65533\n" in text
-    assert "dashboard" not in announcement(settings, dashboard=None)
-
-
-def test_only_a_port_that_others_reach_is_warned_of() -> None:
-    assert exposure(Settings(bind_address="::1")) is None
-    assert "BIND_ADDRESS=192.168.1.5 is open" in str(exposure(Settings(bind_address="192.168.1.5")))
+    assert ports.origin("http", address, 80) == url
