@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from extproc.domain.request.business_codes import classify
+from extproc.domain.request.business_codes import classify as classify_code
+from extproc.domain.request.routes import PaidBy
+from extproc.domain.request.routes import classify as classify_path
 
 _KEY_SHAPE: Final = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}")
 _HOST: Final = "api.z.ai"
 _MAINLAND_HOST: Final = "open.bigmodel.cn"
-_GENERAL_PATH: Final = "/api/paas/v4"
 _CLOCK_TOLERANCE: Final = 60.0
 _SLOW_STORE: Final = 0.02
 _SOON: Final = 14 * 86400.0
@@ -63,11 +64,11 @@ def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
         )
     else:
         yield Finding(Level.NOTE, "upstream", f"{url}, none of Z.AI's own hosts", "Right for a simulator or a relay.")
-    if openai_base_path == _GENERAL_PATH:
+    if classify_path(openai_base_path, speaks_anthropic=False).paid_by is PaidBy.BALANCE:
         yield Finding(
             Level.NOTE,
             "OpenAI path",
-            f"{_GENERAL_PATH} is paid from the account's balance, not from a Coding Plan",
+            f"{openai_base_path} is paid from the account's balance, not from a Coding Plan",
             "With a plan's key unset ZAI_OPENAI_BASE_PATH; otherwise such requests get 1113 (no balance).",
         )
 
@@ -119,7 +120,7 @@ def judge_lost_store(address: str, error: str) -> Finding:
 
 def judge_error(what: str, code: str, status: int, message: str) -> Finding:
     """An error that Z.AI has answered."""
-    known = classify(code, status)
+    known = classify_code(code, status)
     found = f"Z.AI answered {status}" + (f" with code {known.code} ({known.meaning})" if known.meaning else "")
     return Finding(Level.PROBLEM, what, f"{found}: {message}" if message else found, known.advice)
 

@@ -9,11 +9,10 @@ from typing import Final
 import structlog
 
 from extproc.domain.quota.quota import Quota, QuotaRules, QuotaSnapshot
-from extproc.domain.quota.windows import spends_plan
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import Refusal
-from extproc.domain.request.routes import Route
+from extproc.domain.request.routes import Route, spends_plan
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.outcome import Outcome

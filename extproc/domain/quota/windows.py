@@ -10,7 +10,6 @@ from math import ceil
 from typing import Final
 
 from extproc.domain.request.labels import OTHER
-from extproc.domain.request.routes import LlmProtocol, Route
 
 FIVE_HOUR: Final = "five_hour"
 WEEKLY: Final = "weekly"
@@ -29,7 +28,6 @@ _TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT, TIME_LIMIT})
 _MODEL_TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT})
 _SAME_RESET_SECONDS: Final = 60.0
 _CORRECTION: Final = 0.02
-_BALANCE_PATHS: Final = "/api/paas/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +136,6 @@ class QuotaSample:
     def age(self, now: float) -> float:
         """Seconds since then; 0 when the clock has gone back."""
         return max(0.0, now - self.asked_at)
-
-
-def spends_plan(route: Route, openai_base_path: str) -> bool:
-    """Whether a request on this route is paid from the plan's windows, and so refused once one is used up.
-
-    Not the tools of /api/mcp: their month is a window of its own, and which of their calls Z.AI counts stands in
-    bodies that nobody here reads; refusing them all would keep an agent from as much as listing its tools.
-    """
-    if route.llm_protocol is None or route.label.startswith(_BALANCE_PATHS):
-        return False
-    follows_base = route.label in ("/v1/chat/completions", "/chat/completions", "/v1/embeddings")
-    is_openai = route.llm_protocol in (LlmProtocol.OPENAI_CHAT_COMPLETIONS, LlmProtocol.OPENAI_EMBEDDINGS)
-    return not (follows_base and is_openai and f"{openai_base_path}/".startswith(_BALANCE_PATHS))
 
 
 _SPOKEN: Final = {FIVE_HOUR: "five-hour", DAILY: "daily", WEEKLY: "weekly", MONTHLY: "monthly"}

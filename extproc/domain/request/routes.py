@@ -1,10 +1,12 @@
-"""Which API a path belongs to: its metric label, its error dialect, its form of credential.
+"""What a path means: one table, a row for each path that Envoy routes. Nobody else asks what a path looks like.
 
 Envoy routes; this table only says what a routed path means. `tests/integration/test_routes.py` holds the two together.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 
 class Dialect(StrEnum):
@@ -30,141 +32,201 @@ class LlmProtocol(StrEnum):
     OPENAI_EMBEDDINGS = "openai_embeddings"
 
 
+class PaidBy(StrEnum):
+    """What a request takes its price from, and so what stops it when that is used up."""
+
+    PLAN = "plan"
+    """The plan's windows of tokens or credits."""
+    BASE_PATH = "base_path"
+    """Whatever pays below OPENAI_BASE_PATH, where Envoy sends it."""
+    TOOLS = "tools"
+    """The month's calls of MCP tools. They are a window of their own, and which calls Z.AI counts stands in bodies that
+    nobody here reads: refusing them all would keep an agent from as much as listing its tools."""
+    BALANCE = "balance"
+    """The account's balance and resource packages."""
+    NOTHING = "nothing"
+    """It is free: models are listed, tokens counted, or Envoy answers by itself."""
+    UNKNOWN = "unknown"
+    """Z.AI does not say; so no window of the plan holds it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a request path means.
 
     `label` is bounded: a known path with its identifiers collapsed, or `other`. `leaves` is true for paths that Envoy
     sends upstream once they are admitted. `llm_protocol` is None where an answer has no token usage. `waits` is false
-    where a request takes nothing of the plan's limits, and so stands in no queue for them. `is_mcp` is true for the
-    tools of /api/mcp: the gate before them is another, whatever the code of a refusal says.
+    where a request takes nothing of the plan's limits on requests at once or a second, and so stands in no queue for
+    them; nor does a refusal of it say anything about them, whatever its code. `is_probe` is true for what machines ask
+    every few seconds.
     """
 
     label: str
     dialect: Dialect
     credential: CredentialForm
-    leaves: bool
+    leaves: bool = True
     llm_protocol: LlmProtocol | None = None
     waits: bool = True
-    is_mcp: bool = False
+    paid_by: PaidBy = PaidBy.UNKNOWN
+    is_probe: bool = False
 
 
-OTHER = "other"
-IDENTIFIER = "{id}"
+OTHER: Final = "other"
+IDENTIFIER: Final = "{id}"
 
-_PAAS_PATHS = (
-    "/chat/completions",
-    "/models",
-    "/models/{id}",
-    "/async/chat/completions",
-    "/async-result/{id}",
-    "/embeddings",
-    "/images/generations",
-    "/async/images/generations",
-    "/videos/generations",
-    "/audio/speech",
-    "/audio/transcriptions",
-    "/audio/customization",
-    "/voice/clone",
-    "/voice/delete",
-    "/voice/list",
-    "/files",
-    "/files/{id}",
-    "/files/{id}/content",
-    "/files/parser/create",
-    "/files/parser/sync",
-    "/files/parser/result/{id}/{id}",
-    "/files/ocr",
-    "/layout_parsing",
-    "/batches",
-    "/batches/{id}",
-    "/batches/{id}/cancel",
-    "/web_search",
-    "/reader",
-    "/tools",
-    "/moderations",
-    "/assistant",
-    "/assistant/list",
-    "/assistant/conversation/list",
-    "/tokenizer",
-    "/realtime",
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A path below a surface's prefix. Who pays for it is the surface's to say, unless the path says it."""
+
+    path: str
+    llm_protocol: LlmProtocol | None = None
+    waits: bool = True
+    paid_by: PaidBy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Surface:
+    """An API: where it stands, how it is spoken to, who pays what its models generate, and its paths."""
+
+    prefix: str
+    dialect: Dialect
+    credential: CredentialForm
+    paid_by: PaidBy
+    paths: tuple[_Path, ...]
+
+    def routes(self) -> Iterator[Route]:
+        for each in self.paths:
+            default = self.paid_by if each.llm_protocol is not None else PaidBy.UNKNOWN
+            yield Route(
+                self.prefix + each.path,
+                self.dialect,
+                self.credential,
+                llm_protocol=each.llm_protocol,
+                waits=each.waits,
+                paid_by=each.paid_by or default,
+            )
+
+
+def _anthropic(prefix: str, paths: tuple[_Path, ...]) -> _Surface:
+    return _Surface(prefix, Dialect.ANTHROPIC, CredentialForm.X_API_KEY, PaidBy.PLAN, paths)
+
+
+def _openai(prefix: str, paid_by: PaidBy, paths: tuple[_Path, ...]) -> _Surface:
+    return _Surface(prefix, Dialect.OPENAI, CredentialForm.BEARER, paid_by, paths)
+
+
+def _free(path: str) -> _Path:
+    return _Path(path, waits=False, paid_by=PaidBy.NOTHING)
+
+
+def _tool(path: str) -> _Path:
+    return _Path(path, waits=False, paid_by=PaidBy.TOOLS)
+
+
+_CHAT = _Path("/chat/completions", LlmProtocol.OPENAI_CHAT_COMPLETIONS)
+_EMBEDDINGS = _Path("/embeddings", LlmProtocol.OPENAI_EMBEDDINGS)
+_MODELS = (_free("/models"), _free("/models/{id}"))
+_MESSAGES = (
+    _Path("/messages", LlmProtocol.ANTHROPIC_MESSAGES),
+    _free("/messages/count_tokens"),
+    _Path("/messages/batches"),
+    _Path("/messages/batches/{id}"),
+)
+_RESPONSES = (
+    _Path("/responses", LlmProtocol.OPENAI_RESPONSES),
+    _Path("/responses/{id}"),
+    _Path("/responses/{id}/cancel"),
+    _Path("/responses/{id}/input_items"),
+)
+_PAAS = (
+    _CHAT,
+    _EMBEDDINGS,
+    *_MODELS,
+    _Path("/async/chat/completions"),
+    _Path("/async-result/{id}"),
+    _Path("/images/generations"),
+    _Path("/async/images/generations"),
+    _Path("/videos/generations"),
+    _Path("/audio/speech"),
+    _Path("/audio/transcriptions"),
+    _Path("/audio/customization"),
+    _Path("/voice/clone"),
+    _Path("/voice/delete"),
+    _Path("/voice/list"),
+    _Path("/files"),
+    _Path("/files/{id}"),
+    _Path("/files/{id}/content"),
+    _Path("/files/parser/create"),
+    _Path("/files/parser/sync"),
+    _Path("/files/parser/result/{id}/{id}"),
+    _Path("/files/ocr"),
+    _Path("/layout_parsing"),
+    _Path("/batches"),
+    _Path("/batches/{id}"),
+    _Path("/batches/{id}/cancel"),
+    _Path("/web_search"),
+    _Path("/reader"),
+    _Path("/tools"),
+    _Path("/moderations"),
+    _Path("/assistant"),
+    _Path("/assistant/list"),
+    _Path("/assistant/conversation/list"),
+    _Path("/tokenizer"),
+    _Path("/realtime"),
+)
+_TOOLS = tuple(
+    _tool(f"/{tool}/{end}") for tool in ("web_search_prime", "web_reader", "zread") for end in ("mcp", "sse")
 )
 
-_MCP_TOOLS = ("web_search_prime", "web_reader", "zread")
-_MCP_ENDS = ("mcp", "sse")
+_SURFACES: Final = (
+    _anthropic("/v1", _MESSAGES),
+    _anthropic("/api/anthropic/v1", (*_MESSAGES, *_MODELS)),
+    _openai("/v1", PaidBy.BASE_PATH, (_CHAT, _EMBEDDINGS, *_MODELS)),
+    _openai("", PaidBy.BASE_PATH, (_CHAT,)),
+    _openai("/v1", PaidBy.PLAN, _RESPONSES),
+    _openai("/api/v1", PaidBy.PLAN, (*_RESPONSES, *_MODELS, _Path("/mcp/usage"))),
+    _openai("/api/paas/v4", PaidBy.BALANCE, (*_PAAS, _Path("/v1/agents"))),
+    _openai("/api/coding/paas/v4", PaidBy.PLAN, _PAAS),
+    _openai("/api/mcp", PaidBy.TOOLS, _TOOLS),
+)
 
-# Counting tokens and listing models.
-_FREE_ENDS = ("/count_tokens", "/models", "/models/{id}")
+_OWN: Final = Route("/", Dialect.OPENAI, CredentialForm.BEARER, leaves=False, waits=False, paid_by=PaidBy.NOTHING)
+"""What Envoy answers by itself."""
 
-_PROTOCOLS = {
-    "/v1/messages": LlmProtocol.ANTHROPIC_MESSAGES,
-    "/chat/completions": LlmProtocol.OPENAI_CHAT_COMPLETIONS,
-    "/v1/responses": LlmProtocol.OPENAI_RESPONSES,
-    "/api/v1/responses": LlmProtocol.OPENAI_RESPONSES,
-    "/embeddings": LlmProtocol.OPENAI_EMBEDDINGS,
-}
+_OWN_ROUTES: Final = (
+    _OWN,
+    replace(_OWN, label="/api/hello"),
+    replace(_OWN, label="/health", is_probe=True),
+    replace(_OWN, label="/metrics", is_probe=True),
+)
 
-
-def _protocol(label: str) -> LlmProtocol | None:
-    if "/async/" in label:
-        return None
-    return next((protocol for suffix, protocol in _PROTOCOLS.items() if label.endswith(suffix)), None)
-
-
-def _anthropic(label: str) -> Route:
-    return _upstream(label, Dialect.ANTHROPIC, CredentialForm.X_API_KEY)
-
-
-def _openai(label: str) -> Route:
-    return _upstream(label, Dialect.OPENAI, CredentialForm.BEARER)
-
-
-def _upstream(label: str, dialect: Dialect, credential: CredentialForm) -> Route:
-    waits = not label.endswith(_FREE_ENDS)
-    return Route(label, dialect, credential, leaves=True, llm_protocol=_protocol(label), waits=waits)
-
-
-def _mcp(label: str) -> Route:
-    return Route(label, Dialect.OPENAI, CredentialForm.BEARER, leaves=True, waits=False, is_mcp=True)
-
-
-def _own(label: str) -> Route:
-    return Route(label, Dialect.OPENAI, CredentialForm.BEARER, leaves=False)
-
-
-def _all_routes() -> list[Route]:
-    anthropic = ["/messages", "/messages/count_tokens", "/messages/batches", "/messages/batches/{id}"]
-    responses = ["/responses", "/responses/{id}", "/responses/{id}/cancel", "/responses/{id}/input_items"]
-    return [
-        *(_anthropic(f"/v1{path}") for path in anthropic),
-        *(_anthropic(f"/api/anthropic/v1{path}") for path in [*anthropic, "/models", "/models/{id}"]),
-        *(_openai(path) for path in ("/v1/chat/completions", "/chat/completions", "/v1/embeddings")),
-        *(_openai(path) for path in ("/v1/models", "/v1/models/{id}")),
-        *(_openai(f"{base}{path}") for base in ("/v1", "/api/v1") for path in responses),
-        *(_openai(f"/api/v1{path}") for path in ("/models", "/models/{id}", "/mcp/usage")),
-        *(_openai(f"{base}{path}") for base in ("/api/paas/v4", "/api/coding/paas/v4") for path in _PAAS_PATHS),
-        _openai("/api/paas/v4/v1/agents"),
-        *(_mcp(f"/api/mcp/{tool}/{end}") for tool in _MCP_TOOLS for end in _MCP_ENDS),
-        *(_own(path) for path in ("/", "/api/hello", "/health", "/metrics")),
-    ]
-
-
-_ROUTES = {route.label: route for route in _all_routes()}
+_ROUTES = {route.label: route for route in (*(r for each in _SURFACES for r in each.routes()), *_OWN_ROUTES)}
 _PATTERNS = tuple((tuple(route.label.split("/")), route) for route in _ROUTES.values() if IDENTIFIER in route.label)
 
 _ANTHROPIC_MODELS = {
     label: replace(_ROUTES[label], dialect=Dialect.ANTHROPIC, credential=CredentialForm.X_API_KEY)
     for label in ("/v1/models", "/v1/models/{id}")
 }
-_OTHER_ANTHROPIC = _anthropic(OTHER)
-_OTHER_OPENAI = _openai(OTHER)
-_OTHER_MCP = _mcp(OTHER)
-_UNROUTED = _own(OTHER)
+# An attempt's log entry has the path that Envoy made of the client's: with OPENAI_BASE_PATH it can be one unknown here.
+_UNROUTED = replace(_OWN, label=OTHER, waits=True, paid_by=PaidBy.UNKNOWN)
 _UNROUTED_ANTHROPIC = replace(_UNROUTED, dialect=Dialect.ANTHROPIC)
 
-_OPENAI_PREFIXES = ("/v1/models", "/v1/responses", "/api/paas", "/api/coding", "/api/v1")
-_MCP_PREFIXES = ("/api/mcp",)
-_ANTHROPIC_PREFIXES = ("/v1/messages", "/api/anthropic")
+_OTHER_ANTHROPIC = Route(OTHER, Dialect.ANTHROPIC, CredentialForm.X_API_KEY)
+_OTHER_OPENAI = Route(OTHER, Dialect.OPENAI, CredentialForm.BEARER)
+_OTHER_BALANCE = replace(_OTHER_OPENAI, paid_by=PaidBy.BALANCE)
+_OTHER_TOOL = replace(_OTHER_OPENAI, waits=False, paid_by=PaidBy.TOOLS)
+_BELOW: Final = (
+    ("/v1/messages", _OTHER_ANTHROPIC),
+    ("/api/anthropic", _OTHER_ANTHROPIC),
+    ("/api/mcp", _OTHER_TOOL),
+    ("/v1/models", _OTHER_OPENAI),
+    ("/v1/responses", _OTHER_OPENAI),
+    ("/api/paas", _OTHER_BALANCE),
+    ("/api/coding", _OTHER_OPENAI),
+    ("/api/v1", _OTHER_OPENAI),
+)
+"""What Envoy sends upstream below these prefixes although the table does not know it."""
 
 
 def classify(path: str, speaks_anthropic: bool) -> Route:
@@ -181,6 +243,13 @@ def classify(path: str, speaks_anthropic: bool) -> Route:
     return route
 
 
+def spends_plan(route: Route, openai_base_path: str) -> bool:
+    """Whether a request on this route is paid from the plan's windows, and so refused once one is used up."""
+    if route.paid_by is PaidBy.BASE_PATH:
+        return classify(openai_base_path, speaks_anthropic=False).paid_by is not PaidBy.BALANCE
+    return route.paid_by is PaidBy.PLAN
+
+
 def labels() -> frozenset[str]:
     """Every value that `Route.label` can have."""
     return frozenset(_ROUTES) | {OTHER}
@@ -194,12 +263,5 @@ def _match(path: str) -> Route:
     for pattern, route in _PATTERNS:
         if len(pattern) == len(segments) and all(p in (IDENTIFIER, s) for p, s in zip(pattern, segments, strict=True)):
             return route
-    if _has_prefix(path, _ANTHROPIC_PREFIXES):
-        return _OTHER_ANTHROPIC
-    if _has_prefix(path, _MCP_PREFIXES):
-        return _OTHER_MCP
-    return _OTHER_OPENAI if _has_prefix(path, _OPENAI_PREFIXES) else _UNROUTED
-
-
-def _has_prefix(path: str, prefixes: tuple[str, ...]) -> bool:
-    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+    below = (route for prefix, route in _BELOW if path == prefix or path.startswith(f"{prefix}/"))
+    return next(below, _UNROUTED)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.domain.quota.report import Trouble, UnusableReport, read_report
-from extproc.domain.quota.windows import QuotaReport, QuotaWindow, spends_plan
-from extproc.domain.request.routes import classify
+from extproc.domain.quota.windows import QuotaReport, QuotaWindow
 
 LEGACY = [
     {"type": "TOKENS_LIMIT", "unit": 3, "number": 5, "percentage": 37, "nextResetTime": 1785982811000},
@@ -244,24 +243,3 @@ def test_no_list_of_limits_is_too_odd_and_every_figure_is_in_bounds(limits: list
             assert window.remaining_ratio is None or 0 <= window.remaining_ratio <= 1
             assert window.resets_at is None or 1e8 <= window.resets_at <= 4102444800
             assert 0 < window.step <= 0.01
-
-
-@pytest.mark.parametrize(
-    ("path", "base", "spends"),
-    [
-        ("/v1/messages", "/api/coding/paas/v4", True),
-        ("/api/anthropic/v1/messages", "/api/coding/paas/v4", True),
-        ("/v1/messages/count_tokens", "/api/coding/paas/v4", False),
-        ("/v1/models", "/api/coding/paas/v4", False),
-        ("/v1/responses", "/api/coding/paas/v4", True),
-        ("/v1/chat/completions", "/api/coding/paas/v4", True),
-        ("/v1/chat/completions", "/api/paas/v4", False),
-        ("/v1/messages", "/api/paas/v4", True),
-        ("/api/paas/v4/chat/completions", "/api/coding/paas/v4", False),
-        ("/api/coding/paas/v4/chat/completions", "/api/paas/v4", True),
-        ("/api/mcp/zread/mcp", "/api/coding/paas/v4", False),
-        ("/health", "/api/coding/paas/v4", False),
-    ],
-)
-def test_what_is_paid_from_the_plan_depends_on_the_route(path: str, base: str, spends: bool) -> None:
-    assert spends_plan(classify(path, speaks_anthropic=False), base) is spends

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.request.routes import CredentialForm, Dialect, LlmProtocol, classify, labels
+from extproc.domain.request.routes import (
+    CredentialForm,
+    Dialect,
+    LlmProtocol,
+    PaidBy,
+    classify,
+    labels,
+    spends_plan,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +121,59 @@ def test_all_else_waits_for_its_turn(path: str) -> None:
     assert classify(path, speaks_anthropic=False).waits
 
 
-def test_only_the_tools_stand_before_the_gate_of_the_tools() -> None:
-    tools = {label for label in labels() if classify(label, speaks_anthropic=False).is_mcp}
+def test_the_tools_are_paid_by_a_month_of_their_own() -> None:
+    tools = {label for label in labels() if classify(label, speaks_anthropic=False).paid_by is PaidBy.TOOLS}
 
     assert tools == {
         f"/api/mcp/{tool}/{end}" for tool in ("web_search_prime", "web_reader", "zread") for end in ("mcp", "sse")
     }
-    assert classify("/api/mcp/unheard/of", speaks_anthropic=False).is_mcp
+    assert classify("/api/mcp/unheard/of", speaks_anthropic=False).paid_by is PaidBy.TOOLS
+
+
+@pytest.mark.parametrize(
+    ("path", "paid_by"),
+    [
+        ("/v1/messages", "plan"),
+        ("/api/v1/responses", "plan"),
+        ("/api/coding/paas/v4/embeddings", "plan"),
+        ("/v1/chat/completions", "base_path"),
+        ("/chat/completions", "base_path"),
+        ("/v1/embeddings", "base_path"),
+        ("/api/paas/v4/chat/completions", "balance"),
+        ("/api/paas/v4/what/is/new", "balance"),
+        ("/v1/models", "nothing"),
+        ("/v1/messages/count_tokens", "nothing"),
+        ("/health", "nothing"),
+        ("/api/coding/paas/v4/images/generations", "unknown"),
+        ("/v1/responses/resp_123", "unknown"),
+    ],
+)
+def test_a_route_says_who_pays(path: str, paid_by: str) -> None:
+    assert classify(path, speaks_anthropic=False).paid_by == paid_by
+
+
+def test_only_what_machines_ask_all_the_time_is_a_probe() -> None:
+    assert {each for each in labels() if classify(each, speaks_anthropic=False).is_probe} == {"/health", "/metrics"}
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "spends"),
+    [
+        ("/v1/messages", "/api/coding/paas/v4", True),
+        ("/api/anthropic/v1/messages", "/api/coding/paas/v4", True),
+        ("/v1/messages/count_tokens", "/api/coding/paas/v4", False),
+        ("/v1/models", "/api/coding/paas/v4", False),
+        ("/v1/responses", "/api/coding/paas/v4", True),
+        ("/v1/chat/completions", "/api/coding/paas/v4", True),
+        ("/v1/chat/completions", "/api/paas/v4", False),
+        ("/v1/messages", "/api/paas/v4", True),
+        ("/api/paas/v4/chat/completions", "/api/coding/paas/v4", False),
+        ("/api/coding/paas/v4/chat/completions", "/api/paas/v4", True),
+        ("/api/mcp/zread/mcp", "/api/coding/paas/v4", False),
+        ("/v1/chat/completions", "/a/base/path/of/mine", True),
+        ("/v1/chat/completions", "/api/paas", False),
+        ("/health", "/api/coding/paas/v4", False),
+    ],
+)
+def test_what_is_paid_from_the_plan_depends_on_the_route(path: str, base: str, spends: bool) -> None:
+    assert spends_plan(classify(path, speaks_anthropic=False), base) is spends
