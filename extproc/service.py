@@ -29,6 +29,7 @@ from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
+from extproc.recorder import Listener, Recorder
 from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
@@ -75,7 +76,7 @@ class Service:
         self._stopping = asyncio.Event()
         self.key = ApiKey.from_settings(settings)
         self.admission = Admission(settings.max_workers)
-        metrics = Metrics()
+        metrics = self.metrics = Metrics()
         metrics.build_info(version.VERSION, version.COMMIT, version.BUILD_TIME)
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
         self.exported = CollectorRegistry()
@@ -100,25 +101,9 @@ class Service:
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         self.models = ModelNames()
-        listeners = [
-            self.feed.add,
-            self.quota.take_outcome,
-            self.clients.take_outcome,
-            lambda outcome: self._learn_model(outcome.entry),
-        ]
-        if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
-            listeners.append(RequestLog(sys.stdout, settings.log_format).write)
-        self.accountant = Accountant(
-            metrics,
-            self.admission,
-            load_prices(settings),
-            listeners,
-            progress_listeners=[self.quota.take_progress, self._learn_model],
-            failure_listeners=[self.pacer.take_failure, self.quota.take_failure],
-            count_tokens=settings.token_counting_enabled,
-        )
+        self.recorder = self._recorder()
         self.access_log = AccessLog(
-            self.accountant.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
+            self.recorder.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
         )
 
     async def run(self) -> None:
@@ -158,6 +143,24 @@ class Service:
         self._stop_signals += 1
         self.admission.drain()
         self._stopping.set()
+
+    def _recorder(self) -> Recorder:
+        """Tells all who have to hear what the access log says: first who counts and decides, then who shows it."""
+        settings, metrics, quota = self._settings, self.metrics, self.quota
+        prices = load_prices(settings)
+        accountant = Accountant(metrics, prices.models, settings.token_counting_enabled)
+        listeners = [
+            Listener("accounting", accountant.count_request, accountant.count_failure),
+            Listener("pacing", failure=self.pacer.take_failure),
+            Listener("quota", quota.take_outcome, quota.take_failure, quota.take_progress),
+            Listener("clients", self.clients.take_outcome),
+            Listener("models", lambda outcome: self._learn_model(outcome.entry), progress=self._learn_model),
+            Listener("feed", self.feed.add),
+        ]
+        if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
+            listeners.append(Listener("request log", RequestLog(sys.stdout, settings.log_format).write))
+        failures, durations = metrics.access_log_failures, metrics.token_count_duration
+        return Recorder(self.admission, prices, listeners, failures.inc, durations.observe)
 
     def _shared_limits(self) -> SharedLimits | None:
         settings = self._settings
@@ -232,7 +235,7 @@ class Service:
             "variant": self._settings.deployment_variant,
             "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),
-            "refused_identities": self.accountant.identities.describe(time.time()),
+            "refused_identities": self.recorder.identities.describe(time.time()),
             "shared_limits": None if self.shared is None else asdict(self.shared.status()),
             "settings": self._settings.shown(),
         }

@@ -37,7 +37,7 @@ class ProxyInProcess:
 
     @property
     def metrics(self) -> Metrics:
-        return self.service.accountant._metrics
+        return self.service.metrics
 
     @property
     def app(self) -> Starlette:

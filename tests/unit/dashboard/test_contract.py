@@ -72,7 +72,7 @@ def eventful(**settings: Any) -> ProxyInProcess:
     proxy.service.envoy_stats.latest = EnvoyReading(1, 2, 3)
     proxy.report_quota(0.4, time.time() + 3600)
     proxy.share(ruling(PLAN, ceiling=10.0), leads=True)
-    record = proxy.service.accountant.record
+    record = proxy.service.recorder.record
     record(ENDED)
     record(replace(ENDED, answer=NOTHING_READ, business_code="1310", status=429))
     record(replace(ENDED, answer=NOTHING_READ, streamed=False))  # its tokens are estimated

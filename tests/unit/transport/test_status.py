@@ -47,7 +47,7 @@ async def test_a_request_shows_the_model_that_it_asks_for_while_it_waits_and_whi
 
 async def test_what_served_a_name_before_is_shown_until_the_answer_says_it() -> None:
     proxy = ProxyInProcess(concurrency_limit_initial=1)
-    proxy.service.accountant.record(ended("claude-opus-5", "glm-5.3"))
+    proxy.service.recorder.record(ended("claude-opus-5", "glm-5.3"))
     proxy.arrive("runs", asked="claude-opus-5").model = "glm-5.2"
     proxy.arrive("waits", asked="claude-opus-5")
 
@@ -60,7 +60,7 @@ async def test_what_served_a_name_before_is_shown_until_the_answer_says_it() -> 
 async def test_an_answer_that_goes_on_teaches_already() -> None:
     proxy = ProxyInProcess()
 
-    proxy.service.accountant.record(replace(ended("claude-opus-5", "glm-5.3"), kind=EntryKind.PROGRESS))
+    proxy.service.recorder.record(replace(ended("claude-opus-5", "glm-5.3"), kind=EntryKind.PROGRESS))
 
     assert (await status(proxy))["models"] == [{"asked": "claude-opus-5", "served": "glm-5.3"}]
 
@@ -72,13 +72,13 @@ async def test_what_was_refused_or_failed_teaches_nothing() -> None:
         ended("glm-5.3", "glm-5.3", business_code="1305"),
         ended("", "glm-5.3"),
     ):
-        proxy.service.accountant.record(entry)
+        proxy.service.recorder.record(entry)
 
     assert (await status(proxy))["models"] == []
 
 
 async def test_a_name_of_the_upstream_cannot_hurt_the_page() -> None:
     proxy = ProxyInProcess()
-    proxy.service.accountant.record(ended("glm-5.3", "<b>\n" + "x" * 300))
+    proxy.service.recorder.record(ended("glm-5.3", "<b>\n" + "x" * 300))
 
     assert (await status(proxy))["models"] == [{"asked": "glm-5.3", "served": model_name("<b>\n" + "x" * 300)}]
