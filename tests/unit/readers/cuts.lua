@@ -13,14 +13,14 @@ end
 
 -- What is known when the pieces have passed, and once the reader was told that it was all. Whoever publishes the report does so
 -- when a call has returned true: what it has published is checked against the report after each.
-local function read(new, kind, publishes, pieces)
+local function read(new, kind, pieces)
   local reader = new(kind)
   local published = nil
   for n = 1, #pieces + 1 do
     local has_changed
     if n <= #pieces then has_changed = reader:feed(pieces[n]) else has_changed = reader:finish() end
     local now = line(reader.report)
-    if publishes and not has_changed and now ~= published then
+    if not has_changed and now ~= published then
       error("changed without saying so, from " .. tostring(published) .. " to " .. now .. " at piece " .. n)
     end
     published = now
@@ -84,6 +84,7 @@ local function heap_of(new, kind, head, piece, count, tail)
 end
 
 return {
+  line = line,
   read = read,
   first_cut_that_matters = first_cut_that_matters,
   first_pair_that_matters = first_pair_that_matters,

@@ -1,7 +1,7 @@
 """The readers of `envoy/` in LuaJIT, the engine that Envoy has too, and how a test asks them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,7 +12,8 @@ from lupa.luajit21 import LuaRuntime
 
 from extproc.launch.envoy_config import source
 
-_DRIVER: Final = Path(__file__).parent / "cuts.lua"
+_CUTS: Final = Path(__file__).parent / "cuts.lua"
+_ENDS: Final = Path(__file__).parent / "ends.lua"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,18 @@ def _lua_text(value: object) -> str:
     return f"{value:.17g}" if isinstance(value, (int, float)) else str(value)
 
 
-class Reader:
-    """One of the two readers. `kind` is the answer's, which the reader of requests takes no notice of."""
+class AnswerReader:
+    """The reader of answers. `kind` is what the content-type says."""
 
-    def __init__(self, module: str) -> None:
-        # A byte is a character: what comes back need not be UTF-8.
-        runtime = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True, register_eval=False)
+    def __init__(self) -> None:
+        runtime = _runtime()
         self._table: Any = runtime.table_from
-        self._publishes = module == "answer"
-        self._new = runtime.execute(_with_scan(module).encode())["new"]
-        self._cuts: Any = runtime.execute(_DRIVER.read_bytes())
+        self._new = runtime.execute(_with_scan("answer"))["new"]
+        self._cuts: Any = runtime.execute(_CUTS.read_bytes())
 
     def report(self, kind: str, *pieces: bytes) -> Report:
         """Reads a body in these pieces. A report that changed without a word is a LuaError."""
-        return Report(*self._cuts.read(self._new, kind, self._publishes, self._table(pieces)))
+        return Report(*self._cuts.read(self._new, kind, self._table(pieces)))
 
     def ended(self, kind: str, *pieces: bytes) -> str:
         """The report at the end of a body in these pieces."""
@@ -71,9 +70,45 @@ class Reader:
         return str(report), float(grown)
 
 
-def _with_scan(module: str) -> str:
+class RequestReader:
+    """The reader of requests. Its ends are the bytes at the start and, in each try, at the end that it reads first."""
+
+    def __init__(self) -> None:
+        runtime = _runtime()
+        self._table: Any = runtime.table_from
+        self._reader = runtime.execute(_with_scan("request"))
+        self._ends: Any = runtime.execute(_ENDS.read_bytes(), runtime.execute(_CUTS.read_bytes()))
+
+    def read(self, body: bytes, first: int | None = None, last: Sequence[int] = ()) -> str:
+        """The report. Without ends the whole body is read."""
+        return str(self._read(body, len(body) if first is None else first, last)[0])
+
+    def bytes_read(self, body: bytes, first: int, last: Sequence[int]) -> int:
+        """How many bytes of a body it takes to read it."""
+        return int(self._read(body, first, last)[1])
+
+    def ends_that_matter(self, body: bytes, expected: str) -> str | None:
+        """Reads a body with ends of all sizes. None if each time the report is the expected one."""
+        found = self._ends.ends_that_matter(self._reader, body, expected)
+        return None if found is None else f"{found[0]} and {found[1]} bytes: {found[2]}"
+
+    def heap_of(self, head: bytes, piece: bytes, count: int, tail: bytes) -> tuple[str, float]:
+        """Reads a body with `count` equal pieces in its middle. Returns the report, and the KiB that the heap grew."""
+        report, grown = self._ends.heap_of(self._reader, head, piece, count, tail)
+        return str(report), float(grown)
+
+    def _read(self, body: bytes, first: int, last: Sequence[int]) -> Any:
+        return self._ends.read(self._reader, body, first, self._table(last))
+
+
+def _runtime() -> LuaRuntime:
+    """A byte is a character: what comes back need not be UTF-8."""
+    return LuaRuntime(encoding="latin-1", unpack_returned_tuples=True, register_eval=False)
+
+
+def _with_scan(module: str) -> bytes:
     """A reader finds the JSON scan as a local, as in the filter that it is rendered into."""
-    return f"local json_scan = (function()\n{source('json_scan.lua')}end)()\n{source(f'{module}.lua')}"
+    return f"local json_scan = (function()\n{source('json_scan.lua')}end)()\n{source(f'{module}.lua')}".encode()
 
 
 def _told(body: bytes, found: tuple[int, int, str] | None) -> str | None:
@@ -95,12 +130,12 @@ def event_pieces(body: bytes) -> list[bytes]:
 
 
 @cache
-def answers() -> Reader:
+def answers() -> AnswerReader:
     """The reader of answers."""
-    return Reader("answer")
+    return AnswerReader()
 
 
 @cache
-def requests() -> Reader:
+def requests() -> RequestReader:
     """The reader of requests."""
-    return Reader("request")
+    return RequestReader()
