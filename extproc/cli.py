@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import structlog
@@ -22,6 +22,9 @@ from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
 from extproc.settings import Settings, load_settings, unknown_settings
+
+if TYPE_CHECKING:
+    from extproc.launch.runtime_directory import RuntimeDirectory
 
 log = structlog.get_logger("zai-proxy")
 
@@ -197,13 +200,13 @@ def _check(settings: Settings, with_dashboard: bool) -> None:
         log.warning(warning)
 
 
-def _in_foreground(supervised: Callable[[Path], None]) -> None:
+def _in_foreground(supervised: Callable[["RuntimeDirectory"], None]) -> None:
     """Gives the supervisor a private directory, and exits with 1 if it fails."""
     from extproc.launch.child import ChildError
-    from extproc.launch.supervisor import runtime_directory
+    from extproc.launch.runtime_directory import runtime_directory
 
     try:
-        with runtime_directory() as directory:
+        with runtime_directory(os.environ) as directory:
             supervised(directory)
     except ChildError as error:
         log.error(str(error))

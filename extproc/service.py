@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import time
@@ -27,8 +28,10 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
+from extproc.lasting_counts import LastingCounts
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
+from extproc.metrics.supervision import SupervisionCollector
 from extproc.recorder import Listener, Recorder
 from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
@@ -59,6 +62,8 @@ _GRPC_OPTIONS: Final = (
 )
 _STATUS_DAYS: Final = 31
 _STATE_NAME: Final = "limits.json"
+# Beyond the time in the queue; less than what Envoy's configuration allows.
+_LONGEST_PAUSE: Final = 20.0
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
@@ -69,7 +74,7 @@ _IDLE_SECONDS: Final = 75
 class Service:
     """The objects of one processor. Raises SettingsError for a key, price file or store that cannot be used."""
 
-    def __init__(self, settings: Settings, socket_path: Path) -> None:
+    def __init__(self, settings: Settings, socket_path: Path, counts: LastingCounts | None = None) -> None:
         self._settings = settings
         self._socket_path = socket_path
         self._stop_signals = 0
@@ -79,6 +84,7 @@ class Service:
         metrics = self.metrics = Metrics()
         metrics.build_info(version.VERSION, version.COMMIT, version.BUILD_TIME)
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
+        metrics.registry.register(SupervisionCollector(counts or LastingCounts.new()))
         self.exported = CollectorRegistry()
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))
         self.quota = QuotaWatch(settings, lambda: self.key.current)
@@ -96,7 +102,13 @@ class Service:
             settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
         )
         self.processor = ExternalProcessor(
-            self.admission, self.clients, self.quota, self.pacer, lambda: self.key.current, self.guard
+            self.admission,
+            self.clients,
+            self.quota,
+            self.pacer,
+            lambda: self.key.current,
+            self.guard,
+            settings.queue_timeout + _LONGEST_PAUSE,
         )
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
@@ -261,7 +273,7 @@ def run(settings: Settings, socket_path: Path) -> None:
     """Runs the processor in the foreground until it is told to stop."""
 
     async def serve() -> None:
-        await Service(settings, socket_path).run()
+        await Service(settings, socket_path, LastingCounts.handed_on(os.environ)).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -31,7 +31,8 @@ from extproc.launch import dashboard_program, programs
 from extproc.launch.addresses import client_url, metrics_url
 from extproc.launch.banner import announcement
 from extproc.launch.child import Program
-from extproc.launch.envoy_admin import until_answers
+from extproc.launch.envoy_admin import says_something, until_answers
+from extproc.launch.runtime_directory import RuntimeDirectory
 from extproc.launch.supervisor import Company, supervise, trusting_client
 from extproc.settings import Settings
 
@@ -82,7 +83,7 @@ def _chosen(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run(settings: Settings, directory: Path, with_dashboard: bool) -> None:
+def run(settings: Settings, directory: RuntimeDirectory, with_dashboard: bool) -> None:
     """Runs the demo until it is told to stop. Raises ChildError if a part of it can't be kept running."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         asyncio.run(_show_live(settings, directory, with_dashboard))
@@ -116,7 +117,7 @@ class _PlainLines:
             click.echo(table.line(numbers))
 
 
-async def _show_live(settings: Settings, directory: Path, with_dashboard: bool) -> None:
+async def _show_live(settings: Settings, directory: RuntimeDirectory, with_dashboard: bool) -> None:
     console = Console(highlight=False)
     starting = "Starting the simulator, the processor and Envoy …"
     with Live(starting, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
@@ -129,7 +130,7 @@ async def _show_live(settings: Settings, directory: Path, with_dashboard: bool) 
         await _supervise(settings, directory, announce, _LiveTable(live), with_dashboard, merge_output=True)
 
 
-async def _show_plainly(settings: Settings, directory: Path, with_dashboard: bool) -> None:
+async def _show_plainly(settings: Settings, directory: RuntimeDirectory, with_dashboard: bool) -> None:
     def announce() -> None:
         click.echo(_announcement(settings, with_dashboard))
 
@@ -138,7 +139,7 @@ async def _show_plainly(settings: Settings, directory: Path, with_dashboard: boo
 
 async def _supervise(
     settings: Settings,
-    directory: Path,
+    directory: RuntimeDirectory,
     announce: Callable[[], None],
     display: Display,
     with_dashboard: bool,
@@ -177,12 +178,14 @@ async def _watch(client: httpx.AsyncClient, settings: Settings, display: Display
 
 def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
     url = settings.zai_target_url
+    stats = f"{url}/_simulator/stats"
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SIMULATOR_", "ZAI_"))}
     return Program(
         name="simulator",
         command=programs.zai_proxy("simulator", "--port", url.rpartition(":")[2], *_PLAN),
         environment={**own, "ZAI_API_KEY": os.environ["ZAI_API_KEY"]},
-        until_ready=lambda: until_answers(client, f"{url}/_simulator/stats"),
+        until_ready=lambda: until_answers(client, stats),
+        gives_sign=lambda: says_something(client, stats),
         noise=("simulator listening on",),
         merge_output=True,
     )

@@ -11,7 +11,9 @@ from typing import Final
 
 import structlog
 
+from extproc.lasting_counts import RestartReason
 from extproc.launch.die_with_parent import tethered
+from extproc.launch.liveness import PATIENCE_SECONDS, until_silent
 from extproc.launch.restart_policy import LONGEST_WAIT, Restarts
 
 log = structlog.get_logger("zai-proxy")
@@ -19,20 +21,42 @@ log = structlog.get_logger("zai-proxy")
 _CHUNK_BYTES: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
+# SIGTERM does not reach what is tethered.
+_END: Final = signal.SIGINT
+
+
+async def _always() -> bool:
+    """The sign of life of a program that cannot be asked."""
+    return True
+
+
+def _nothing_to_prepare() -> None:
+    """What a program needs that needs nothing."""
+
+
+def _count_nothing(_reason: RestartReason) -> None:
+    """Where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to run. `environment` is all that it gets; lines on its standard error that contain `noise` are left out.
 
-    `until_ready` returns once it serves. `merge_output` sends standard output the way of standard error, else it is
-    inherited. Without one that is not `essential` the others go on: it is started again however often it crashes.
+    `prepare` makes before each start what the program needs. `until_ready` returns once it serves; when that has taken
+    `most_seconds_to_start` after a crash, it hangs. `gives_sign` asks it for a sign of life, from when it is ready;
+    after five seconds without one it hangs too. `descriptors` are open files that it gets beside the standard ones.
+    `merge_output` sends standard output the way of standard error, else it is inherited. Without one that is not
+    `essential` the others go on: it is started again however often it crashes.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     until_ready: Callable[[], Awaitable[None]] = field(repr=False)
+    gives_sign: Callable[[], Awaitable[bool]] = field(repr=False, default=_always)
+    prepare: Callable[[], None] = field(repr=False, default=_nothing_to_prepare)
+    most_seconds_to_start: float = 60.0
+    descriptors: tuple[int, ...] = ()
     noise: tuple[str, ...] = ()
     merge_output: bool = False
     essential: bool = True
@@ -45,10 +69,15 @@ class ChildError(Exception):
 class Child:
     """One program and its process of the moment, in a session of its own: a Ctrl-C in the terminal does not reach it.
 
-    `write_line` gets what the program writes to standard error, line by line.
+    `write_line` gets what the program writes to standard error, line by line; `count` hears of each restart.
     """
 
-    def __init__(self, program: Program, write_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        write_line: Callable[[str], None],
+        count: Callable[[RestartReason], None] = _count_nothing,
+    ) -> None:
         self.name = program.name
         self.essential = program.essential
         self.ready = asyncio.Event()
@@ -56,6 +85,10 @@ class Child:
         """Set when it is ready for the first time, or has crashed before it was."""
         self._program = program
         self._write_line = write_line
+        self._count = count
+        self._ready_at: float | None = None
+        self._silence: float | None = None
+        self.restarts = 0
         self._process: Process | None = None
         self._ending = asyncio.Event()
         self._gone = asyncio.Event()
@@ -66,14 +99,14 @@ class Child:
         restarts, now = Restarts(), asyncio.get_running_loop().time
         try:
             while not self._ending.is_set():
-                began = now()
-                code = await self._run_once(began)
+                why = await self._run_once()
                 if self._ending.is_set():
                     return
                 self.started.set()
                 if self.essential and not self.ready.is_set():
-                    raise ChildError(self._last_words(f"{self.name} did not start: {describe_exit(code)}"))
-                await self._wait_to_restart(code, restarts.wait_after(now() - began))
+                    raise ChildError(self._last_words(f"{self.name} did not start: {why}"))
+                served = 0.0 if self._ready_at is None else now() - self._ready_at
+                await self._wait_to_restart(why, restarts.wait_after(served))
         finally:
             self._gone.set()
 
@@ -81,11 +114,11 @@ class Child:
         """From now on an end is no crash."""
         self._ending.set()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Sends a signal, if there is a process."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):  # it ended this very moment, which is as good
-                self._process.send_signal(number)
+    def ask_to_end(self) -> None:
+        """Lets it end in its own time, from when it is ready. From now on an end is no crash."""
+        self.expect_end()
+        if self._ready_at is not None:
+            self._signal(_END)
 
     @property
     def is_running(self) -> bool:
@@ -99,48 +132,84 @@ class Child:
         return self._gone.is_set()
 
     async def end(self, patience: float) -> None:
-        """Ends it: SIGTERM, and SIGKILL after `patience` seconds. Returns when it has gone."""
+        """Ends it: SIGINT, and SIGKILL after `patience` seconds, or at once if it is only starting. Returns when it has
+        gone."""
         self.expect_end()
-        self.signal(signal.SIGTERM)
+        self._signal(signal.SIGKILL if self._ready_at is None else _END)
         if not await self.gone(patience):
             log.warning(f"{self.name} does not end; it is killed")
-            self.signal(signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             await self._gone.wait()
 
     def describe_unready(self, seconds: float) -> str:
         """Why the wait for it was given up."""
         return self._last_words(f"{self.name} was not ready within {seconds:g} s")
 
-    async def _run_once(self, began: float) -> int:
-        process = self._process = await asyncio.create_subprocess_exec(
+    def _signal(self, number: signal.Signals) -> None:
+        """Sends a signal, if there is a process."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):  # it ended this very moment, which is as good
+                self._process.send_signal(number)
+
+    async def _run_once(self) -> str:
+        """Returns, in words, how it ended."""
+        self._ready_at = self._silence = None
+        began = asyncio.get_running_loop().time()
+        try:
+            self._program.prepare()
+            process = self._process = await self._start()
+        except OSError as error:  # no room for another process, or for what it needs: that may pass
+            return f"cannot be started ({error.strerror})"
+        try:
+            if self._ending.is_set():
+                process.kill()
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch(process, began))
+                tasks.create_task(self._copy_output(process.stdout or process.stderr))
+                code = await process.wait()
+                watching.cancel()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return describe_exit(code) if self._silence is None else f"no sign of life for {self._silence:.0f} s"
+
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
             *tethered(self._program.command),
             env=self._program.environment,
             stdin=DEVNULL,
             stdout=PIPE if self._program.merge_output else None,
             stderr=STDOUT if self._program.merge_output else PIPE,
+            pass_fds=self._program.descriptors,
             start_new_session=True,
         )
-        try:
-            if self._ending.is_set():
-                process.terminate()
-            async with asyncio.TaskGroup() as tasks:
-                probing = tasks.create_task(self._probe(began))
-                tasks.create_task(self._copy_output(process.stdout or process.stderr))
-                code = await process.wait()
-                probing.cancel()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return code
 
-    async def _probe(self, began: float) -> None:
-        await self._program.until_ready()
+    async def _watch(self, process: Process, began: float) -> None:
+        """Waits until it is ready, then asks for signs of life; one that hangs is killed."""
+        now = asyncio.get_running_loop().time
+        # At the very first start whoever waits for it has a deadline of its own.
+        patience = self._program.most_seconds_to_start if self.started.is_set() else None
+        try:
+            async with asyncio.timeout(patience):
+                await self._program.until_ready()
+        except TimeoutError:
+            self._silence = now() - began
+        else:
+            self._say_ready(now() - began)
+            self._silence = await until_silent(self._program.gives_sign, PATIENCE_SECONDS)
+        if self._ending.is_set():
+            log.warning(f"{self.name} gives no sign of life and is killed", seconds=round(self._silence, 1))
+        process.kill()
+
+    def _say_ready(self, after: float) -> None:
+        self._ready_at = asyncio.get_running_loop().time()
         if self.ready.is_set():
-            after = asyncio.get_running_loop().time() - began
             log.info(f"{self.name} is back", seconds=round(after, 1))
         self.ready.set()
         self.started.set()
+        if self._ending.is_set():
+            self._signal(_END)
 
     async def _copy_output(self, stream: asyncio.StreamReader | None) -> None:
         if stream is None:
@@ -162,12 +231,15 @@ class Child:
         self._tail.append(text)
         self._write_line(text)
 
-    async def _wait_to_restart(self, code: int, wait: float | None) -> None:
-        why = describe_exit(code)
+    async def _wait_to_restart(self, why: str, wait: float | None) -> None:
         if wait is None and self.essential:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
         wait = LONGEST_WAIT if wait is None else wait
-        log.warning(f"{self.name} crashed and is started again", why=why, wait_seconds=wait)
+        reason = RestartReason.CRASHED if self._silence is None else RestartReason.HUNG
+        what = "crashed" if reason is RestartReason.CRASHED else "hung, was killed"
+        log.warning(f"{self.name} {what} and is started again", why=why, wait_seconds=wait)
+        self.restarts += 1
+        self._count(reason)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), wait)
 

@@ -12,7 +12,7 @@ from common.settings import SettingsError
 from dashboard import settings as its
 from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
-from extproc.launch.envoy_admin import until_answers
+from extproc.launch.envoy_admin import says_something, until_answers
 from extproc.launch.programs import zai_proxy
 from extproc.settings import Settings
 
@@ -20,6 +20,8 @@ from extproc.settings import Settings
 _KNOWS: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SETTINGS: Final = ("ADMIN_TOKEN", "BIND_ADDRESS", "DB_PATH")
 _SETTINGS_BEGIN: Final = ("DASHBOARD_", "LOG_", "RETENTION_", "SCRAPE_")
+# It may have a large file to bring into a new form.
+_MOST_SECONDS_TO_START: Final = 600.0
 _OTHER_PORTS: Final = ("proxy_port", "metrics_port", "envoy_admin_port")
 
 
@@ -54,6 +56,8 @@ def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = 
         command=zai_proxy("dashboard"),
         environment=environment(settings, {**os.environ, **overrides}),
         until_ready=lambda: until_answers(client, ready_url),
+        gives_sign=lambda: says_something(client, ready_url),
+        most_seconds_to_start=_MOST_SECONDS_TO_START,
         merge_output=merge_output,
         essential=False,
     )

@@ -21,7 +21,7 @@ _POLL_SECONDS: Final = 0.1
 # announcement of an end that we asked for, and a line for every request without a processor (its crash is told once).
 NOISE: Final = (
     "marked as work-in-progress",
-    "caught ENVOY_SIGTERM",
+    "caught SIGINT",
     "Received gRPC error on stream: 14",
 )
 
@@ -68,6 +68,10 @@ class EnvoyAdmin:
         except (httpx.HTTPError, ValueError, LookupError, TypeError):
             return False
 
+    async def gives_sign(self) -> bool:
+        """Whether it says anything at all; it may take as long as it likes."""
+        return await says_something(self._client, f"{self._url}/ready")
+
     async def start_draining(self) -> bool:
         """Tells clients to come back on a new connection, to whoever serves then. False if Envoy does not answer."""
         try:
@@ -98,3 +102,12 @@ async def answers(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(url)).is_success
     except httpx.HTTPError:
         return False
+
+
+async def says_something(client: httpx.AsyncClient, url: str) -> bool:
+    """Whether there is an answer at `url`, be it an error; it may take as long as it likes."""
+    try:
+        await client.get(url, timeout=None)
+    except httpx.HTTPError:
+        return False
+    return True

@@ -10,14 +10,14 @@ from typing import Final
 
 import httpx
 
+from extproc.lasting_counts import LastingCounts
 from extproc.launch import envoy_config
 from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
-from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, until_answers
+from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, says_something, until_answers
+from extproc.launch.runtime_directory import RuntimeDirectory
 from extproc.settings import Settings
 
-# A Unix socket's path has room for 108 bytes.
-LONGEST_SOCKET_PATH: Final = 100
 # Envoy's configuration tells it everything: it can't leak what it does not have.
 _ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
 _POLL_SECONDS: Final = 0.05
@@ -26,35 +26,54 @@ _SAID_HERE: Final = ("requests cut off at shutdown",)
 
 
 def processor(
-    settings: Settings, directory: Path, client: httpx.AsyncClient, overrides: Mapping[str, str], merge_output: bool
+    settings: Settings,
+    directory: RuntimeDirectory,
+    client: httpx.AsyncClient,
+    counts: LastingCounts,
+    overrides: Mapping[str, str],
+    merge_output: bool,
 ) -> Program:
     """`zai-proxy extproc`, the only one that gets the key."""
-    ready_url, socket = f"{metrics_url(settings)}/readyz", socket_in(directory)
+    origin, socket = metrics_url(settings), directory.socket
 
     async def until_ready() -> None:
         # On the metrics port somebody else might answer; the socket only ours has, and has it after its port.
         await _until_accepts(socket)
-        await until_answers(client, ready_url)
+        await until_answers(client, f"{origin}/readyz")
+
+    async def gives_sign() -> bool:
+        # Without its socket nobody reaches it any more.
+        return socket.exists() and await says_something(client, f"{origin}/healthz")
 
     return Program(
         name="extproc",
         command=zai_proxy("extproc"),
-        environment={**known_environment(), **overrides, "EXTPROC_SOCKET": str(socket)},
+        environment={**known_environment(), **overrides, **counts.environment, "EXTPROC_SOCKET": str(socket)},
         until_ready=until_ready,
+        gives_sign=gives_sign,
+        prepare=directory.make,
+        descriptors=(counts.descriptor,),
         noise=_SAID_HERE,
         merge_output=merge_output,
     )
 
 
-def envoy(settings: Settings, directory: Path, admin: EnvoyAdmin) -> Program:
-    """Envoy, with its configuration rendered into `directory`."""
-    config = directory / "envoy.yaml"
-    config.write_text(envoy_config.render(settings, socket_in(directory)))
+def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) -> Program:
+    """Envoy, with its configuration rendered into `directory` before each start."""
+    config = directory.envoy_config
+    rendered = envoy_config.render(settings, directory.socket)
+
+    def prepare() -> None:
+        directory.make()
+        config.write_text(rendered)
+
     return Program(
         name="envoy",
         command=envoy_command(config),
         environment={name: os.environ[name] for name in _ENVOY_KNOWS if name in os.environ},
         until_ready=lambda: admin.until_ready(config),
+        gives_sign=admin.gives_sign,
+        prepare=prepare,
         noise=NOISE,
     )
 
@@ -71,11 +90,6 @@ def known_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("ZAI_") or name.lower() in Settings.model_fields
     }
-
-
-def socket_in(directory: Path) -> Path:
-    """The Unix socket between Envoy and the processor."""
-    return directory / "extproc.sock"
 
 
 async def _until_accepts(socket: Path) -> None:

@@ -5,24 +5,24 @@ Envoy's access log tells it how the last requests ended.
 """
 
 import asyncio
-import os
 import signal
 import ssl
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import httpx
 import structlog
 
 from common.logs import StandardError
+from extproc.lasting_counts import LastingCounts
 from extproc.launch import programs
 from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
 from extproc.launch.envoy_admin import EnvoyAdmin, until_answers
+from extproc.launch.runtime_directory import RuntimeDirectory
 from extproc.settings import Settings
 
 log = structlog.get_logger("zai-proxy")
@@ -62,7 +62,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        directory: Path,
+        directory: RuntimeDirectory,
         client: httpx.AsyncClient,
         announce: Callable[[], None],
         company: Company,
@@ -74,10 +74,14 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._cutting = asyncio.Event()
         self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
-        processor = programs.processor(settings, directory, client, company.processor_environment, company.merge_output)
-        self._processor = Child(processor, write_line)
-        self._envoy = Child(programs.envoy(settings, directory, self._admin), write_line)
-        self._others = [Child(make(client), write_line) for make in company.programs]
+        self._counts = LastingCounts.new()
+        self._processor = self._child(
+            programs.processor(
+                settings, directory, client, self._counts, company.processor_environment, company.merge_output
+            )
+        )
+        self._envoy = self._child(programs.envoy(settings, directory, self._admin))
+        self._others = [self._child(make(client)) for make in company.programs]
         self._started: list[Child] = []
 
     async def run(self) -> None:
@@ -102,6 +106,9 @@ class Supervisor:
         if self._stopping.is_set():
             self._cutting.set()
         self._stopping.set()
+
+    def _child(self, program: Program) -> Child:
+        return Child(program, write_line, partial(self._counts.count_restart, program.name))
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,9 +160,8 @@ class Supervisor:
 
     async def _drain(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
-        for child in (self._processor, self._envoy):
-            child.expect_end()
-        self._processor.signal(signal.SIGTERM)
+        self._envoy.expect_end()
+        self._processor.ask_to_end()
         await self._admin.start_draining()
         log.info(
             "stopping: new requests are refused, running ones may finish; a second signal cuts them",
@@ -168,7 +174,7 @@ class Supervisor:
         else:
             await self._unless_cut(_LAST_ENTRIES_SECONDS)
         await self._envoy.end(_PATIENCE_SECONDS)
-        # Its SIGTERM came first. A second one would end it at once, before it has counted what Envoy just delivered.
+        # It was asked first. A second signal would end it at once, before it has counted what Envoy just delivered.
         await self._processor.gone(_PATIENCE_SECONDS)
 
     async def _until_idle(self, deadline: float) -> int:
@@ -194,22 +200,8 @@ def write_line(line: str) -> None:
     _STANDARD_ERROR.flush()
 
 
-@contextmanager
-def runtime_directory() -> Iterator[Path]:
-    """A directory that only we can enter, removed at the end; short enough for the path of a Unix socket."""
-    parents = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp makes it ours
-    parent = next(each for each in parents if _is_fit(each))
-    with tempfile.TemporaryDirectory(prefix="zai-proxy-", dir=parent, ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
-
-
-def _is_fit(parent: str) -> bool:
-    longest = programs.socket_in(Path(parent) / "zai-proxy-12345678")
-    return os.access(parent, os.W_OK | os.X_OK) and len(bytes(longest)) <= programs.LONGEST_SOCKET_PATH
-
-
 async def supervise(
-    settings: Settings, directory: Path, announce: Callable[[], None], company: Company | None = None
+    settings: Settings, directory: RuntimeDirectory, announce: Callable[[], None], company: Company | None = None
 ) -> None:
     """Runs the proxy until it is told to stop. Raises ChildError if a child can't be kept running."""
     async with trusting_client(timeout=_ADMIN_TIMEOUT) as client:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -50,13 +50,16 @@ class ClientGate:
     def asks_for_tokens(self) -> bool:
         return self._file is not None
 
-    async def identify(self, head: RequestHead) -> Client | Refusal | None:
-        """Who is asking: a client, somebody who must not, or None where nobody has to say who they are."""
+    async def identify(self, head: RequestHead, before_pause: Callable[[], Awaitable[None]]) -> Client | Refusal | None:
+        """Who is asking: a client, somebody who must not, or None where nobody has to say who they are.
+
+        Whoever tries tokens may have to wait for the answer; `before_pause` is called first.
+        """
         if self._file is None:
             return None
         client = self._file.book.find(head.token) if head.token else None
         if client is None:
-            await self._pause(head.peer, head.body_bytes or 0)
+            await self._pause(head.peer, head.body_bytes or 0, before_pause)
             return refusals.unauthorized()
         return client
 
@@ -115,7 +118,7 @@ class ClientGate:
             return refusals.client_used_up(client.name, client.daily_tokens, seconds_to_midnight(now))
         return None
 
-    async def _pause(self, peer: str, body_bytes: int) -> None:
+    async def _pause(self, peer: str, body_bytes: int, before: Callable[[], Awaitable[None]]) -> None:
         """Makes whoever tries tokens wait; but so many wait at most, or waiting would be a way to harm us: Envoy holds
         their bodies meanwhile."""
         seconds = self._wrong.pause(peer, time.monotonic())
@@ -123,6 +126,7 @@ class ClientGate:
             self._paused += 1
             self._paused_bytes += body_bytes
             try:
+                await before()
                 await asyncio.sleep(seconds)
             finally:
                 self._paused -= 1

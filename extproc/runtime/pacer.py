@@ -33,6 +33,11 @@ class Ticket:
         self._answer = answer
         self._decision: asyncio.Future[Admitted | Refusal] | None = None
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether there is no need to wait for the answer."""
+        return self._answer is not None
+
     async def decided(self) -> Admitted | Refusal:
         """Waits until the request may go or has to give up."""
         if self._answer is None:

@@ -32,7 +32,11 @@ _UNKNOWN_COST: Final = 64 * 1024
 
 
 class ExternalProcessor:
-    """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call."""
+    """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call.
+
+    `longest_wait` is how many seconds an answer may take; whoever waits is told so at once, or Envoy would take the
+    silence for a processor that hangs.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,9 @@ class ExternalProcessor:
         pacer: Pacer,
         api_key: Callable[[], str],
         guard: StreamGuard,
+        longest_wait: float,
     ) -> None:
+        self._patience = wire.patience(longest_wait)
         self._admission = admission
         self._guard = guard
         self._clients = clients
@@ -80,7 +86,7 @@ class ExternalProcessor:
         if not route.leaves:
             await context.write(wire.CONTINUE)
             return
-        client = await self._clients.identify(head)
+        client = await self._clients.identify(head, lambda: context.write(self._patience))
         if isinstance(client, Refusal):
             await context.write(self._refused(client, self._exchange(head, route, None), route))
             return
@@ -102,6 +108,8 @@ class ExternalProcessor:
                 return refusal
             cost = _UNKNOWN_COST if head.body_bytes is None else head.body_bytes
             with self._pacer.enter(exchange, route, cost) as ticket:
+                if not ticket.is_decided:
+                    await context.write(self._patience)
                 refusal = await self._wait(ticket, exchange, route)
                 if refusal is not None:
                     return refusal

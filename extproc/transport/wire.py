@@ -104,6 +104,13 @@ def answer(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
     ).SerializeToString()
 
 
+def patience(seconds: float) -> bytes:
+    """A word, serialised, that the answer itself will take a while: Envoy waits so long for it from now on."""
+    response = pb.ProcessingResponse()
+    response.override_message_timeout.FromMilliseconds(int(seconds * 1000))
+    return response.SerializeToString()
+
+
 CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
 CONTINUE_TRAILERS: Final = pb.ProcessingResponse(response_trailers=pb.TrailersResponse()).SerializeToString()
 

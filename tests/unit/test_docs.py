@@ -22,10 +22,12 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.business_codes import TABLE, ErrorClass
 from extproc.domain.usage.outcome import ErrorType, UsageRecord
 from extproc.domain.usage.prices import PricingTier
+from extproc.lasting_counts import LastingCounts
 from extproc.launch.envoy_config import lua_source, source
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.quota import QuotaCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
+from extproc.metrics.supervision import SupervisionCollector
 from extproc.settings import Settings
 from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
 from tests.harness.doc_tables import METRICS, Series, code, documented_series, tables
@@ -101,6 +103,7 @@ def exported() -> set[Series]:
         PacingCollector(lambda: pacing.status(0)),
         SharedLimitsCollector(lambda: SharedStatus(up=True, leads=True, replicas=1, losses=0, round_trip=0.001)),
         envoy,
+        SupervisionCollector(LastingCounts.new()),
     )
     for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
         name = f"{family.name}_total" if family.type == "counter" else family.name

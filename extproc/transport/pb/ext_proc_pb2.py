@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0e\x65xt_proc.proto\x12\x12zai_proxy.ext_proc\x1a\x1cgoogle/protobuf/struct.proto\"-\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"=\n\tHeaderMap\x12\x30\n\x07headers\x18\x01 \x03(\x0b\x32\x1f.zai_proxy.ext_proc.HeaderValue\"T\n\x0bHttpHeaders\x12.\n\x07headers\x18\x01 \x01(\x0b\x32\x1d.zai_proxy.ext_proc.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"?\n\x0cHttpTrailers\x12/\n\x08trailers\x18\x01 \x01(\x0b\x32\x1d.zai_proxy.ext_proc.HeaderMap\"\xa5\x01\n\x08Metadata\x12I\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x30.zai_proxy.ext_proc.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x8e\x02\n\x11ProcessingRequest\x12:\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HttpHeadersH\x00\x12;\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HttpHeadersH\x00\x12=\n\x11response_trailers\x18\x07 \x01(\x0b\x32 .zai_proxy.ext_proc.HttpTrailersH\x00\x12\x36\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x1c.zai_proxy.ext_proc.MetadataB\t\n\x07request\"\xef\x01\n\x11HeaderValueOption\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HeaderValue\x12I\n\rappend_action\x18\x03 \x01(\x0e\x32\x32.zai_proxy.ext_proc.HeaderValueOption.AppendAction\"^\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\"d\n\x0eHeaderMutation\x12:\n\x0bset_headers\x18\x01 \x03(\x0b\x32%.zai_proxy.ext_proc.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"*\n\x0c\x42odyMutation\x12\x0e\n\x04\x62ody\x18\x01 \x01(\x0cH\x00\x42\n\n\x08mutation\"\x9e\x02\n\x0e\x43ommonResponse\x12\x41\n\x06status\x18\x01 \x01(\x0e\x32\x31.zai_proxy.ext_proc.CommonResponse.ResponseStatus\x12;\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\x12\x37\n\rbody_mutation\x18\x03 \x01(\x0b\x32 .zai_proxy.ext_proc.BodyMutation\x12\x19\n\x11\x63lear_route_cache\x18\x05 \x01(\x08\"8\n\x0eResponseStatus\x12\x0c\n\x08\x43ONTINUE\x10\x00\x12\x18\n\x14\x43ONTINUE_AND_REPLACE\x10\x01\"G\n\x0fHeadersResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".zai_proxy.ext_proc.CommonResponse\"O\n\x10TrailersResponse\x12;\n\x0fheader_mutation\x18\x01 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x97\x01\n\x11ImmediateResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.zai_proxy.ext_proc.HttpStatus\x12\x33\n\x07headers\x18\x02 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x05 \x01(\t\"\xdc\x02\n\x12ProcessingResponse\x12>\n\x0frequest_headers\x18\x01 \x01(\x0b\x32#.zai_proxy.ext_proc.HeadersResponseH\x00\x12?\n\x10response_headers\x18\x02 \x01(\x0b\x32#.zai_proxy.ext_proc.HeadersResponseH\x00\x12\x41\n\x11response_trailers\x18\x06 \x01(\x0b\x32$.zai_proxy.ext_proc.TrailersResponseH\x00\x12\x43\n\x12immediate_response\x18\x07 \x01(\x0b\x32%.zai_proxy.ext_proc.ImmediateResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\n\n\x08responseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0e\x65xt_proc.proto\x12\x12zai_proxy.ext_proc\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"-\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"=\n\tHeaderMap\x12\x30\n\x07headers\x18\x01 \x03(\x0b\x32\x1f.zai_proxy.ext_proc.HeaderValue\"T\n\x0bHttpHeaders\x12.\n\x07headers\x18\x01 \x01(\x0b\x32\x1d.zai_proxy.ext_proc.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"?\n\x0cHttpTrailers\x12/\n\x08trailers\x18\x01 \x01(\x0b\x32\x1d.zai_proxy.ext_proc.HeaderMap\"\xa5\x01\n\x08Metadata\x12I\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x30.zai_proxy.ext_proc.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x8e\x02\n\x11ProcessingRequest\x12:\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HttpHeadersH\x00\x12;\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HttpHeadersH\x00\x12=\n\x11response_trailers\x18\x07 \x01(\x0b\x32 .zai_proxy.ext_proc.HttpTrailersH\x00\x12\x36\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x1c.zai_proxy.ext_proc.MetadataB\t\n\x07request\"\xef\x01\n\x11HeaderValueOption\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1f.zai_proxy.ext_proc.HeaderValue\x12I\n\rappend_action\x18\x03 \x01(\x0e\x32\x32.zai_proxy.ext_proc.HeaderValueOption.AppendAction\"^\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\"d\n\x0eHeaderMutation\x12:\n\x0bset_headers\x18\x01 \x03(\x0b\x32%.zai_proxy.ext_proc.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"*\n\x0c\x42odyMutation\x12\x0e\n\x04\x62ody\x18\x01 \x01(\x0cH\x00\x42\n\n\x08mutation\"\x9e\x02\n\x0e\x43ommonResponse\x12\x41\n\x06status\x18\x01 \x01(\x0e\x32\x31.zai_proxy.ext_proc.CommonResponse.ResponseStatus\x12;\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\x12\x37\n\rbody_mutation\x18\x03 \x01(\x0b\x32 .zai_proxy.ext_proc.BodyMutation\x12\x19\n\x11\x63lear_route_cache\x18\x05 \x01(\x08\"8\n\x0eResponseStatus\x12\x0c\n\x08\x43ONTINUE\x10\x00\x12\x18\n\x14\x43ONTINUE_AND_REPLACE\x10\x01\"G\n\x0fHeadersResponse\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\".zai_proxy.ext_proc.CommonResponse\"O\n\x10TrailersResponse\x12;\n\x0fheader_mutation\x18\x01 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x97\x01\n\x11ImmediateResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.zai_proxy.ext_proc.HttpStatus\x12\x33\n\x07headers\x18\x02 \x01(\x0b\x32\".zai_proxy.ext_proc.HeaderMutation\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x05 \x01(\t\"\x99\x03\n\x12ProcessingResponse\x12>\n\x0frequest_headers\x18\x01 \x01(\x0b\x32#.zai_proxy.ext_proc.HeadersResponseH\x00\x12?\n\x10response_headers\x18\x02 \x01(\x0b\x32#.zai_proxy.ext_proc.HeadersResponseH\x00\x12\x41\n\x11response_trailers\x18\x06 \x01(\x0b\x32$.zai_proxy.ext_proc.TrailersResponseH\x00\x12\x43\n\x12immediate_response\x18\x07 \x01(\x0b\x32%.zai_proxy.ext_proc.ImmediateResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12;\n\x18override_message_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08responseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +35,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METADATA_FILTERMETADATAENTRY']._loaded_options = None
   _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
-  _globals['_HEADERVALUE']._serialized_start=68
-  _globals['_HEADERVALUE']._serialized_end=113
-  _globals['_HEADERMAP']._serialized_start=115
-  _globals['_HEADERMAP']._serialized_end=176
-  _globals['_HTTPHEADERS']._serialized_start=178
-  _globals['_HTTPHEADERS']._serialized_end=262
-  _globals['_HTTPTRAILERS']._serialized_start=264
-  _globals['_HTTPTRAILERS']._serialized_end=327
-  _globals['_METADATA']._serialized_start=330
-  _globals['_METADATA']._serialized_end=495
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=417
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=495
-  _globals['_PROCESSINGREQUEST']._serialized_start=498
-  _globals['_PROCESSINGREQUEST']._serialized_end=768
-  _globals['_HEADERVALUEOPTION']._serialized_start=771
-  _globals['_HEADERVALUEOPTION']._serialized_end=1010
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=916
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=1010
-  _globals['_HEADERMUTATION']._serialized_start=1012
-  _globals['_HEADERMUTATION']._serialized_end=1112
-  _globals['_BODYMUTATION']._serialized_start=1114
-  _globals['_BODYMUTATION']._serialized_end=1156
-  _globals['_COMMONRESPONSE']._serialized_start=1159
-  _globals['_COMMONRESPONSE']._serialized_end=1445
-  _globals['_COMMONRESPONSE_RESPONSESTATUS']._serialized_start=1389
-  _globals['_COMMONRESPONSE_RESPONSESTATUS']._serialized_end=1445
-  _globals['_HEADERSRESPONSE']._serialized_start=1447
-  _globals['_HEADERSRESPONSE']._serialized_end=1518
-  _globals['_TRAILERSRESPONSE']._serialized_start=1520
-  _globals['_TRAILERSRESPONSE']._serialized_end=1599
-  _globals['_HTTPSTATUS']._serialized_start=1601
-  _globals['_HTTPSTATUS']._serialized_end=1627
-  _globals['_IMMEDIATERESPONSE']._serialized_start=1630
-  _globals['_IMMEDIATERESPONSE']._serialized_end=1781
-  _globals['_PROCESSINGRESPONSE']._serialized_start=1784
-  _globals['_PROCESSINGRESPONSE']._serialized_end=2132
+  _globals['_HEADERVALUE']._serialized_start=100
+  _globals['_HEADERVALUE']._serialized_end=145
+  _globals['_HEADERMAP']._serialized_start=147
+  _globals['_HEADERMAP']._serialized_end=208
+  _globals['_HTTPHEADERS']._serialized_start=210
+  _globals['_HTTPHEADERS']._serialized_end=294
+  _globals['_HTTPTRAILERS']._serialized_start=296
+  _globals['_HTTPTRAILERS']._serialized_end=359
+  _globals['_METADATA']._serialized_start=362
+  _globals['_METADATA']._serialized_end=527
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=449
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=527
+  _globals['_PROCESSINGREQUEST']._serialized_start=530
+  _globals['_PROCESSINGREQUEST']._serialized_end=800
+  _globals['_HEADERVALUEOPTION']._serialized_start=803
+  _globals['_HEADERVALUEOPTION']._serialized_end=1042
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=948
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=1042
+  _globals['_HEADERMUTATION']._serialized_start=1044
+  _globals['_HEADERMUTATION']._serialized_end=1144
+  _globals['_BODYMUTATION']._serialized_start=1146
+  _globals['_BODYMUTATION']._serialized_end=1188
+  _globals['_COMMONRESPONSE']._serialized_start=1191
+  _globals['_COMMONRESPONSE']._serialized_end=1477
+  _globals['_COMMONRESPONSE_RESPONSESTATUS']._serialized_start=1421
+  _globals['_COMMONRESPONSE_RESPONSESTATUS']._serialized_end=1477
+  _globals['_HEADERSRESPONSE']._serialized_start=1479
+  _globals['_HEADERSRESPONSE']._serialized_end=1550
+  _globals['_TRAILERSRESPONSE']._serialized_start=1552
+  _globals['_TRAILERSRESPONSE']._serialized_end=1631
+  _globals['_HTTPSTATUS']._serialized_start=1633
+  _globals['_HTTPSTATUS']._serialized_end=1659
+  _globals['_IMMEDIATERESPONSE']._serialized_start=1662
+  _globals['_IMMEDIATERESPONSE']._serialized_end=1813
+  _globals['_PROCESSINGRESPONSE']._serialized_start=1816
+  _globals['_PROCESSINGRESPONSE']._serialized_end=2225
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 """One watched program, with small programs of our own."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -10,13 +11,20 @@ from pathlib import Path
 import pytest
 import structlog
 
+from extproc.lasting_counts import RestartReason
 from extproc.launch.child import Child, ChildError, Program, describe_exit
 from tests.harness.supervised import is_alive
 from tests.harness.waiting import eventually
 
 SLEEPS = "import time; time.sleep(60)"
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+)
+
+CRASHES_ONCE = (
+    "import os, pathlib, signal, time; flag = pathlib.Path('{flag}')\n"
+    "if flag.exists(): time.sleep(60)\n"
+    "flag.touch(); time.sleep(0.2); os.kill(os.getpid(), signal.SIGSEGV)"
 )
 
 
@@ -37,7 +45,7 @@ def python(
     """A child that runs this Python source, and the lines that it passes on."""
     lines: list[str] = []
     command = (sys.executable, "-I", "-S", "-c", source)
-    program = Program("probe", command, {}, until_ready, noise, merge_output=True, essential=essential)
+    program = Program("probe", command, {}, until_ready, noise=noise, merge_output=True, essential=essential)
     return Child(program, lines.append), lines
 
 
@@ -77,12 +85,7 @@ async def test_a_program_that_is_not_there_is_told_of() -> None:
 
 
 async def test_one_that_crashes_is_started_again_and_the_log_says_why(tmp_path: Path) -> None:
-    crashes_once = (
-        f"import os, pathlib, signal, time; flag = pathlib.Path({str(tmp_path / 'flag')!r})\n"
-        "if flag.exists(): time.sleep(60)\n"
-        "flag.touch(); time.sleep(0.2); os.kill(os.getpid(), signal.SIGSEGV)"
-    )
-    child, _ = python(crashes_once)
+    child, _ = python(CRASHES_ONCE.format(flag=tmp_path / "flag"))
 
     with structlog.testing.capture_logs() as logs:
         running = asyncio.create_task(child.run())
@@ -98,7 +101,7 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
-    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
     starts = tmp_path / "starts"
     child, _ = python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(1)", never, essential=False)
 
@@ -114,7 +117,7 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
 async def test_one_that_is_essential_is_given_up_when_it_crashes_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: None)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
     child, _ = python("import time; time.sleep(0.2); raise SystemExit('worn out')")
 
     with pytest.raises(
@@ -137,7 +140,7 @@ async def test_one_that_does_not_end_when_told_is_killed() -> None:
 
 
 async def test_while_it_waits_to_be_restarted_it_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _lifetime: 60.0)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: 60.0)
     child, _ = python("import time; time.sleep(0.1)")
     running = asyncio.create_task(child.run())
     await asyncio.wait_for(child.ready.wait(), 5)
@@ -181,3 +184,89 @@ async def test_what_it_writes_is_passed_on_line_by_line_but_for_noise() -> None:
 )
 def test_an_exit_code_is_told_in_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
+
+
+async def test_one_that_gives_no_sign_of_life_is_killed_counted_and_started_again_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("extproc.launch.child.PATIENCE_SECONDS", 0.5)
+    lives = True
+
+    async def gives_sign() -> bool:
+        return lives
+
+    command = (sys.executable, "-I", "-S", "-c", SLEEPS)
+    counted: list[RestartReason] = []
+    child = Child(Program("probe", command, {}, at_once, gives_sign), print, counted.append)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(child.run())
+        await asyncio.wait_for(child.ready.wait(), 5)
+        assert child._process is not None
+        first = child._process.pid
+
+        lives = False
+        await eventually(lambda: counted, bool)
+        lives = True
+        await eventually(lambda: [entry["event"] for entry in logs], lambda events: "probe is back" in events)
+
+    assert not is_alive(first)
+    assert counted == [RestartReason.HUNG]
+    assert [entry["event"] for entry in logs] == ["probe hung, was killed and is started again", "probe is back"]
+    assert logs[0]["why"].startswith("no sign of life for ")
+    await child.end(5)
+    await running
+
+
+async def test_one_that_hangs_while_it_is_started_again_is_killed_too(tmp_path: Path) -> None:
+    counted: list[RestartReason] = []
+
+    async def until_ready() -> None:
+        await asyncio.Event().wait() if counted else None
+
+    command = (sys.executable, "-I", "-S", "-c", CRASHES_ONCE.format(flag=tmp_path / "flag"))
+    program = Program("probe", command, {}, until_ready, most_seconds_to_start=0.5)
+    child = Child(program, print, counted.append)
+    running = asyncio.create_task(child.run())
+
+    await eventually(lambda: counted[:2], lambda reasons: reasons == [RestartReason.CRASHED, RestartReason.HUNG])
+
+    await child.end(5)
+    await running
+
+
+async def test_what_it_needs_is_made_before_each_start_and_a_failure_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: 0.0)
+    prepared = 0
+
+    def prepare() -> None:
+        nonlocal prepared
+        prepared += 1
+        if prepared == 2:
+            raise PermissionError(0, "no room")
+
+    command = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(0.2)")
+    child = Child(Program("probe", command, {}, at_once, prepare=prepare), print)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(child.run())
+        await eventually(lambda: prepared, lambda times: times >= 3)
+        await child.end(5)
+        await running
+
+    assert [entry["why"] for entry in logs if "why" in entry][:2] == ["exit code 0", "cannot be started (no room)"]
+
+
+async def test_a_signal_to_every_process_at_once_ends_only_the_parent() -> None:
+    child, lines = python("import os, signal, time; print(os.getpid(), flush=True); time.sleep(60)")
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: lines, bool)
+    pid = int(lines[0])
+
+    os.kill(pid, signal.SIGTERM)
+    await asyncio.sleep(0.3)
+
+    assert is_alive(pid)
+    await child.end(5)
+    assert not is_alive(pid)
+    await running

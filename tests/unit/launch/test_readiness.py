@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from extproc.lasting_counts import LastingCounts
 from extproc.launch import programs
 from extproc.launch.envoy_admin import EnvoyAdmin
+from extproc.launch.runtime_directory import RuntimeDirectory
 from extproc.settings import Settings
 from tests.harness.waiting import eventually
 
@@ -51,15 +53,14 @@ async def test_envoy_is_not_ready_when_it_initializes_or_somebody_else_has_its_p
 async def test_the_processor_is_ready_when_it_listens_on_its_own_socket_too(tmp_path: Path) -> None:
     async with answering({"status": "ready"}) as port, httpx.AsyncClient() as client:
         settings = Settings(metrics_port=port)
-        processor = programs.processor(settings, tmp_path, client, {}, merge_output=False)
+        directory, counts = RuntimeDirectory(tmp_path), LastingCounts.new()
+        processor = programs.processor(settings, directory, client, counts, {}, merge_output=False)
         waiting = asyncio.ensure_future(processor.until_ready())
-        programs.socket_in(tmp_path).touch()  # as a killed one leaves it
+        directory.socket.touch()  # as a killed one leaves it
 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(waiting), 0.3)
 
-        programs.socket_in(tmp_path).unlink()
-        async with await asyncio.start_unix_server(
-            lambda _reader, writer: writer.close(), programs.socket_in(tmp_path)
-        ):
+        directory.socket.unlink()
+        async with await asyncio.start_unix_server(lambda _reader, writer: writer.close(), directory.socket):
             await eventually(waiting.done, bool)

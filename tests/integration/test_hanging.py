@@ -1,0 +1,138 @@
+"""What hangs under `zai-proxy run` is noticed, killed and started again; meanwhile nobody waits in vain."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.harness.processes import make_key
+from tests.harness.stack import PROMPT, Simulator
+from tests.harness.supervised import Supervised, answers, is_alive, running_proxy
+from tests.harness.waiting import eventually, wait_until
+
+pytestmark = pytest.mark.slow
+
+KEY = make_key()
+STREAM = {**PROMPT, "stream": True}
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
+    yield simulator
+    simulator.process.kill()
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, simulator: Simulator) -> Iterator[Supervised]:
+    with running_proxy(tmp_path, simulator, KEY) as proxy:
+        yield proxy
+
+
+def ask(proxy: Supervised) -> httpx.Response:
+    return httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+
+
+def restarts(proxy: Supervised, child: str) -> float:
+    try:
+        return proxy.metrics().value("zai_proxy_child_restarts_total", child=child, reason="hung")
+    except httpx.TransportError:
+        return -1.0
+
+
+async def test_while_the_processor_hangs_new_requests_are_refused_soon_and_streams_go_on(proxy: Supervised) -> None:
+    headers = {"x-sim": json.dumps({"events": 160, "pause": 0.1})}
+    async with (
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("POST", f"{proxy.url}/v1/messages", json=STREAM, headers=headers) as answer,
+    ):
+        arriving = answer.aiter_lines()
+        await anext(arriving)
+        processor = proxy.child("extproc")
+        os.kill(processor, signal.SIGSTOP)
+        seconds, statuses = [], []
+        while len(statuses) < 2:
+            began = time.monotonic()
+            refused = await client.post(f"{proxy.url}/v1/messages", json=PROMPT)
+            seconds.append(time.monotonic() - began)
+            statuses.append(refused.status_code)
+        await eventually(lambda: is_alive(processor), lambda alive: not alive)
+        await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
+        rest = [line async for line in arriving]
+
+    assert statuses == [503, 503]
+    assert refused.json()["error"]["message"] == "The proxy is starting or restarting: try again in a moment."
+    assert max(seconds) < 2.0
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    [told] = [line for line in proxy.output.splitlines() if "extproc hung" in line]
+    assert "extproc hung, was killed and is started again" in told
+    assert "no sign of life for 5 s" in told
+    assert restarts(proxy, "extproc") == 1
+
+
+@pytest.mark.parametrize("child", ["envoy", "dashboard"])
+async def test_others_that_hang_are_started_again_too(proxy: Supervised, child: str) -> None:
+    hanging = proxy.child(child)
+    os.kill(hanging, signal.SIGSTOP)
+
+    await eventually(lambda: is_alive(hanging), lambda alive: not alive)
+
+    url = proxy.url if child == "envoy" else proxy.dashboard_url
+    await eventually(lambda: answers(f"{url}/health{'' if child == 'envoy' else 'z'}"), bool)
+    await eventually(lambda: restarts(proxy, child), lambda count: count == 1)
+    assert ask(proxy).status_code == 200
+    assert proxy.output.count(f"{child} hung") == 1
+
+
+async def test_a_request_that_waits_for_its_place_is_not_taken_for_a_hanging_processor(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    settings = {"PACING": "fixed", "CONCURRENCY_LIMIT_INITIAL": "1"}
+    headers = {"x-sim": json.dumps({"events": 60, "pause": 0.1})}
+    with running_proxy(tmp_path, simulator, KEY, "--no-dashboard", **settings) as proxy:
+        async with httpx.AsyncClient(timeout=60) as client:
+            first, second = await asyncio.gather(
+                *(client.post(f"{proxy.url}/v1/messages", json=STREAM, headers=headers) for _ in range(2))
+            )
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert max(float(each.headers["x-zai-queue-ms"]) for each in (first, second)) > 3000
+
+
+async def test_a_machine_that_was_suspended_has_no_hanging_processes(proxy: Supervised) -> None:
+    everything = [proxy.process.pid, *proxy.children().values()]
+    for pid in everything:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(8)
+    for pid in reversed(everything):
+        os.kill(pid, signal.SIGCONT)
+
+    assert ask(proxy).status_code == 200
+    time.sleep(6)
+
+    assert ask(proxy).status_code == 200
+    assert "started again" not in proxy.output
+
+
+async def test_a_directory_that_is_swept_away_costs_no_stream_and_everything_is_back(proxy: Supervised) -> None:
+    command = Path(f"/proc/{proxy.child('envoy')}/cmdline").read_text().split("\0")
+    directory = Path(command[command.index("-c") + 1]).parent
+    processor = proxy.child("extproc")
+    for file in directory.iterdir():
+        file.unlink()
+    directory.rmdir()
+
+    await eventually(lambda: is_alive(processor), lambda alive: not alive)
+    await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
+    for child in ("envoy", "extproc"):
+        os.kill(await eventually(lambda child=child: proxy.children().get(child, 0), bool), signal.SIGKILL)
+        wait_until(lambda child=child: f"{child} is back" in proxy.output, f"{child} is back")
+    await eventually(lambda: answers(f"{proxy.url}/health"), bool)
+
+    await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
