@@ -1,10 +1,12 @@
 -- THE REQUEST'S MODEL, read before the processor is asked (request.lua). The head waits for the body meanwhile; both are needed
 -- upstream before anything can be answered anyway. Only what its route says comes here: JSON of known length that can be sent again.
 --
--- Nobody has shown a token yet, so how much is held for this has a bound, of each of Envoy's threads: who comes while it is reached
--- is told to come back. Envoy's overload manager would not do: in 1.40 it does not see what a stream of HTTP/1.1 holds.
+-- Nobody has shown a token yet, so how much is held for this has a bound, of each of Envoy's threads. Who comes while it is reached
+-- goes on unread, as before there was a reader: strangers who announce much and send nothing must not shut out anybody. Envoy's
+-- overload manager would not do: in 1.40 it does not see what a stream of HTTP/1.1 holds.
 
-local MOST_HELD = ${LARGEST_HELD}
+local MOST_HELD_OF_LARGE, LARGE = ${LARGEST_HELD}, 1048576
+local MOST_HELD = MOST_HELD_OF_LARGE * 1.25   -- the large ones leave room for others
 local HEAD, TAILS = 16384, { 8192, 98304 }   -- the ends that are read first: behind a model tools may stand
 
 local held = 0
@@ -26,21 +28,18 @@ local function give_back(lease)
 end
 
 local function has_room_for(bytes)
-  if held + bytes > MOST_HELD and os.time() ~= collected_at then
+  local most = bytes > LARGE and MOST_HELD_OF_LARGE or MOST_HELD
+  if held + bytes > most and os.time() ~= collected_at then
     collected_at = os.time()
     collectgarbage()
   end
-  return held + bytes <= MOST_HELD
+  return held + bytes <= most
 end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  if headers:get("content-encoding") then return end
   local length = tonumber(headers:get("content-length"))
-  if not has_room_for(length) then
-    handle:respond({ [":status"] = "503" }, "Too many requests are on their way into this proxy: try again in a few seconds.")
-    return
-  end
+  if headers:get("content-encoding") or not has_room_for(length) then return end
   local lease = take(length)
   local body = handle:body()
   if body then
