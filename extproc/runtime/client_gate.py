@@ -46,10 +46,6 @@ class ClientGate:
         self.usage = UsageLedger()
         self._restore()
 
-    @property
-    def asks_for_tokens(self) -> bool:
-        return self._file is not None
-
     async def identify(self, head: RequestHead, before_pause: Callable[[], Awaitable[None]]) -> Client | Refusal | None:
         """Who is asking: a client, somebody who must not, or None where nobody has to say who they are.
 
@@ -64,11 +60,8 @@ class ClientGate:
         return client
 
     @contextmanager
-    def enter(self, client: Client | None) -> Iterator[Refusal | None]:
+    def enter(self, client: Client) -> Iterator[Refusal | None]:
         """Counts a request of a client while the context is open, or yields which of its limits is reached."""
-        if client is None:
-            yield None
-            return
         refusal = self._refusal(client)
         if refusal is not None:
             yield refusal

@@ -91,10 +91,13 @@ class ExternalProcessor:
             await context.write(self._refused(client, self._exchange(head, route, None), route))
             return
         exchange = self._exchange(head, route, client)
-        with self._clients.enter(client) as refusal:
-            refusal = refusal or await self._spend(head, exchange, route, context)
-            if refusal is not None:
-                await context.write(self._refused(refusal, exchange, route))
+        if client is None:
+            refusal = await self._spend(head, exchange, route, context)
+        else:
+            with self._clients.enter(client) as refusal:
+                refusal = refusal or await self._spend(head, exchange, route, context)
+        if refusal is not None:
+            await context.write(self._refused(refusal, exchange, route))
 
     async def _spend(self, head: RequestHead, exchange: Exchange, route: Route, context: Context) -> Refusal | None:
         """Lets the request use the plan, or returns why it may not."""

@@ -1,10 +1,11 @@
 """What the processor knows of a request before its body."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from extproc.domain.request.record import record
 
 
-# Not frozen, and nothing changes it: freezing it takes 2 µs of each request.
-@dataclass(slots=True)
+@record
 class RequestHead:
     """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
 

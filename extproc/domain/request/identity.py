@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 
 from extproc.domain.request.business_codes import BusinessCode, ErrorClass
 from extproc.domain.request.labels import OTHER
+from extproc.domain.request.record import record
 
 _WITHIN: Final = 60.0
 _ANSWERS: Final = 2
@@ -41,7 +42,7 @@ _ADVICE: Final = "Look at the client's user agent and system prompt: Z.AI answer
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Caller:
     """Who is told apart: the client's name (or what stands for one), and the family of its user agent."""
 

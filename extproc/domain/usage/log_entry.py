@@ -1,9 +1,9 @@
 """One entry of Envoy's access log, as plain values."""
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
+from extproc.domain.request.record import record
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 
 NETWORK_ERROR: Final = "network_error"
@@ -32,7 +32,7 @@ class Ending(StrEnum):
     BROKEN_RESPONSE = "broken_response"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadAnswer:
     """What the reader in Envoy has read of an answer as it passed, whatever ended it. What it did not see is empty.
 
@@ -66,7 +66,7 @@ _OPAQUE: Final = frozenset({"encoding", "size", "depth"})
 NOTHING_READ: Final = ReadAnswer()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 

@@ -4,13 +4,14 @@ An answer of a model is whole once its final event has gone by, whoever hangs up
 broke off, however well HTTP ended; and an error within it is one that the client saw, whatever the status in its head.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from extproc.domain.request.business_codes import TABLE, BusinessCode, known_status
 from extproc.domain.request.business_codes import classify as classify_code
 from extproc.domain.request.priority import Lane
+from extproc.domain.request.record import record
 from extproc.domain.request.routes import LlmProtocol, Route, classify
 from extproc.domain.usage.log_entry import NETWORK_ERROR, Ending, LogEntry
 from extproc.domain.usage.prices import Cost, PriceTable, PricingTier, pricing_tier
@@ -43,7 +44,7 @@ class UsageRecord(StrEnum):
     ESTIMATED = "estimated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """Tokens of a request and what they cost. `cost` and `credits` are None for a model without a known price.
 
@@ -65,7 +66,7 @@ class Usage:
         return self.record is UsageRecord.ESTIMATED
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """A finished request. `error` is an ErrorType or a status of Z.AI's; `usage` is None where none is expected.
 

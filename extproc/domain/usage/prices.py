@@ -10,6 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Final
 
+from extproc.domain.request.record import record
 from extproc.domain.usage.tokens import TokenCounts
 
 _PER_MILLION: Final = 1_000_000
@@ -31,7 +32,7 @@ class PricingTier(StrEnum):
     OFF_PEAK = "off_peak"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cost:
     """USD for each direction of TokenCounts."""
 

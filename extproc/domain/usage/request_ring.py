@@ -4,10 +4,11 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
+from extproc.domain.request.record import record
 from extproc.domain.usage.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """A finished request and its number in this run, counting from 1."""
 

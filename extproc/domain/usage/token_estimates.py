@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.domain.request.record import record
+
 
 @dataclass(frozen=True, slots=True)
 class Priors:
@@ -49,7 +51,7 @@ _CONTEXT_WINDOW: Final = 1_048_576
 _LONGEST_OUTPUT: Final = 131_072
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EstimatedTokens:
     """`input` is the whole prompt, cached or not: bytes do not tell what a cache served."""
 

@@ -1,15 +1,16 @@
 """Token counts of one request, split so that every token is in exactly one direction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from extproc.domain.request.record import record
 
 # Far above any context window, far below what would make a running total lose single tokens: a larger number
 # is an error upstream (a -1 that became unsigned, say) and would spoil the counters for good.
 _LARGEST_COUNT: Final = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenCounts:
     """Disjoint counts, all >= 0: the four directions add up to what went through the model.
 
