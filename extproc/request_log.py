@@ -97,4 +97,6 @@ def _as_text(fields: dict[str, object]) -> str:
 
 def _safe(value: object) -> str:
     text = str(value)
+    if isinstance(value, int | float):
+        return text
     return text if text.isprintable() and " " not in text else json.dumps(text)
