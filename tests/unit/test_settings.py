@@ -1,12 +1,18 @@
+import json
 import os
 import string
+import traceback
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from common.settings import SettingsError
+from common.settings import SettingsError, setting
+from extproc.commands.doctor import Doctor
+from extproc.service import Service
 from extproc.settings import Settings, load_settings, read_key, unknown_settings
 from tests.harness.processes import make_key
 
@@ -219,3 +225,36 @@ def test_every_setting_says_what_it_means_and_what_would_be_right() -> None:
         assert field.description, name
         assert isinstance(field.json_schema_extra, dict), name
         assert field.json_schema_extra["need"], name
+
+
+class Grown(Settings):
+    """The settings of a later version, which knows another secret."""
+
+    another_word: SecretStr | None = setting(None, "A secret.", "a word of at least 16 characters", min_length=16)
+
+
+def test_a_new_secret_is_hidden_when_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANOTHER_WORD", "xyzzy")
+
+    with pytest.raises(SettingsError) as raised:
+        Grown.from_environment()
+
+    assert raised.value.problems == ["ANOTHER_WORD=***: need a word of at least 16 characters"]
+    assert "xyzzy" not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_a_new_secret_is_in_no_status_log_line_or_finding_of_the_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANOTHER_WORD", "xyzzy-plugh-plover")
+    settings = Grown(zai_api_key=make_key(), zai_target_url="http://127.0.0.1:9")
+    structlog.get_logger().warning("as they are", settings=settings, fields=settings.model_dump())
+
+    findings = [str(finding) async for finding in Doctor(settings, sends_request=False).look()]
+    status = json.dumps(Service(settings, Path("there-is-none.sock"))._about())
+
+    line = capsys.readouterr().out
+    assert "as they are" in line
+    assert '"ANOTHER_WORD": "***"' in status
+    assert findings
+    assert not [text for text in (line, status, *findings) if "xyzzy" in text]
