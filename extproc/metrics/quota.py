@@ -9,11 +9,10 @@ from prometheus_client.registry import Collector
 
 from extproc.domain.quota.forecast import Forecast
 from extproc.domain.quota.quota import QuotaSnapshot
-from extproc.domain.quota.windows import FIVE_HOUR, MONTHLY, WEEKLY, WINDOW_SECONDS
-from extproc.domain.request.labels import OTHER
+from extproc.domain.quota.windows import WINDOWS, label_of
 from extproc.domain.request.priority import Lane
 
-_GATES: Final = (FIVE_HOUR, WEEKLY, MONTHLY)
+_USUAL: Final = tuple(window.name for window in WINDOWS.values() if window.is_usual)
 
 
 class QuotaCollector(Collector):
@@ -119,18 +118,18 @@ def _comparison_metrics(now: QuotaSnapshot) -> Iterator[Metric]:
         labels=("window",),
     )
     for comparison in now.comparisons:
-        if comparison.window in WINDOW_SECONDS:
+        if comparison.window in WINDOWS:
             charged.add_metric((comparison.window,), comparison.charged)
             uncounted.add_metric((comparison.window,), comparison.uncounted)
     yield from (charged, uncounted)
 
 
 def _gate_metric(now: QuotaSnapshot) -> Metric:
-    closed = {c.window if c.window in WINDOW_SECONDS else OTHER for c in now.closures}
+    closed = {label_of(closure.window) for closure in now.closures}
     gate = GaugeMetricFamily(
         "zai_proxy_quota_gate_open", "1 while new work is refused until this window resets, else 0.", labels=("window",)
     )
-    for window in (*_GATES, *sorted(closed - set(_GATES))):
+    for window in (*_USUAL, *sorted(closed - set(_USUAL))):
         gate.add_metric((window,), float(window in closed))
     return gate
 

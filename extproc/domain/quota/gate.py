@@ -15,11 +15,9 @@ from typing import Final
 from extproc.domain.quota.gate_state import Cause, Closure, GateState
 from extproc.domain.quota.probe import LONGEST_BLIND_SECONDS, LONGEST_SECONDS, Prober
 from extproc.domain.quota.refusal import QuotaRefusal, refuse_held_back, refuse_used_up
-from extproc.domain.quota.windows import DAILY, FIVE_HOUR, MONTHLY, WEEKLY, WINDOW_SECONDS, QuotaReport, QuotaWindow
+from extproc.domain.quota.windows import WINDOWS, QuotaReport, QuotaWindow
 from extproc.domain.request.priority import Lane
 
-_WINDOW_OF_CODE: Final = {"1308": FIVE_HOUR, "1316": FIVE_HOUR, "1317": WEEKLY, "1304": DAILY}
-_WEEK_OR_MONTH: Final = "1310"
 _SAME_RESET_SECONDS: Final = 60.0
 _FRESH: Final = 0.5
 # A report of whole percents that were rounded down can say 99 of a window that has nothing left.
@@ -193,11 +191,13 @@ class QuotaGate:
         return refuse_held_back(last.name, last.resets_at, self._reserve, now)
 
     def _window_of(self, code: str) -> str | None:
-        if code != _WEEK_OR_MONTH:
-            return _WINDOW_OF_CODE.get(code)
-        month, week = self._windows.get(MONTHLY), self._windows.get(WEEKLY)
-        month_is_fuller = month is not None and (week is None or (month.used_ratio or 0.0) > (week.used_ratio or 0.0))
-        return MONTHLY if month_is_fuller else WEEKLY
+        """The window that a code speaks of; of several the one that was reported as used most."""
+        names = [window.name for window in WINDOWS.values() if code in window.codes]
+        return max(names, key=self._reported_use, default=None)
+
+    def _reported_use(self, name: str) -> float:
+        window = self._windows.get(name)
+        return -1.0 if window is None else window.used_ratio or 0.0
 
     def _reset_of(self, name: str, now: float) -> float | None:
         window = self._windows.get(name)
@@ -205,7 +205,7 @@ class QuotaGate:
 
     def _believable(self, name: str, told: float | None, now: float) -> float | None:
         """The reset that a refusal told, unless it is none of this window's, or the one before has proven wrong."""
-        if told is None or not now < told <= now + WINDOW_SECONDS[name]:
+        if told is None or not now < told <= now + WINDOWS[name].seconds:
             return None
         last = self._told.get(name, -inf)
         is_wrong = last <= now < last + _SHORTEST_PERIOD

@@ -11,16 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from extproc.domain.quota.windows import (
-    DAILY,
-    FIVE_HOUR,
-    MONTHLY,
-    TIME_LIMIT,
-    WEEKLY,
-    WINDOW_SECONDS,
-    QuotaReport,
-    QuotaWindow,
-)
+from extproc.domain.quota.windows import WINDOWS, QuotaReport, QuotaWindow
 from extproc.domain.request.business_codes import TRANSIENT_CODES
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.labels import OTHER
@@ -39,9 +30,8 @@ _PLAN_FIELDS: Final = ("level", "planName", "plan", "planType", "plan_type", "pa
 _SUCCESS: Final = (200, 0, None)
 _NUMBER: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?%?")
 
-_NAMES: Final = {(3, 5): FIVE_HOUR, (1, 1): DAILY, (1, 7): WEEKLY, (6, 1): WEEKLY, (6, 7): WEEKLY}
+_KNOWN: Final = {reported: window for window in WINDOWS.values() for reported in window.reported_as}
 _UNITS: Final = {1: ("day", 86400.0), 3: ("hour", 3600.0), 5: ("minute", 60.0), 6: ("week", 7 * 86400.0)}
-_MONTH: Final = (TIME_LIMIT, 5, 1)
 
 _EARLIEST_MS: Final = 1e11
 _EARLIEST: Final = 1e9
@@ -133,13 +123,11 @@ def _window(entry: dict[str, object]) -> QuotaWindow:
 
 def _name(limit_type: str, unit: int | None, number: int | None) -> tuple[str, float | None]:
     """A window's name and how many seconds it lasts, from the API's code of its unit and how many of them it has."""
-    if (limit_type, unit, number) == _MONTH:
-        return MONTHLY, WINDOW_SECONDS[MONTHLY]
     if unit is None or number is None or unit > _LARGEST_UNIT or number > _LARGEST_UNIT:
         return OTHER, None
-    known = _NAMES.get((unit, number))
+    known = _KNOWN.get((limit_type, unit, number)) or _KNOWN.get((None, unit, number))
     if known is not None:
-        return known, WINDOW_SECONDS[known]
+        return known.name, known.seconds
     if unit not in _UNITS or number == 0:
         return f"unit{unit}-{number}", None
     word, seconds = _UNITS[unit]

@@ -4,6 +4,7 @@ windows, moments and lengths of time are said in a sentence.
 Plain records. All times are Unix times in seconds, all ratios shares of a window's allowance (1.0 is all of it).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import ceil
@@ -16,12 +17,45 @@ WEEKLY: Final = "weekly"
 MONTHLY: Final = "monthly"
 DAILY: Final = "daily"
 
+_HOUR: Final = 3600.0
+_DAY: Final = 24 * _HOUR
+
 TOKENS_LIMIT: Final = "TOKENS_LIMIT"
 CREDIT_LIMIT: Final = "CREDIT_LIMIT"
 TIME_LIMIT: Final = "TIME_LIMIT"
 
-WINDOW_SECONDS: Final = {FIVE_HOUR: 5 * 3600.0, DAILY: 86400.0, WEEKLY: 7 * 86400.0, MONTHLY: 31 * 86400.0}
-"""How long the windows with a name of their own last, in seconds; a month may be shorter."""
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A kind of window that Z.AI has, and all that is known of it.
+
+    `name` is what labels, /status and events call it, `spoken` what stands before "window" or "quota" in a sentence.
+    `seconds` is how long it lasts, at most. `codes` are the business codes of refusals that say that it is used up.
+    `reported_as` are the types of limit, units and numbers of them by which the monitor API calls it; a type of None
+    is any. `is_usual` is true for the windows that plans have, so that one can rely on their series.
+    """
+
+    name: str
+    spoken: str
+    seconds: float
+    codes: tuple[str, ...]
+    reported_as: tuple[tuple[str | None, int, int], ...]
+    is_usual: bool = True
+
+
+WINDOWS: Final[Mapping[str, Window]] = {
+    window.name: window
+    for window in (
+        Window(FIVE_HOUR, "five-hour", 5 * _HOUR, ("1308", "1316"), ((None, 3, 5),)),
+        Window(DAILY, "daily", _DAY, ("1304",), ((None, 1, 1),), is_usual=False),
+        Window(WEEKLY, "weekly", 7 * _DAY, ("1310", "1317"), ((None, 1, 7), (None, 6, 1), (None, 6, 7))),
+        Window(MONTHLY, "monthly", 31 * _DAY, ("1310",), ((TIME_LIMIT, 5, 1),)),
+    )
+}
+"""The windows that have a name of their own. Two can share a code: of these the one is meant that is used more, else
+the first. All that the proxy does with a window it does for each one here."""
+
+LONGEST_SECONDS: Final = max(window.seconds for window in WINDOWS.values())
 
 _TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT, TIME_LIMIT})
 # TIME_LIMIT counts the month's calls of MCP tools; a model answers without them.
@@ -52,7 +86,7 @@ class QuotaWindow:
     @property
     def label(self) -> str:
         """The name as a bounded metric label."""
-        return self.name if self.name in WINDOW_SECONDS else OTHER
+        return label_of(self.name)
 
     @property
     def type_label(self) -> str:
@@ -138,12 +172,14 @@ class QuotaSample:
         return max(0.0, now - self.asked_at)
 
 
-_SPOKEN: Final = {FIVE_HOUR: "five-hour", DAILY: "daily", WEEKLY: "weekly", MONTHLY: "monthly"}
+def label_of(name: str) -> str:
+    """A window's name as a bounded metric label."""
+    return name if name in WINDOWS else OTHER
 
 
-def spoken(window: str) -> str:
+def spoken(name: str) -> str:
     """A window's name before the words "window" or "quota"."""
-    return _SPOKEN.get(window, window)
+    return WINDOWS[name].spoken if name in WINDOWS else name
 
 
 def moment(at: float, now: float, zone: tzinfo = UTC) -> str:

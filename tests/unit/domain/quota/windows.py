@@ -5,7 +5,7 @@ from extproc.domain.quota.windows import (
     FIVE_HOUR,
     TIME_LIMIT,
     TOKENS_LIMIT,
-    WINDOW_SECONDS,
+    WINDOWS,
     QuotaReport,
     QuotaSample,
     QuotaWindow,
@@ -14,6 +14,10 @@ from extproc.domain.quota.windows import (
 NOON = 1_788_264_000.0  # 2026-09-01 12:00:00 UTC, a Tuesday
 HOUR = 3600.0
 DAY = 24 * HOUR
+
+
+def length_of(name: str) -> float | None:
+    return WINDOWS[name].seconds if name in WINDOWS else None
 
 
 def window(
@@ -26,7 +30,7 @@ def window(
 ) -> QuotaWindow:
     """A window as a report at `at` tells of it."""
     resets_at = None if resets_in is None else NOON + at + resets_in
-    return QuotaWindow(name, limit_type, used, resets_at, WINDOW_SECONDS.get(name), step)
+    return QuotaWindow(name, limit_type, used, resets_at, length_of(name), step)
 
 
 def credit_window(
@@ -38,7 +42,7 @@ def credit_window(
         CREDIT_LIMIT,
         used / total,
         NOON + resets_in,
-        WINDOW_SECONDS.get(name),
+        length_of(name),
         step=1 / total,
         total=total,
         used=used,
