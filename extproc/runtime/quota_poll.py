@@ -99,10 +99,6 @@ class QuotaPoller:
         """Polls so far by result; every result is there."""
         return {result.value: self._counts[result] for result in PollResult}
 
-    def latest(self, now: float) -> tuple[QuotaSample, float] | None:
-        """The last good report and its age in seconds; None before the first."""
-        return None if self._sample is None else (self._sample, self._sample.age(now))
-
     def trigger(self) -> None:
         """Asks for a poll at once; many of these within seconds are one, and fewer are heard while polls fail."""
         self._wanted.set()

@@ -1,4 +1,4 @@
-"""Reading Z.AI's error bodies: the business code, the message, the request id, the time of a quota's reset.
+"""Reading Z.AI's error bodies: the business code, the message and the request id.
 
 Each endpoint has envelopes of its own and they change over the months, so all of them are accepted, in the order that
 loses nothing: `error.code`, a numeric `error.type`, the top-level `code`, then a message of the form
@@ -8,7 +8,6 @@ loses nothing: `error.code`, a numeric `error.type`, the top-level `code`, then 
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 _LONGEST_BODY: Final = 64 * 1024
@@ -19,17 +18,6 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _WRAPPED: Final = re.compile(r"\[([0-9]{3,4})\]\s*(.*)", re.DOTALL)
 _TRAILING_ID: Final = re.compile(r"\[([A-Za-z0-9_-]{8,64})\]\s*\Z")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
-
-_TIME: Final = (
-    r"(?P<day>20[0-9]{2}-[0-9]{2}-[0-9]{2})[ T]{1,2}(?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.[0-9]{1,9})?"
-    r"(?: ?[(（]?(?P<zone>Z|(?:UTC|GMT)?[+-][0-9]{1,2}(?::?[0-9]{2})?|UTC|GMT)\b)?"
-)
-_RESET: Final = (
-    re.compile(rf"(?:reset|refresh|recover|until|again|重置|恢复|刷新).{{0,60}}?{_TIME}", re.IGNORECASE),
-    re.compile(rf"{_TIME}[^0-9]{{0,20}}(?:重置|恢复|刷新)"),
-)
-_OFFSET: Final = re.compile(r"([+-])([0-9]{1,2}):?([0-9]{2})?\Z")
-_CHINA: Final = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +51,6 @@ def error_object(body: bytes) -> dict[str, object] | None:
         if isinstance(inner, dict):
             return inner
     return None
-
-
-def parse_reset_time(message: str) -> datetime | None:
-    """When the limit resets, in UTC, from the message of a 1308, 1310 or 1316, in English or in Chinese.
-
-    A time without a zone is in UTC+8: reset times fit the limit's window after the time in the same answer's request
-    id, which is in UTC+8, only when read so. None if the message names no reset time, or an impossible one.
-    """
-    head = message[:_LONGEST_MESSAGE]
-    match = next((found for pattern in _RESET if (found := pattern.search(head))), None)
-    if match is None:
-        return None
-    try:
-        local = datetime.fromisoformat(f"{match['day']}T{match['time']}")
-        return local.replace(tzinfo=_zone(match["zone"])).astimezone(UTC)
-    except ValueError:  # a month 13, an offset of 99 hours
-        return None
 
 
 def _texts(body: bytes) -> list[str]:
@@ -144,14 +115,3 @@ def _one_line(text: str) -> str:
     """Printable, on one line, bounded: what may go into a log line or onto a terminal."""
     printable = "".join(character if character.isprintable() else " " for character in text[: 2 * _LONGEST_MESSAGE])
     return " ".join(printable.split())[:_LONGEST_MESSAGE]
-
-
-def _zone(zone: str | None) -> timezone:
-    if zone is None:
-        return _CHINA
-    offset = _OFFSET.search(zone)
-    if offset is None:  # Z, UTC, GMT
-        return UTC
-    sign, hours, minutes = offset.groups()
-    east = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    return timezone(east if sign == "+" else -east)

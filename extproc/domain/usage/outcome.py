@@ -61,10 +61,6 @@ class Usage:
     credits: float | None
     output_rate: float | None
 
-    @property
-    def is_estimated(self) -> bool:
-        return self.record is UsageRecord.ESTIMATED
-
 
 @record
 class Outcome:

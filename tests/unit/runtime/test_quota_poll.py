@@ -62,24 +62,17 @@ async def poll_once(*answers: bytes | None, timeout: float = 2.0) -> tuple[Quota
     return asking, listener, heard
 
 
-async def test_a_report_is_kept_with_its_age() -> None:
+async def test_a_report_is_passed_on_with_when_it_was_asked_for() -> None:
     before = time.time()
     asking, listener, heard = await poll_once(http(body()))
 
     [sample] = heard.samples
-    kept, age = asking.latest(sample.asked_at + 90) or (None, 0.0)
 
     assert before <= sample.asked_at <= time.time()
-    assert kept is sample
-    assert age == pytest.approx(90)
+    assert sample.age(sample.asked_at + 90) == pytest.approx(90)
     assert sample.report.model_windows["five_hour"].used_ratio == 0.37
     assert asking.counts == {"success": 1, "error": 0, "malformed": 0, "stale": 0}
     assert listener.requests[0].startswith("GET /api/monitor/usage/quota/limit HTTP/1.1\r\n")
-
-
-async def test_before_the_first_report_there_is_none() -> None:
-    async with listening(http(body())) as listener:
-        assert poller(listener, Heard()).latest(0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -95,12 +88,11 @@ async def test_before_the_first_report_there_is_none() -> None:
         (b"", "error"),
     ],
 )
-async def test_an_answer_that_is_no_report_is_counted_and_nothing_is_kept(answer: bytes, result: str) -> None:
+async def test_an_answer_that_is_no_report_is_counted_and_nothing_is_passed_on(answer: bytes, result: str) -> None:
     asking, _, heard = await poll_once(answer)
 
     assert asking.counts[result] == 1
     assert heard.samples == []
-    assert asking.latest(0.0) is None
 
 
 async def test_a_server_that_stays_silent_is_given_up() -> None:
@@ -178,7 +170,7 @@ async def test_a_report_of_a_period_that_is_over_is_stale_unless_it_insists() ->
     assert asking.counts["stale"] == 4
 
 
-async def test_the_last_good_report_outlives_failures() -> None:
+async def test_failures_pass_nothing_on_so_that_the_last_good_report_stands() -> None:
     heard = Heard()
     async with listening(http(body()), http("", 500)) as listener:
         asking = poller(listener, heard, interval=0.05)
@@ -186,7 +178,6 @@ async def test_the_last_good_report_outlives_failures() -> None:
             await eventually(lambda: asking.counts["error"], lambda errors: errors >= 2, within=SOON)
 
     assert len(heard.samples) == 1
-    assert asking.latest(heard.samples[0].asked_at) == (heard.samples[0], 0.0)
 
 
 def test_polls_that_fail_come_ever_more_seldom_but_at_least_every_quarter_of_an_hour() -> None:

@@ -1,14 +1,13 @@
 """Every envelope in which Z.AI is known to wrap an error, and everything else that may arrive in its place."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.domain.request.business_codes import TABLE
-from extproc.domain.request.error_bodies import ExtractedError, extract_code, parse_reset_time
+from extproc.domain.request.error_bodies import ExtractedError, extract_code
 
 REQUEST_ID = "20260703110251648ad94226c14a7e"
 QUOTA_TEXT = "Usage limit reached for 5 hour. Your limit will reset at 2026-07-03 11:11:54"
@@ -176,62 +175,3 @@ def _assert_harmless(error: ExtractedError) -> None:
     assert error.code is None or (error.code.isascii() and error.code.isdigit() and 3 <= len(error.code) <= 4)
     assert error.message is None or (error.message.isprintable() and 1 <= len(error.message) <= 1000)
     assert error.request_id is None or error.request_id.isascii()
-
-
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        (QUOTA_TEXT, datetime(2026, 7, 3, 3, 11, 54, tzinfo=UTC)),
-        (f"[1308][{QUOTA_TEXT}][{REQUEST_ID}]", datetime(2026, 7, 3, 3, 11, 54, tzinfo=UTC)),
-        (
-            "Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-09-04 19:01:25",
-            datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC),
-        ),
-        (
-            "已达到 5 小时的使用上限。您的限额将在 2026-08-25 07:41:44 重置。",
-            datetime(2026, 8, 24, 23, 41, 44, tzinfo=UTC),
-        ),
-        ("您的限额重置时间：2026-08-25 07:41:44", datetime(2026, 8, 24, 23, 41, 44, tzinfo=UTC)),
-        ("5-hour limit reached, resets at 2026-09-04T19:01:25Z.", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04T19:01:25.123Z", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04 19:01:25 UTC", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04 19:01:25 (UTC+8)", datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04 19:01:25（UTC）", datetime(2026, 9, 4, 19, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04T19:01:25+05:30", datetime(2026, 9, 4, 13, 31, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04T19:01:25-0800", datetime(2026, 9, 5, 3, 1, 25, tzinfo=UTC)),
-        ("Your limit will reset at 2026-09-04 19:01", datetime(2026, 9, 4, 11, 1, tzinfo=UTC)),
-        ("Used since 2026-09-01 00:00:00. Resets at 2026-09-04 19:01:25.", datetime(2026, 9, 4, 11, 1, 25, tzinfo=UTC)),
-    ],
-)
-def test_a_reset_time_is_in_china_unless_it_says_otherwise(message: str, expected: datetime) -> None:
-    assert parse_reset_time(message) == expected
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "",
-        "Rate limit reached for requests",
-        "The request of 2026-09-04 19:01:25 failed",
-        "Your limit will reset at 2026-13-04 19:01:25",
-        "Your limit will reset at 2026-02-30 19:01:25",
-        "Your limit will reset at 2026-09-04 24:30:00",
-        "Your limit will reset at 2026-09-04T19:01:25+99:00",
-        "Your limit will reset soon",
-        "reset " * 10_000,
-    ],
-)
-def test_a_message_without_a_possible_reset_time_has_none(message: str) -> None:
-    assert parse_reset_time(message) is None
-
-
-@given(st.text() | st.from_regex(r"reset at 20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}"))
-def test_any_message_can_be_searched_for_a_reset_time(message: str) -> None:
-    found = parse_reset_time(message)
-    assert found is None or found.tzinfo is UTC
-
-
-@given(st.integers(min_value=1_600_000_000, max_value=4_000_000_000))
-def test_a_named_utc_time_is_taken_as_it_is(at: int) -> None:
-    moment = datetime.fromtimestamp(at, UTC)
-    assert parse_reset_time(f"will reset at {moment:%Y-%m-%dT%H:%M:%S}Z") == moment

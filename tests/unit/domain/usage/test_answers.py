@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from extproc.domain.usage.log_entry import Ending, EntryKind, LogEntry, ReadAnswer
-from extproc.domain.usage.outcome import Outcome, interpret
+from extproc.domain.usage.outcome import Outcome, UsageRecord, interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
@@ -135,7 +135,7 @@ def test_the_books_are_right(row: Row) -> None:
     usage = outcome.usage
     if row.tokens is None:
         assert usage is not None
-        assert usage.is_estimated
+        assert usage.record is UsageRecord.ESTIMATED
         assert usage.estimated == usage.tokens
         assert usage.tokens.input > 0
         assert usage.tokens.output > 0

@@ -60,7 +60,7 @@ def test_a_client_that_left_before_any_status_is_a_499() -> None:
 
     assert (outcome.status, outcome.error) == (499, "write_error")
     assert outcome.usage is not None
-    assert outcome.usage.is_estimated
+    assert outcome.usage.record is UsageRecord.ESTIMATED
     assert outcome.usage.tokens.output == 0
     assert outcome.usage.tokens.input > 0
 
