@@ -151,8 +151,10 @@ lock: ## pin the newest versions that pyproject.toml allows, if they exist for a
 	  --python-version 3.11 --python-platform aarch64-manylinux_2_31 \
 	  -r deploy/image/requirements-simulator.txt -r deploy/image/requirements-build.txt
 
-generated: setup ## write what is generated and committed: Grafana's dashboard, the operator's rules
+generated: setup ## write what is generated and committed: Grafana's dashboard, the operator's rules, the page's types
 	$(BIN)/python -m grafana.generate
+	$(BIN)/python -m dashboard.api.openapi > $(FRONTEND)/openapi.json
+	@$(call in_frontend,npm run --silent types)
 	$(BIN)/python deploy/prometheus/manifest.py
 
 proto: setup ## compile proto/ to extproc/transport/pb/

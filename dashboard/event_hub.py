@@ -1,13 +1,15 @@
 """Handing events to whoever listens: each reader has a short queue, and one that does not read is cut off."""
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
+
+from dashboard.records.base import Record
+from dashboard.records.events import Reset
 
 Position: TypeAlias = tuple[int, int]
 """The newest request and the newest alert that a reader has: what comes after them is new to it."""
@@ -38,11 +40,10 @@ class TooManyReadersError(Exception):
     """All places for readers are taken."""
 
 
-def message(kind: EventKind, data: Mapping[str, Any], position: Position | None = None) -> Message:
+def message(kind: EventKind, data: Record, position: Position | None = None) -> Message:
     """An event in its wire form."""
     identity = "" if position is None else f"id: {position[0]}.{position[1]}\n"
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Message(kind, position, f"{identity}event: {kind.value}\ndata: {text}\n\n".encode("utf-8", "replace"))
+    return Message(kind, position, f"{identity}event: {kind.value}\ndata: {data.model_dump_json()}\n\n".encode())
 
 
 def parse_position(text: str) -> Position | None:
@@ -150,20 +151,20 @@ class EventHub:
         for reader in self._readers:
             reader.put(new)
 
-    def publish_request(self, number: int, describe: Callable[[], Mapping[str, Any]]) -> None:
+    def publish_request(self, number: int, describe: Callable[[], Record]) -> None:
         """`describe` is called only if there is somebody to tell."""
         self.position = (max(number, self.position[0]), self.position[1])
         if self.is_wanted(EventKind.REQUEST):
             self.publish(message(EventKind.REQUEST, describe(), (number, self.position[1])))
 
-    def publish_alert(self, number: int, data: Mapping[str, Any]) -> None:
+    def publish_alert(self, number: int, data: Record) -> None:
         self.position = (self.position[0], max(number, self.position[1]))
         self.publish(message(EventKind.ALERT, data, (self.position[0], number)))
 
     def reset(self) -> None:
         """The store was begun anew: so are the ids."""
         self.position = (0, 0)
-        self.publish(message(EventKind.RESET, {}, (0, 0)))
+        self.publish(message(EventKind.RESET, Reset(), (0, 0)))
 
     def close(self) -> None:
         """Cuts every reader."""

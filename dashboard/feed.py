@@ -17,8 +17,9 @@ from dashboard.domain.event_stream import Event, EventReader, OversizedEventErro
 from dashboard.domain.finished import Finished, UnreadableRequestError, read_finished
 from dashboard.domain.lenient import mapping, whole
 from dashboard.fetch import FetchError, reason
+from dashboard.records.targets import Connection
 from dashboard.store.store import Store, StoreError
-from dashboard.targets import Connection, Target
+from dashboard.targets import Target
 
 log = structlog.get_logger("dashboard")
 

@@ -1,6 +1,6 @@
 """What is worked out after each round: figures of the last minutes, the plan, alerts; and the picture of now."""
 
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -8,15 +8,17 @@ from dashboard.addresses import TargetResolver
 from dashboard.domain import quota_outlook, snapshot
 from dashboard.domain.advice import Trouble, troubles
 from dashboard.domain.alerts import Alerts
-from dashboard.domain.finished import Finished, Outcome
+from dashboard.domain.finished import Finished
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.quota_outlook import BurnRates
 from dashboard.domain.rules import Situation, judge
 from dashboard.domain.snapshot import Figures
 from dashboard.domain.token_guess import TokenGuess
 from dashboard.event_hub import EventHub
+from dashboard.records.requests import Outcome
+from dashboard.records.series import Mark, MarkKind
+from dashboard.records.snapshot import PerMinute, Rates, Snapshot
 from dashboard.scraper import Clocks, Scraper
-from dashboard.store.journal import Mark, MarkKind
 from dashboard.store.recent import Recent, read_recent
 from dashboard.store.store import Store, StoreError
 
@@ -25,7 +27,6 @@ log = structlog.get_logger("dashboard")
 _MINUTE: Final = 60.0
 _FIVE_MINUTES: Final = 300.0
 _ERROR_SECONDS: Final = 900
-_DIRECTIONS: Final = ("input", "output", "cache_read", "cache_write")
 _REQUESTS: Final = "zai_proxy_requests_total"
 _BROKEN: Final = "zai_proxy_upstream_errors_total"
 
@@ -51,8 +52,8 @@ class Overview:
         self._troubles: list[Trouble] = []
         self._lately = (0.0, 0.0)
 
-    def now(self) -> dict[str, Any]:
-        """The picture of this moment, in the form of /api/now."""
+    def now(self) -> Snapshot:
+        """What goes on at this moment."""
         steady, at = self._clocks.steady(), self._clocks.wall()
         views = [target.view(steady) for target in self._scraper.targets]
         quota = [self._burn.forecast(window, at) for window in self._quota]
@@ -81,14 +82,14 @@ class Overview:
             log.error(str(error))
             return
         for number, change in zip(ids, changes, strict=True):
-            self._hub.publish_alert(number, change.as_json())
+            self._hub.publish_alert(number, change.record())
 
     async def _look_back(self, now: float) -> None:
         minute = max(_MINUTE, 2 * self._interval)
         windows = (minute, _FIVE_MINUTES, float(_ERROR_SECONDS))
         recent = await self._store.read_series(lambda connection, keys: read_recent(connection, keys, now, windows))
         last_minute, five, fifteen = recent
-        errors = [each.as_json(_ERROR_SECONDS) for each in troubles(fifteen.sums.items())]
+        errors = [each.within(_ERROR_SECONDS) for each in troubles(fifteen.sums.items())]
         self._figures = Figures(_per_minute(last_minute), errors)
         self._troubles = troubles(five.sums.items())
         self._lately = (five.total(_REQUESTS), _failed(five))
@@ -100,7 +101,7 @@ class Overview:
             told or [each for target in heard for each in quota_outlook.from_page(target.page)]
         )
         marks = [
-            Mark(now, MarkKind.RESET, None, f"The {window.window.replace('_', '-')} quota began anew")
+            _mark(now, MarkKind.RESET, f"The {window.window.replace('_', '-')} quota began anew")
             for window in self._burn.observe(self._quota, now)
         ]
         closed = {window.window for window in self._quota if window.gate_closed}
@@ -109,9 +110,7 @@ class Overview:
             (MarkKind.GATE_OPENED, self._closed - closed),
         ):
             verb = "refuses" if kind is MarkKind.GATE_CLOSED else "lets through"
-            marks += [
-                Mark(now, kind, None, f"The {name.replace('_', '-')} quota {verb} new requests") for name in windows
-            ]
+            marks += [_mark(now, kind, f"The {name.replace('_', '-')} quota {verb} new requests") for name in windows]
         self._closed = closed
         if marks:
             await self._store.save_marks(marks)
@@ -126,8 +125,8 @@ class Overview:
             troubles=self._troubles,
             requests=self._lately[0],
             failed=self._lately[1],
-            waiting=seen["waiting"],
-            running=seen["running"],
+            waiting=seen.waiting,
+            running=seen.running,
             store_error=self._store.error,
             unresolved={
                 each.source: each.error for each in self._resolver.lookups if each.error and not each.addresses
@@ -135,18 +134,22 @@ class Overview:
         )
 
 
-def _per_minute(recent: Recent) -> dict[str, Any]:
+def _mark(at: float, kind: MarkKind, text: str) -> Mark:
+    return Mark(at=at, kind=kind, target=None, text=text)
+
+
+def _per_minute(recent: Recent) -> PerMinute:
     def rate(name: str, **labels: str) -> float | None:
         return round(recent.total(name, **labels) * _MINUTE / recent.seconds, 9) if recent.looks else None
 
-    return {
-        "requests": rate(_REQUESTS),
-        "failed": round(_failed(recent) * _MINUTE / recent.seconds, 9) if recent.looks else None,
-        "tokens": {direction: rate("zai_proxy_tokens_total", direction=direction) for direction in _DIRECTIONS},
-        "cost_usd": rate("zai_proxy_estimated_cost_usd_total"),
-        "credits": rate("zai_proxy_plan_credits_total"),
-        "seconds": recent.seconds,
-    }
+    return PerMinute(
+        requests=rate(_REQUESTS),
+        failed=round(_failed(recent) * _MINUTE / recent.seconds, 9) if recent.looks else None,
+        tokens=Rates(**{kind: rate("zai_proxy_tokens_total", direction=kind) for kind in Rates.model_fields}),
+        cost_usd=rate("zai_proxy_estimated_cost_usd_total"),
+        credits=rate("zai_proxy_plan_credits_total"),
+        seconds=recent.seconds,
+    )
 
 
 def _failed(recent: Recent) -> float:

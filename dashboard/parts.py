@@ -1,7 +1,6 @@
 """The objects that the service is made of, for the API to ask."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
@@ -10,6 +9,7 @@ from dashboard.addresses import TargetResolver
 from dashboard.event_hub import EventHub
 from dashboard.feed import FeedKeeper
 from dashboard.overview import Overview
+from dashboard.records.snapshot import Now
 from dashboard.scraper import Clocks, Scraper
 from dashboard.settings import Settings
 from dashboard.store.store import Store
@@ -33,12 +33,12 @@ class Parts:
     overview: Overview
     guard: Guard
 
-    def now(self) -> dict[str, Any]:
+    def now(self) -> Now:
         """What /api/now answers."""
-        return {
-            **self.overview.now(),
-            "version": self.version,
-            "scrape_interval": self.settings.scrape_interval,
-            "can_cancel": self.guard.has_token,
-            "cancel_hint": None if self.guard.has_token else _CANCEL_HINT,
-        }
+        return Now(
+            **dict(self.overview.now()),
+            version=self.version,
+            scrape_interval=self.settings.scrape_interval,
+            can_cancel=self.guard.has_token,
+            cancel_hint=None if self.guard.has_token else _CANCEL_HINT,
+        )

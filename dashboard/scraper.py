@@ -15,10 +15,11 @@ from dashboard.domain.proxy_status import read_status
 from dashboard.domain.rates import Continuity, Increase, Reading, increase
 from dashboard.domain.samples import Page
 from dashboard.fetch import FetchError, fetch, fetch_json
-from dashboard.store.journal import Mark, MarkKind
+from dashboard.records.series import Mark, MarkKind
+from dashboard.records.targets import Connection
 from dashboard.store.samples import TargetSample
 from dashboard.store.store import Store, StoreError
-from dashboard.targets import STALE_AFTER, Connection, Target
+from dashboard.targets import STALE_AFTER, Target
 
 log = structlog.get_logger("dashboard")
 
@@ -167,7 +168,7 @@ class Scraper:
         target.misses += 1
         target.error = error
         if target.misses == STALE_AFTER and target.answered_at is not None:
-            marks.append(Mark(target.answered_at, MarkKind.LOST, target.id, f"{target.address.name} no longer answers"))
+            marks.append(_mark(target.answered_at, MarkKind.LOST, target, "no longer answers"))
         if target.misses == STALE_AFTER:
             log.warning("no answer", target=target.address.url, error=error)
 
@@ -193,15 +194,18 @@ def _host(target: Target) -> dict[str, str]:
 
 
 def _marks(target: Target, page: Page, grown: Increase, now: float) -> list[Mark]:
-    name, version = target.address.name, page.version or "unknown version"
     marks = []
     if target.misses >= STALE_AFTER:
-        marks.append(Mark(now, MarkKind.BACK, target.id, f"{name} answers again"))
+        marks.append(_mark(now, MarkKind.BACK, target, "answers again"))
     fresh = (
         grown.continuity is Continuity.FIRST and page.started is not None and 0 <= now - page.started < _JUST_STARTED
     )
     if grown.continuity is Continuity.STARTED or fresh:
         is_other = target.version is not None and target.version != page.version
         kind = MarkKind.DEPLOYED if is_other else MarkKind.STARTED
-        marks.append(Mark(page.started or now, kind, target.id, f"{name} started ({version})"))
+        marks.append(_mark(page.started or now, kind, target, f"started ({page.version or 'unknown version'})"))
     return marks
+
+
+def _mark(at: float, kind: MarkKind, target: Target, what: str) -> Mark:
+    return Mark(at=at, kind=kind, target=target.id, text=f"{target.address.name} {what}")

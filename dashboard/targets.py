@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from dashboard.addresses import Address
 from dashboard.domain.exposition import PageReader
@@ -11,22 +10,15 @@ from dashboard.domain.proxy_status import ProxyStatus
 from dashboard.domain.rates import Reading
 from dashboard.domain.rules import TargetTrouble
 from dashboard.domain.samples import Page
-from dashboard.domain.snapshot import TargetHealth, TargetView
+from dashboard.domain.snapshot import TargetView
 from dashboard.domain.stalls import StallWatch
+from dashboard.records import targets as records
+from dashboard.records.snapshot import TargetHealth
+from dashboard.records.targets import Connection
 from dashboard.store.targets import FeedPosition
 
 STALE_AFTER: Final = 3
 _SEVERAL_SECONDS: Final = 600.0
-
-
-class Connection(StrEnum):
-    """Whether a proxy's status, or its feed of finished requests, can be read."""
-
-    CONNECTING = "connecting"
-    UP = "up"
-    DOWN = "down"
-    DENIED = "denied"  # it wants another ADMIN_TOKEN
-    ABSENT = "absent"  # it has none
 
 
 @dataclass(slots=True)
@@ -94,31 +86,32 @@ class Target:
             self.id, self.address.url, self.health, self.error, silent_for, self.is_several(steady), denied
         )
 
-    def as_json(self, now: float) -> dict[str, Any]:
-        """In the form of /api/targets."""
-        return {
-            "id": self.id,
-            "name": self.address.name,
-            "url": self.address.url,
-            "state": self.health.value,
-            "error": self.error,
-            "last_answer": self.answered_at,
-            "age": None if self.answered_at is None else max(0.0, now - self.answered_at),
-            "misses": self.misses,
-            "scrape_seconds": self.scrape_seconds,
-            "series": len(self.page.counters) + len(self.page.gauges),
-            "started": self.page.started,
-            "version": self.version,
-            "variant": None if self.status is None else self.status.variant,
-            "status": {"state": self.status_link.state.value, "error": self.status_link.error},
-            "feed": {
-                "state": self.feed_link.state.value,
-                "error": self.feed_link.error,
-                "received": self.position.received,
-                "lost": self.position.lost,
-                "unknown_gaps": self.position.unknown_gaps,
-            },
-        }
+    def record(self, now: float) -> records.Target:
+        """What is told of it at this Unix time."""
+        status, feed, position = self.status_link, self.feed_link, self.position
+        return records.Target(
+            id=self.id,
+            name=self.address.name,
+            url=self.address.url,
+            state=self.health,
+            error=self.error,
+            last_answer=self.answered_at,
+            age=None if self.answered_at is None else max(0.0, now - self.answered_at),
+            misses=self.misses,
+            scrape_seconds=self.scrape_seconds,
+            series=len(self.page.counters) + len(self.page.gauges),
+            started=self.page.started,
+            version=self.version,
+            variant=None if self.status is None else self.status.variant,
+            status=records.Link(state=status.state, error=status.error),
+            feed=records.Feed(
+                state=feed.state,
+                error=feed.error,
+                received=position.received,
+                lost=position.lost,
+                unknown_gaps=position.unknown_gaps,
+            ),
+        )
 
     def _silent(self, steady: float) -> Callable[[str], float | None]:
         return lambda request_id: self.stalls.silent(request_id, steady)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from dashboard.access.guard import GuardMiddleware, is_safe_path
 from dashboard.api import openapi, pages
+from dashboard.api.answers import answer
 from dashboard.api.charts import series
 from dashboard.api.events import events
 from dashboard.api.tables import breakdown, one_request, requests, targets
@@ -73,7 +74,7 @@ def create_app(parts: Parts, static: Path = STATIC) -> ASGIApp:
 
 
 async def _now(parts: Parts, _request: Request) -> Response:
-    return JSONResponse(parts.now())
+    return answer(parts.now())
 
 
 async def _cancel(parts: Parts, request: Request) -> Response:

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from dashboard.api.answers import answer
 from dashboard.api.csv_export import series_csv
 from dashboard.api.openapi import known_parameters
 from dashboard.api.query import Query
@@ -17,6 +18,7 @@ from dashboard.domain.samples import SeriesKey
 from dashboard.domain.timespan import Grid, make_grid
 from dashboard.parts import Parts
 from dashboard.problems import ApiError
+from dashboard.records.series import Series
 from dashboard.store.journal import find_marks
 from dashboard.store.samples import read_rows
 
@@ -35,22 +37,19 @@ async def series(parts: Parts, request: Request) -> Response:
     grid = _grid(parts, begin, end, query.seconds("step"), now)
     target = query.optional_number("target")
 
-    def read(connection: sqlite3.Connection, keys: Mapping[int, SeriesKey]) -> dict[str, Any]:
-        return {
-            "charts": draw(charts, keys, read_rows(connection, grid, target), grid),
-            "marks": find_marks(connection, grid.begin, grid.end, target),
-        }
+    def read(connection: sqlite3.Connection, keys: Mapping[int, SeriesKey]) -> Series:
+        return Series(
+            begin=grid.begin,
+            to=grid.end,
+            step=grid.step,
+            points=grid.points,
+            last_is_partial=grid.end > min(end, now),
+            charts=draw(charts, keys, read_rows(connection, grid, target), grid),
+            marks=find_marks(connection, grid.begin, grid.end, target),
+        )
 
     found = await parts.store.read_series(read)
-    answer = {
-        "from": grid.begin,
-        "to": grid.end,
-        "step": grid.step,
-        "points": grid.points,
-        "last_is_partial": grid.end > min(end, now),
-        **found,
-    }
-    return series_csv(answer) if query.choice("format", ("json", "csv"), "json") == "csv" else JSONResponse(answer)
+    return series_csv(found) if query.choice("format", ("json", "csv"), "json") == "csv" else answer(found)
 
 
 def _charts(names: list[str], by: str | None) -> list[Chart]:

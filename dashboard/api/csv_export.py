@@ -2,40 +2,43 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.responses import Response
+
+from dashboard.records.base import Record
+from dashboard.records.series import Series
 
 # A spreadsheet takes a text that begins with one of these for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _TIMES: Final = ("from", "started", "ended", "at")
 
 
-def series_csv(answer: Mapping[str, Any]) -> Response:
+def series_csv(answer: Series) -> Response:
     """A row a point, a column a line."""
-    lines = [(chart, line) for chart in answer["charts"] for line in chart["lines"]]
-    header = ["from", *(f"{chart['name']} {line['label']} ({chart['unit'] or chart['kind']})" for chart, line in lines)]
+    lines = [(chart, line) for chart in answer.charts for line in chart.lines]
+    header = ["from", *(f"{chart.name} {line.label} ({chart.unit or chart.kind})" for chart, line in lines)]
     rows = (
-        [answer["from"] + number * answer["step"], *(line["values"][number] for _, line in lines)]
-        for number in range(answer["points"])
+        [answer.begin + number * answer.step, *(line.values[number] for _, line in lines)]
+        for number in range(answer.points)
     )
     return _csv("series", header, rows)
 
 
-def table_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> Response:
+def table_csv(name: str, rows: Sequence[Record]) -> Response:
     """A row each; what is nested gets a column for each of its parts."""
     flat = [_flat(row) for row in rows]
     header = list(dict.fromkeys(key for row in flat for key in row))
     return _csv(name, header, ([row.get(key) for key in header] for row in flat))
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: Record) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            found.update({f"{key}_{part}": each for part, each in value.items()})
+    for key, value in row:
+        if isinstance(value, Record):
+            found.update({f"{key}_{part}": each for part, each in value})
         else:
             found[key] = value
     return found

@@ -23,6 +23,7 @@ from dashboard.event_hub import (
 )
 from dashboard.parts import Parts
 from dashboard.problems import ApiError
+from dashboard.records.events import Gap, Reset
 from dashboard.store import journal
 from dashboard.store import requests as stored
 from dashboard.store.store import StoreError
@@ -112,14 +113,14 @@ async def _missed(parts: Parts, since: Position | None) -> tuple[list[Message], 
         if since is None:
             return [], newest
         if since[0] > newest[0] or since[1] > newest[1]:
-            return [message(EventKind.RESET, {}, newest)], newest
+            return [message(EventKind.RESET, Reset(), newest)], newest
         count, requests = stored.requests_after(connection, since[0], _MOST_REPLAYED)
         told, alerts = journal.alerts_after(connection, since[1], _MOST_REPLAYED)
         messages = []
         if lost := count - len(requests) + told - len(alerts):
-            messages.append(message(EventKind.GAP, {"lost": lost}))
+            messages.append(message(EventKind.GAP, Gap(lost=lost)))
         messages += [message(EventKind.ALERT, data, (since[0], number)) for number, data in alerts]
-        messages += [message(EventKind.REQUEST, data, (data["id"], newest[1])) for data in requests]
+        messages += [message(EventKind.REQUEST, data, (data.id, newest[1])) for data in requests]
         return messages, newest
 
     return await parts.store.read(read)

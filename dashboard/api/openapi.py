@@ -1,32 +1,57 @@
-"""The API described: for programs as OpenAPI 3.1, for people as a page."""
+"""The API described: for programs as OpenAPI 3.1, for people as a page.
 
+`python -m dashboard.api.openapi` prints the document from which the page's types are made.
+"""
+
+import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from dashboard.api.schemas import SCHEMAS, ref
+from dashboard.api.schemas import Schema, ref, schemas
 from dashboard.domain.charts import chart_names
-from dashboard.store.requests import FILTERS, SORTS
-from dashboard.store.usage import KEYS, TIMES
+from dashboard.records.base import Problem, Record
+from dashboard.records.requests import FILTERS, SORTS, Outcome, Request, Requests
+from dashboard.records.series import Series
+from dashboard.records.snapshot import Now
+from dashboard.records.targets import Targets
+from dashboard.records.usage import Breakdown, By
+from dashboard.store.usage import KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a query. One that `repeats` may be given several times; `choices` are all that it may be."""
+
+    meaning: str
+    repeats: bool = False
+    choices: tuple[str, ...] = ()
+    kind: str = "string"
+
+    def schema(self) -> Schema:
+        one: Schema = {"type": self.kind, **({"enum": list(self.choices)} if self.choices else {})}
+        return {"type": "array", "items": one} if self.repeats else one
+
 
 _WINDOW: Final = {
-    "from": "Begin of the window: Unix seconds, or before now like -6h",
-    "to": "End of the window; now if left out",
+    "from": Parameter("Begin of the window: Unix seconds, or before now like -6h"),
+    "to": Parameter("End of the window; now if left out"),
 }
-_TARGET: Final = {"target": "A target's id: this proxy only"}
-_CSV: Final = {"format": "csv: as a file for a spreadsheet"}
-_EQUAL: Final = "Exactly this; repeat for several"
+_TARGET: Final = {"target": Parameter("A target's id: this proxy only")}
+_CSV: Final = {"format": Parameter("csv: as a file for a spreadsheet", choices=("json", "csv"))}
+_EQUAL: Final = Parameter("Exactly this; repeat for several", repeats=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked for. `schema` names the shape of the answer, `status` is that of success."""
+    """One thing that can be asked for. `answer` is the record that it answers, `status` is that of success."""
 
     path: str
     summary: str
-    parameters: Mapping[str, str]
-    schema: str | None = None
+    parameters: Mapping[str, Parameter]
+    answer: type[Record] | None = None
     method: str = "get"
     status: int = 200
     media_type: str = "application/json"
@@ -34,21 +59,25 @@ class Operation:
 
 
 OPERATIONS: Final = (
-    Operation("/api/now", "What goes on at this moment.", {}, "Now"),
+    Operation("/api/now", "What goes on at this moment.", {}, Now),
     Operation(
         "/api/series",
         "Charts over time.",
         {
-            "name": "Which charts, separated by commas, at most 12: "
-            + "; ".join(f"{name} (by {', '.join(splits)})" for name, splits in chart_names().items())
-            + "; or the full name of any other zai_proxy_ counter or gauge",
+            "name": Parameter(
+                "Which charts, separated by commas, at most 12: "
+                + "; ".join(f"{name} (by {', '.join(splits)})" for name, splits in chart_names().items())
+                + "; or the full name of any other zai_proxy_ counter or gauge"
+            ),
             **_WINDOW,
-            "step": "Seconds between points; made larger where there would be more than 720 points",
-            "by": "What the lines are told apart by",
+            "step": Parameter(
+                "Seconds between points; made larger where there would be more than 720 points", kind="number"
+            ),
+            "by": Parameter("What the lines are told apart by"),
             **_TARGET,
             **_CSV,
         },
-        "Series",
+        Series,
         required=("name",),
     ),
     Operation(
@@ -57,18 +86,19 @@ OPERATIONS: Final = (
         {
             **_WINDOW,
             **dict.fromkeys(FILTERS, _EQUAL),
-            "status": "A status like 200 or a class like 4xx; repeat for several",
+            "outcome": Parameter("How it ended; repeat for several", repeats=True, choices=tuple(Outcome)),
+            "status": Parameter("A status like 200 or a class like 4xx; repeat for several", repeats=True),
             **_TARGET,
-            "search": "Part of a request id, session, client, model, path or error",
-            "sort": f"One of {', '.join(SORTS)}",
-            "order": "desc or asc",
-            "limit": "Requests on a page, 1 to 500; for CSV up to 10000",
-            "after": "`next` of the page before",
+            "search": Parameter("Part of a request id, session, client, model, path or error"),
+            "sort": Parameter("What the order is by; ended if left out", choices=tuple(SORTS)),
+            "order": Parameter("desc if left out", choices=("desc", "asc")),
+            "limit": Parameter("Requests on a page, 1 to 500; for CSV up to 10000", kind="integer"),
+            "after": Parameter("`next` of the page before"),
             **_CSV,
         },
-        "Requests",
+        Requests,
     ),
-    Operation("/api/requests/{id}", "One finished request.", {}, "Request"),
+    Operation("/api/requests/{id}", "One finished request.", {}, Request),
     Operation(
         "/api/requests/{id}/cancel",
         "Ends a running or waiting request. Needs DASHBOARD_TOKEN.",
@@ -80,23 +110,23 @@ OPERATIONS: Final = (
         "/api/breakdown",
         "Who used what.",
         {
-            "by": f"One of {', '.join((*KEYS, *TIMES))}",
+            "by": Parameter("What tells the rows apart", choices=tuple(By)),
             **_WINDOW,
             **dict.fromkeys(KEYS, _EQUAL),
             **_TARGET,
-            "limit": "Rows, 1 to 500",
+            "limit": Parameter("Rows, 1 to 500", kind="integer"),
             **_CSV,
         },
-        "Breakdown",
+        Breakdown,
         required=("by",),
     ),
-    Operation("/api/targets", "The proxies that are asked, and the store.", {}, "Targets"),
+    Operation("/api/targets", "The proxies that are asked, and the store.", {}, Targets),
     Operation(
         "/api/events",
         "Server-sent events: now each second, request, alert, gap, reset. Last-Event-ID replays.",
         {
-            "only": "Kinds of events, separated by commas: now, request, alert",
-            "since": "Instead of Last-Event-ID",
+            "only": Parameter("Kinds of events, separated by commas: now, request, alert"),
+            "since": Parameter("Instead of Last-Event-ID"),
         },
         media_type="text/event-stream",
     ),
@@ -124,7 +154,7 @@ def document(version: str) -> dict[str, Any]:
         "security": [{"token": []}, {}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "DASHBOARD_TOKEN"}},
         },
     }
@@ -133,7 +163,7 @@ def document(version: str) -> dict[str, Any]:
 def page(version: str) -> str:
     """The same for a person: HTML without scripts and without anything from elsewhere."""
     operations = "\n".join(_section(operation) for operation in OPERATIONS)
-    shapes = "\n".join(_shape(name, schema) for name, schema in SCHEMAS.items())
+    shapes = "\n".join(_shape(name, schema) for name, schema in schemas().items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>zai-proxy dashboard: API</title><link rel="stylesheet" href="/plain.css"></head>
@@ -155,16 +185,16 @@ def _operation(operation: Operation) -> dict[str, Any]:
         {
             "name": name,
             "in": "query",
-            "description": meaning,
+            "description": parameter.meaning,
             "required": name in operation.required,
-            "schema": {"type": "string"},
+            "schema": parameter.schema(),
         }
-        for name, meaning in operation.parameters.items()
+        for name, parameter in operation.parameters.items()
     ]
     if "{id}" in operation.path:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
-    schema = {} if operation.schema is None else {"schema": ref(operation.schema)}
-    problem = {"description": "One sentence", "content": {"application/json": {"schema": ref("Problem")}}}
+    schema = {} if operation.answer is None else {"schema": ref(operation.answer)}
+    problem = {"description": "One sentence", "content": {"application/json": {"schema": ref(Problem)}}}
     return {
         "summary": operation.summary,
         "parameters": parameters,
@@ -177,25 +207,32 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _section(operation: Operation) -> str:
     rows = "\n".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(meaning)}</td></tr>"
-        for name, meaning in operation.parameters.items()
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(_told(parameter))}</td></tr>"
+        for name, parameter in operation.parameters.items()
     )
     table = f"<table><tr><th>Parameter</th><th>Meaning</th></tr>{rows}</table>" if rows else ""
-    link = "" if operation.schema is None else f'<p>Answers <a href="#{operation.schema}">{operation.schema}</a>.</p>'
+    name = "" if operation.answer is None else operation.answer.__name__
+    link = f'<p>Answers <a href="#{name}">{name}</a>.</p>' if name else ""
     heading = f"{operation.method.upper()} {escape(operation.path)}"
     return f"<section><h2><code>{heading}</code></h2><p>{escape(operation.summary)}</p>{table}{link}</section>"
 
 
-def _shape(name: str, schema: Mapping[str, Any]) -> str:
+def _told(parameter: Parameter) -> str:
+    return f"{parameter.meaning}: {', '.join(parameter.choices)}" if parameter.choices else parameter.meaning
+
+
+def _shape(name: str, schema: Schema) -> str:
     rows = "\n".join(
         f"<tr><td><code>{escape(field)}</code></td><td>{_type(shape)}</td>"
         f"<td>{escape(shape.get('description', ''))}</td></tr>"
         for field, shape in schema.get("properties", {}).items()
     )
-    return f'<section id="{name}"><h3>{name}</h3><table>{rows}</table></section>'
+    table = f"<table>{rows}</table>" if rows else f"<p>{_type(schema)}</p>"
+    meaning = escape(schema.get("description", ""))
+    return f'<section id="{name}"><h3>{name}</h3><p>{meaning}</p>{table}</section>'
 
 
-def _type(shape: Mapping[str, Any]) -> str:
+def _type(shape: Schema) -> str:
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return f'<a href="#{name}">{name}</a>'
@@ -205,7 +242,16 @@ def _type(shape: Mapping[str, Any]) -> str:
         return escape(" | ".join(shape["enum"]))
     if shape.get("type") == "array":
         return f"list of {_type(shape['items'])}"
-    if shape.get("type") == "object" and "properties" in shape:
-        return "{ " + ", ".join(f"{escape(name)}: {_type(each)}" for name, each in shape["properties"].items()) + " }"
+    if isinstance(more := shape.get("additionalProperties"), dict):
+        return f"object of {_type(more)}"
     kind = shape.get("type", "any")
     return escape(kind if isinstance(kind, str) else " or ".join(kind))
+
+
+def source_of_types() -> str:
+    """The document as it is committed: of no version."""
+    return json.dumps(document("0"), ensure_ascii=False, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(source_of_types())

@@ -1,10 +1,10 @@
 """Pages without scripts: signing in, the API, and what is shown while the real page is not installed."""
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from dashboard.domain.durations import spoken_duration
+from dashboard.records.snapshot import Now
 
 _HEAD: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -60,43 +60,40 @@ def sign_in_page(next_path: str, error: str = "") -> str:
     )
 
 
-def plain_page(now: Mapping[str, Any]) -> str:
+def plain_page(now: Now) -> str:
     """What goes on, as plain HTML that loads itself anew every five seconds."""
-    health, workers = now["health"], now["workers"]
-    most = workers["limit"] if workers["limit"] is not None else workers["wall"]
-    busy = workers["busy"] if workers["busy"] is not None else "?"
+    health, workers = now.health, now.workers
+    most = workers.limit if workers.limit is not None else workers.wall
+    busy = workers.busy if workers.busy is not None else "?"
     alerts = "".join(
-        f'<p class="{alert["severity"]}"><strong>{escape(alert["title"])}</strong> {escape(alert["advice"])}</p>'
-        for alert in now["alerts"]
+        f'<p class="{alert.severity}"><strong>{escape(alert.title)}</strong> {escape(alert.advice)}</p>'
+        for alert in now.alerts
     )
     running = [
         [
-            escape(each["path"] or ""),
-            escape(each["model"] or ""),
-            escape(each["client"] or ""),
-            escape(each["lane"] or ""),
-            spoken_duration(each["age"]),
-            "" if each["silent"] is None else spoken_duration(each["silent"]),
+            escape(each.path or ""),
+            escape(each.model or ""),
+            escape(each.client or ""),
+            escape(each.lane or ""),
+            spoken_duration(each.age),
+            "" if each.silent is None else spoken_duration(each.silent),
         ]
-        for each in now["running"]
+        for each in now.running
     ]
     quota = [
         [
-            escape(each["window"].replace("_", " ")),
-            f'<meter min="0" max="1" low="0.7" high="0.9" optimum="0" value="{each["used"] or 0:.3f}"></meter>',
-            escape(each["text"] or ""),
+            escape(each.window.replace("_", " ")),
+            f'<meter min="0" max="1" low="0.7" high="0.9" optimum="0" value="{each.used or 0:.3f}"></meter>',
+            escape(each.text or ""),
         ]
-        for each in now["quota"]
+        for each in now.quota
     ]
-    targets = [
-        [escape(each["name"]), f'<span class="{_class(each["state"])}">{each["state"]}</span>']
-        for each in now["targets"]
-    ]
+    targets = [[escape(each.name), f'<span class="{_class(each.state)}">{each.state}</span>'] for each in now.targets]
     body = f"""<main>
-<h1 class="{health["level"]}">{escape(health["headline"])}</h1>
+<h1 class="{health.level}">{escape(health.headline)}</h1>
 {alerts}
-<p class="soft">{busy} of {most if most is not None else "?"} places busy, {now["waiting_total"]} waiting;
-{_figure(now["per_minute"].get("requests"))} requests and {_figure(now["per_minute"].get("cost_usd"))} USD a minute.</p>
+<p class="soft">{busy} of {most if most is not None else "?"} places busy, {now.waiting_total} waiting;
+{_figure(now.per_minute.requests)} requests and {_figure(now.per_minute.cost_usd)} USD a minute.</p>
 <h2>Running</h2>
 {_table(("Path", "Model", "Client", "Lane", "Age", "Silent for"), running, "Nothing runs at the moment.")}
 <h2>Quota</h2>

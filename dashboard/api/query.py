@@ -11,7 +11,8 @@ from starlette.datastructures import QueryParams
 
 from dashboard.domain.timespan import parse_moment
 from dashboard.problems import ApiError
-from dashboard.store.requests import FILTERS, RequestFilter
+from dashboard.records.requests import FILTERS
+from dashboard.store.requests import RequestFilter
 
 _LONGEST_VALUE: Final = 300
 _MOST_VALUES: Final = 50

@@ -4,25 +4,28 @@ import sqlite3
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from dashboard.api.answers import answer
 from dashboard.api.csv_export import table_csv
 from dashboard.api.openapi import known_parameters
 from dashboard.api.query import Query, page_key
-from dashboard.domain.finished import TOKEN_KINDS
 from dashboard.parts import Parts
 from dashboard.problems import ApiError
+from dashboard.records.base import Tokens
+from dashboard.records.requests import SORTS, TOKEN_KINDS, Lost, Requests
+from dashboard.records.targets import Lookup, StoreState, Targets
+from dashboard.records.usage import Breakdown, By, Used, Wasted
 from dashboard.store import requests as stored
 from dashboard.store import usage
-from dashboard.store.requests import SORTS
 from dashboard.store.targets import lost_requests
 
 _FORMATS: Final = ("json", "csv")
 _PAGE: Final = 50
 _LARGEST_PAGE: Final = 500
 _LARGEST_FILE: Final = 10_000
-_SUMMED: Final = ("requests", "ok", "failed", "aborted", "refused", "retries", "cost_usd", "credits")
-_BYTES: Final = ("request_bytes", "response_bytes")
+_COUNTED: Final = ("requests", "ok", "failed", "aborted", "refused", "retries", "request_bytes", "response_bytes")
+_MEASURED: Final = ("cost_usd", "credits", "duration", *TOKEN_KINDS)
 
 
 async def requests(parts: Parts, request: Request) -> Response:
@@ -40,14 +43,14 @@ async def requests(parts: Parts, request: Request) -> Response:
     page, (lost, gaps) = await parts.store.read(read)
     if is_csv:
         return table_csv("requests", page.requests)
-    return JSONResponse(
-        {
-            "requests": page.requests,
-            "next": page_key(page.next),
-            "total": page.total,
-            "total_is_exact": page.total_is_exact,
-            "lost": {"requests": lost, "unknown_gaps": gaps},
-        }
+    return answer(
+        Requests(
+            requests=page.requests,
+            next=page_key(page.next),
+            total=page.total,
+            total_is_exact=page.total_is_exact,
+            lost=Lost(requests=lost, unknown_gaps=gaps),
+        )
     )
 
 
@@ -57,52 +60,52 @@ async def one_request(parts: Parts, request: Request) -> Response:
     found = await parts.store.read(lambda connection: stored.find_request(connection, number))
     if found is None:
         raise ApiError(404, "there is no such request (any more)")
-    return JSONResponse(found)
+    return answer(found)
 
 
 async def breakdown(parts: Parts, request: Request) -> Response:
     query = Query(request.query_params, known_parameters("/api/breakdown"), parts.clocks.wall())
-    by = query.choice("by", (*usage.KEYS, *usage.TIMES), "")
+    by = query.choice("by", By, "")
     begin, end = query.window()
     limit = query.number("limit", 1, _LARGEST_PAGE, _PAGE)
     question = usage.Question(by, begin, end, query.equal(usage.KEYS), query.optional_number("target"))
-    answer = await parts.store.read(lambda connection: usage.ask(connection, question))
-    shown, rest = split_rows(answer.rows, by, limit)
+    found = await parts.store.read(lambda connection: usage.ask(connection, question))
+    shown, rest = split_rows(found.rows, by, limit)
     rows = [_used(row["key"], [row]) for row in shown]
     if query.choice("format", _FORMATS, "json") == "csv":
         return table_csv(f"by-{by}", rows)
-    return JSONResponse(
-        {
-            "by": by,
-            "from": answer.begin,
-            "to": answer.end,
-            "resolution": answer.resolution,
-            "rows": rows,
-            "other": _used(None, rest) if rest else None,
-            "total": _used(None, answer.rows),
-        }
+    return answer(
+        Breakdown(
+            by=By(by),
+            begin=found.begin,
+            to=found.end,
+            resolution=found.resolution,
+            rows=rows,
+            other=_used(None, rest) if rest else None,
+            total=_used(None, found.rows),
+        )
     )
 
 
 async def targets(parts: Parts, _request: Request) -> Response:
     store, now = parts.store, parts.clocks.wall()
     count, oldest = await store.read(stored.stored_requests)
-    return JSONResponse(
-        {
-            "targets": [target.as_json(now) for target in parts.scraper.targets],
-            "store": {
-                "path": str(store.path),
-                "bytes": store.bytes,
-                "error": store.error,
-                "requests": count,
-                "oldest_request": oldest,
-                "set_aside": None if store.set_aside_to is None else str(store.set_aside_to),
-            },
-            "names": [
-                {"source": each.source, "addresses": len(each.addresses), "error": each.error}
+    return answer(
+        Targets(
+            targets=[target.record(now) for target in parts.scraper.targets],
+            store=StoreState(
+                path=str(store.path),
+                bytes=store.bytes,
+                error=store.error,
+                requests=count,
+                oldest_request=oldest,
+                set_aside=None if store.set_aside_to is None else str(store.set_aside_to),
+            ),
+            names=[
+                Lookup(source=each.source, addresses=len(each.addresses), error=each.error)
                 for each in parts.resolver.lookups
             ],
-        }
+        )
     )
 
 
@@ -115,21 +118,23 @@ def split_rows(rows: list[dict[str, Any]], by: str, limit: int) -> tuple[list[di
     return ranked[:limit], ranked[limit:]
 
 
-def _used(key: object, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _used(key: str | int | None, rows: list[dict[str, Any]]) -> Used:
     """One row of the answer, from one or several of the store's."""
-    sums = {name: sum(row[name] for row in rows) for name in (*_SUMMED, *_BYTES, *TOKEN_KINDS, "duration")}
+    sums: dict[str, Any] = {name: sum(row[name] for row in rows) for name in (*_COUNTED, *_MEASURED)}
     count = sums["requests"]
-    return {
-        "key": key,
-        **{name: _rounded(sums[name]) for name in (*_SUMMED, *_BYTES)},
-        "tokens": {kind: sums[kind] for kind in TOKEN_KINDS},
-        "mean_duration": round(sums["duration"] / count, 3) if count else None,
-        "wasted": {
-            "requests": sums["failed"] + sums["aborted"],
-            "tokens": sum(row["wasted_tokens"] for row in rows),
-            "cost_usd": _rounded(sum(row["wasted_cost"] for row in rows)),
-        },
-    }
+    return Used(
+        key=key,
+        **{name: sums[name] for name in _COUNTED},
+        cost_usd=_rounded(sums["cost_usd"]),
+        credits=_rounded(sums["credits"]),
+        tokens=Tokens(**{kind: sums[kind] for kind in TOKEN_KINDS}),
+        mean_duration=round(sums["duration"] / count, 3) if count else None,
+        wasted=Wasted(
+            requests=sums["failed"] + sums["aborted"],
+            tokens=sum(row["wasted_tokens"] for row in rows),
+            cost_usd=_rounded(sum(row["wasted_cost"] for row in rows)),
+        ),
+    )
 
 
 def _rounded(value: float) -> float:

@@ -3,18 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from dashboard.domain.samples import SeriesKey
-
-
-class Origin(StrEnum):
-    """Who said no."""
-
-    ZAI = "zai"  # Z.AI answered an error
-    WAY = "way"  # something broke between client, proxy and Z.AI
-    PROXY = "proxy"  # the proxy refused by itself
+from dashboard.records import snapshot
+from dashboard.records.snapshot import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +21,17 @@ class Trouble:
     title: str
     advice: str
 
-    def as_json(self, seconds: int) -> dict[str, Any]:
-        return {
-            "source": self.origin.value,
-            "class": self.name,
-            "count": self.count,
-            "codes": dict(self.codes),
-            "title": self.title,
-            "advice": self.advice,
-            "seconds": seconds,
-        }
+    def within(self, seconds: int) -> snapshot.Trouble:
+        """The record of it. `seconds` is how long a time it is from."""
+        return snapshot.Trouble(
+            source=self.origin,
+            class_=self.name,
+            count=self.count,
+            codes=dict(self.codes),
+            title=self.title,
+            advice=self.advice,
+            seconds=seconds,
+        )
 
 
 _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {

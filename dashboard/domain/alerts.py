@@ -2,24 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
+
+from dashboard.records import alerts as records
+from dashboard.records.alerts import AlertState, Severity
 
 _QUIET_SECONDS: Final = 15.0
 _MOST: Final = 100
-
-
-class Severity(StrEnum):
-    """How soon a person has to look."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-class AlertState(StrEnum):
-    RAISED = "raised"
-    CLEARED = "cleared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +29,17 @@ class AlertChange:
     state: AlertState
     alert: Alert
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.alert.id,
-            "state": self.state.value,
-            "severity": self.alert.severity.value,
-            "title": self.alert.title,
-            "advice": self.alert.advice,
-            "at": self.at,
-        }
+    def record(self) -> records.AlertChange:
+        """The event that tells of it."""
+        alert = self.alert
+        return records.AlertChange(
+            id=alert.id,
+            state=self.state,
+            severity=alert.severity,
+            title=alert.title,
+            advice=alert.advice,
+            at=self.at,
+        )
 
 
 @dataclass(slots=True)
@@ -83,17 +74,12 @@ class Alerts:
         changes += [AlertChange(now, AlertState.CLEARED, self._standing.pop(key).alert) for key in over]
         return changes
 
-    def standing(self) -> list[dict[str, Any]]:
-        """In the form of the API, the worst first."""
+    def standing(self) -> list[records.Alert]:
+        """Those that stand, the worst first."""
         order = list(reversed(Severity))
         ranked = sorted(self._standing.values(), key=lambda each: (order.index(each.alert.severity), each.since))
-        return [
-            {
-                "id": each.alert.id,
-                "severity": each.alert.severity.value,
-                "title": each.alert.title,
-                "advice": each.alert.advice,
-                "since": each.since,
-            }
-            for each in ranked
-        ]
+        return [_record(each.alert, each.since) for each in ranked]
+
+
+def _record(alert: Alert, since: float) -> records.Alert:
+    return records.Alert(id=alert.id, severity=alert.severity, title=alert.title, advice=alert.advice, since=since)

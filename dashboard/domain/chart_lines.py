@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from dashboard.domain.charts import Chart, ChartKind, Lines, Values
+from dashboard.domain.charts import Chart, Lines, Values
 from dashboard.domain.columns import Columns, read_columns
 from dashboard.domain.histograms import quantile
 from dashboard.domain.samples import OTHER, Kind, SeriesKey
 from dashboard.domain.timespan import Grid
+from dashboard.records import series as records
+from dashboard.records.series import ChartKind, Line
 
 _MOST_LINES: Final = 20
 
@@ -31,8 +33,8 @@ class _Wanted:
 
 def draw(
     charts: Sequence[Chart], series: Mapping[int, SeriesKey], rows: Iterable[tuple[int, bytes]], grid: Grid
-) -> list[dict[str, Any]]:
-    """The charts in the form of the API, all read in one pass over the rows. Raises DamagedRowError."""
+) -> list[records.Chart]:
+    """The charts with their lines, all read in one pass over the rows. Raises DamagedRowError."""
     counters, gauges = _Wanted(), _Wanted()
     for key_id, key in series.items():
         for number, chart in enumerate(charts):
@@ -46,21 +48,19 @@ def draw(
 
 def _chart(
     chart: Chart, columns: Columns, counters: Mapping[str, int], gauges: Mapping[str, int], grid: Grid
-) -> dict[str, Any]:
+) -> records.Chart:
     if chart.kind is ChartKind.QUANTILE:
         lines = _quantile_lines(chart, columns, counters)
     else:
         read = {name: _known(columns.counters[line], columns.looks) for name, line in counters.items()}
         read.update({name: _means(columns, line) for name, line in gauges.items()})
         derived = chart.derive(read, grid.step)
-        lines = _sum_lines(derived) if chart.kind is ChartKind.SUM else _mean_lines(chart, derived)
-    return {
-        "name": chart.name,
-        "title": chart.title,
-        "kind": chart.kind.value,
-        "unit": chart.unit,
-        "lines": [{**line, "labels": {chart.split: line["label"]}} for line in lines],
-    }
+        lines = _sum_lines(chart, derived) if chart.kind is ChartKind.SUM else _mean_lines(chart, derived)
+    return records.Chart(name=chart.name, title=chart.title, kind=chart.kind, unit=chart.unit, lines=lines)
+
+
+def _line(chart: Chart, label: str, values: Values, total: float | None) -> Line:
+    return Line(label=label, labels={chart.split: label}, values=values, total=total)
 
 
 def _known(sums: list[float], looks: list[int]) -> Values:
@@ -72,29 +72,29 @@ def _means(columns: Columns, line: int) -> Values:
     return [_round(total / count) if count else None for total, count in pairs]
 
 
-def _sum_lines(lines: Lines) -> list[dict[str, Any]]:
+def _sum_lines(chart: Chart, lines: Lines) -> list[Line]:
     totals = {name: sum(value or 0.0 for value in values) for name, values in lines.items()}
     ranked = sorted((name for name in lines if totals[name] > 0), key=lambda name: (-totals[name], name))
     shown = ranked if len(ranked) <= _MOST_LINES else ranked[: _MOST_LINES - 1]
-    drawn = [{"label": name, "values": lines[name], "total": _round(totals[name])} for name in shown]
+    drawn = [_line(chart, name, lines[name], _round(totals[name])) for name in shown]
     rest = ranked[len(shown) :]
     if rest:
         together = [
             None if values[0] is None else _round(sum(value or 0.0 for value in values))
             for values in zip(*(lines[name] for name in rest), strict=True)
         ]
-        drawn.append({"label": OTHER, "values": together, "total": _round(sum(totals[name] for name in rest))})
+        drawn.append(_line(chart, OTHER, together, _round(sum(totals[name] for name in rest))))
     return drawn
 
 
-def _mean_lines(chart: Chart, lines: Lines) -> list[dict[str, Any]]:
+def _mean_lines(chart: Chart, lines: Lines) -> list[Line]:
     known = {name: values for name, values in lines.items() if any(value is not None for value in values)}
     order = [name for source in chart.sources if (name := source.line(SeriesKey(source.kind, source.name))) in known]
     names = list(dict.fromkeys([*(name for name in order if name is not None), *sorted(known)]))[:_MOST_LINES]
-    return [{"label": name, "values": known[name], "total": None} for name in names]
+    return [_line(chart, name, known[name], None) for name in names]
 
 
-def _quantile_lines(chart: Chart, columns: Columns, buckets: Mapping[str, int]) -> list[dict[str, Any]]:
+def _quantile_lines(chart: Chart, columns: Columns, buckets: Mapping[str, int]) -> list[Line]:
     ordered = sorted((_end(name), line) for name, line in buckets.items())
     ends = [end for end, _ in ordered]
     counts = [columns.counters[line] for _, line in ordered]
@@ -103,11 +103,12 @@ def _quantile_lines(chart: Chart, columns: Columns, buckets: Mapping[str, int]) 
     at_points = list(zip(*counts, strict=True))
     whole = [sum(bucket) for bucket in counts]
     return [
-        {
-            "label": f"p{share * 100:g}",
-            "values": [_rounded(quantile(share, ends, point)) for point in at_points],
-            "total": _rounded(quantile(share, ends, whole)),
-        }
+        _line(
+            chart,
+            f"p{share * 100:g}",
+            [_rounded(quantile(share, ends, point)) for point in at_points],
+            _rounded(quantile(share, ends, whole)),
+        )
         for share in chart.quantiles
     ]
 

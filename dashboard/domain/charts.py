@@ -2,21 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final, TypeAlias
 
 from dashboard.domain.samples import Kind, SeriesKey
+from dashboard.records.series import ChartKind
 
 Values: TypeAlias = list[float | None]
 Lines: TypeAlias = dict[str, Values]
-
-
-class ChartKind(StrEnum):
-    """What the points of a chart are."""
-
-    SUM = "sum"  # what was counted within the step
-    MEAN = "mean"  # the average within the step
-    QUANTILE = "quantile"  # from the merged buckets of a histogram
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,30 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-from dashboard.domain.lenient import mapping, number, text
+from dashboard.domain.lenient import mapping, number, text, whole
+from dashboard.records.requests import COLUMNS, TOKEN_KINDS, Kind, Outcome, columns_of
 
 _LONGEST_TEXT: Final = 200
 _CLIENT_LEFT: Final = 499
 
-TOKEN_KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
-_TEXTS: Final = (
-    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "model_asked", "error", "refused",
-    "code", "tokens_are", "running_id",
-)  # fmt: skip
-_NUMBERS: Final = ("waited", "first_byte", "cost_usd", "credits")
-_WHOLE: Final = ("status", "request_bytes", "response_bytes", "attempts")
-
-
-class Outcome(StrEnum):
-    """How a request ended, for whoever counts."""
-
-    OK = "ok"
-    FAILED = "failed"
-    ABORTED = "aborted"  # the client left
-    REFUSED = "refused"  # by the proxy
+_TEXTS: Final = columns_of(Kind.TEXT)
+_NUMBERS: Final = columns_of(Kind.NUMBER)
+_WHOLE: Final = columns_of(Kind.WHOLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +47,9 @@ def read_finished(feed_id: str, data: object) -> Finished:
     if started is None:
         raise UnreadableRequestError("does not say when it started")
     duration = number(data.get("duration")) or 0.0
-    texts = {name: text(data.get("id" if name == "running_id" else name)) for name in _TEXTS}
-    numbers = {name: number(data.get(name)) for name in (*_NUMBERS, *_WHOLE)}
+    said = {name: data.get(column.feed_name or name) for name, column in COLUMNS.items()}
+    texts = {name: text(said[name]) for name in _TEXTS}
+    numbers = {name: number(said[name]) for name in _NUMBERS} | {name: whole(said[name]) for name in _WHOLE}
     given = mapping(data.get("tokens"))
     tokens = {kind: int(number(given.get(kind)) or 0) for kind in TOKEN_KINDS}
     return Finished(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from dashboard.domain.advice import Origin, Trouble
-from dashboard.domain.alerts import Alert, Severity
+from dashboard.domain.advice import Trouble
+from dashboard.domain.alerts import Alert
 from dashboard.domain.durations import spoken_duration
 from dashboard.domain.proxy_status import QuotaWindow
-from dashboard.domain.snapshot import TargetHealth
+from dashboard.records.alerts import Severity
+from dashboard.records.snapshot import Origin, Running, TargetHealth, Waiting
 
 _LONGEST_WAIT: Final = 60.0
 _LONGEST_SILENCE: Final = 300.0
@@ -43,8 +44,8 @@ class Situation:
     troubles: Sequence[Trouble]
     requests: float
     failed: float
-    waiting: Sequence[Mapping[str, Any]]
-    running: Sequence[Mapping[str, Any]]
+    waiting: Sequence[Waiting]
+    running: Sequence[Running]
     store_error: str | None
     unresolved: Mapping[str, str]
 
@@ -148,7 +149,7 @@ def _errors(situation: Situation) -> Iterator[Alert]:
 
 
 def _requests(situation: Situation) -> Iterator[Alert]:
-    longest = max((each["waited"] for each in situation.waiting), default=0.0)
+    longest = max((each.waited for each in situation.waiting), default=0.0)
     if longest > _LONGEST_WAIT:
         yield Alert(
             "waiting",
@@ -156,9 +157,9 @@ def _requests(situation: Situation) -> Iterator[Alert]:
             f"A request has been waiting for {spoken_duration(longest)}",
             "More is asked for than the plan allows at once: let fewer agents work.",
         )
-    silent = [each for each in situation.running if (each["silent"] or 0.0) > _LONGEST_SILENCE]
+    silent = [each for each in situation.running if (each.silent or 0.0) > _LONGEST_SILENCE]
     if silent:
-        longest = max(each["silent"] for each in silent)
+        longest = max(each.silent or 0.0 for each in silent)
         yield Alert(
             "silent",
             Severity.INFO,

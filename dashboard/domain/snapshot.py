@@ -1,31 +1,38 @@
 """What goes on at this moment, over all proxies: the object that the page shows first. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from dashboard.domain.proxy_status import IN_FLIGHT, Limit, ProxyStatus, QuotaWindow, Running
+from pydantic import TypeAdapter
+
+from dashboard.domain import proxy_status
+from dashboard.domain.proxy_status import IN_FLIGHT, ProxyStatus
+from dashboard.records.alerts import Alert, Severity
+from dashboard.records.snapshot import (
+    Health,
+    Lane,
+    Level,
+    Limit,
+    Move,
+    PerMinute,
+    QuotaWindow,
+    Running,
+    Snapshot,
+    TargetHealth,
+    TargetState,
+    Trouble,
+    Waiting,
+    Workers,
+)
 
 _MOST_LISTED: Final = 200
-
-
-class TargetHealth(StrEnum):
-    """Whether a target answers."""
-
-    NEW = "new"  # has never answered, and was not asked often yet
-    UP = "up"
-    LATE = "late"  # missed one or two
-    STALE = "stale"  # missed three or more
-
-
-class Level(StrEnum):
-    """The answer to "is it working?"."""
-
-    OK = "ok"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    UNKNOWN = "unknown"
+# There may be hundreds of these, each second: made all at once they cost a quarter less.
+_ALL_RUNNING: Final = TypeAdapter(list[Running])
+_ALL_WAITING: Final = TypeAdapter(list[Waiting])
+_NO_LANE: Final = "unknown"
+_LANE_ORDER: Final = {"main": 0, "subagent": 1, "background": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +60,10 @@ class TargetView:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was counted lately, worked out once a round. Each in the form of the API."""
+    """What was counted lately, worked out once a round."""
 
-    per_minute: Mapping[str, Any] = field(default_factory=dict)
-    errors: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Places over all proxies that answer; None where none of them says."""
-
-    busy: int | None
-    limit: int | None
-    wall: int | None
-    draining: bool
-
-    def as_json(self) -> dict[str, Any]:
-        return {"busy": self.busy, "limit": self.limit, "wall": self.wall, "draining": self.draining}
+    per_minute: PerMinute
+    errors: Sequence[Trouble] = ()
 
 
 def workers(targets: Sequence[TargetView]) -> Workers:
@@ -85,49 +79,53 @@ def workers(targets: Sequence[TargetView]) -> Workers:
 def build(
     at: float,
     targets: Sequence[TargetView],
-    quota: Sequence[QuotaWindow],
+    quota: Sequence[proxy_status.QuotaWindow],
     figures: Figures,
-    alerts: Sequence[Mapping[str, Any]],
+    alerts: Sequence[Alert],
     guess_tokens: Callable[[str | None, int | None], int | None],
-) -> dict[str, Any]:
+) -> Snapshot:
     """Everything of /api/now that comes from the proxies. `alerts` are those that stand, the worst first."""
     heard = [target for target in targets if target.is_heard and target.status is not None]
-    running = [_running(target, each, guess_tokens) for target in heard for each in _status(target).running]
-    waiting = [_waiting(target, each) for target in heard for each in _status(target).waiting]
-    running.sort(key=lambda each: -each["age"])
-    waiting.sort(key=lambda each: -each["waited"])
+    running = _ALL_RUNNING.validate_python(
+        [_running(target, each, guess_tokens) for target in heard for each in _status(target).running]
+    )
+    waiting = _ALL_WAITING.validate_python(
+        [_waiting(target, each) for target in heard for each in _status(target).waiting]
+    )
+    running.sort(key=lambda each: -each.age)
+    waiting.sort(key=lambda each: -each.waited)
     places = workers(targets)
     # A gauge is as old as the last look: it counts only where no list does.
     mute = [target for target in targets if target.is_heard and target.status is None]
     queued = len(waiting) + (_sum(target.gauge("zai_proxy_rate_limit_queued_requests") for target in mute) or 0)
-    return {
-        "at": at,
-        "health": _health(targets, places, len(running), queued, alerts),
-        "workers": places.as_json(),
-        "running": running[:_MOST_LISTED],
-        "running_total": len(running),
-        "waiting": waiting[:_MOST_LISTED],
-        "waiting_total": queued,
-        "lanes": _lanes(running, waiting),
-        "limits": [*_shared_limits(heard), *_own_limits(heard)],
-        "plan": next((target.status.plan for target in heard if target.status and target.status.plan), None),
-        "quota": [_window(window) for window in quota],
-        "per_minute": figures.per_minute,
-        "errors": figures.errors,
-        "alerts": list(alerts),
-        "targets": [{"id": target.id, "name": target.name, "state": target.health.value} for target in targets],
-    }
+    return Snapshot(
+        at=at,
+        health=_health(targets, places, len(running), queued, alerts),
+        workers=places,
+        running=running[:_MOST_LISTED],
+        running_total=len(running),
+        waiting=waiting[:_MOST_LISTED],
+        waiting_total=queued,
+        lanes=_lanes(running, waiting),
+        limits=[*_shared_limits(heard), *_own_limits(heard)],
+        plan=next((target.status.plan for target in heard if target.status and target.status.plan), None),
+        quota=[_window(window) for window in quota],
+        per_minute=figures.per_minute,
+        errors=list(figures.errors),
+        alerts=list(alerts),
+        targets=[TargetState(id=target.id, name=target.name, state=target.health) for target in targets],
+    )
 
 
 def _health(
-    targets: Sequence[TargetView], places: Workers, running: int, waiting: int, alerts: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    worst = next((alert for alert in alerts if alert["severity"] in ("critical", "warning")), None)
+    targets: Sequence[TargetView], places: Workers, running: int, waiting: int, alerts: Sequence[Alert]
+) -> Health:
+    worst = next((alert for alert in alerts if alert.severity is not Severity.INFO), None)
     if worst is not None:
-        return {"level": worst["severity"], "headline": worst["title"], "since": worst["since"]}
+        return Health(level=Level(worst.severity.value), headline=worst.title, since=worst.since)
     if not any(target.is_heard for target in targets):
-        return {"level": Level.UNKNOWN.value, "headline": "Waiting for the first answer of a proxy.", "since": None}
-    return {"level": Level.OK.value, "headline": _headline(places, running, waiting), "since": None}
+        return Health(level=Level.UNKNOWN, headline="Waiting for the first answer of a proxy.", since=None)
+    return Health(level=Level.OK, headline=_headline(places, running, waiting), since=None)
 
 
 def _headline(places: Workers, running: int, waiting: int) -> str:
@@ -141,7 +139,7 @@ def _headline(places: Workers, running: int, waiting: int) -> str:
 
 
 def _running(
-    target: TargetView, each: Running, guess_tokens: Callable[[str | None, int | None], int | None]
+    target: TargetView, each: proxy_status.Running, guess_tokens: Callable[[str | None, int | None], int | None]
 ) -> dict[str, Any]:
     return {
         **_identity(target, each),
@@ -153,11 +151,11 @@ def _running(
     }
 
 
-def _waiting(target: TargetView, each: Running) -> dict[str, Any]:
+def _waiting(target: TargetView, each: proxy_status.Running) -> dict[str, Any]:
     return {**_identity(target, each), "waited": round(each.age + target.status_age, 1)}
 
 
-def _identity(target: TargetView, each: Running) -> dict[str, Any]:
+def _identity(target: TargetView, each: proxy_status.Running) -> dict[str, Any]:
     return {
         "id": each.id,
         "target": target.id,
@@ -173,25 +171,23 @@ def _identity(target: TargetView, each: Running) -> dict[str, Any]:
     }
 
 
-def _lanes(running: Sequence[Mapping[str, Any]], waiting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    lanes: dict[str, dict[str, Any]] = {}
-    for kind, requests in (("running", running), ("waiting", waiting)):
-        for each in requests:
-            name = each["lane"] or "unknown"
-            lane = lanes.setdefault(name, {"lane": name, "running": 0, "waiting": 0, "longest_wait": None})
-            lane[kind] += 1
-            if kind == "waiting":
-                lane["longest_wait"] = max(lane["longest_wait"] or 0.0, each["waited"])
-    order = {"main": 0, "subagent": 1, "background": 2}
-    return sorted(lanes.values(), key=lambda lane: (order.get(lane["lane"], 3), lane["lane"]))
+def _lanes(running: Sequence[Running], waiting: Sequence[Waiting]) -> list[Lane]:
+    runs = Counter(each.lane or _NO_LANE for each in running)
+    waits = Counter(each.lane or _NO_LANE for each in waiting)
+    longest: dict[str, float] = {}
+    for each in waiting:
+        name = each.lane or _NO_LANE
+        longest[name] = max(longest.get(name, 0.0), each.waited)
+    names = sorted(runs | waits, key=lambda name: (_LANE_ORDER.get(name, len(_LANE_ORDER)), name))
+    return [Lane(lane=name, running=runs[name], waiting=waits[name], longest_wait=longest.get(name)) for name in names]
 
 
-def _own_limits(targets: Sequence[TargetView]) -> list[dict[str, Any]]:
+def _own_limits(targets: Sequence[TargetView]) -> list[Limit]:
     own = [target for target in targets if not target.is_sharing]
     return [_limit(target, limit, 1) for target in own for limit in _status(target).limits]
 
 
-def _shared_limits(targets: Sequence[TargetView]) -> list[dict[str, Any]]:
+def _shared_limits(targets: Sequence[TargetView]) -> list[Limit]:
     """The plan's limits once, as the proxy tells of them that has learned them."""
     sharing = [target for target in targets if target.is_sharing]
     teller = next((target for target in sharing if _status(target).leads), next(iter(sharing), None))
@@ -204,30 +200,30 @@ def _shared_limits(targets: Sequence[TargetView]) -> list[dict[str, Any]]:
     ]
 
 
-def _limit(target: TargetView, limit: Limit, replicas: int) -> dict[str, Any]:
-    return {
-        "target": target.id,
-        "replicas": replicas,
-        "name": limit.name,
-        "value": limit.value,
-        "ceiling": limit.ceiling,
-        "used": limit.used,
-        "moves": [{"at": move.at, "text": move.text} for move in limit.moves],
-    }
+def _limit(target: TargetView, limit: proxy_status.Limit, replicas: int) -> Limit:
+    return Limit(
+        target=target.id,
+        replicas=replicas,
+        name=limit.name,
+        value=limit.value,
+        ceiling=limit.ceiling,
+        used=limit.used,
+        moves=[Move(at=move.at, text=move.text) for move in limit.moves],
+    )
 
 
-def _window(window: QuotaWindow) -> dict[str, Any]:
-    return {
-        "window": window.window,
-        "limit_type": window.limit_type,
-        "used": window.used,
-        "resets_at": window.resets_at,
-        "runs_out_at": window.runs_out_at,
-        "unused_at_reset": window.unused_at_reset,
-        "gate_closed": window.gate_closed,
-        "sample_age": window.sample_age,
-        "text": window.text,
-    }
+def _window(window: proxy_status.QuotaWindow) -> QuotaWindow:
+    return QuotaWindow(
+        window=window.window,
+        limit_type=window.limit_type,
+        used=window.used,
+        resets_at=window.resets_at,
+        runs_out_at=window.runs_out_at,
+        unused_at_reset=window.unused_at_reset,
+        gate_closed=window.gate_closed,
+        sample_age=window.sample_age,
+        text=window.text,
+    )
 
 
 def _limit_of_all(targets: Sequence[TargetView]) -> int | None:

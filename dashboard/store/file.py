@@ -11,8 +11,8 @@ import structlog
 from dashboard.domain.alerts import AlertChange
 from dashboard.domain.finished import Finished
 from dashboard.domain.rollup import Tier
+from dashboard.records.series import Mark
 from dashboard.store import database, journal, requests, targets, usage
-from dashboard.store.journal import Mark
 from dashboard.store.samples import SampleWriter, TargetSample, delete_samples
 from dashboard.store.series import SeriesIds
 from dashboard.store.targets import FeedPosition, KnownTarget

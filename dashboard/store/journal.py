@@ -2,36 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from dashboard.domain.alerts import AlertChange
+from dashboard.domain import alerts
+from dashboard.records.alerts import AlertChange
+from dashboard.records.series import Mark
 
 _MOST_MARKS: Final = 200
 _ALERT_COLUMNS: Final = ("id", "at", "alert", "state", "severity", "title", "advice")
-
-
-class MarkKind(StrEnum):
-    """What a mark says."""
-
-    STARTED = "started"  # a proxy's process
-    DEPLOYED = "deployed"  # with another version than before
-    LOST = "lost"  # a target went stale
-    BACK = "back"  # and answered again
-    RESET = "reset"  # a quota window began anew
-    GATE_CLOSED = "gate_closed"
-    GATE_OPENED = "gate_opened"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something worth a line in every chart. `at` is Unix time."""
-
-    at: float
-    kind: MarkKind
-    target: int | None
-    text: str
 
 
 def add_marks(connection: sqlite3.Connection, marks: Iterable[Mark]) -> None:
@@ -39,17 +17,17 @@ def add_marks(connection: sqlite3.Connection, marks: Iterable[Mark]) -> None:
     connection.executemany("INSERT INTO mark (at, kind, target, text) VALUES (?, ?, ?, ?)", values)
 
 
-def find_marks(connection: sqlite3.Connection, begin: float, end: float, target: int | None) -> list[dict[str, Any]]:
+def find_marks(connection: sqlite3.Connection, begin: float, end: float, target: int | None) -> list[Mark]:
     """Those of a window, oldest first, at most the 200 newest."""
     query = (
         "SELECT at, kind, target, text FROM mark WHERE at >= ? AND at < ? "
         "AND (? IS NULL OR target IS NULL OR target = ?) ORDER BY at DESC, id DESC LIMIT ?"
     )
     rows = connection.execute(query, (begin, end, target, target, _MOST_MARKS)).fetchall()
-    return [dict(zip(("at", "kind", "target", "text"), row, strict=True)) for row in reversed(rows)]
+    return [Mark(at=at, kind=kind, target=of, text=text) for at, kind, of, text in reversed(rows)]
 
 
-def add_alerts(connection: sqlite3.Connection, changes: Sequence[AlertChange]) -> list[int]:
+def add_alerts(connection: sqlite3.Connection, changes: Sequence[alerts.AlertChange]) -> list[int]:
     """Returns their ids, which rise."""
     ids = []
     for change in changes:
@@ -62,9 +40,7 @@ def add_alerts(connection: sqlite3.Connection, changes: Sequence[AlertChange]) -
     return ids
 
 
-def alerts_after(
-    connection: sqlite3.Connection, number: int, limit: int
-) -> tuple[int, list[tuple[int, dict[str, Any]]]]:
+def alerts_after(connection: sqlite3.Connection, number: int, limit: int) -> tuple[int, list[tuple[int, AlertChange]]]:
     """How many there are after this id, and the newest of them with their ids, oldest first."""
     query = f"SELECT {', '.join(_ALERT_COLUMNS)} FROM alert WHERE id > ? ORDER BY id DESC LIMIT ?"  # noqa: S608
     rows = connection.execute(query, (number, limit)).fetchall()
@@ -72,7 +48,7 @@ def alerts_after(
     found = []
     for row in reversed(rows):
         fields = dict(zip(_ALERT_COLUMNS, row, strict=True))
-        found.append((int(fields.pop("id")), {"id": fields.pop("alert"), **fields}))
+        found.append((int(fields.pop("id")), AlertChange.model_validate({"id": fields.pop("alert"), **fields})))
     return count, found
 
 

@@ -6,34 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dashboard.domain.finished import TOKEN_KINDS, Finished, Outcome
+from dashboard.domain.finished import Finished
+from dashboard.records.requests import SEARCHED, SORTS, TOKEN_KINDS, Kind, Outcome, Request, columns_of
 
 MOST_KEPT: Final = 300_000
-_TEXTS: Final = (
-    "request_id", "client", "session", "agent", "lane", "method", "path", "model", "model_asked", "error", "refused",
-    "code", "tokens_are", "running_id",
-)  # fmt: skip
-_NUMBERS: Final = (
-    "waited", "first_byte", "cost_usd", "credits", "status", "request_bytes", "response_bytes", "attempts",
-)  # fmt: skip
+_TEXTS: Final = columns_of(Kind.TEXT)
+_NUMBERS: Final = columns_of(Kind.NUMBER, Kind.WHOLE)
 _HEAD: Final = ("target", "feed_id", "started", "ended", "outcome", "duration")
 _COLUMNS: Final = (*_HEAD, *_TEXTS, *_NUMBERS, *TOKEN_KINDS)
 _SELECT: Final = f"SELECT id, {', '.join(_COLUMNS)} FROM request"  # noqa: S608 - names of ours
 _INSERT: Final = f"INSERT OR IGNORE INTO request ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_SEARCHED: Final = ("request_id", "session", "client", "model", "model_asked", "path", "error")
-
-FILTERS: Final = ("client", "session", "agent", "lane", "model", "path", "method", "outcome")
-SORTS: Final = {
-    "ended": "ended",
-    "duration": "duration",
-    "first_byte": "first_byte",
-    "waited": "waited",
-    "tokens": "input + output + cache_read + cache_write",
-    "cost_usd": "cost_usd",
-    "request_bytes": "request_bytes",
-    "response_bytes": "response_bytes",
-    "attempts": "attempts",
-}
 _MOST_SORTED: Final = 50_000
 _MOST_COUNTED: Final = 10_000
 
@@ -70,8 +52,8 @@ class RequestFilter:
             parts.append("target = ?")
             values.append(self.target)
         if self.search:
-            parts.append("(" + " OR ".join(f"instr(lower({column}), ?)" for column in _SEARCHED) + ")")
-            values += [self.search.lower()] * len(_SEARCHED)
+            parts.append("(" + " OR ".join(f"instr(lower({column}), ?)" for column in SEARCHED) + ")")
+            values += [self.search.lower()] * len(SEARCHED)
         return " AND ".join(parts), values
 
 
@@ -79,7 +61,7 @@ class RequestFilter:
 class Page:
     """One page of the table. `next` is where the following one begins, None on the last."""
 
-    requests: list[dict[str, Any]]
+    requests: list[Request]
     next: tuple[float | int, int] | None
     total: int
     total_is_exact: bool
@@ -126,21 +108,21 @@ def find_page(
         )
         rows = connection.execute(query, (*values, limit + 1, begin)).fetchall()
         following = (0, begin + limit) if len(rows) > limit else None
-    return Page([as_json(row) for row in rows[:limit]], following, total, is_exact)
+    return Page([_record(row) for row in rows[:limit]], following, total, is_exact)
 
 
-def find_request(connection: sqlite3.Connection, number: int) -> dict[str, Any] | None:
+def find_request(connection: sqlite3.Connection, number: int) -> Request | None:
     row = connection.execute(f"{_SELECT} WHERE id = ?", (number,)).fetchone()
-    return None if row is None else as_json(row)
+    return None if row is None else _record(row)
 
 
-def requests_after(connection: sqlite3.Connection, number: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
+def requests_after(connection: sqlite3.Connection, number: int, limit: int) -> tuple[int, list[Request]]:
     """How many requests have a larger id, and the newest of them, oldest first."""
     rows = connection.execute(f"{_SELECT} WHERE id > ? ORDER BY id DESC LIMIT ?", (number, limit)).fetchall()
     count = len(rows)
     if count == limit:
         count = connection.execute("SELECT count(*) FROM request WHERE id > ?", (number,)).fetchone()[0]
-    return count, [as_json(row) for row in reversed(rows)]
+    return count, [_record(row) for row in reversed(rows)]
 
 
 def newest_request(connection: sqlite3.Connection) -> int:
@@ -183,16 +165,15 @@ def stored_requests(connection: sqlite3.Connection) -> tuple[int, float | None]:
     return (0 if first is None else last - first + 1), oldest
 
 
-def describe(number: int, target: int, request: Finished) -> dict[str, Any]:
-    """A request in the form of the API."""
-    return as_json((number, target, *_values(request)))
+def describe(number: int, target: int, request: Finished) -> Request:
+    """A stored request as the API tells of it."""
+    return _record((number, target, *_values(request)))
 
 
-def as_json(row: Iterable[Any]) -> dict[str, Any]:
-    """A row in the form of the API."""
+def _record(row: Iterable[Any]) -> Request:
     fields = dict(zip(("id", *_COLUMNS), row, strict=True))
     tokens = {kind: fields.pop(kind) for kind in TOKEN_KINDS}
-    return {**fields, "tokens": tokens}
+    return Request.model_validate({**fields, "tokens": tokens})
 
 
 def _finished(row: Sequence[Any]) -> Finished:
@@ -210,7 +191,6 @@ def _finished(row: Sequence[Any]) -> Finished:
 
 
 def _values(request: Finished) -> tuple[Any, ...]:
-    numbers = request.numbers
     return (
         request.feed_id,
         request.started,
@@ -218,8 +198,7 @@ def _values(request: Finished) -> tuple[Any, ...]:
         request.outcome.value,
         request.duration,
         *(request.texts[name] for name in _TEXTS),
-        *(numbers[name] for name in _NUMBERS[:4]),
-        *(None if (number := numbers[name]) is None else int(number) for name in _NUMBERS[4:]),
+        *(request.numbers[name] for name in _NUMBERS),
         *(request.tokens[kind] for kind in TOKEN_KINDS),
     )
 

@@ -13,10 +13,10 @@ from dashboard.domain.alerts import AlertChange
 from dashboard.domain.finished import Finished
 from dashboard.domain.row_codec import DamagedRowError
 from dashboard.domain.samples import SeriesKey
+from dashboard.records.series import Mark
 from dashboard.store import database
 from dashboard.store.database import StoreError
 from dashboard.store.file import Retention, StoreFile
-from dashboard.store.journal import Mark
 from dashboard.store.samples import TargetSample
 from dashboard.store.targets import FeedPosition, KnownTarget
 

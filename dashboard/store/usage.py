@@ -5,14 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dashboard.domain.finished import Finished, Outcome
+from dashboard.domain.finished import Finished
 from dashboard.domain.samples import OTHER
+from dashboard.records.requests import Outcome
+from dashboard.records.usage import By
 from dashboard.store.requests import forgotten_until
 
 HOUR: Final = 3600
 DAY: Final = 86400
-KEYS: Final = ("client", "session", "agent", "lane", "model", "path")
-TIMES: Final = {"hour": HOUR, "day": DAY}
+TIMES: Final = {By.HOUR.value: HOUR, By.DAY.value: DAY}
+KEYS: Final = tuple(by.value for by in By if by.value not in TIMES)
 _MOST_OF_AN_HOUR: Final = 2000
 _MOST_EXACT: Final = 50_000
 

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from dashboard.event_hub import EventKind, message
+from dashboard.records.base import Problem
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
@@ -117,7 +118,7 @@ async def test_a_reader_that_does_not_read_is_cut_and_others_go_on(dashboard: Da
     await dashboard.start()
     assert dashboard.service is not None
     hub = dashboard.service.parts.hub
-    large = {"text": "x" * 50_000}
+    large = Problem(error="x" * 50_000)
     stuck = _reader_that_does_not_read(dashboard.port)
     await eventually(lambda: _value(hub.readers), lambda readers: readers == 1)
 
@@ -128,8 +129,8 @@ async def test_a_reader_that_does_not_read_is_cut_and_others_go_on(dashboard: Da
                 await events.next()
                 await asyncio.sleep(0)
         await eventually(lambda: _value(hub.readers), lambda readers: readers == 1)
-        hub.publish(message(EventKind.REQUEST, {"last": True}, (2000, 0)))
-        while not (await events.next())[1].get("last"):
+        hub.publish(message(EventKind.REQUEST, Problem(error="last"), (2000, 0)))
+        while (await events.next())[1]["error"] != "last":
             pass
     stuck.close()
 

@@ -90,7 +90,7 @@ def _check(path: Path, committed: dict[str, int]) -> dict[str, int]:
     assert ever % BATCH == 0
     assert _scalar(file._connection, "SELECT sum(requests) FROM usage") == ever
     _, newest = requests.requests_after(file._connection, ever - BATCH, BATCH)
-    assert [each["feed_id"] for each in newest] == [f"run-{batch}-{each}" for each in range(BATCH if batch else 0)]
+    assert [each.feed_id for each in newest] == [f"run-{batch}-{each}" for each in range(BATCH if batch else 0)]
     file.close()
     return {"round": int(last), "requests": batch}
 

@@ -17,8 +17,9 @@ from dashboard.domain.finished import read_finished
 from dashboard.domain.proxy_status import ProxyStatus, read_status
 from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import Page
-from dashboard.domain.snapshot import Figures, TargetHealth, TargetView, build
+from dashboard.domain.snapshot import Figures, TargetView, build
 from dashboard.domain.timespan import Grid
+from dashboard.records.snapshot import TargetHealth
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.plan_view import PlanLimits
@@ -32,7 +33,7 @@ from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.envoy_stats import EnvoyReading
 from tests.harness.processes import ROOT
 from tests.harness.proxy_in_process import ProxyInProcess
-from tests.unit.dashboard.build import reading, sample
+from tests.unit.dashboard.build import NO_FIGURES, reading, sample
 from tests.unit.dashboard.conftest import NOW
 from tests.unit.dashboard.store.test_sample_store import drawn
 
@@ -338,7 +339,7 @@ async def views(replicas: list[ProxyInProcess], has_status: bool = True) -> list
 
 
 def picture(targets: Sequence[TargetView]) -> dict[str, Any]:
-    return build(NOW, targets, [], Figures(), (), lambda _model, size: size)
+    return build(NOW, targets, [], Figures(NO_FIGURES), (), lambda _model, size: size).model_dump(mode="json")
 
 
 async def store(file: StoreFile, replicas: list[ProxyInProcess]) -> None:

@@ -14,6 +14,17 @@ from dashboard.event_hub import (
     message,
     parse_position,
 )
+from dashboard.records.base import Record
+
+
+class Said(Record):
+    """Any record."""
+
+    text: str = "ü"
+
+
+class Numbered(Record):
+    id: int
 
 
 class Clock:
@@ -33,11 +44,11 @@ async def test_an_event_goes_over_the_wire_with_its_place_in_both_streams() -> N
     hub = EventHub(Clock())
     reader = reader_of(hub)
 
-    hub.publish_alert(3, {"title": "ü"})
-    hub.publish_request(7, lambda: {"id": 7})
+    hub.publish_alert(3, Said())
+    hub.publish_request(7, lambda: Numbered(id=7))
 
     assert await reader.take() == (
-        'id: 0.3\nevent: alert\ndata: {"title":"ü"}\n\nid: 7.3\nevent: request\ndata: {"id":7}\n\n'.encode()
+        'id: 0.3\nevent: alert\ndata: {"text":"ü"}\n\nid: 7.3\nevent: request\ndata: {"id":7}\n\n'.encode()
     )
 
 
@@ -46,17 +57,17 @@ async def test_of_the_pictures_of_now_only_the_latest_is_kept() -> None:
     reader = reader_of(hub)
 
     for number in range(3):
-        hub.publish(message(EventKind.NOW, {"at": number}))
+        hub.publish(message(EventKind.NOW, Numbered(id=number)))
 
-    assert await reader.take() == b'event: now\ndata: {"at":2}\n\n'
+    assert await reader.take() == b'event: now\ndata: {"id":2}\n\n'
 
 
 async def test_a_reader_gets_only_what_it_asked_for_and_resets() -> None:
     hub = EventHub(Clock())
     reader = reader_of(hub, EventKind.ALERT)
 
-    hub.publish_request(1, dict)
-    hub.publish(message(EventKind.NOW, {}))
+    hub.publish_request(1, Said)
+    hub.publish(message(EventKind.NOW, Said()))
     hub.reset()
 
     assert await reader.take() == b"id: 0.0\nevent: reset\ndata: {}\n\n"
@@ -96,9 +107,9 @@ async def test_what_happens_while_the_missed_is_looked_up_comes_once_and_in_orde
     hub = EventHub(Clock())
     reader = hub.join(frozenset())
     for number in (5, 6, 7):
-        hub.publish_request(number, partial(dict, id=number))
+        hub.publish_request(number, partial(Numbered, id=number))
 
-    missed = [message(EventKind.REQUEST, {"id": number}, (number, 0)) for number in (4, 5, 6)]
+    missed = [message(EventKind.REQUEST, Numbered(id=number), (number, 0)) for number in (4, 5, 6)]
     reader.start(missed, (6, 0))
 
     assert [line for line in (await reader.take()).decode().splitlines() if line.startswith("id")] == [
@@ -111,7 +122,7 @@ def test_a_reader_that_does_not_read_is_cut_when_too_much_waits_for_it() -> None
     slow, other = reader_of(hub), reader_of(hub, EventKind.NOW)
 
     for number in range(1001):
-        hub.publish_request(number, dict)
+        hub.publish_request(number, Said)
 
     assert slow.cut.is_set()
     assert not other.cut.is_set()
@@ -123,7 +134,7 @@ async def test_a_reader_that_does_not_read_is_cut_when_something_waits_too_long(
     slow, quick = reader_of(hub), reader_of(hub)
 
     for clock.now in range(0, 40, 5):
-        hub.publish(message(EventKind.NOW, {}))
+        hub.publish(message(EventKind.NOW, Said()))
         await quick.take()
 
     assert slow.cut.is_set()

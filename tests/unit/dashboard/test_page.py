@@ -55,7 +55,7 @@ def test_each_dependency_of_the_page_is_pinned() -> None:
     package = json.loads((FRONTEND / "package.json").read_text())
 
     for version in [*package["dependencies"].values(), *package["devDependencies"].values()]:
-        assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+        assert re.fullmatch(r"(npm:\w+@)?\d+\.\d+\.\d+", version)
 
 
 def test_the_page_knows_every_code_of_z_ai_as_the_proxy_does() -> None:

@@ -1,21 +1,15 @@
-import type { Alert, Now, Severity } from './now'
-import type { FinishedRequest } from './requests'
-
-/** The event `alert`. */
-export interface AlertChange extends Omit<Alert, 'since'> {
-  state: 'raised' | 'cleared'
-  severity: Severity
-  at: number
-}
+import type { AlertChange, Gap, Now, Request, Reset } from './schema'
 
 /** What `/api/events` sends, by the name of the event. */
 export interface EventData {
   now: Now
-  request: FinishedRequest
+  request: Request
   alert: AlertChange
-  gap: { lost: number }
-  reset: Record<string, never>
+  gap: Gap
+  reset: Reset
 }
+
+export type { AlertChange } from './schema'
 
 export type EventName = keyof EventData
 

@@ -19,10 +19,8 @@ export const STRETCHES: Record<Stretch, string> = {
   answer: 'answer',
 }
 
-/** null if nobody knows how long the request took. */
-export function timeline(request: FinishedRequest): Timeline | null {
+export function timeline(request: FinishedRequest): Timeline {
   const { duration, outcome } = request
-  if (duration === null) return null
   const isRefused = outcome === 'refused'
   const sent = isRefused ? duration : within(request.waited ?? 0, 0, duration)
   const first = request.first_byte === null ? null : within(request.first_byte, sent, duration)

@@ -40,7 +40,7 @@ describe('shares', () => {
 
   test('of the cache are of all input', () => {
     expect(cachedShare(aUsageRow())).toBeCloseTo(0.938, 3)
-    const none = { input: null, output: 5, cache_read: null, cache_write: null, reasoning: null }
+    const none = { input: 0, output: 5, cache_read: 0, cache_write: 0, reasoning: 0 }
     expect(cachedShare(aUsageRow({ tokens: none }))).toBeNull()
     expect(tokensInWords(aUsageRow())).toEqual(['2.02M', '94 % of the input cached'])
   })
@@ -105,12 +105,12 @@ test('a row is named by its key, a day as that of UTC, and what named nothing is
 
 test('rows are sorted by any column, what is not known at the end', () => {
   const rows = [
-    aUsageRow({ key: 'a', cost_usd: 1 }),
-    aUsageRow({ key: 'b', cost_usd: null }),
-    aUsageRow({ key: 'c', cost_usd: 3 }),
+    aUsageRow({ key: 'a', mean_duration: 1 }),
+    aUsageRow({ key: 'b', mean_duration: null }),
+    aUsageRow({ key: 'c', mean_duration: 3 }),
   ]
-  expect(sortedRows(rows, 'cost', 'desc').map(({ key }) => key)).toEqual(['c', 'a', 'b'])
-  expect(sortedRows(rows, 'cost', 'asc').map(({ key }) => key)).toEqual(['a', 'c', 'b'])
+  expect(sortedRows(rows, 'duration', 'desc').map(({ key }) => key)).toEqual(['c', 'a', 'b'])
+  expect(sortedRows(rows, 'duration', 'asc').map(({ key }) => key)).toEqual(['a', 'c', 'b'])
   expect(sortedRows(rows, 'key', 'desc').map(({ key }) => key)).toEqual(['c', 'b', 'a'])
 })
 

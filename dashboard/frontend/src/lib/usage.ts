@@ -32,7 +32,7 @@ export function keyInWords(by: BreakdownBy, key: BreakdownRow['key'], now: numbe
 
 /** What shares are of: of the cost, or of the requests where nothing cost anything. */
 export function shareOf({ cost_usd }: Pick<BreakdownRow, 'cost_usd'>): 'cost' | 'requests' {
-  return (cost_usd ?? 0) > 0 ? 'cost' : 'requests'
+  return cost_usd > 0 ? 'cost' : 'requests'
 }
 
 export interface Share {
@@ -48,14 +48,14 @@ export function share(row: BreakdownRow, total: BreakdownRow): Share {
       ? [total.cost_usd, row.cost_usd, row.wasted.cost_usd]
       : [total.requests, row.requests, row.wasted.requests]
   if (!whole) return { all: 0, wasted: 0 }
-  const all = bounded((part ?? 0) / whole)
-  return { all, wasted: Math.min(all, bounded((wasted ?? 0) / whole)) }
+  const all = bounded(part / whole)
+  return { all, wasted: Math.min(all, bounded(wasted / whole)) }
 }
 
 /** How much of the input came from the cache, 0 to 1; null if there was none. */
 export function cachedShare({ tokens }: Pick<BreakdownRow, 'tokens'>): number | null {
-  const input = (tokens.input ?? 0) + (tokens.cache_read ?? 0) + (tokens.cache_write ?? 0)
-  return input === 0 ? null : (tokens.cache_read ?? 0) / input
+  const input = tokens.input + tokens.cache_read + tokens.cache_write
+  return input === 0 ? null : tokens.cache_read / input
 }
 
 /** What was for nothing, what that cost, and what had to be tried again, in sentences. */
@@ -72,7 +72,7 @@ function lossSentences({ requests, failed, aborted, wasted, cost_usd }: Breakdow
   const part = formatShare(wasted.requests / Math.max(1, requests))
   const first = `${formatCount(wasted.requests)} of ${plural(requests, 'request')} (${part}) came to nothing: ${ways.join(', ')}.`
   if (wasted.tokens === 0 && !wasted.cost_usd) return [first, 'No tokens are known of them.']
-  const ofAll = cost_usd ? `, ${formatShare((wasted.cost_usd ?? 0) / cost_usd)} of the cost` : ''
+  const ofAll = cost_usd ? `, ${formatShare(wasted.cost_usd / cost_usd)} of the cost` : ''
   return [
     first,
     `By then they had used ${formatCompact(wasted.tokens)} tokens: ${formatMoney(wasted.cost_usd)} at list price${ofAll}.`,
@@ -90,9 +90,7 @@ function retrySentences({ retries }: BreakdownRow): string[] {
 export function worst(rows: readonly BreakdownRow[], most: number): BreakdownRow[] {
   return rows
     .filter(({ wasted }) => wasted.requests > 0)
-    .sort(
-      (a, b) => (b.wasted.cost_usd ?? 0) - (a.wasted.cost_usd ?? 0) || b.wasted.requests - a.wasted.requests,
-    )
+    .sort((a, b) => b.wasted.cost_usd - a.wasted.cost_usd || b.wasted.requests - a.wasted.requests)
     .slice(0, most)
 }
 

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from dashboard.domain.advice import Origin, Trouble, troubles
-from dashboard.domain.alerts import Alert, Alerts, AlertState, Severity
+from dashboard.domain.advice import Trouble, troubles
+from dashboard.domain.alerts import Alert, Alerts
 from dashboard.domain.proxy_status import QuotaWindow
 from dashboard.domain.rules import Situation, TargetTrouble, judge
-from dashboard.domain.snapshot import TargetHealth
+from dashboard.records.alerts import AlertState, Severity
+from dashboard.records.snapshot import Origin, TargetHealth
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.usage.outcome import ErrorType
-from tests.unit.dashboard.build import counter
+from tests.unit.dashboard.build import counter, running, waiting
 
 DOWN = Alert("target-stale:1", Severity.CRITICAL, "no answer", "look")
 TARGET = TargetTrouble(1, "http://a/metrics", TargetHealth.UP, None, 0.0, False, False)
@@ -40,7 +41,7 @@ def test_an_alert_that_gets_worse_is_raised_again() -> None:
     (change,) = book.update([DOWN], 5)
 
     assert (change.state, change.alert.severity) == (AlertState.RAISED, Severity.CRITICAL)
-    assert [each["since"] for each in book.standing()] == [0]
+    assert [each.since for each in book.standing()] == [0]
 
 
 def test_the_worst_stands_first() -> None:
@@ -49,7 +50,7 @@ def test_the_worst_stands_first() -> None:
         [replace(DOWN, id="b", severity=Severity.INFO), DOWN, replace(DOWN, id="c", severity=Severity.WARNING)], 0
     )
 
-    assert [each["severity"] for each in book.standing()] == ["critical", "warning", "info"]
+    assert [each.severity for each in book.standing()] == ["critical", "warning", "info"]
 
 
 def test_a_clock_that_goes_back_leaves_no_alert_standing_for_ever() -> None:
@@ -121,9 +122,9 @@ def test_many_failed_requests_are_told_few_are_not() -> None:
 
 
 def test_long_waits_and_long_silences_are_told() -> None:
-    assert "waiting" in alerts(waiting=[{"waited": 61.0}])
-    assert "silent" in alerts(running=[{"silent": 301.0}, {"silent": None}])
-    assert alerts(waiting=[{"waited": 5.0}], running=[{"silent": 40.0}]) == {}
+    assert "waiting" in alerts(waiting=[waiting(61.0)])
+    assert "silent" in alerts(running=[running(301.0), running(None)])
+    assert alerts(waiting=[waiting(5.0)], running=[running(40.0)]) == {}
 
 
 def test_a_store_that_can_not_be_written_and_a_name_without_address_are_told() -> None:

@@ -1,7 +1,5 @@
 """Charts from rows."""
 
-from typing import Any
-
 import pytest
 
 from dashboard.domain.chart_lines import draw
@@ -10,6 +8,8 @@ from dashboard.domain.rollup import Row, Tier
 from dashboard.domain.row_codec import encode
 from dashboard.domain.samples import SeriesKey
 from dashboard.domain.timespan import Grid
+from dashboard.records.series import Chart as DrawnChart
+from dashboard.records.series import Line
 from tests.unit.dashboard.build import counter, gauge
 
 GRID = Grid(begin=0, step=60, points=3, tier=Tier.MINUTE)
@@ -17,13 +17,13 @@ REQUESTS = "zai_proxy_requests_total"
 TOKENS = "zai_proxy_tokens_total"
 
 
-def chart(name: str, by: str | None, series: list[SeriesKey], *rows: tuple[int, Row]) -> dict[str, Any]:
+def chart(name: str, by: str | None, series: list[SeriesKey], *rows: tuple[int, Row]) -> DrawnChart:
     (drawn,) = draw([find_chart(name, by)], dict(enumerate(series)), [(at, encode(row)) for at, row in rows], GRID)
     return drawn
 
 
-def lines(drawn: dict[str, Any]) -> dict[str, list[float | None]]:
-    return {line["label"]: line["values"] for line in drawn["lines"]}
+def lines(drawn: DrawnChart) -> dict[str, list[float | None]]:
+    return {line.label: line.values for line in drawn.lines}
 
 
 def test_what_was_counted_is_summed_within_each_step_and_a_time_without_a_look_is_a_gap() -> None:
@@ -32,8 +32,8 @@ def test_what_was_counted_is_summed_within_each_step_and_a_time_without_a_look_i
     drawn = chart("requests", None, series, (0, Row(12, {0: 4, 1: 1})), (120, Row(12, {})))
 
     assert lines(drawn) == {"200": [5, None, 0]}
-    assert drawn["lines"][0]["total"] == 5
-    assert drawn["lines"][0]["labels"] == {"status": "200"}
+    assert drawn.lines[0].total == 5
+    assert drawn.lines[0].labels == {"status": "200"}
 
 
 def test_lines_can_be_told_apart_by_something_else() -> None:
@@ -70,7 +70,7 @@ def test_percentiles_come_from_the_merged_buckets_of_all_rows() -> None:
     assert list(values) == ["p50", "p90", "p95", "p99"]
     assert values["p50"] == [1, None, None]
     assert values["p90"] == [1.8, None, None]
-    assert drawn["lines"][1]["total"] == 1.8
+    assert drawn.lines[1].total == 1.8
 
 
 def test_durations_are_those_of_successful_requests() -> None:
@@ -103,11 +103,9 @@ def test_beyond_twenty_lines_the_smallest_become_one() -> None:
 
     drawn = chart("tokens", "model", series, (0, Row(1, {number: number + 1 for number in range(30)})))
 
-    assert len(drawn["lines"]) == 20
-    assert drawn["lines"][0]["label"] == "m29"
-    assert drawn["lines"][-1] == {
-        "label": "other", "values": [66, None, None], "total": 66, "labels": {"model": "other"},
-    }  # fmt: skip
+    assert len(drawn.lines) == 20
+    assert drawn.lines[0].label == "m29"
+    assert drawn.lines[-1] == Line(label="other", labels={"model": "other"}, values=[66, None, None], total=66)
 
 
 def test_several_charts_are_read_in_one_pass() -> None:
@@ -137,4 +135,4 @@ def test_an_unknown_chart_is_an_error_that_names_those_there_are() -> None:
 def test_every_chart_can_be_drawn_from_nothing() -> None:
     for name, splits in chart_names().items():
         for by in splits:
-            assert chart(name, by, [])["lines"] == []
+            assert chart(name, by, []).lines == []

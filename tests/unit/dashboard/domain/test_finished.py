@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.domain.finished import Outcome, UnreadableRequestError, read_finished
+from dashboard.domain.finished import UnreadableRequestError, read_finished
+from dashboard.records.requests import Outcome
 from extproc.domain.usage.outcome import CLIENT_LEFT, ErrorType
 
 json_values = st.recursive(

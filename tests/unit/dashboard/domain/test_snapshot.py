@@ -4,9 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, Running
-from dashboard.domain.snapshot import Figures, TargetHealth, TargetView, build
+from dashboard.domain.snapshot import Figures, TargetView, build
 from dashboard.domain.stalls import StallWatch
 from dashboard.domain.token_guess import TokenGuess
+from dashboard.records.alerts import Alert, Severity
+from dashboard.records.snapshot import TargetHealth
+from tests.unit.dashboard.build import NO_FIGURES
 
 
 def request(number: int, age: float, lane: str = "main", response_bytes: int = 0) -> Running:
@@ -37,8 +40,9 @@ def sharing(number: int, limit: float, used: float, leads: bool = False, **more:
     return view(replace(status, **more), number)
 
 
-def picture(*targets: TargetView, alerts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    return build(100.0, targets, [], Figures(), alerts, lambda _model, size: size)
+def picture(*targets: TargetView, alerts: tuple[Alert, ...] = ()) -> dict[str, Any]:
+    """As the API tells of it."""
+    return build(100.0, targets, [], Figures(NO_FIGURES), alerts, lambda _model, size: size).model_dump(mode="json")
 
 
 def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
@@ -152,14 +156,17 @@ def test_what_waits_by_the_proxys_own_list_is_not_contradicted_by_an_older_gauge
 
 
 def test_the_first_sentence_says_whether_it_is_working() -> None:
-    alert = {"severity": "critical", "title": "Z.AI does not accept the key", "since": 5.0}
+    alert = Alert(
+        id="key", severity=Severity.CRITICAL, title="Z.AI does not accept the key", advice="Look at it.", since=5.0
+    )
+    note = alert.model_copy(update={"severity": Severity.INFO})
     assert picture(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"
     assert picture()["health"]["level"] == "unknown"
     assert picture(view(ProxyStatus(0, 9, 9)))["health"]["headline"] == "Ready: nothing runs at the moment."
     assert picture(view(ProxyStatus()), alerts=(alert,))["health"] == {
         "level": "critical", "headline": "Z.AI does not accept the key", "since": 5.0,
     }  # fmt: skip
-    assert picture(view(ProxyStatus()), alerts=({**alert, "severity": "info"},))["health"]["level"] == "ok"
+    assert picture(view(ProxyStatus()), alerts=(note,))["health"]["level"] == "ok"
 
 
 def running(size: int) -> tuple[Running, ...]:

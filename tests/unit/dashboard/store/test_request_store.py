@@ -33,7 +33,7 @@ def find(
 
 
 def feed_ids(page: Page) -> list[str]:
-    return [request["feed_id"] for request in page.requests]
+    return [request.feed_id for request in page.requests]
 
 
 def test_a_request_reads_back_as_it_came(file: StoreFile) -> None:
@@ -53,8 +53,8 @@ def test_a_request_reads_back_as_it_came(file: StoreFile) -> None:
 
     (found,) = find(file).requests
     assert found == stored.describe(1, target, request)
-    assert (found["ended"], found["tokens"]["input"], found["attempts"]) == (NOW + 2.5, 3, 2)
-    assert (found["session"], found["first_byte"], found["model_asked"]) == (None, None, "a")
+    assert (found.ended, found.tokens.input, found.attempts) == (NOW + 2.5, 3, 2)
+    assert (found.session, found.first_byte, found.model_asked) == (None, None, "a")
     assert stored.find_request(file._connection, 1) == found
     assert stored.find_request(file._connection, 2) is None
 
@@ -92,7 +92,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(file: StoreFile) -> N
             break
 
     assert seen == [f"run-{number}" for number in reversed(range(45))]
-    assert find(file, descending=False, limit=3).requests[0]["feed_id"] == "run-0"
+    assert find(file, descending=False, limit=3).requests[0].feed_id == "run-0"
 
 
 def test_new_requests_do_not_move_the_pages_that_follow(file: StoreFile) -> None:
@@ -157,9 +157,9 @@ def test_readers_who_come_back_get_what_came_after_the_last_they_had(file: Store
     save(file, *(finished(f"run-{number}") for number in range(10)))
 
     count, missed = stored.requests_after(file._connection, 4, 100)
-    assert (count, [request["id"] for request in missed]) == (6, [5, 6, 7, 8, 9, 10])
+    assert (count, [request.id for request in missed]) == (6, [5, 6, 7, 8, 9, 10])
     count, missed = stored.requests_after(file._connection, 4, 2)
-    assert (count, [request["id"] for request in missed]) == (6, [9, 10])
+    assert (count, [request.id for request in missed]) == (6, [9, 10])
 
 
 def test_requests_are_forgotten_when_they_are_old_and_their_ids_are_not_used_again(file: StoreFile) -> None:

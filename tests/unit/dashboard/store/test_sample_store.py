@@ -48,7 +48,7 @@ def drawn(file: StoreFile, name: str, grid: Grid, target: int | None = None) -> 
     connection = open_reader(file.path)
     (chart,) = draw([find_chart(name)], file.series.keys, read_rows(connection, grid, target), grid)
     connection.close()
-    return {line["label"]: line["values"] for line in chart["lines"]}
+    return {line.label: line.values for line in chart.lines}
 
 
 def test_a_look_shows_in_every_tier_at_once(file: StoreFile) -> None:

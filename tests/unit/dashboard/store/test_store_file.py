@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.domain.alerts import Alert, AlertChange, AlertState, Severity
+from dashboard.domain.alerts import Alert, AlertChange
+from dashboard.records.alerts import AlertState, Severity
+from dashboard.records.series import Mark, MarkKind
 from dashboard.store import database, journal
 from dashboard.store.database import StoreError
 from dashboard.store.file import StoreFile
-from dashboard.store.journal import Mark, MarkKind
 from dashboard.store.requests import RequestFilter, find_page
 from dashboard.store.schema import MIGRATIONS, NewerSchemaError, migrate, schema_version
 from dashboard.store.store import Store
@@ -165,7 +166,7 @@ def test_requests_of_an_older_version_stay_and_new_ones_say_what_they_asked_for(
     file.save_requests(target, [asked], FeedPosition("run-2", 1))
 
     page = find_page(file._connection, RequestFilter(), "ended", False, 10, None)
-    assert [(each["feed_id"], each["model"], each["model_asked"]) for each in page.requests] == [
+    assert [(each.feed_id, each.model, each.model_asked) for each in page.requests] == [
         ("run-1", "glm-5.3", None),
         ("run-2", None, "claude-opus-5"),
     ]
@@ -206,14 +207,14 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_marks_are_found_by_window_and_target(file: StoreFile) -> None:
     file.save_marks(
         [
-            Mark(NOW + 10, MarkKind.STARTED, 1, "a started"),
-            Mark(NOW + 5, MarkKind.RESET, None, "the plan"),
-            Mark(NOW + 20, MarkKind.LOST, 2, "b is gone"),
+            Mark(at=NOW + 10, kind=MarkKind.STARTED, target=1, text="a started"),
+            Mark(at=NOW + 5, kind=MarkKind.RESET, target=None, text="the plan"),
+            Mark(at=NOW + 20, kind=MarkKind.LOST, target=2, text="b is gone"),
         ]
     )
 
     def found(begin: float, end: float, target: int | None) -> list[str]:
-        return [mark["text"] for mark in journal.find_marks(file._connection, begin, end, target)]
+        return [mark.text for mark in journal.find_marks(file._connection, begin, end, target)]
 
     assert found(NOW, NOW + 60, None) == ["the plan", "a started", "b is gone"]
     assert found(NOW, NOW + 20, None) == ["the plan", "a started"]
@@ -227,7 +228,7 @@ def test_alerts_are_numbered_in_their_order(file: StoreFile) -> None:
 
     assert ids == [1, 2]
     count, after = journal.alerts_after(file._connection, 1, 10)
-    assert (count, after) == (1, [(2, AlertChange(NOW, AlertState.CLEARED, alert).as_json())])
+    assert (count, after) == (1, [(2, AlertChange(NOW, AlertState.CLEARED, alert).record())])
 
 
 def _save_rounds(file: StoreFile, targets: list[int], rounds: int) -> None:

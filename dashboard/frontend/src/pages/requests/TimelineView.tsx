@@ -12,7 +12,6 @@ const LOOKS: Record<Stretch, string> = {
 /** What became of a request over its time: a bar for the eye, the moments as a list for everybody. */
 export function TimelineView({ request }: { request: FinishedRequest }) {
   const line = timeline(request)
-  if (line === null) return <p className="text-soft">How long it took is not known.</p>
   const { stretches, moments, duration } = line
   const { started, attempts } = request
   return (
@@ -43,7 +42,7 @@ export function TimelineView({ request }: { request: FinishedRequest }) {
           <li key={name} className="col-span-full grid grid-cols-subgrid">
             <span>{name}</span>
             <span className="text-right">{at === 0 ? '' : `+${formatDuration(at)}`}</span>
-            <span className="text-soft">{started === null ? '' : formatClock(started + at, true)}</span>
+            <span className="text-soft">{formatClock(started + at, true)}</span>
           </li>
         ))}
       </ol>

@@ -108,7 +108,7 @@ function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange): Usa
     number('output', 'Output', (row) => tokens(row.tokens.output)),
     number('duration', 'Mean time', (row) => formatDuration(row.mean_duration)),
   ]
-  return columns.filter(({ key }) => key !== 'written' || (total.tokens.cache_write ?? 0) > 0)
+  return columns.filter(({ key }) => key !== 'written' || total.tokens.cache_write > 0)
 }
 
 function number(key: UsageSort, head: string, cell: (row: BreakdownRow) => ReactNode): UsageColumn {

@@ -1,0 +1,59 @@
+"""Who used what: the answer of /api/breakdown."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from dashboard.records.base import Record, Tokens
+
+
+class By(StrEnum):
+    """What tells the rows apart."""
+
+    CLIENT = "client"
+    SESSION = "session"
+    AGENT = "agent"
+    LANE = "lane"
+    MODEL = "model"
+    PATH = "path"
+    HOUR = "hour"
+    DAY = "day"
+
+
+class Wasted(Record):
+    """What was for nothing: requests that failed or were given up by their client."""
+
+    requests: int
+    tokens: int
+    cost_usd: float
+
+
+class Used(Record):
+    """What all that have the same key used."""
+
+    key: str | int | None = Field(description="Unix time for hours and days; null where a request had none")
+    requests: int
+    ok: int
+    failed: int
+    aborted: int
+    refused: int
+    retries: int
+    tokens: Tokens
+    cost_usd: float
+    credits: float
+    request_bytes: int
+    response_bytes: int
+    mean_duration: float | None
+    wasted: Wasted
+
+
+class Breakdown(Record):
+    """What was used in a time."""
+
+    by: By
+    begin: float = Field(serialization_alias="from")
+    to: float
+    resolution: int = Field(description="Seconds that the window was widened to whole ones of; 0: not at all")
+    rows: list[Used]
+    other: Used | None
+    total: Used
