@@ -57,7 +57,7 @@ class ExternalProcessor:
         self._api_key = api_key
         self._mutations_key = ""
         self._mutations: dict[CredentialForm, bytes] = {}
-        self._open: dict[str, Context] = {}
+        self._open: dict[str, tuple[Context, Route]] = {}
         # A restarted processor must not give out the ids of exchanges that its predecessor left running.
         self.run_id = secrets.token_hex(4)
         self._serial = itertools.count(1)
@@ -117,7 +117,7 @@ class ExternalProcessor:
                 if refusal is not None:
                     return refusal
                 await context.write(self._admitted(head, exchange, route))
-                await self._hold(exchange, context)
+                await self._hold(exchange, route, context)
         return None
 
     async def _wait(self, ticket: Ticket, exchange: Exchange, route: Route) -> Refusal | None:
@@ -131,9 +131,9 @@ class ExternalProcessor:
         exchange.waited = answer.waited
         return self._quota.look_again(exchange, route) if answer.waited > 0.0 else None
 
-    async def _hold(self, exchange: Exchange, context: Context) -> None:
+    async def _hold(self, exchange: Exchange, route: Route, context: Context) -> None:
         """Returns when the HTTP stream ends, whatever ended it; Envoy's cancel arrives as CancelledError."""
-        self._open[exchange.id] = context
+        self._open[exchange.id] = context, route
         try:
             while isinstance(message := await context.read(), pb.ProcessingRequest):
                 if message.HasField("response_trailers"):
@@ -146,11 +146,11 @@ class ExternalProcessor:
         """Ends a request: the client gets an error, the upstream a reset. False if none with this id runs or waits."""
         if self._pacer.give_up(exchange_id):
             return True
-        context, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
-        if context is None or exchange is None:
+        held, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
+        if held is None or exchange is None:
             return False
-        dialect = classify(exchange.path, speaks_anthropic=False).dialect
-        answer = wire.answer(refusals.cancelled(), dialect, exchange.request_id)
+        context, route = held
+        answer = wire.answer(refusals.cancelled(), route.dialect, exchange.request_id)
         await context.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
 
