@@ -7,7 +7,9 @@ from typing import Final, TypeVar
 
 from prometheus_client import Counter, Histogram
 
+from extproc.domain.pacing.limits import MCP, UNKNOWN
 from extproc.domain.request.labels import ModelLabels, method_label, status_label
+from extproc.domain.request.routes import PaidBy
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.log_entry import EntryKind, LogEntry
 from extproc.domain.usage.outcome import Outcome, Usage
@@ -68,6 +70,7 @@ class Accountant:
         self._zai_errors = _Children(metrics.zai_errors)
         self._retries = _Children(metrics.retries)
         self._waits = _Children(metrics.rate_limit_wait)
+        self._model_waits = _Children(metrics.model_queue_wait)
         self._rejections = _Children(metrics.rejections)
         self._usage = _UsageInstruments(metrics)
         self._failed_attempts: OrderedDict[str, list[str]] = OrderedDict()
@@ -97,6 +100,11 @@ class Accountant:
             self._rejections[entry.source, entry.refused].inc()
         elif entry.waited is not None:
             self._waits[entry.source,].observe(entry.waited)
+            if outcome.route.llm_protocol is not None:
+                served = entry.answer.model or entry.model_asked
+                self._model_waits[self._models.label(served) if served else UNKNOWN,].observe(entry.waited)
+            elif outcome.route.paid_by is PaidBy.TOOLS:
+                self._model_waits[MCP,].observe(entry.waited)
         if outcome.error is not None:
             self._upstream_errors[outcome.error,].inc()
         self._count_retries(entry)

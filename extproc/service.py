@@ -90,7 +90,8 @@ class Service:
         self.quota = QuotaWatch(settings, lambda: self.key.current)
         metrics.registry.register(self.quota.collector())
         state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
-        self.pacer = Pacer(_pacing_config(settings), self.quota.lane_shares, state)
+        self.models = ModelNames()
+        self.pacer = Pacer(_pacing_config(settings), self.models, self.quota.lane_shares, state)
         metrics.registry.register(PacingCollector(self.pacer.status))
         self.shared = self._shared_limits()
         if self.shared is not None:
@@ -112,7 +113,6 @@ class Service:
         )
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        self.models = ModelNames()
         self.recorder = self._recorder()
         self.access_log = AccessLog(
             self.recorder.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
@@ -163,7 +163,7 @@ class Service:
         accountant = Accountant(metrics, prices.models, settings.token_counting_enabled)
         listeners = [
             Listener("accounting", accountant.count_request, accountant.count_failure),
-            Listener("pacing", failure=self.pacer.take_failure),
+            Listener("pacing", self.pacer.take_outcome, self.pacer.take_failure),
             Listener("quota", quota.take_outcome, quota.take_failure, quota.take_progress),
             Listener("clients", self.clients.take_outcome),
             Listener("models", lambda outcome: self._learn_model(outcome.entry), progress=self._learn_model),
@@ -238,7 +238,7 @@ class Service:
     def _learn_model(self, entry: LogEntry) -> None:
         """A request is answered, or has been: what answers it serves the name that it asks for."""
         if entry.is_answered:
-            self.models.learn(entry.model_asked, model_name(entry.answer.model))
+            self.pacer.take_answer(entry.model_asked, model_name(entry.answer.model))
 
     def _about(self) -> dict[str, Any]:
         return {

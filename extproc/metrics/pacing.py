@@ -1,13 +1,14 @@
 """The series about pacing: read from what it knows when Prometheus asks, so nothing can drift."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from extproc.domain.pacing.config import PacingMode
-from extproc.domain.pacing.records import LimitStatus, PacingStatus
+from extproc.domain.pacing.learned_limits import ACCOUNT
+from extproc.domain.pacing.records import LimitStatus, ModelStatus, PacingStatus
 from extproc.domain.replicas.messages import SharedStatus
 
 
@@ -35,6 +36,7 @@ class PacingCollector(Collector):
             )
             breath.add_metric((), now.breath)
             yield breath
+            yield from _models(now.models)
 
 
 class SharedLimitsCollector(Collector):
@@ -53,6 +55,37 @@ class SharedLimitsCollector(Collector):
         losses = CounterMetricFamily("zai_proxy_shared_limits_losses", "Times that sharing the limits came to an end.")
         losses.add_metric((), now.losses)
         yield losses
+
+
+def _models(models: Sequence[ModelStatus]) -> Iterator[Metric]:
+    labels = ("model", "account")
+    limits = GaugeMetricFamily(
+        "zai_proxy_model_concurrency_limit_requests", "Requests of a model that may be in flight.", labels=labels
+    )
+    ceilings = GaugeMetricFamily(
+        "zai_proxy_model_concurrency_limit_ceiling_requests",
+        "Requests of a model that may be in flight: the level that broke last; absent while none is known.",
+        labels=labels,
+    )
+    running = GaugeMetricFamily(
+        "zai_proxy_model_in_flight_requests", "Requests of a model that are in flight.", labels=labels
+    )
+    queued = GaugeMetricFamily(
+        "zai_proxy_model_queued_requests", "Requests that wait for a place of their model.", labels=labels
+    )
+    moves = CounterMetricFamily(
+        "zai_proxy_model_limit_adjustments", "Changes of a model's limit.", labels=(*labels, "direction")
+    )
+    for each in models:
+        of = (each.model, ACCOUNT)
+        limits.add_metric(of, each.limit.limit)
+        running.add_metric(of, each.in_flight)
+        queued.add_metric(of, each.waiting)
+        if each.limit.ceiling is not None:
+            ceilings.add_metric(of, each.limit.ceiling)
+        for direction, count in each.limit.adjustments.items():
+            moves.add_metric((*of, direction.value), count)
+    yield from (limits, ceilings, running, queued, moves)
 
 
 def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:

@@ -88,6 +88,9 @@ class Metrics:
         self.plan_credits = self._counter(
             "plan_credits", "Coding Plan credits of the tokens by the published formula.", ("model", "pricing_tier")
         )
+        self.model_queue_wait = self._histogram(
+            "model_queue_wait_seconds", "Time that requests of a model waited for their turn.", ("model",), WAIT_SECONDS
+        )
         self.rate_limit_wait = self._histogram(
             "rate_limit_wait_seconds", "Time that admitted requests waited for their turn.", ("client",), WAIT_SECONDS
         )
@@ -104,6 +107,9 @@ class Metrics:
         )
         self.access_log_failures = self._counter(
             "access_log_failures", "Access-log entries that could not be recorded: a defect of the proxy.", ()
+        )
+        self.background_failures = self._counter(
+            "background_failures", "Times that work beside the requests failed and was begun anew.", ("task",)
         )
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

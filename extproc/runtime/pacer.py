@@ -9,15 +9,19 @@ from typing import Final
 import structlog
 
 from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.credit_guess import CreditGuesses, weighed
 from extproc.domain.pacing.fair_queue import Waiting
+from extproc.domain.pacing.limits import MCP
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request import refusals
 from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import Refusal
-from extproc.domain.request.routes import Route
+from extproc.domain.request.routes import PaidBy, Route
 from extproc.domain.usage.failure import Failure
+from extproc.domain.usage.outcome import Outcome
 from extproc.runtime.state_file import StateError, StateFile
 
 log = structlog.get_logger("extproc.pacing")
@@ -55,13 +59,20 @@ class Ticket:
 class Pacer:
     """Lets requests go in the order and at the pace that `Pacing` decides.
 
-    `shares` returns what the quota leaves the lanes; `state` keeps what was learned over a restart, if there is one.
+    `models` says which model serves a name that is asked for, and learns it from answers. `shares` returns what the
+    quota leaves the lanes; `state` keeps what was learned over a restart, if there is one.
     """
 
     def __init__(
-        self, config: PacingConfig, shares: Callable[[], Mapping[Lane, float]], state: StateFile | None
+        self,
+        config: PacingConfig,
+        models: ModelNames,
+        shares: Callable[[], Mapping[Lane, float]],
+        state: StateFile | None,
     ) -> None:
         self.pacing = Pacing(config)
+        self._models = models
+        self._costs = CreditGuesses()
         self.on_change: Callable[[], None] | None = None
         """Told whenever what this replica has running or waiting changes, if anybody has to know."""
         self._shares = shares
@@ -72,13 +83,12 @@ class Pacer:
         self._restore()
 
     @contextmanager
-    def enter(self, exchange: Exchange, route: Route, cost: int) -> Iterator[Ticket]:
+    def enter(self, exchange: Exchange, route: Route, prompt_bytes: int | None) -> Iterator[Ticket]:
         """Gives the exchange a place, in the queue or beyond it, for as long as the context is open.
 
-        `cost` estimates in bytes what the request will use.
+        `prompt_bytes` is the length of its body, None if nobody announced it.
         """
-        request = PacedRequest(exchange.id, exchange.principal, exchange.lane, cost, exempt=not route.waits)
-        answer = self.pacing.arrive(request, time.time())
+        answer = self.pacing.arrive(self._request(exchange, route, prompt_bytes), time.time())
         try:
             yield self._ticket(exchange, answer)
         finally:
@@ -86,6 +96,20 @@ class Pacer:
             self.pacing.leave(exchange.id, time.time())
             self._changed()
             self.go_on()
+
+    def _request(self, exchange: Exchange, route: Route, prompt_bytes: int | None) -> PacedRequest:
+        # A tool's stream of notifications stays open for as long as its client runs: only calls take places.
+        is_call = route.paid_by is PaidBy.TOOLS and exchange.method == "POST"
+        model = MCP if is_call else self._models.serves(exchange.asked) or exchange.asked
+        return PacedRequest(
+            id=exchange.id,
+            source=exchange.principal,
+            lane=exchange.lane,
+            cost=0.0 if is_call else self._costs.guess(model, prompt_bytes),
+            exempt=not route.waits and not is_call,
+            asked="" if is_call else exchange.asked,
+            model=model,
+        )
 
     async def wait_again(self, exchange_id: str) -> None:
         """Returns when an exchange that the upstream has refused may be sent again."""
@@ -109,9 +133,11 @@ class Pacer:
 
     def take_failure(self, failure: Failure) -> None:
         """An attempt has ended in an error, or a good answer has turned into one. What takes nothing of the plan's
-        limits says nothing of them either, whatever its code: the tools of /api/mcp have a gate of their own."""
-        if not failure.route.waits:
+        limits says nothing of them either, whatever its code; the tools of /api/mcp have a gate of their own."""
+        is_tool = failure.route.paid_by is PaidBy.TOOLS
+        if not failure.route.waits and not is_tool:
             return
+        asked = failure.entry.model_asked
         attempt = Attempt(
             failure.exchange_id,
             failure.began_at,
@@ -119,10 +145,33 @@ class Pacer:
             failure.code.error_class,
             failure.code.code,
             failure.entry.retry_after,
+            MCP if is_tool else self._models.serves(asked) or asked,
         )
         self.pacing.observe(attempt, time.time())
         self._changed()
         self.go_on()
+
+    def take_answer(self, asked: str, served: str) -> None:
+        """A request for a model is answered by one, of the same name or of another: its places are the ones to take."""
+        if not asked or not served:
+            return
+        is_news = self._models.serves(asked) != served
+        self._models.learn(asked, served)
+        if is_news:
+            self.pacing.serves(asked, served, time.time())
+            self._changed()
+            self.go_on()
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """A request has ended: its source is charged for what it took, where a guess stood until now."""
+        if outcome.route.llm_protocol is None:
+            return
+        entry, usage = outcome.entry, outcome.usage
+        taken = 0.0
+        if usage is not None:
+            taken = weighed(usage.tokens) if usage.credits is None else usage.credits
+            self._costs.learn(model_name(entry.answer.model) or entry.model_asked, entry.request_bytes, taken)
+        self.pacing.took(entry.exchange_id, taken)
 
     def status(self) -> PacingStatus:
         return self.pacing.status(time.time())
@@ -130,15 +179,16 @@ class Pacer:
     def waiting(self) -> tuple[Waiting, ...]:
         return self.pacing.waiting()
 
-    def hints(self) -> dict[str, str]:
-        """What a request may be told about where it stands, as metadata for its answer's headers; none unpaced."""
+    def hints(self, exchange: Exchange, route: Route) -> dict[str, str]:
+        """What a request may be told about where its model stands, as metadata for its answer's headers; none
+        unpaced."""
         if self.pacing.config.mode is PacingMode.OFF:
             return {}
-        limit, _ = self.pacing.limits
+        model = MCP if route.paid_by is PaidBy.TOOLS else self._models.serves(exchange.asked) or exchange.asked
         return {
-            "limit": str(limit),
-            "remaining": str(self.pacing.places_left),
-            "reset": f"{self.pacing.expected_wait(time.time()):.0f}s",
+            "limit": str(self.pacing.limit_of(model)),
+            "remaining": str(self.pacing.places_left(model)),
+            "reset": f"{self.pacing.expected_wait(model, time.time()):.0f}s",
         }
 
     def go_on(self) -> None:

@@ -19,6 +19,7 @@ from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
     describe,
     describe_limits,
+    describe_model_limits,
     describe_models,
     describe_pacing,
     describe_waiting,
@@ -67,6 +68,7 @@ def create_app(
                 "waiting": [describe_waiting(each, at, models) for each in held if each.waits],
                 "pacing": describe_pacing(pace),
                 "limits": describe_limits(pace),
+                "model_limits": describe_model_limits(pace),
                 "models": describe_models(models),
                 **about(),
             }

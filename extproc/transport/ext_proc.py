@@ -5,7 +5,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import grpc.aio
 
@@ -26,9 +26,6 @@ from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
 
 Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
-
-# What a request counts for in the queue whose body has no announced length.
-_UNKNOWN_COST: Final = 64 * 1024
 
 
 class ExternalProcessor:
@@ -109,8 +106,7 @@ class ExternalProcessor:
         with self._admission.enter(exchange) as refusal:
             if refusal is not None:
                 return refusal
-            cost = _UNKNOWN_COST if head.body_bytes is None else head.body_bytes
-            with self._pacer.enter(exchange, route, cost) as ticket:
+            with self._pacer.enter(exchange, route, head.body_bytes) as ticket:
                 if not ticket.is_decided:
                     await context.write(self._patience)
                 refusal = await self._wait(ticket, exchange, route)
@@ -178,7 +174,7 @@ class ExternalProcessor:
 
     def _admitted(self, head: RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
-        noted = _remembered(exchange) | self._pacer.hints()
+        noted = _remembered(exchange) | self._pacer.hints(exchange, route)
         if self._guard.watches(exchange.method, route):
             noted["guard"] = "1"
         return self._mutation(route.credential) + own + wire.metadata(noted)

@@ -1,6 +1,7 @@
 """The parts of /status: what runs, what waits, the limits. Times are seconds, moments Unix times, sizes bytes."""
 
 from extproc.domain.pacing.config import PacingMode
+from extproc.domain.pacing.learned_limits import ACCOUNT
 from extproc.domain.pacing.records import LimitStatus, PacingStatus
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.model_names import ModelNames
@@ -48,6 +49,22 @@ def describe_limits(pace: PacingStatus) -> list[dict[str, object]]:
     return [
         {**_describe_limit("in flight", pace.concurrency), "used": pace.in_flight},
         _describe_limit("requests/s", pace.rate),
+    ]
+
+
+def describe_model_limits(pace: PacingStatus) -> list[dict[str, object]]:
+    """The places of each model of the account; none without pacing."""
+    if not is_paced(pace):
+        return []
+    return [
+        {
+            **_describe_limit(each.model, each.limit),
+            "account": ACCOUNT,
+            "in_flight": each.in_flight,
+            "waiting": each.waiting,
+            "in_use": round(each.breath, 3),
+        }
+        for each in pace.models
     ]
 
 

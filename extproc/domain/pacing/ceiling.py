@@ -7,7 +7,7 @@ from typing import Final
 FIRST_HALF_LIFE: Final = 20.0
 LONGEST_HALF_LIFE: Final = 240.0
 # A number in flight is doubted sooner than a rate: its probe is one request and costs one refusal.
-_LONGEST_IN_FLIGHT: Final = 80.0
+_LONGEST_IN_FLIGHT: Final = 60.0
 # Below this confidence a ceiling is worth a probe.
 _DOUBT: Final = 0.5
 

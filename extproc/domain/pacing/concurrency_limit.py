@@ -1,21 +1,53 @@
-"""How many requests may be in flight: found out from what the upstream refuses. Pure: the caller brings the time."""
+"""How many requests may be in flight: found out from what the upstream refuses. Pure: the caller brings the time.
+
+Nobody tells the number; a request that is one too many is refused. So a limit knows three levels: `proven`, the most
+that was in flight without a refusal; `limit`, the most that may be; and its ceiling, the level that broke last.
+Between them it is in one of these states:
+
+    searching    there is no ceiling: while work waits, the limit doubles, level by level
+    climbing     limit < ceiling - 1: it takes a step towards the ceiling for each level that has proven to be there
+    holding      limit = ceiling - 1 is proven: it waits for the next probe
+    probing      limit = ceiling, for one request more than is known to fit
+    falling      what was proven was refused: the plan has shrunk, and levels are tried one at a time from below
+    storm        even a single request was refused: nothing starts during a pause, then one does
+
+    event                                   searching   climbing   holding    probing       falling     storm
+    work waits, and time goes by            grows       a step     a probe    -             -           one starts
+    a level is proven (2 s, no refusal)     -           -          -          it has held:  falling     recovering
+                                                                              searching     is over
+    refused above `proven`                  ceiling,    ceiling,   -          it has not:   falls on    -
+                                            one less    one less              holding
+    refused at or below `proven`            falling     falling    falling    falling       -           -
+    refused alone                           storm       storm      storm      storm         storm       longer pause
+    refused above `limit`, or started       nothing is learned: what runs already drains, and a burst of refusals
+      before the last decrease              has one answer
+
+A storm is no size of a plan: no plan has less than one place. When a request gets through again, the limit doubles each
+second, to where it was before the fall that ended in the storm; a refusal on the way is a refusal as any other.
+
+What is in flight here may not be so there: a request that was refused and waits to be sent again holds its place here.
+So levels count what is at the upstream, the limit what is here.
+"""
 
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import ProbeBudget
+from extproc.domain.pacing.probing import ProbePolicy
 
-# A refusal comes within a round trip and is reported half a second later at most: a place that was used for so long
-# without one is there.
+# A refusal comes within a round trip and is reported half a second later at most: a level that was in use for so long
+# without one has proven to be there.
 _VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
 _DOUBLING: Final = 4.0
+# After a storm the size of the plan is known: what is left open is whether the storm is over.
+_RECOVERY: Final = 1.0
 # A refusal of what was fine before: the plan has shrunk, nobody knows how far. After larger steps the limit would have
 # to climb back, and to wait for what runs before it can; with smaller ones each place would cost a refusal.
 _BACK_OFF: Final = 0.85
@@ -24,32 +56,34 @@ _CLIMB: Final = 1 / 4
 # While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
 # of a refusal is here before the next.
 _TRIAL: Final = 0.8
-# For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
+# For so long after a pause that was told, its end counts as the reason of a refusal.
 _QUIET: Final = 10.0
-# However few the attempts that pay for it, a probe is due after five minutes.
-_LONGEST_SILENCE: Final = 300.0
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 16.0
+# Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
+_LONGEST_PAUSE: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a limit believed at a moment."""
+
+    limit: float
+    ceiling: Ceiling | None
+    proven: int
 
 
 class ConcurrencyLimit:
-    """Counts what is in flight and learns how much may be.
+    """Counts what is in flight and learns how much may be."""
 
-    Doubles while work waits for a place and nothing is refused. A refusal at a level that was never proven ends just
-    below it; one at a level that was fine takes a part. From there it climbs, a step for each level that has proven
-    to be there, to just below its ceiling, the level that broke; a probe above that is rare, and paid for.
-    """
-
-    def __init__(self, initial: int, maximum: int, budget: ProbeBudget) -> None:
+    def __init__(self, initial: int, maximum: int) -> None:
         self.adjustments = Adjustments("in flight")
         self.ceiling: Ceiling | None = None
         self._maximum = maximum
-        self._budget = budget
+        self._probes = ProbePolicy()
         self._limit = float(min(initial, maximum))
         self._in_flight = 0
         self._waiting = False
         self._probing = False
-        self._doubted_at: float | None = None
         self._grown_at = 0.0
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
@@ -57,7 +91,9 @@ class ConcurrencyLimit:
         self._tried_at = -math.inf
         self._decreased_at = -math.inf
         self._falling = False
-        self._refused_at = -math.inf
+        # What the limit was before it began to fall, and whether it goes back there now.
+        self._before_fall: float | None = None
+        self._recovering = False
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
         # When the last pause that the upstream asked for is over.
@@ -70,6 +106,11 @@ class ConcurrencyLimit:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    @property
+    def proven(self) -> int:
+        """The most that was in flight without a refusal since the plan last shrank; one always is."""
+        return max(1, self._proven)
 
     def usable(self, share: float, now: float) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
@@ -86,6 +127,7 @@ class ConcurrencyLimit:
     def start(self, retrying: int, now: float) -> int:
         """Takes a place; returns how many are in flight with this one, of which `retrying` may not be upstream."""
         self._in_flight += 1
+        self._probes.sent()
         level = self._in_flight - retrying
         if level > self._proven:
             self._tried_at = now
@@ -93,10 +135,6 @@ class ConcurrencyLimit:
         if top < level <= self.limit:
             self._in_trial.append((level, now))
         return self._in_flight
-
-    def is_proven(self, level: int) -> bool:
-        """Whether so many have been in flight since the plan last shrank; one always is."""
-        return level <= max(1, self._proven)
 
     def end(self) -> None:
         """Gives a place back."""
@@ -115,8 +153,8 @@ class ConcurrencyLimit:
         return max(0.0, self._paused_until - now)
 
     def expect_change(self, now: float) -> None:
-        """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
-        self._doubted_at = now
+        """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
+        self._probes.expect_change(now)
 
     def set_demand(self, waiting: bool, now: float) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
@@ -128,26 +166,45 @@ class ConcurrencyLimit:
     def advance(self, now: float) -> None:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
-            self._proven = self._in_trial.popleft()[0]
-            self._pause = _FIRST_PAUSE
-            self._falling = self._falling and self._proven < self.limit
+            self._prove(self._in_trial.popleft()[0], now)
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return
-        if self.ceiling is None:
-            self._double(now)
+        if self._recovering:
+            self._recover(now)
+        elif self.ceiling is None:
+            self._grow(_DOUBLING, "work waits", now)
         elif self._proven >= self.limit and now >= self._decreased_at + _VERDICT:
             self._step(self.ceiling, now)
 
-    def _double(self, now: float) -> None:
+    def _prove(self, level: int, now: float) -> None:
+        self._proven = level
+        if self._pause > _FIRST_PAUSE and self._before_fall is not None:
+            self._recovering = True
+            self._grown_at = now
+        self._pause = _FIRST_PAUSE
+        self._falling = self._falling and self._proven < self.limit
+        if not self._falling and not self._recovering:
+            self._before_fall = None
+
+    def _recover(self, now: float) -> None:
+        if self._before_fall is not None and self.limit < int(self._before_fall):
+            self._limit = min(self._limit, self._before_fall)
+            self._grow(_RECOVERY, "the storm is over", now, most=self._before_fall)
+        else:
+            self._recovering = False
+            self._before_fall = None
+            self.ceiling = Ceiling(self.limit + 1.0, now)
+
+    def _grow(self, doubling: float, cause: str, now: float, most: float = math.inf) -> None:
         limit = self.limit
-        grown = self._limit * 2 ** ((now - self._grown_at) / _DOUBLING)
+        grown = self._limit * 2 ** ((now - self._grown_at) / doubling)
         self._grown_at = now
-        self._limit = min(grown, limit + 1.0)  # a late call must not skip what is to be seen at each level
+        self._limit = min(grown, limit + 1.0, most)  # a late call must not skip what is to be seen at each level
         if self.limit > limit:
-            self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
+            self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, now)
 
     def _step(self, ceiling: Ceiling, now: float) -> None:
         limit = self.limit
@@ -155,24 +212,47 @@ class ConcurrencyLimit:
             self._probing = False
             self.ceiling = None
             self._grown_at = now
+            self._probes.changed(now)
             self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, now)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
-        elif now >= self._probe_due(ceiling):
+        elif now >= self._probes.due(ceiling, _VERDICT, now):
             self._probing = True
-            self._doubted_at = None
+            self._probes.tried()
             self._limit = limit + 1.0
             self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, now)
 
-    def _probe_due(self, ceiling: Ceiling) -> float:
-        """When the next probe is due, as things stand."""
-        if self._doubted_at is not None:
-            return self._refused_at + _VERDICT
-        quiet = self._refused_at + _QUIET
-        paid = -math.inf if self._budget.allows_probe else ceiling.seen + _LONGEST_SILENCE
-        return max(quiet, ceiling.doubtful_at(), paid)
+    @property
+    def is_stormy(self) -> bool:
+        """Whether even a single request was refused, and the next one as well."""
+        return self._pause > 2 * _FIRST_PAUSE
+
+    def assume(self, level: int, now: float) -> None:
+        """So many are taken for all that there is, until a probe tells."""
+        self._limit = float(max(1, min(level, self._maximum)))
+        self._proven = self.limit
+        self._in_trial.clear()
+        self._probing = False
+        self.ceiling = Ceiling(self.limit + 1.0, now)
+
+    def is_known(self, level: int, started_at: float) -> bool:
+        """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
+        return level > self.limit or started_at < self._decreased_at
+
+    def is_probe(self, level: int) -> bool:
+        """Whether the `level`-th in flight was the one that a probe let go."""
+        return self._probing and level == self.limit
+
+    def is_new(self, level: int) -> bool:
+        """Whether so many have not been in flight since the plan last shrank."""
+        return level > self.proven
+
+    def distrust(self, level: int) -> None:
+        """The `level`-th in flight was refused, for whatever reason: what is on trial from there on proves nothing."""
+        while self._in_trial and self._in_trial[-1][0] >= level:
+            self._in_trial.pop()
 
     def refused(self, level: int, started_at: float, cause: str, now: float, until: float | None = None) -> None:
         """An attempt that started as the `level`-th in flight was refused for being one too many.
@@ -180,9 +260,7 @@ class ConcurrencyLimit:
         `until` is when the upstream wants to be asked again, if it said so: until then nothing starts.
         """
         self.advance(now)
-        self._refused_at = now
-        if self._doubted_at is not None and started_at >= self._doubted_at:
-            self._doubted_at = None
+        self._probes.refused(started_at, now)
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
@@ -199,6 +277,24 @@ class ConcurrencyLimit:
         else:
             return  # of the burst that the last decrease answered
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
+
+    def lesson(self) -> Lesson:
+        """What is believed now, for `take_back`."""
+        limit = self._limit - 1.0 if self._probing else self._limit
+        return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
+
+    def take_back(self, before: Lesson, now: float) -> None:
+        """What was refused since then was no lesson about this limit after all: it is as it was."""
+        limit = self.limit
+        self._limit = max(self._limit, before.limit)
+        self.ceiling = before.ceiling
+        self._proven = max(self._proven, min(before.proven, self.limit))
+        self._falling = self._recovering = False
+        self._before_fall = None
+        self._paused_until = self._told_until
+        self._pause = _FIRST_PAUSE
+        self._grown_at = now
+        self.adjustments.note(Direction.INCREASE, "it was the account's limit", limit, self.limit, now)
 
     def overloaded(self, cause: str, now: float) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
@@ -227,11 +323,17 @@ class ConcurrencyLimit:
 
     def _fall_back(self, level: int, now: float) -> None:
         self.ceiling = Ceiling(max(2, level), now)
+        self._recovering = False
+        self._before_fall = None
         self._lower(level - 1, now)
 
     def _shrink(self, level: int, now: float) -> None:
+        if self._before_fall is None:
+            self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
+            self._probes.changed(now)
         self.ceiling = Ceiling(max(2, level), now)
         self._falling = True
+        self._recovering = False
         self._proven = 0
         if level == 1:
             self.pause(now + self._pause)
@@ -254,8 +356,10 @@ class ConcurrencyLimit:
             return self._tried_at + _TRIAL + 1e-6
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
+        if self._recovering:
+            return self._next_level(_RECOVERY)
         if self.ceiling is None:
-            return self._grown_at + _DOUBLING * math.log2((self.limit + 1) / self._limit) + 1e-6
+            return self._next_level(_DOUBLING)
         at = self._decreased_at + _VERDICT
         if self._proven < self.limit:
             last = self._in_trial[-1] if self._in_trial else None
@@ -263,8 +367,11 @@ class ConcurrencyLimit:
                 return None
             at = max(at, last[1] + _VERDICT)
         if not self._probing and self.limit + 1 >= self.ceiling.level:
-            at = max(at, self._probe_due(self.ceiling))
+            at = max(at, self._probes.due(self.ceiling, _VERDICT, now))
         return max(at, now + 0.01)
+
+    def _next_level(self, doubling: float) -> float:
+        return self._grown_at + doubling * math.log2((self.limit + 1) / self._limit) + 1e-6
 
     def learned(self, outside: Callable[[float], float]) -> LearnedLimit:
         """What is known of the plan; `outside` turns a time into the one that is to be noted."""

@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
-from extproc.domain.pacing.ceiling import LONGEST_HALF_LIFE
+from extproc.domain.pacing.ceiling import LONGEST_HALF_LIFE, Ceiling
+from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1
+ACCOUNT: Final = "main"
+"""The only account there is, yet: each key of what was learned begins with its account's name."""
+MOST_MODELS: Final = 50
+"""How many models have a limit of their own."""
 _FEWEST_IN_FLIGHT: Final = 1.0
 _MOST_IN_FLIGHT: Final = 10_000.0
 _FEWEST_PER_SECOND: Final = 0.001
@@ -25,6 +30,12 @@ class LearnedLimit:
     seen: float | None
     half_life: float | None
 
+    def confidence(self, now: float) -> float:
+        """How sure the ceiling still is, 0.0 to 1.0."""
+        if self.ceiling is None or self.seen is None or self.half_life is None:
+            return 0.0
+        return Ceiling(self.ceiling, self.seen, self.half_life).confidence(now)
+
     def shifted(self, seconds: float) -> "LearnedLimit":
         """The same by a clock that is ahead by so much."""
         return replace(self, seen=None if self.seen is None else self.seen + seconds)
@@ -37,15 +48,23 @@ class LearnedLimit:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Everything that pacing knows of the plan, at a Unix time."""
+    """Everything that pacing knows of an account's plan, at a Unix time: of the account as a whole, and of its models
+    by the name that serves, the longest unused first."""
 
     saved_at: float
     concurrency: LearnedLimit
     rate: LearnedLimit
+    models: Mapping[str, LearnedLimit] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
-        """A dict of plain values, fit for JSON."""
-        return {"version": VERSION, **asdict(self)}
+        """A dict of plain values, fit for JSON. Who does not know of models reads what holds for the account."""
+        return {
+            "version": VERSION,
+            "saved_at": self.saved_at,
+            "concurrency": asdict(self.concurrency),
+            "rate": asdict(self.rate),
+            "models": {ACCOUNT: {model: asdict(known) for model, known in self.models.items()}},
+        }
 
     def scaled(self, factor: float) -> "Learned":
         """What a part of the plan learns from what is known of the whole, or the other way round."""
@@ -55,11 +74,17 @@ class Learned:
             self.saved_at,
             self.concurrency.scaled(factor, _FEWEST_IN_FLIGHT),
             self.rate.scaled(factor, _FEWEST_PER_SECOND),
+            {model: known.scaled(factor, _FEWEST_IN_FLIGHT) for model, known in self.models.items()},
         )
 
     def shifted(self, seconds: float) -> "Learned":
         """The same by a clock that is ahead by so much."""
-        return Learned(self.saved_at + seconds, self.concurrency.shifted(seconds), self.rate.shifted(seconds))
+        return Learned(
+            self.saved_at + seconds,
+            self.concurrency.shifted(seconds),
+            self.rate.shifted(seconds),
+            {model: known.shifted(seconds) for model, known in self.models.items()},
+        )
 
 
 def read_learned(data: object) -> Learned:
@@ -72,7 +97,18 @@ def read_learned(data: object) -> Learned:
         saved_at,
         _limit(_mapping(values.get("concurrency"), "concurrency"), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at),
         _limit(_mapping(values.get("rate"), "rate"), _FEWEST_PER_SECOND, _MOST_PER_SECOND, saved_at),
+        _models(_mapping(values.get("models", {}), "models"), saved_at),
     )
+
+
+def _models(values: Mapping[str, object], saved_at: float) -> Mapping[str, LearnedLimit]:
+    of_account = _mapping(values.get(ACCOUNT, {}), f"models of {ACCOUNT}")
+    if len(of_account) > MOST_MODELS:
+        raise ValueError(f"models of {ACCOUNT}: {len(of_account)}: need {MOST_MODELS} at most")
+    return {
+        model_name(model): _limit(_mapping(known, model_name(model)), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at)
+        for model, known in of_account.items()
+    }
 
 
 def _limit(values: Mapping[str, object], least: float, most: float, saved_at: float) -> LearnedLimit:

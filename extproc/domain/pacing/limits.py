@@ -1,93 +1,183 @@
-"""What may go upstream at once and in a second, and everything that teaches it. Pure: the caller brings the time."""
+"""What may go upstream at once and in a second, and everything that teaches it. Pure: the caller brings the time.
 
-from collections.abc import Callable
-from dataclasses import replace
+Z.AI limits each model of an account on its own, or the account as a whole, or both, or some models together: nobody has
+published which, and it may change. So there is a limit for each model that serves, one for the account over all of
+them, one for models that turn out to share theirs, one for MCP tools beside, and one rate. A request needs a place
+under each of its limits; `attribution` tells whom a refusal speaks of.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-from extproc.domain.pacing.ceiling import Ceiling
+from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
-from extproc.domain.pacing.in_flight_history import InFlightHistory
-from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.overload_backoff import OverloadBackoff
-from extproc.domain.pacing.probing import ProbeBudget
+from extproc.domain.pacing.gate import Gate
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit
 from extproc.domain.pacing.rate_limit import RateLimit
-from extproc.domain.pacing.records import LimitStatus
+from extproc.domain.pacing.records import LimitsStatus, LimitStatus, ModelStatus
 from extproc.domain.request.business_codes import ErrorClass
+
+MCP: Final = "mcp"
+"""Stands for the tools of /api/mcp, which have a gate of their own beside the account's limits."""
+UNKNOWN: Final = "unknown"
+"""Stands for all models whose name could not be read."""
 
 _BREATHING: Final = 0.5
 # What asks for more is no pause but a limit of another kind, or an error; the limits find out what it is.
 _LONGEST_PAUSE: Final = 3600.0
+# Whether two models share a limit is given up after so many refusals, and not asked again so soon.
+_TRIES: Final = 3
+_TRIED: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A model that was refused even alone is held together with another since then, to see whether that helps."""
+
+    other: str
+    since: float
+    refusals: int = 0
+
+
+class _Group:
+    """Models that share one limit."""
+
+    __slots__ = ("gate", "members")
+
+    def __init__(self, gate: Gate, *members: str) -> None:
+        self.gate = gate
+        self.members = set(members)
 
 
 class Limits:
-    """Both limits, what scales them, and what their lessons are judged by. Times are steady seconds.
+    """All limits of one account, what scales them, and what their lessons are judged by. Times are steady seconds.
 
-    Whoever holds them tells of every start, end and refusal, and whether work waits.
+    Whoever holds them tells of every start, end and refusal, and what waits. A model's name is the one that serves.
     """
 
     def __init__(self, config: PacingConfig) -> None:
         self._mode = config.mode
-        self._budget = ProbeBudget()
-        self.concurrency = ConcurrencyLimit(config.concurrency_initial, config.most_in_flight, self._budget)
-        self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst, self._budget)
-        self._overload_backoff = OverloadBackoff()
-        self._history = InFlightHistory()
+        self._config = config
+        self._models: OrderedDict[str, Gate] = OrderedDict()
+        self._groups: dict[str, _Group] = {}
+        self._trials: dict[str, _Trial] = {}
+        self._tried: dict[tuple[str, str], float] = {}
+        self._attribution = Attribution()
+        self._account = Gate(config.concurrency_initial, config.most_in_flight)
+        self._initial = config.concurrency_initial
+        self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst)
+
+    @property
+    def account(self) -> ConcurrencyLimit:
+        """The limit of the account as a whole."""
+        return self._account.limit
+
+    def of(self, model: str) -> ConcurrencyLimit:
+        """A model's own limit."""
+        return self._gate(model).limit
+
+    @property
+    def limit(self) -> int:
+        """How many may be in flight in all, as far as is known: what the models may together, the account at most."""
+        known = [gate.limit.limit for model, gate in self._models.items() if model != MCP]
+        return min(self.account.limit, sum(known)) if known else self.account.limit
+
+    def limit_of(self, model: str) -> int:
+        """How many of a model may be in flight, if no other is."""
+        return min(gate.limit.limit for gate in self._on_its_way(model))
+
+    def pause_left(self, model: str, t: float) -> float:
+        """Seconds until anything of a model may start; 0.0 but during a pause."""
+        return max(gate.limit.pause_left(t) for gate in self._on_its_way(model))
 
     def breath(self, t: float) -> float:
-        """The share of both limits in use: 1.0 but after overloads."""
-        return self._overload_backoff.share(t)
+        """The smallest share of a model's limit that is in use: 1.0 but after overloads."""
+        return min((gate.backoff.share(t) for gate in self._models.values()), default=1.0)
 
-    def usable(self, t: float) -> int:
-        """How many may be in flight now; 0 during a pause."""
-        share = self._overload_backoff.share(t)
-        self.rate.breathe(share, t)
-        return self.concurrency.usable(share, t)
+    def usable(self, model: str, t: float) -> int:
+        """How many of a model may be in flight now, if no other is; 0 during a pause."""
+        return min(gate.limit.usable(gate.backoff.share(t), t) for gate in self._on_its_way(model))
 
-    def places(self, t: float) -> int:
-        """How many more may be in flight now."""
-        return self.usable(t) - self.concurrency.in_flight
+    def places(self, model: str, t: float) -> int:
+        """How many more of a model may be in flight now."""
+        return min(gate.places(t) for gate in self._on_its_way(model))
 
-    def is_free(self, t: float) -> bool:
-        """Whether one may start now."""
-        return self.places(t) > 0 and self.rate.wait(t) <= 0.0
+    def is_free(self, model: str, t: float) -> bool:
+        """Whether one of a model may start now."""
+        return self.places(model, t) > 0 and (model == MCP or self.rate.wait(t) <= 0.0)
 
-    def is_proven(self, t: float) -> bool:
+    def is_proven(self, model: str, t: float) -> bool:
         """Whether one more would be nothing new to the upstream, as far as is known."""
-        one_more = self.concurrency.in_flight + 1
-        return (
-            self.concurrency.is_proven(one_more) and self.rate.is_proven(t) and self._overload_backoff.share(t) >= 1.0
-        )
+        gates = self._on_its_way(model)
+        if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
+            return False
+        if gates[0].backoff.share(t) < 1.0:
+            return False
+        return model == MCP or self.rate.is_proven(t)
+
+    def is_stormy(self, model: str) -> bool:
+        """Whether even a single request of a model was refused, and the next one as well."""
+        return any(gate.limit.is_stormy for gate in self._on_its_way(model))
 
     def expect_change(self, t: float) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
-        self.concurrency.expect_change(t)
+        for gate in self._gates():
+            gate.limit.expect_change(t)
         self.rate.expect_change(t)
 
     def advance(self, t: float) -> None:
-        """Lets the number in flight rise as far as it may by now; the rate rises in `set_demand`."""
-        self.concurrency.advance(t)
+        """Lets the numbers in flight rise as far as they may by now; the rate rises in `set_demand`."""
+        for gate in self._gates():
+            gate.limit.advance(t)
+        self._attribution.reconsider(self._shared_gates(), t)
+        for model in [each for each, trial in self._trials.items() if self._helped(each, trial, t)]:
+            del self._trials[model]
 
-    def start(self, retrying: int, t: float) -> None:
-        """One has started; `retrying` of those in flight may not be at the upstream."""
-        level = self.concurrency.start(retrying, t)
+    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
+        """One has started; so many of those in flight, by model, may not be at the upstream."""
+        self._gate(model).start(retrying.get(model, 0), t)
+        self._models.move_to_end(model)
+        if model == MCP:
+            return
+        levels = []
+        if (group := self._groups.get(model)) is not None:
+            levels.append((group.gate, group.gate.start(sum(retrying.get(each, 0) for each in group.members), t)))
+        in_all = sum(count for each, count in retrying.items() if each != MCP)
+        levels.append((self._account, self._account.start(in_all, t)))
+        self._attribution.started(model, tuple(levels), t)
         self.rate.start(t)
-        self._budget.earn()
-        self._history.note(level, t)
 
-    def end(self, t: float) -> None:
+    def end(self, model: str, t: float) -> None:
         """One has ended."""
-        self.concurrency.end()
-        self._history.note(self.concurrency.in_flight, t)
+        for gate in self._on_its_way(model):
+            gate.end(t)
 
-    def correct(self, in_flight: int, t: float) -> None:
-        """So many are in flight, whatever was counted."""
-        if in_flight != self.concurrency.in_flight:
-            self.concurrency.correct(in_flight)
-            self._history.note(in_flight, t)
+    def move(self, before: str, after: str, count: int, t: float) -> None:
+        """So many in flight are of another model than was believed. A model that is new takes over what was learned."""
+        if after not in self._models and self._gate(before).in_flight == count:
+            self._models[after] = self._models.pop(before)
+        else:
+            self._gate(before).correct(self._gate(before).in_flight - count, t)
+            self._gate(after).correct(self._gate(after).in_flight + count, t)
+            if not self._gate(before).in_flight:
+                del self._models[before]
+        if before not in self._models:
+            self._leave_group(before, t)
+        self._count_groups(t)
+
+    def correct(self, in_flight: Mapping[str, int], t: float) -> None:
+        """So many are in flight of each model, whatever was counted."""
+        for model in {*self._models, *in_flight}:
+            self._gate(model).correct(in_flight.get(model, 0), t)
+        self._count_groups(t)
+        self._account.correct(sum(count for model, count in in_flight.items() if model != MCP), t)
 
     def refused(
         self,
+        model: str,
         error_class: ErrorClass,
         code: str,
         started: float,
@@ -97,55 +187,194 @@ class Limits:
     ) -> None:
         """The upstream refused an attempt that began and ended then; other classes than the plan's teach nothing.
 
-        If it asked to be left alone for up to an hour, nothing new starts for so many seconds since.
+        If it asked to be left alone for up to an hour, nothing new of the model starts for so many seconds since.
         """
         is_pause = retry_after is not None and 0.0 < retry_after <= _LONGEST_PAUSE
         until = ended + retry_after if is_pause and retry_after is not None else None
+        own, cause = self._gate(model), f"upstream {code}"
         if error_class is ErrorClass.CONCURRENCY:
-            self._budget.pay()
-            level = self._history.highest(started, ended)
-            if level is not None:
-                self.concurrency.refused(level, started, f"upstream {code}", t, until)
-            elif until is not None:
-                self.concurrency.pause(until)
-        elif error_class is ErrorClass.FREQUENCY:
-            self._budget.pay()
-            self.rate.refused(started, f"upstream {code}", t)
-            if until is not None:
-                self.concurrency.pause(until)
+            self._too_many(RefusedStart(model, started, ended, cause, until), own, t)
+            return
+        if error_class is ErrorClass.FREQUENCY:
+            self.rate.refused(started, cause, t)
         elif error_class is ErrorClass.OVERLOAD:
-            self._overload_backoff.overloaded(started, t)
-            self.concurrency.overloaded(f"upstream {code}", t)
+            own.backoff.overloaded(started, t)
+            for gate in self._on_its_way(model):
+                gate.limit.overloaded(cause, t)
+            return
+        else:
+            return
+        if until is not None:
+            own.limit.pause(until)
 
-    def set_demand(self, wanted: bool, t: float) -> None:
-        """Says whether work waits that nothing but the limits holds back; only then they rise."""
+    def _too_many(self, attempt: RefusedStart, own: Gate, t: float) -> None:
+        model = attempt.model
+        trial = self._trials.get(model)
+        if trial is not None and attempt.started >= trial.since and own.level(attempt.started, attempt.ended) == 1:
+            self._trials[model] = trial = replace(trial, refusals=trial.refusals + 1)
+            if trial.refusals >= _TRIES:
+                self._leave_group(model, t)
+                self._tried[model, trial.other] = t
+            else:
+                # What runs of the other may be more than there is by now.
+                gate = self._groups[model].gate
+                gate.limit.assume(gate.in_flight - own.in_flight - 1, t)
+        is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
+        larger = () if is_single else self._on_its_way(model)[1:]
+        level = self._attribution.refused(attempt, own, larger, t)
+        if attempt.until is not None:
+            own.limit.pause(attempt.until)
+        if level == 1 and not is_single and own.limit.is_stormy:
+            self._try_to_share(model, t)
+
+    def _try_to_share(self, model: str, t: float) -> None:
+        """A model that is refused even alone may share its limit with one that has work."""
+        self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
+        group = self._groups.get(model)
+        busy = [
+            (gate.in_flight, other)
+            for other, gate in self._models.items()
+            if other not in (model, MCP)
+            and gate.in_flight
+            and (model, other) not in self._tried
+            and (group is None or self._groups.get(other) is not group)
+        ]
+        if group is not None or not busy:
+            return
+        _, other = max(busy)
+        group = self._groups.get(other)
+        if group is None:
+            group = self._groups[other] = _Group(Gate(1, self._config.most_in_flight), other)
+        group.members.add(model)
+        self._groups[model] = group
+        self._trials[model] = _Trial(other, t)
+        self._count_groups(t)
+        # What of the model is in flight here was refused there.
+        group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
+
+    def _helped(self, model: str, trial: _Trial, t: float) -> bool:
+        return self._attribution.got_through(model, trial.since, t)
+
+    def _leave_group(self, model: str, t: float) -> None:
+        self._trials.pop(model, None)
+        group = self._groups.pop(model, None)
+        if group is None:
+            return
+        group.members.discard(model)
+        if len(group.members) < 2:
+            for other in group.members:
+                self._groups.pop(other, None)
+        self._count_groups(t)
+
+    def _count_groups(self, t: float) -> None:
+        for group in set(self._groups.values()):
+            in_flight = sum(self._models[each].in_flight for each in group.members if each in self._models)
+            group.gate.correct(in_flight, t)
+
+    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
+        """Says how many of each model wait that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
-        full = wanted and self.places(t) <= 0
-        self.concurrency.set_demand(full and self._overload_backoff.share(t) >= 1.0, t)
-        self.rate.set_demand(wanted and not full, t)
+        wanted: set[Gate] = set()
+        wants_rate = False
+        for model in self._models:
+            own, *larger = self._on_its_way(model)
+            wants = waiting.get(model, 0) > 0
+            is_full = own.places(t) <= 0
+            full = [gate for gate in larger if gate.places(t) <= 0]
+            # Where both are full, a limit that searches must not run ahead of one that holds: what it jumped over
+            # would be new, all at once, when the other makes room.
+            grows = not own.is_open or all(gate.is_open for gate in full)
+            own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
+            if wants and (not is_full or own.is_open):
+                wanted.update(full)
+            wants_rate = wants_rate or (wants and model != MCP and not is_full and not full)
+        for gate in self._shared_gates():
+            gate.limit.set_demand(gate in wanted, t)
+        shares = [gate.backoff.share(t) for model, gate in self._models.items() if model != MCP]
+        self.rate.breathe(max(shares, default=1.0), t)
+        self.rate.set_demand(wants_rate, t)
 
-    def next_changes(self, wanted: bool, t: float) -> list[float]:
-        """When more may start, as far as time alone does it; `wanted` is whether work waits for that."""
-        times = []
-        if (change := self.concurrency.next_change(t)) is not None:
-            times.append(change)
-        if self.places(t) > 0:
-            if wanted:
-                times.append(t + self.rate.wait(t))
-        elif self._overload_backoff.share(t) < 1.0:
-            times.append(t + _BREATHING)
+    def next_changes(self, wanted: Mapping[str, int], t: float) -> list[float]:
+        """When more may start, as far as time alone does it; `wanted` is how many of each model wait for that."""
+        times = [change for gate in self._gates() if (change := gate.limit.next_change(t)) is not None]
+        waits_for_rate = False
+        for model, gate in self._models.items():
+            if self.places(model, t) > 0:
+                waits_for_rate = waits_for_rate or (model != MCP and wanted.get(model, 0) > 0)
+            elif gate.backoff.share(t) < 1.0:
+                times.append(t + _BREATHING)
+        if waits_for_rate:
+            times.append(t + self.rate.wait(t))
         return times
 
     def learned(self, outside: Callable[[float], float], now: float) -> Learned:
         """What is known of the plan at the outside time `now`; `outside` turns a steady time into one of those."""
-        return Learned(now, self.concurrency.learned(outside), self.rate.learned(outside))
+        models = {model: gate.limit.learned(outside) for model, gate in self._models.items()}
+        return Learned(now, self.account.learned(outside), self.rate.learned(outside), models)
 
     def restore(self, learned: Learned, past: Callable[[float], float], t: float) -> None:
         """Goes on from what was known, unless the limits are fixed; `past` turns an outside time into a steady one."""
-        if self._mode is PacingMode.ADAPTIVE:
-            self.concurrency.restore(learned.concurrency, past)
-            self.rate.restore(learned.rate, past, t)
+        if self._mode is not PacingMode.ADAPTIVE:
+            return
+        self.account.restore(learned.concurrency, past)
+        self.rate.restore(learned.rate, past, t)
+        if not learned.models:
+            # Learned when there was one limit for all: a model may have all of it.
+            self._initial = max(self._initial, self.account.limit)
+        for model, known in list(learned.models.items())[-MOST_MODELS:]:
+            self._gate(model).limit.restore(known, past)
+
+    def status(
+        self, waiting: Mapping[str, int], outside: Callable[[float], float], now: float, t: float
+    ) -> LimitsStatus:
+        """What there is to see; `waiting` is how many of each model wait."""
+        models = tuple(
+            ModelStatus(
+                model=model,
+                in_flight=gate.in_flight,
+                waiting=waiting.get(model, 0),
+                limit=limit_status(gate.limit, gate.limit.limit, gate.limit.learned(outside), outside, now),
+                breath=gate.backoff.share(t),
+            )
+            for model, gate in sorted(self._models.items())
+        )
+        account = limit_status(self.account, self.account.limit, self.account.learned(outside), outside, now)
+        rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
+        return LimitsStatus(models, account, rate)
+
+    def _on_its_way(self, model: str) -> list[Gate]:
+        """The gates that a request of a model passes, the smallest first."""
+        own = self._gate(model)
+        if model == MCP:
+            return [own]
+        group = self._groups.get(model)
+        return [own, self._account] if group is None else [own, group.gate, self._account]
+
+    def _shared_gates(self) -> list[Gate]:
+        """The gates that several models pass, the smallest first."""
+        return [*{group.gate: None for group in self._groups.values()}, self._account]
+
+    def _gates(self) -> list[Gate]:
+        return [*self._models.values(), *self._shared_gates()]
+
+    def _gate(self, model: str) -> Gate:
+        gate = self._models.get(model)
+        if gate is None:
+            self._make_room()
+            initial = self._initial
+            if self._mode is not PacingMode.ADAPTIVE and model != MCP:
+                initial = self._config.most_in_flight
+            gate = self._models[model] = Gate(initial, self._config.most_in_flight)
+        return gate
+
+    def _make_room(self) -> None:
+        """Forgets the longest unused model of which nothing is in flight, if there are too many."""
+        if len(self._models) >= MOST_MODELS:
+            idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
+            if idle is not None:
+                del self._models[idle]
+                self._leave_group(idle, 0.0)
 
 
 def limit_status(
@@ -156,13 +385,10 @@ def limit_status(
     now: float,
 ) -> LimitStatus:
     """What there is to see of a limit; `outside` turns the times of its moves into the caller's."""
-    confidence = 0.0
-    if known.ceiling is not None and known.seen is not None and known.half_life is not None:
-        confidence = Ceiling(known.ceiling, known.seen, known.half_life).confidence(now)
     return LimitStatus(
         limit=limit,
         ceiling=known.ceiling,
-        confidence=confidence,
+        confidence=known.confidence(now),
         adjustments=source.adjustments.counts,
         moves=tuple(replace(move, at=outside(move.at)) for move in source.adjustments.latest()),
     )

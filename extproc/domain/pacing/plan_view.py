@@ -98,6 +98,7 @@ class RefusedAttempt:
     started: float
     ended: float
     retry_after: float | None = None
+    model: str = ""
 
     def shifted(self, seconds: float) -> "RefusedAttempt":
         """The same by a clock that is ahead by so much."""

@@ -1,34 +1,91 @@
-"""How many refusals learning may cost: probes above a ceiling are paid from a share of the attempts that went well.
+"""When a limit is worth a try above what it is known to allow. Pure: the caller brings the time.
 
-Nobody tells a limiter that a limit has risen; it has to try, and a try that fails is a request refused. So what may be
-tried is bounded by what has been sent, and not by time alone.
+Nobody tells a limiter that a plan has grown; it has to try, and a try that fails is a refused request. A refusal costs
+about two seconds of a place (its round trip, and the wait until it is sent again), growth that nobody sees costs its
+places for as long. For a plan of M places that changes by D of them each T seconds, trying each
+
+    tau = sqrt(2 * 2 s * T / (M * D))
+
+loses least, and what it loses grows with the square root of the number of changes: no policy that does not know when a
+plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D, but
+what has just changed is likely to change again. So:
+
+    soon after a change     one try each minute
+    later                   one try each 110 seconds
+    at a full hour          one at once: that is when plans change
+    where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
+
+Only one that holds is followed by the next at once, and only while work waits is anything tried.
 """
 
+import math
 from typing import Final
+
+from extproc.domain.pacing.ceiling import Ceiling
+
+# With a minute between two tries growth is found after 30 s in the median. The longer pause keeps 95 of 100 below two
+# minutes, with the seconds that it takes to get there.
+_SOON: Final = 60.0
+_LATER: Final = 110.0
+_SOON_IS_OVER: Final = 1800.0
+# For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
+_QUIET: Final = 10.0
 
 # One in 150 attempts: with the refusals that changes of the plan cost anyway, under one in 100.
 _SHARE: Final = 1 / 150
-# A pause saves up for two probes, and a bad time is forgotten after as many attempts as four refusals cost.
+# A pause saves up for two tries, and a bad time is forgotten after as many attempts as four refusals cost.
 _MOST: Final = 2.0
 _LEAST: Final = -3.0
 
 
-class ProbeBudget:
-    """Earns with every attempt, pays for every refusal that a limit learns from."""
+class ProbePolicy:
+    """The next try of one limit. Is told of its attempts, its refusals and of when it was found to have changed.
 
-    __slots__ = ("_balance",)
+    Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_balance", "_changed_at", "_expected_at", "_later", "_refused_at", "_soon")
+
+    def __init__(self, soon: float = _SOON, later: float = _LATER) -> None:
+        self._soon, self._later = soon, later
         self._balance = 1.0
+        self._changed_at = 0.0
+        self._refused_at = -math.inf
+        self._expected_at: float | None = None
 
-    @property
-    def allows_probe(self) -> bool:
-        return self._balance >= 1.0
-
-    def earn(self) -> None:
-        """An attempt was sent."""
+    def sent(self) -> None:
+        """An attempt was sent under the limit."""
         self._balance = min(_MOST, self._balance + _SHARE)
 
-    def pay(self) -> None:
-        """An attempt was refused."""
+    def refused(self, started_at: float, now: float) -> None:
+        """An attempt that started then was refused by the limit."""
         self._balance = max(_LEAST, self._balance - 1.0)
+        self._refused_at = now
+        if self._expected_at is not None and started_at >= self._expected_at:
+            self._expected_at = None
+
+    def changed(self, now: float) -> None:
+        """The limit is not what it was."""
+        self._changed_at = now
+
+    def expect_change(self, now: float) -> None:
+        """The plan may have changed just now: the next try is due, unless a refusal tells before."""
+        self._expected_at = now
+
+    def tried(self) -> None:
+        """A try has begun."""
+        self._expected_at = None
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether no refusal is so young that its retry may still be on its way."""
+        return now >= self._refused_at + _QUIET
+
+    def due(self, ceiling: Ceiling, verdict: float, now: float) -> float:
+        """When the next try above a ceiling is due; `verdict` is how long the news of a refusal takes."""
+        if self._expected_at is not None:
+            return self._refused_at + verdict
+        pause = self._soon if now < self._changed_at + _SOON_IS_OVER else self._later
+        due = ceiling.seen + pause
+        if self._balance >= 1.0:
+            due = min(due, ceiling.doubtful_at())
+        return max(due, self._refused_at + _QUIET)

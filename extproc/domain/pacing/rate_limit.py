@@ -8,7 +8,7 @@ from typing import Final
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, Ceiling
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import ProbeBudget
+from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.token_bucket import TokenBucket
 
 # Without a ceiling the rate doubles in this time; a late call must not skip what is to be seen on the way.
@@ -26,7 +26,9 @@ _PROBE: Final = 1.25
 _PROBE_SECONDS: Final = 5.0
 _PROBE_REQUESTS: Final = 20.0
 _QUIET: Final = 10.0
-_LONGEST_SILENCE: Final = 600.0
+# A probe of a rate costs more than one refusal.
+_PROBE_SOON: Final = 300.0
+_PROBE_LATER: Final = 600.0
 # Over how long what got through is counted.
 _SHORTEST_COUNT: Final = 4.0
 _LONGEST_COUNT: Final = 60.0
@@ -44,11 +46,11 @@ class RateLimit:
     one that holds sets the doubling free again.
     """
 
-    def __init__(self, initial: float, minimum: float, maximum: float, burst: float, budget: ProbeBudget) -> None:
+    def __init__(self, initial: float, minimum: float, maximum: float, burst: float) -> None:
         self.adjustments = Adjustments("requests/s")
         self.ceiling: Ceiling | None = None
         self._minimum, self._maximum, self._burst = minimum, maximum, burst
-        self._budget = budget
+        self._probes = ProbePolicy(_PROBE_SOON, _PROBE_LATER)
         self._rate = min(max(initial, minimum), maximum)
         self._share = 1.0
         self._bucket = TokenBucket(self._rate, burst)
@@ -59,7 +61,6 @@ class RateLimit:
         self._decreased_at = -math.inf
         self._refused_at = -math.inf
         self._probe_until: float | None = None
-        self._doubted_at: float | None = None
 
     @property
     def rate(self) -> float:
@@ -87,13 +88,14 @@ class RateLimit:
     def start(self, now: float) -> None:
         """One has started."""
         self._bucket.take(now)
+        self._probes.sent()
         insort(self._sent, now)
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
     def expect_change(self, now: float) -> None:
-        """The plan may have changed just now: the next probe need not be paid for, unless a refusal tells before."""
-        self._doubted_at = now
+        """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
+        self._probes.expect_change(now)
 
     def set_demand(self, waiting: bool, now: float) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
@@ -118,15 +120,14 @@ class RateLimit:
             self._move(Direction.INCREASE, "work waits", target, now)
         elif self._may_probe(self.ceiling, now):
             self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, now)
-            self._doubted_at = None
+            self._probes.tried()
             self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
     def refused(self, started_at: float, cause: str, now: float) -> None:
         """An attempt that started then was refused for coming too soon."""
         self.advance(now)
         last, self._refused_at = self._refused_at, now
-        if self._doubted_at is not None and started_at >= self._doubted_at:
-            self._doubted_at = None
+        self._probes.refused(started_at, now)
         through = self._through(last, started_at)
         self._take_out(started_at, now)
         if started_at < self._decreased_at or now < self._decreased_at + _BURST_OF_ERRORS:
@@ -155,12 +156,11 @@ class RateLimit:
         self._apply(now)
 
     def _may_probe(self, ceiling: Ceiling, now: float) -> bool:
-        if now < self._refused_at + _QUIET or self._rate >= self._maximum:
+        if not self._probes.is_quiet(now) or self._rate >= self._maximum:
             return False
         # A ceiling that was seen once may be far too low: the first probe of it is free.
-        unsure = ceiling.half_life <= FIRST_HALF_LIFE
-        paid = unsure or self._budget.allows_probe or now >= ceiling.seen + _LONGEST_SILENCE
-        return self._doubted_at is not None or (paid and ceiling.is_doubtful(now))
+        is_unsure = ceiling.half_life <= FIRST_HALF_LIFE and ceiling.is_doubtful(now)
+        return is_unsure or now >= self._probes.due(ceiling, _QUIET, now)
 
     def _through(self, last_refused: float, started_at: float) -> float:
         """How many a second got through lately; infinite if that is too short a time to tell.

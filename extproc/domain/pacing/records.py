@@ -12,20 +12,27 @@ from extproc.domain.request.refusals import RefusalReason
 
 @dataclass(frozen=True, slots=True)
 class PacedRequest:
-    """A request that wants to go upstream. `cost` is in bytes; an exempt one never waits and teaches nothing."""
+    """A request that wants to go upstream.
+
+    `asked` is the model that it names, `model` the one that serves that as far as is known, both empty if unknown.
+    `cost` guesses the credits that it takes. An exempt one never waits and teaches nothing.
+    """
 
     id: str
     source: str
     lane: Lane = Lane.MAIN
-    cost: int = 0
+    cost: float = 0.0
     exempt: bool = False
+    asked: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An attempt that the upstream answered, at Unix times; `id` is the request's, `error_class` None a success.
 
-    `retry_after` are the seconds, from the answer on, that it asked to be left alone for.
+    `model` is the one that serves, for requests that are not here any more. `retry_after` are the seconds, from the
+    answer on, that it asked to be left alone for.
     """
 
     id: str
@@ -34,6 +41,7 @@ class Attempt:
     error_class: ErrorClass | None = None
     code: str = ""
     retry_after: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +88,35 @@ class LimitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model's places. `breath` is the share of its limit in use: 1.0 but after
+    overloads."""
+
+    model: str
+    in_flight: int
+    waiting: int
+    limit: LimitStatus
+    breath: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsStatus:
+    """Everything that was learned of an account: of its models, in the order of their names, of the account as a whole,
+    and of its rate."""
+
+    models: tuple[ModelStatus, ...]
+    account: LimitStatus
+    rate: LimitStatus
+
+
+@dataclass(frozen=True, slots=True)
 class PacingStatus:
     """Everything there is to see at one moment.
 
-    `in_flight` counts what runs under the limits, `exempt` what runs beside them. `breath` is the share of the limits
-    in use: 1.0 but after overloads. `expected_wait` is the seconds that a request that came now would wait.
+    `in_flight` counts what runs under the limits, `exempt` what runs beside them. `concurrency` is what may be in
+    flight in all: what the models may together, and the account at most; its moves are those of all of them. `breath`
+    is the smallest share of a limit in use: 1.0 but after overloads. `expected_wait` is the seconds that a request that
+    came now would wait. `models` are in the order of their names.
     """
 
     mode: PacingMode
@@ -95,3 +127,4 @@ class PacingStatus:
     rate: LimitStatus
     breath: float
     expected_wait: float
+    models: tuple[ModelStatus, ...] = ()

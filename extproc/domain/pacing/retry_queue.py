@@ -4,6 +4,7 @@ or in Envoy for a pause that is over by itself.
 Pure: the caller brings the time.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,6 +17,10 @@ _NEWS: Final = 1.0
 # A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
 # met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
+
+
+_LAST_BUT_ONE: Final = 2
+_PATIENCE: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,18 @@ class WaitingRetry:
     deadline: float
     ready_at: float
     refusals: int
+    asked: str
+    model: str
 
     @property
     def is_patient(self) -> bool:
         """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
         return self.refusals > 1
+
+    def is_worth_a_try(self, now: float) -> bool:
+        """Whether it may go where nothing is proven, since nobody else has tried for a while: but not for the last
+        time."""
+        return self.refusals == _LAST_BUT_ONE and now >= self.since + _PATIENCE
 
 
 class RetryQueue:
@@ -64,21 +76,39 @@ class RetryQueue:
         cause: ErrorClass | None,
         *,
         limits_know: bool,
+        asked: str,
+        model: str,
     ) -> None:
         """Adds a request that first came at `arrived`. `limits_know` says whether the limits have heard of its refusal,
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(now, refusals, cause, limits_know)
         deadline = arrived + self._timeout
-        self._waiting[request_id] = WaitingRetry(request_id, source, lane, arrived, now, deadline, ready_at, refusals)
+        self._waiting[request_id] = WaitingRetry(
+            request_id, source, lane, arrived, now, deadline, ready_at, refusals, asked, model
+        )
 
     def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, limits_know: bool) -> None:
         """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
         ready_at = _ready_at(now, refusals, cause, limits_know)
         self._waiting[request_id] = replace(self._waiting[request_id], ready_at=ready_at, refusals=refusals)
 
+    def get(self, request_id: str) -> WaitingRetry | None:
+        """A request that waits; None if it does not."""
+        return self._waiting.get(request_id)
+
     def cancel(self, request_id: str) -> WaitingRetry | None:
         """Takes a request out; None if it does not wait."""
         return self._waiting.pop(request_id, None)
+
+    def rename(self, asked: str, model: str) -> None:
+        """Those that asked for a name wait for another model from now on: that is the one that serves it."""
+        for request_id, retry in self._waiting.items():
+            if retry.asked == asked:
+                self._waiting[request_id] = replace(retry, model=model)
+
+    def by_model(self) -> Counter[str]:
+        """How many wait for each model."""
+        return Counter(retry.model for retry in self._waiting.values())
 
     def ready(self, now: float) -> Iterator[WaitingRetry]:
         """Those that may go once there is a place, in their order."""
@@ -94,7 +124,12 @@ class RetryQueue:
 
     def next_changes(self, now: float) -> list[float]:
         """When one becomes ready or reaches its deadline."""
-        return [at for retry in self._waiting.values() for at in (retry.ready_at, retry.deadline) if at > now]
+        return [
+            at
+            for retry in self._waiting.values()
+            for at in (retry.ready_at, retry.deadline, retry.since + _PATIENCE)
+            if at > now
+        ]
 
 
 def _ready_at(now: float, refusals: int, cause: ErrorClass | None, limits_know: bool) -> float:
@@ -120,15 +155,15 @@ class Retries:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._until: dict[str, float] = {}
+        self._until: dict[str, tuple[float, str]] = {}
         self._refusals: dict[str, int] = {}
 
-    def refused(self, request_id: str, ended_at: float) -> None:
+    def refused(self, request_id: str, model: str, ended_at: float) -> None:
         """An attempt of a running request was refused."""
         refusals = self._refusals.get(request_id, 0)
         self._refusals[request_id] = refusals + 1
         pause = min(_LONGEST, _BASE * (2.0 ** min(refusals + 1, 16) - 1.0)) if refusals < self._most else 0.0
-        self._until[request_id] = ended_at + pause + _ON_THE_WAY
+        self._until[request_id] = (ended_at + pause + _ON_THE_WAY, model)
 
     def times(self, request_id: str) -> int:
         """How often a request was refused."""
@@ -143,10 +178,10 @@ class Retries:
         self._until.pop(request_id, None)
         self._refusals.pop(request_id, None)
 
-    def count(self, now: float) -> int:
-        """How many may be waiting."""
+    def count(self, now: float) -> Counter[str]:
+        """How many may be waiting, by model."""
         if not self._until:
-            return 0
-        for request_id in [each for each, until in self._until.items() if until <= now]:
+            return Counter()
+        for request_id in [each for each, (until, _) in self._until.items() if until <= now]:
             del self._until[request_id]
-        return len(self._until)
+        return Counter(model for _, model in self._until.values())

@@ -5,19 +5,31 @@ Every time is a Unix time in seconds, all from one clock; one that jumps harms n
 """
 
 import math
-from collections import deque
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from extproc.domain.pacing.adjustments import Direction, Move
 from extproc.domain.pacing.clock import HourBoundary, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
 from extproc.domain.pacing.lane_throttle import LaneThrottle
-from extproc.domain.pacing.learned_limits import Learned, read_learned
-from extproc.domain.pacing.limits import Limits, limit_status
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, read_learned
+from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
+from extproc.domain.pacing.places import GrantedPlaces, OwnPlaces, Places, Refusal
 from extproc.domain.pacing.plan_view import Demand, PlanView, RefusedAttempt
-from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
+from extproc.domain.pacing.records import (
+    Admitted,
+    Attempt,
+    Decision,
+    LimitsStatus,
+    LimitStatus,
+    PacedRequest,
+    PacingStatus,
+    Queued,
+    Refused,
+)
 from extproc.domain.pacing.retry_queue import Retries, RetryQueue, WaitingRetry
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.request.business_codes import ErrorClass
@@ -29,18 +41,30 @@ _LONGEST_RETRY_AFTER: Final = 600
 _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
 _ROUNDING: Final = 1e-6
-_OF_THE_PLAN: Final = (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
-# More than that many refusals in the half second between two reports would teach nothing new.
-_MOST_REFUSALS: Final = 256
+_SHOWN_MOVES: Final = 16
+# What a request took is known when its log entry is here, up to a second after it has left.
+_MOST_GUESSES: Final = 4096
 
 
 @dataclass(slots=True)
 class _Run:
     source: str
     lane: Lane
+    asked: str
+    model: str
     arrived: float
     started: float
     refused: ErrorClass | None = None
+
+
+class _Model:
+    """What is known of a model's work here."""
+
+    __slots__ = ("in_flight", "service")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.service = ServiceRate()
 
 
 class Pacing:
@@ -55,18 +79,19 @@ class Pacing:
         self._clock = SteadyClock()
         self._hour_boundary = HourBoundary()
         self._replicas = config.replicas
-        self._limits = self._shown = Limits(config.share_of(self._replicas))
-        self._plan: PlanView | None = None
-        self._granted = 0
-        self._refusals: deque[RefusedAttempt] = deque(maxlen=_MOST_REFUSALS)
+        self._own = OwnPlaces(Limits(config.share_of(self._replicas)))
+        self._shared: GrantedPlaces | None = None
+        self._places: Places = self._own
+        self._shown = self._own.limits
         self._queue = FairQueue()
         self._lane_throttle = LaneThrottle()
-        self._service = ServiceRate()
+        self._models: OrderedDict[str, _Model] = OrderedDict()
         self._retries = Retries(config.max_retries)
         self._retry_queue = RetryQueue(config.queue_timeout)
         self._running: dict[str, _Run] = {}
         self._lanes: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._exempt: set[str] = set()
+        self._guesses: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused:
         """A request has come. Raises ValueError if one with its id is here already.
@@ -76,35 +101,60 @@ class Pacing:
         if self._is_here(request.id):
             raise ValueError(f"{request.id} is here already")
         t = self._time(now)
+        model = self._name_for(request.model)
         if self.in_flight + len(self._queue) >= self.config.max_workers:
-            return Refused(RefusalReason.CAPACITY, self._retry_after(t))
+            return Refused(RefusalReason.CAPACITY, self._retry_after(model, t))
         if request.exempt or self.config.mode is PacingMode.OFF:
             self._exempt.add(request.id)
             return Admitted()
+        self._guess(request)
         closed = self._lane_throttle.closed(t)
-        if request.lane not in closed and not self._is_overtaking(closed, t) and self._is_free(t):
+        is_overtaking = self._is_overtaking(model, closed, t)
+        if request.lane not in closed and not is_overtaking and self._places.is_free(model, t):
             self._queue.charge(request.source, request.cost)
-            self._start(request.id, _Run(request.source, request.lane, t, t))
+            self._start(request.id, _Run(request.source, request.lane, request.asked, model, t, t))
             self._settle(t)
             return Admitted()
-        self._queue.push(Waiting(request.id, request.source, request.lane, request.cost, t))
+        waiting = Waiting(request.id, request.source, request.lane, request.cost, t, request.asked, model)
+        self._queue.push(waiting)
         self._settle(t)
         return Queued(len(self._queue))
 
     def leave(self, request_id: str, now: float) -> None:
         """A request has ended, or its client has gone. Unknown ones are ignored: leaving twice harms nothing."""
         t = self._time(now)
-        run = self._running.pop(request_id, None)
+        run = self._running.get(request_id)
         self._retries.left(request_id)
         if run is None:
             self._exempt.discard(request_id)
             self._queue.cancel(request_id)
             self._retry_queue.cancel(request_id)
         else:
-            self._lanes[run.lane] -= 1
-            self._service.note(t - run.started)
-            if self._plan is None:
-                self._limits.end(t)
+            self._models[run.model].service.note(t - run.started)
+            self._stop(request_id, t)
+        self._settle(t)
+
+    def took(self, request_id: str, credits_taken: float) -> None:
+        """It is known what a request has taken, also one that has left: its source is charged that, and no guess."""
+        guess = self._guesses.pop(request_id, None)
+        if guess is not None:
+            source, guessed = guess
+            self._queue.settle(source, guessed, credits_taken)
+
+    def serves(self, asked: str, model: str, now: float) -> None:
+        """A request that asked for a name was answered by a model: whoever asks for that takes places of that."""
+        t = self._time(now)
+        model = self._name_for(model)
+        moved = Counter(run.model for run in self._running.values() if run.asked == asked and run.model != model)
+        for before, count in moved.items():
+            self._places.move(before, model, count, t)
+        for run in self._running.values():
+            if run.asked == asked and run.model != model:
+                self._models[run.model].in_flight -= 1
+                self._models[model].in_flight += 1
+                run.model = model
+        self._queue.rename(asked, model)
+        self._retry_queue.rename(asked, model)
         self._settle(t)
 
     def retry(self, request_id: str, now: float) -> Admitted | Queued:
@@ -114,18 +164,24 @@ class Pacing:
         all goes without a place, and the upstream decides.
         """
         t = self._time(now)
-        run = self._running.pop(request_id, None)
+        run = self._running.get(request_id)
         if run is None:
             return Admitted()
-        limits_know = self._plan is None and (run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE)
-        refusals = self._retries.times(request_id)
+        is_taught = run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE
         self._retry_queue.push(
-            request_id, run.source, run.lane, run.arrived, t, refusals, run.refused, limits_know=limits_know
+            request_id,
+            run.source,
+            run.lane,
+            run.arrived,
+            t,
+            self._retries.times(request_id),
+            run.refused,
+            limits_know=self._places.teaches_at_once and is_taught,
+            asked=run.asked,
+            model=run.model,
         )
-        self._lanes[run.lane] -= 1
         self._retries.waits_here(request_id)
-        if self._plan is None:
-            self._limits.end(t)
+        self._stop(request_id, t)
         self._settle(t)
         return Queued(len(self._retry_queue))
 
@@ -136,40 +192,40 @@ class Pacing:
             return
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
+        model = self._name_for(attempt.model)
         if (run := self._running.get(attempt.id)) is not None:
-            run.refused = attempt.error_class
-            self._retries.refused(attempt.id, ended)
-        elif attempt.id in self._retry_queue:
-            self._retries.refused(attempt.id, ended)
+            run.refused, model = attempt.error_class, run.model
+            self._retries.refused(attempt.id, model, ended)
+        elif (retry := self._retry_queue.get(attempt.id)) is not None:
+            model = retry.model
+            self._retries.refused(attempt.id, model, ended)
             self._retries.waits_here(attempt.id)
             times = self._retries.times(attempt.id)
-            self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=self._plan is None)
-        if self._plan is None:
-            self._limits.refused(attempt.error_class, attempt.code, started, ended, t, attempt.retry_after)
-        elif attempt.error_class in _OF_THE_PLAN:
-            began, answered = self._clock.outside(started), self._clock.outside(ended)
-            refused = RefusedAttempt(
-                now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after
-            )
-            self._refusals.append(refused)
+            limits_know = self._places.teaches_at_once
+            self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=limits_know)
+        began, answered = self._clock.outside(started), self._clock.outside(ended)
+        told = RefusedAttempt(
+            now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after, model=model
+        )
+        self._places.refused(Refusal(model, started, ended, told), t)
 
     def due(self, now: float) -> list[Decision]:
         """Whose wait is over: those that may go, in their order, then those that have waited too long."""
         t = self._time(now)
         decisions: list[Decision] = []
-        if self._plan is None:
-            self._limits.advance(t)
+        self._places.advance(t)
         while (
             retry := next((each for each in self._retry_queue.ready(t) if self._may_go_again(each, t)), None)
         ) is not None:
             self._retry_queue.cancel(retry.id)
-            self._start(retry.id, _Run(retry.source, retry.lane, retry.arrived, t))
+            self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
-        while self._queue and self._is_free(t):
-            waiting = self._queue.pop(t, self._lane_throttle.closed(t))
+        while self._queue:
+            waiting = self._queue.pop(t, self._lane_throttle.closed(t), lambda model: self._places.is_free(model, t))
             if waiting is None:
                 break
-            self._start(waiting.id, _Run(waiting.source, waiting.lane, waiting.since, t))
+            run = _Run(waiting.source, waiting.lane, waiting.asked, waiting.model, waiting.since, t)
+            self._start(waiting.id, run)
             self._book_lanes(t)
             decisions.append(Decision(waiting.id, Admitted(t - waiting.since)))
         decisions += self._expire(t)
@@ -184,8 +240,7 @@ class Pacing:
         times = [t + _HEARTBEAT, t + until_next(now), *self._openings(t), *self._retry_queue.next_changes(t)]
         if (oldest := self._queue.oldest()) is not None:
             times.append(oldest.since + self.config.queue_timeout)
-        if self._plan is None:
-            times += self._limits.next_changes(self._wants_a_token(t), t)
+        times += self._places.next_changes(self._wanting(t), t)
         return max(now, self._clock.outside(min(times)) + _ROUNDING)
 
     def set_shares(self, shares: Mapping[Lane, float], now: float) -> None:
@@ -204,58 +259,64 @@ class Pacing:
 
     @property
     def limits(self) -> tuple[int, float]:
-        """How many may be in flight, and how many a second may start."""
-        if self._plan is not None:
-            return self._plan.ruling.limit, self._plan.ruling.rate
-        return self._limits.concurrency.limit, self._limits.rate.rate
+        """How many may be in flight in all, and how many a second may start."""
+        return self._places.limit(None), self._places.rate
 
-    @property
-    def places_left(self) -> int:
-        """How many more may be in flight, of the whole plan if it is shared; 0 at least."""
-        limit, _ = self.limits
-        held = self.in_flight if self._plan is None else self._plan.held
-        return max(0, limit - held)
+    def limit_of(self, model: str) -> int:
+        """How many of a model may be in flight, of the whole plan if it is shared."""
+        return self._places.limit(self._name_for(model))
+
+    def places_left(self, model: str) -> int:
+        """How many more of a model may be in flight, of the whole plan if it is shared; 0 at least."""
+        name = self._name_for(model)
+        waits = self._retry_queue.by_model()[name]
+        return self._places.left(name, self._models[name].in_flight + waits)
 
     @property
     def is_shared(self) -> bool:
         """Whether the limits are shared with other replicas now."""
-        return self._plan is not None
+        return self._shared is not None
 
     def demand(self, now: float) -> Demand:
         """What it has in flight and could start. Places that were granted and not used are given back with it."""
         t = self._time(now)
-        self._granted = 0
+        if self._shared is not None:
+            self._shared.granted = 0
         closed = self._lane_throttle.closed(t)
-        again = sum(1 for _ in self._retry_queue.ready(t))
-        want = again + sum(self._queue.in_lane(lane) for lane in Lane if lane not in closed)
+        again = sum(retry.model != MCP for retry in self._retry_queue.ready(t))
+        queued = self._queue.by_model(closed)
+        want = again + queued.total() - queued[MCP]
+        held = sum(run.model != MCP for run in self._running.values())
         active = {run.source for run in self._running.values()} | self._retry_queue.sources()
         sources = self._queue.waiting_sources() | active
-        return Demand(len(self._running), want, max(1, len(sources)), self._retries.count(t))
+        return Demand(held, want, max(1, len(sources)), self._retries.count(t).total())
 
     def join(self, plan: PlanView, granted: int, leading: Limits | None, now: float) -> None:
         """The limits are shared: so many places are granted, until the next `demand`. `leading` are the limits of the
         whole plan if it is this replica that learns them."""
         self._time(now)
-        self._plan, self._granted, self._replicas = plan, granted, plan.replicas
-        self._shown = leading or self._limits
+        if self._shared is None:
+            self._shared = self._places = GrantedPlaces(plan, granted, self._own)
+        else:
+            self._shared.plan, self._shared.granted = plan, granted
+        self._replicas = plan.replicas
+        self._shown = leading or self._own.limits
 
     def go_alone(self, now: float) -> None:
         """The others can't be asked any more: from now on it keeps to its share of what was known of the plan."""
         t = self._time(now)
-        if self._plan is None:
+        if self._shared is None:
             return
-        known, self._plan, self._granted = self._plan.ruling.learned, None, 0
-        self._limits = self._shown = Limits(self.config.share_of(self._replicas))
-        self._limits.correct(len(self._running), t)
-        self._limits.restore(known.scaled(1 / self._replicas), self._clock.past, t)
-        self._refusals.clear()
+        known, self._shared = self._shared.plan.ruling.learned, None
+        self._shown = Limits(self.config.share_of(self._replicas))
+        self._places = self._own = OwnPlaces(self._shown)
+        self._shown.correct({model: each.in_flight for model, each in self._models.items() if each.in_flight}, t)
+        self._shown.restore(known.scaled(1 / self._replicas), self._clock.past, t)
         self._settle(t)
 
     def take_refusals(self) -> tuple[RefusedAttempt, ...]:
         """What the upstream has refused since the last call, while the limits are shared; own times."""
-        refusals = tuple(self._refusals)
-        self._refusals.clear()
-        return refusals
+        return self._shared.take_refusals() if self._shared is not None else ()
 
     @property
     def is_waiting(self) -> bool:
@@ -266,23 +327,27 @@ class Pacing:
         """All that wait, in the order in which they came; `since` is a Unix time."""
         return tuple(replace(each, since=self._clock.outside(each.since)) for each in self._queue.waiting())
 
-    def expected_wait(self, now: float) -> float:
+    def expected_wait(self, model: str, now: float) -> float:
         """Seconds that a request of the main lane would wait if it came now, by how fast work has gone so far."""
-        return self._expected_wait(self._time(now))
+        t = self._time(now)
+        return self._expected_wait(self._name_for(model), t)
 
     def status(self, now: float) -> PacingStatus:
         t = self._time(now)
-        concurrency, rate = self.limits
+        limit, rate = self.limits
         known = self._learned(now)
+        waiting = self._queue.by_model() + self._retry_queue.by_model()
+        shown = self._shown.status(waiting, self._clock.outside, now, t)
         return PacingStatus(
             mode=self.config.mode,
             in_flight=len(self._running),
             exempt=len(self._exempt),
             waiting={lane: self._queue.in_lane(lane) + self._retry_queue.in_lane(lane) for lane in Lane},
-            concurrency=limit_status(self._shown.concurrency, concurrency, known.concurrency, self._clock.outside, now),
-            rate=limit_status(self._shown.rate, rate, known.rate, self._clock.outside, now),
-            breath=self._limits.breath(t) if self._plan is None else self._plan.ruling.breath,
-            expected_wait=self._expected_wait(t),
+            concurrency=in_all(shown, known, limit, now),
+            rate=replace(shown.rate, limit=rate),
+            breath=self._shown.breath(t) if self._shared is None else self._shared.plan.ruling.breath,
+            expected_wait=max((self._expected_wait(model, t) for model in waiting), default=0.0),
+            models=shown.models,
         )
 
     def snapshot(self, now: float) -> dict[str, object]:
@@ -293,14 +358,14 @@ class Pacing:
     def learned(self, now: float) -> Learned:
         """What is known of the whole plan."""
         known = self._learned(now)
-        return known if self._plan is not None else known.scaled(self._replicas)
+        return known if self._shared is not None else known.scaled(self._replicas)
 
     def restore(self, data: object, now: float) -> None:
         """Takes over what a `snapshot` said, within the bounds of the settings. Raises ValueError, and changes
         nothing, for what no snapshot says."""
         learned = read_learned(data)
         t = self._time(now)
-        self._limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
+        self._own.limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
 
     def _is_here(self, request_id: str) -> bool:
         is_waiting = request_id in self._queue or request_id in self._retry_queue
@@ -309,51 +374,73 @@ class Pacing:
     def _time(self, now: float) -> float:
         t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
         if self._hour_boundary.has_passed(now):
-            self._limits.expect_change(t)
+            self._own.limits.expect_change(t)
         return t
 
-    def _is_free(self, t: float) -> bool:
-        return self._limits.is_free(t) if self._plan is None else self._granted > 0
+    def _name_for(self, model: str) -> str:
+        """The name whose places a model takes: its own, or the common one while too many others have work."""
+        name = model or UNKNOWN
+        if name in self._models:
+            self._models.move_to_end(name)
+            return name
+        if len(self._models) >= MOST_MODELS:
+            busy = self._queue.by_model() + self._retry_queue.by_model()
+            idle = next((each for each, known in self._models.items() if not known.in_flight and not busy[each]), None)
+            if idle is None:
+                return self._name_for(UNKNOWN) if UNKNOWN in self._models else next(iter(self._models))
+            del self._models[idle]
+        self._models[name] = _Model()
+        return name
 
-    def _may_be_free(self, t: float) -> bool:
-        """Whether a request would hardly wait if it came now."""
-        if self._plan is None:
-            return self._is_free(t)
-        return self.places_left > 0 and not self._plan.waiting
+    def _guess(self, request: PacedRequest) -> None:
+        self._guesses[request.id] = (request.source, request.cost)
+        if len(self._guesses) > _MOST_GUESSES:
+            self._guesses.popitem(last=False)
 
-    def _is_overtaking(self, closed: Collection[Lane], t: float) -> bool:
-        """Whether somebody who came now would have somebody before them."""
-        return self._queue.has(closed) or (bool(self._retry_queue) and any(self._retry_queue.ready(t)))
+    def _is_overtaking(self, model: str, closed: Collection[Lane], t: float) -> bool:
+        """Whether somebody who came now for a model would have somebody before them."""
+        if self._queue.has(model, closed):
+            return True
+        return bool(self._retry_queue) and any(retry.model == model for retry in self._retry_queue.ready(t))
 
     def _may_go_again(self, retry: WaitingRetry, t: float) -> bool:
-        return t >= retry.deadline or (self._is_free(t) and self._has_room(retry, t))
+        return t >= retry.deadline or (self._places.is_free(retry.model, t) and self._has_room(retry, t))
 
     def _has_room(self, retry: WaitingRetry, t: float) -> bool:
-        return self._plan is not None or not retry.is_patient or self._limits.is_proven(t)
+        return not retry.is_patient or self._places.is_proven(retry.model, t) or self._is_worth_a_try(retry, t)
 
-    def _wants_a_token(self, t: float) -> bool:
-        """Whether whoever goes next waits for nothing but the rate once a place is free."""
-        again = any(self._has_room(retry, t) for retry in self._retry_queue.ready(t))
-        return again or self._queue.has(self._lane_throttle.closed(t))
+    def _is_worth_a_try(self, retry: WaitingRetry, t: float) -> bool:
+        return self._places.is_stormy(retry.model) and retry.is_worth_a_try(t)
+
+    def _wanting(self, t: float) -> Counter[str]:
+        """How many of each model wait for nothing but a place and the rate."""
+        again = Counter(retry.model for retry in self._retry_queue.ready(t) if self._has_room(retry, t))
+        return self._queue.by_model(self._lane_throttle.closed(t)) + again
 
     def _start(self, request_id: str, run: _Run) -> None:
-        if self._plan is None:
-            self._limits.start(self._retries.count(run.started), run.started)
-        else:
-            self._granted = max(0, self._granted - 1)
+        self._places.start(run.model, self._retries.count(run.started), run.started)
         self._running[request_id] = run
+        self._models[run.model].in_flight += 1
         self._lanes[run.lane] += 1
+
+    def _stop(self, request_id: str, t: float) -> None:
+        run = self._running.pop(request_id)
+        self._models[run.model].in_flight -= 1
+        self._lanes[run.lane] -= 1
+        self._places.end(run.model, t)
 
     def _settle(self, t: float) -> None:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
-        if self._plan is None:
-            self._limits.set_demand(self._is_overtaking(self._lane_throttle.closed(t), t), t)
+        waiting = self._queue.by_model(self._lane_throttle.closed(t))
+        if self._retry_queue:
+            waiting += Counter(retry.model for retry in self._retry_queue.ready(t))
+        self._places.set_demand(waiting, t)
 
     def _book_lanes(self, t: float) -> None:
         if self._lane_throttle.is_active:
             waiting = {lane: self._queue.in_lane(lane) for lane in Lane}
-            limit = self.limits[0] if self._plan is None else self._plan.part
+            limit = self.limits[0] if self._shared is None else self._shared.plan.part
             self._lane_throttle.note(self._lanes, waiting, limit, t)
 
     def _expire(self, t: float) -> list[Decision]:
@@ -363,7 +450,10 @@ class Pacing:
             self._queue.cancel(oldest.id)
             expired.append(oldest)
         return [
-            Decision(each.id, Refused(RefusalReason.RATE, self._retry_after(t, each.lane, ahead), t - each.since))
+            Decision(
+                each.id,
+                Refused(RefusalReason.RATE, self._retry_after(each.model, t, each.lane, ahead), t - each.since),
+            )
             for ahead, each in enumerate(expired)
         ]
 
@@ -372,16 +462,16 @@ class Pacing:
         lanes = [lane for lane in self._lane_throttle.closed(t) if self._queue.in_lane(lane)]
         return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
-    def _expected_wait(self, t: float, ahead: int = 0) -> float:
-        here = len(self._queue) + len(self._retry_queue)
-        if not here and not ahead and (self.config.mode is PacingMode.OFF or self._may_be_free(t)):
+    def _expected_wait(self, model: str, t: float, ahead: int = 0) -> float:
+        here = self._queue.by_model()[model] + self._retry_queue.by_model()[model]
+        if not here and not ahead and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t)):
             return 0.0
-        if self._plan is not None:
-            return self._service.wait(max(here, self._plan.waiting) + ahead, *self.limits)
-        return max(self._limits.concurrency.pause_left(t), self._service.wait(here + ahead, *self.limits))
+        service = self._models[model].service
+        wait = service.wait(self._places.ahead(here) + ahead, max(1, self._places.limit(model)), self._places.rate)
+        return max(self._places.pause_left(model, t), wait)
 
-    def _retry_after(self, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
-        wait = self._expected_wait(t, ahead)
+    def _retry_after(self, model: str, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
+        wait = self._expected_wait(model, t, ahead)
         if lane in self._lane_throttle.closed(t):
             opens_at = self._lane_throttle.opens_at(lane, t)
             wait = max(wait, math.inf if opens_at is None else opens_at - t)
@@ -389,4 +479,29 @@ class Pacing:
 
     def _learned(self, now: float) -> Learned:
         """What is known of the share, or of the plan while it is shared."""
-        return self._limits.learned(self._clock.outside, now) if self._plan is None else self._plan.ruling.learned
+        if self._shared is not None:
+            return self._shared.plan.ruling.learned
+        return self._own.limits.learned(self._clock.outside, now)
+
+
+def in_all(shown: LimitsStatus, known: Learned, limit: int, now: float) -> LimitStatus:
+    """What may be in flight in all: the moves of the models and the account together, and the lowest level that broke:
+    the account's, or the models' together if each has one."""
+    every = [shown.account, *(each.limit for each in shown.models)]
+    moves = sorted((move for each in every for move in each.moves), key=_when)
+    models = [each for model, each in known.models.items() if model != MCP]
+    broken = [each.ceiling for each in models if each.ceiling is not None]
+    ceiling, confidence = known.concurrency.ceiling, known.concurrency.confidence(now)
+    if broken and len(broken) == len(models) and (ceiling is None or sum(broken) < ceiling):
+        ceiling, confidence = sum(broken), min(each.confidence(now) for each in models)
+    return LimitStatus(
+        limit=limit,
+        ceiling=ceiling,
+        confidence=confidence,
+        adjustments={direction: sum(each.adjustments[direction] for each in every) for direction in Direction},
+        moves=tuple(moves[-_SHOWN_MOVES:]),
+    )
+
+
+def _when(move: Move) -> float:
+    return move.at

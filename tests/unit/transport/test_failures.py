@@ -6,10 +6,12 @@ from contextlib import ExitStack
 import pytest
 
 from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.limits import MCP
 from extproc.domain.pacing.records import PacedRequest, Queued
 from extproc.domain.request.business_codes import TABLE
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.identity import as_identity
+from extproc.domain.request.model_names import ModelNames
 from extproc.domain.request.routes import classify
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.log_entry import EntryKind, LogEntry
@@ -19,6 +21,7 @@ from extproc.settings import Settings
 from tests.harness.processes import make_key
 
 MESSAGES = "/api/anthropic/v1/messages"
+TOOLS = "/api/mcp/zread/mcp"
 
 
 def failure(
@@ -34,7 +37,7 @@ def failure(
 
 async def busy_pacer(stack: ExitStack, path: str = MESSAGES) -> Pacer:
     """Three requests are under way, as many as may."""
-    pacer = Pacer(PacingConfig(max_workers=20, concurrency_initial=3), dict, None)
+    pacer = Pacer(PacingConfig(max_workers=20, concurrency_initial=3), ModelNames(), dict, None)
     for number in (1, 2, 3):
         exchange = Exchange(f"x-{number}", f"r-{number}", "POST", path, "source-00", time.time(), principal="anna")
         stack.enter_context(pacer.enter(exchange, classify(path, speaks_anthropic=False), 1000))
@@ -53,10 +56,13 @@ async def test_a_refusal_of_the_plan_teaches_its_limit() -> None:
 async def test_the_gate_of_the_tools_says_nothing_of_the_plan() -> None:
     with ExitStack() as stack:
         pacer = await busy_pacer(stack)
+        call = Exchange("x-4", "r-4", "POST", TOOLS, "source-00", time.time(), principal="anna")
+        stack.enter_context(pacer.enter(call, classify(TOOLS, speaks_anthropic=False), 1000))
 
-        pacer.take_failure(failure("1302", "/api/mcp/zread/mcp"))
+        pacer.take_failure(failure("1302", TOOLS, number=4))
 
         assert pacer.pacing.limits[0] == 3
+        assert pacer.pacing.limit_of(MCP) < 3
 
 
 @pytest.mark.parametrize("is_identity", [False, True])

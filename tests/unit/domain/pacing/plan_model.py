@@ -1,7 +1,8 @@
 """An exact model of a plan, its agents and what lies between, in virtual time.
 
-The upstream takes a request if fewer than its capacity run (ours and another user's) and a token of its rate is there;
-what runs is never cut. A refusal travels back, asks for another turn as Envoy would (after a random part of 0.5, 1.5,
+The upstream takes a request if each gate that it passes has room (ours and another user's running there are fewer than
+the gate's capacity) and a token of its rate is there; what runs is never cut. A gate is for one model, for some, or for
+the account as a whole. A refusal travels back, asks for another turn as Envoy would (after a random part of 0.5, 1.5,
 3.5 s), and is told to pacing in batches, as the access log is flushed every half second. Agents ask again once they
 are answered.
 """
@@ -14,9 +15,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import pairwise
+from typing import Protocol, TypeAlias
 
-from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
-from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 
@@ -28,20 +29,40 @@ _LOG_FLUSH = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Sends one request after the other, `think` seconds apart on average."""
+    """Sends one request after the other for a model, `think` seconds apart on average. `awake` are the seconds that it
+    works and rests by turns, if it does. It asks for the model by its own name unless `asked` is another."""
 
     source: str
     lane: Lane = Lane.MAIN
-    cost: int = 100_000
+    cost: float = 1.0
     think: float = 0.0
+    model: str = "glm"
+    asked: str = ""
+    awake: tuple[float, float] | None = None
+
+
+Changes: TypeAlias = Sequence[tuple[float, int]]
+"""A number over time: each with the second from which on it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What bounds some models together."""
+
+    models: frozenset[str]
+    capacity: Changes
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the upstream allows. `capacity` and `others` (requests that another user wants to run) are (from, number);
-    `overloads` are (from, to); requests take `mean` seconds, spread log-normally by `sigma`."""
+    """What the upstream allows: `capacity` of the account as a whole, and of what passes each of the `gates`.
 
-    capacity: Sequence[tuple[float, int]]
+    `others` are the requests that another user wants to run; `overloads` are (from, to); requests take `mean` seconds,
+    spread log-normally by `sigma`.
+    """
+
+    capacity: Changes
+    gates: Sequence[Gate] = ()
     mean: float = 10.0
     sigma: float = 0.8
     rate: float | None = None
@@ -61,6 +82,19 @@ class Usage:
     waiting: bool
 
 
+class Paces(Protocol):
+    """Decides when requests go: `Pacing`, or what it is compared with."""
+
+    def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused: ...
+    def leave(self, request_id: str, now: float) -> None: ...
+    def retry(self, request_id: str, now: float) -> Admitted | Queued: ...
+    def observe(self, attempt: Attempt, now: float) -> None: ...
+    def due(self, now: float) -> list[Decision]: ...
+    def next_due(self, now: float) -> float | None: ...
+    @property
+    def limits(self) -> tuple[int, float]: ...
+
+
 @dataclass(slots=True)
 class _Sent:
     """A request on its way: who sent it, when this attempt began, and which one it is."""
@@ -77,9 +111,10 @@ class World:
     `epoch` is the Unix time at 0.0.
     """
 
-    def __init__(self, plan: Plan, pacing: Pacing, seed: int, horizon: float, epoch: float = EPOCH) -> None:
+    def __init__(self, plan: Plan, pacing: Paces, seed: int, horizon: float, epoch: float = EPOCH) -> None:
         self.plan, self.pacing, self.horizon, self.epoch = plan, pacing, horizon, epoch
         self.rng = random.Random(seed)
+        self.counts_from = 0.0
         self.now = 0.0
         self.attempts: list[tuple[float, ErrorClass | None]] = []
         self.usage: list[Usage] = []
@@ -87,6 +122,11 @@ class World:
         self.rates: list[tuple[float, float]] = []
         self.waits: list[tuple[float, Agent, float]] = []
         self.served: Counter[str] = Counter()
+        self.place_seconds: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
+        self._counted_at = 0.0
+        self._gates = [(gate.models, [gate.capacity[0][1]]) for gate in plan.gates]
         self.refused_to_clients = 0
         self._mu = math.log(plan.mean) - plan.sigma**2 / 2
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -105,6 +145,9 @@ class World:
     def run(self, agents: Sequence[Agent]) -> "World":
         for at, capacity in self.plan.capacity[1:]:
             self._at(at, partial(self._set_capacity, capacity))
+        for gate, (_, room) in zip(self.plan.gates, self._gates, strict=True):
+            for at, capacity in gate.capacity[1:]:
+                self._at(at, partial(room.__setitem__, 0, capacity))
         for at, wanted in self.plan.others:
             self._at(at, partial(self._set_others, wanted))
         for agent in agents:
@@ -114,8 +157,17 @@ class World:
             act()
             self._pump()
             self._note()
+        self.now = self.horizon
+        self._count()
         self.usage.append(replace(self.usage[-1], at=self.horizon))
         return self
+
+    def _count(self) -> None:
+        """Books the places in use since the last change."""
+        start, self._counted_at = max(self._counted_at, self.counts_from), self.now
+        if self.now > start:
+            for model, running in self._running.items():
+                self.place_seconds[model] += running * (self.now - start)
 
     def used(self, start: float, end: float) -> float:
         """The share of the capacity that was in use, over the times in which work waited."""
@@ -181,7 +233,12 @@ class World:
 
     def _ask(self, agent: Agent) -> None:
         self._ids += 1
-        request = PacedRequest(f"r{self._ids}", agent.source, agent.lane, agent.cost)
+        if (rest := self._rests(agent)) > 0.0:
+            self._at(self.now + rest, lambda: self._ask(agent))
+            return
+        request = PacedRequest(
+            f"r{self._ids}", agent.source, agent.lane, agent.cost, asked=agent.asked or agent.model, model=agent.model
+        )
         answer = self.pacing.arrive(request, self.epoch + self.now)
         if isinstance(answer, Admitted):
             self._go(request.id, agent, 0.0)
@@ -189,6 +246,14 @@ class World:
             self._waiting[request.id] = (agent, self.now)
         else:
             self._come_back(agent, answer)
+
+    def _rests(self, agent: Agent) -> float:
+        """Seconds until an agent goes on with its work."""
+        if agent.awake is None:
+            return 0.0
+        works, rests = agent.awake
+        phase = self.now % (works + rests)
+        return works + rests - phase if phase >= works else 0.0
 
     def _come_back(self, agent: Agent, refused: Refused) -> None:
         self.refused_to_clients += 1
@@ -203,19 +268,26 @@ class World:
         self._at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
 
     def _reach(self, sent: _Sent) -> None:
-        error = self._verdict()
+        model = sent.agent.model
+        error = self._verdict(model)
         self.attempts.append((self.now, error))
         if error is None:
+            self._count()
+            self._running[model] += 1
             self._ours += 1
             self._at(self.now + self._service_time(), lambda: self._end(sent))
         else:
+            self.refused[model] += self.now >= self.counts_from
             self._at(self.now + self.rng.uniform(0.05, 0.2), lambda: self._fail(sent, error))
 
-    def _verdict(self) -> ErrorClass | None:
+    def _verdict(self, model: str) -> ErrorClass | None:
         if any(start <= self.now < end for start, end in self.plan.overloads):
             return ErrorClass.OVERLOAD
         if self._ours + self._others >= self._capacity:
             return ErrorClass.CONCURRENCY
+        for models, (room,) in self._gates:
+            if model in models and sum(self._running[each] for each in models) >= room:
+                return ErrorClass.CONCURRENCY
         return None if self.plan.rate is None or self._take_token(self.plan.rate) else ErrorClass.FREQUENCY
 
     def _take_token(self, rate: float) -> bool:
@@ -230,6 +302,8 @@ class World:
         return self.rng.lognormvariate(self._mu, self.plan.sigma)
 
     def _end(self, sent: _Sent) -> None:
+        self._count()
+        self._running[sent.agent.model] -= 1
         self._ours -= 1
         self.served[sent.agent.source] += 1
         self._leave(sent)
@@ -246,7 +320,8 @@ class World:
         if not self._unlogged:
             turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
             self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
-        self._unlogged.append(Attempt(sent.id, self.epoch + sent.started, self.epoch + self.now, error, CODES[error]))
+        began, ended = self.epoch + sent.started, self.epoch + self.now
+        self._unlogged.append(Attempt(sent.id, began, ended, error, CODES[error], model=sent.agent.model))
         if sent.attempt >= len(_RETRY_PAUSES):
             self.refused_to_clients += 1
             self._leave(sent)

@@ -60,7 +60,7 @@ def test_a_closed_lane_is_passed_over() -> None:
     first, second = queue.pop(0.0, closed), queue.pop(0.0, closed)
     assert first is not None
     assert (first.id, second) == ("m", None)
-    assert not queue.has(closed)
+    assert not queue.has("", closed)
     assert order(queue) == "b"
 
 

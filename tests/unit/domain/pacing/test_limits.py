@@ -4,12 +4,12 @@ import pytest
 
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
-from extproc.domain.pacing.probing import ProbeBudget
+from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.rate_limit import RateLimit
 
 
 def places(initial: int = 3, maximum: int = 40) -> ConcurrencyLimit:
-    return ConcurrencyLimit(initial, maximum, ProbeBudget())
+    return ConcurrencyLimit(initial, maximum)
 
 
 def saturate(limit: ConcurrencyLimit, since: float, seconds: float) -> float:
@@ -96,13 +96,12 @@ def test_while_it_falls_levels_are_tried_one_at_a_time() -> None:
     assert limit.places(1.0, now) == 1, "what has proven to be there needs no trial"
 
 
-def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
-    budget = ProbeBudget()
-    limit = ConcurrencyLimit(4, 20, budget)
+def test_when_the_plan_may_have_changed_the_next_probe_is_due_at_once() -> None:
+    limit = places(initial=4, maximum=20)
     now = saturate(limit, 0.0, 0.5)
-    limit.refused(4, now, "upstream 1302", now)
-    budget.pay()
-    now = saturate(limit, now, 60.0)
+    for _ in range(4):  # a burst, which dense work has to pay for
+        limit.refused(4, now, "upstream 1302", now)
+    now = saturate(limit, now, 40.0)
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (3, 0)
 
     limit.expect_change(now)
@@ -110,7 +109,7 @@ def test_when_the_plan_may_have_changed_the_next_probe_is_free() -> None:
     assert (limit.limit, limit.adjustments.counts[Direction.PROBE]) == (4, 1)
 
     limit.refused(4, now, "upstream 1302", now)
-    saturate(limit, now, 60.0)
+    saturate(limit, now, 15.0)
     assert limit.adjustments.counts[Direction.PROBE] == 1, "one doubt is worth one probe"
 
 
@@ -166,7 +165,7 @@ def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
 def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_what_was_proven() -> None:
     limit = places(initial=6, maximum=20)
     now = saturate(limit, 0.0, 2.5)
-    assert limit.is_proven(6)
+    assert not limit.is_new(6)
     running = limit.in_flight
 
     limit.refused(5, now - 0.2, "upstream 1302", now, until=now + 60.0)
@@ -236,7 +235,7 @@ def test_a_pause_long_after_another_is_answer_enough_again() -> None:
 
 
 def rate(initial: float = 4.0) -> RateLimit:
-    return RateLimit(initial, 0.1, 100.0, 5.0, ProbeBudget())
+    return RateLimit(initial, 0.1, 100.0, 5.0)
 
 
 def send(limit: RateLimit, since: float, seconds: float) -> float:

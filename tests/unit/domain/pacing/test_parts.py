@@ -12,7 +12,7 @@ from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import SteadyClock
 from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.overload_backoff import OverloadBackoff
-from extproc.domain.pacing.probing import ProbeBudget
+from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.retry_queue import Retries
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.pacing.token_bucket import TokenBucket
@@ -133,35 +133,57 @@ def test_history_is_bounded() -> None:
     assert history.highest(19_999.0, 19_999.0) == 19_999
 
 
-def test_a_probe_is_earned_by_150_attempts() -> None:
-    budget = ProbeBudget()
-    budget.pay()
+def broken_at(seen: float) -> Ceiling:
+    return Ceiling(5.0, seen)
+
+
+def test_a_limit_that_broke_is_tried_again_after_a_minute_and_later_less_often() -> None:
+    policy = ProbePolicy()
+    policy.changed(0.0)
+    policy.refused(0.0, 0.0)
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
+    policy.refused(1801.0, 1801.0)
+    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1911.0
+
+
+def test_dense_work_pays_for_tries_of_its_own() -> None:
+    policy = ProbePolicy()
+    policy.refused(0.0, 0.0)
     for _ in range(149):
-        budget.earn()
-    assert not budget.allows_probe
-    budget.earn()
-    budget.earn()
-    assert budget.allows_probe
+        policy.sent()
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
+    for _ in range(2):
+        policy.sent()
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 20.0
 
 
-def test_a_bad_time_is_forgotten_after_600_attempts() -> None:
-    budget = ProbeBudget()
+def test_a_bad_time_is_paid_for_by_600_attempts() -> None:
+    policy = ProbePolicy()
     for _ in range(100):
-        budget.pay()
+        policy.refused(0.0, 0.0)
     for _ in range(601):
-        budget.earn()
-    assert budget.allows_probe
+        policy.sent()
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 20.0
+
+
+def test_when_the_plan_may_have_changed_a_try_is_due_at_once_unless_a_refusal_tells() -> None:
+    policy = ProbePolicy()
+    policy.refused(90.0, 90.0)
+    policy.expect_change(100.0)
+    assert policy.due(broken_at(90.0), 2.0, 100.0) == 92.0
+    policy.refused(101.0, 101.0)
+    assert policy.due(broken_at(101.0), 2.0, 101.0) == 161.0
 
 
 def test_a_refused_request_counts_as_waiting_to_be_sent_again_until_it_must_have_been() -> None:
     retries = Retries(most=3)
-    retries.refused("a", 0.0)
-    assert (retries.count(1.0), retries.count(1.4)) == (1, 0)
-    retries.refused("a", 2.0)
-    assert (retries.count(4.0), retries.count(4.4)) == (1, 0)
-    retries.refused("a", 5.0)
+    retries.refused("a", "glm", 0.0)
+    assert (retries.count(1.0)["glm"], retries.count(1.4)["glm"]) == (1, 0)
+    retries.refused("a", "glm", 2.0)
+    assert (retries.count(4.0)["glm"], retries.count(4.4)["glm"]) == (1, 0)
+    retries.refused("a", "glm", 5.0)
     retries.left("a")
-    assert retries.count(5.0) == 0
+    assert not retries.count(5.0)
 
 
 def test_steps_of_one_climb_are_told_as_one_move_and_counted_each() -> None:

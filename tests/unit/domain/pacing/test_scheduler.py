@@ -92,7 +92,7 @@ def test_a_retry_after_stops_what_is_new_until_then_and_nothing_that_runs(error:
 
     assert paced.arrive(PacedRequest("new", "s"), EPOCH + 2.0) == Queued(1)
     assert paced.status(EPOCH + 2.0).in_flight == 2
-    assert paced.expected_wait(EPOCH + 2.5) == pytest.approx(28.0)
+    assert paced.expected_wait("", EPOCH + 2.5) == pytest.approx(28.0)
     paced.leave("r0", EPOCH + 3.0)
     due = [EPOCH + 3.0]
     while not admitted(paced, due[-1]) and len(due) < 20:

@@ -141,10 +141,10 @@ def test_what_runs_when_the_store_is_lost_counts_for_the_share(one: One) -> None
 
 def test_a_place_that_is_free_in_the_plan_is_no_wait_and_a_queue_elsewhere_is_one(one: One) -> None:
     one.hear(held=8)
-    assert one.pacing.expected_wait(one.now) == 0.0
-    assert one.pacing.places_left == 1
+    assert one.pacing.expected_wait("", one.now) == 0.0
+    assert one.pacing.places_left("") == 1
     one.hear(held=9, waiting=8)
-    assert one.pacing.expected_wait(one.now) == pytest.approx(10.0)  # nine requests of 10 s in nine places
+    assert one.pacing.expected_wait("", one.now) == pytest.approx(10.0)  # nine requests of 10 s in nine places
 
 
 def test_a_lane_that_is_held_back_gets_its_share_of_this_replicas_part(one: One) -> None:

@@ -1,0 +1,185 @@
+"""Whose limit an attempt was refused by: its model's, that of models that share one, or the account's.
+
+Nobody tells: a refusal says that one request was too many, and not of what. So it is judged by the levels at which the
+attempt came, of its model alone and of all that may count with it:
+
+    a probe was on its way                  of the limit that probed
+    the model's level was new, no other     of the model
+    the model's was not, a larger one was   of the smallest of those
+    both were new, or neither (the plan     of the model, for now
+      has shrunk)
+
+What was taken for a model's is taken back if a second model is refused likewise and no other got through at such a
+level: then it was the larger limit's. Where all models are at their limits at once both look the same; either explains
+it, and what comes next tells.
+
+A model that is refused even alone, again and again, while another has work, may share its limit with that one: then
+the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.domain.pacing.concurrency_limit import Lesson
+from extproc.domain.pacing.gate import Gate
+
+# The news of a refusal is here after so long, or there is none.
+_VERDICT: Final = 1.5
+# Two models that are refused within so long what both had before have met the same change of the plan.
+_SAME_CHANGE: Final = 15.0
+# A refusal of what was new that may speak of two limits is remembered for so long, to be read anew with the next one.
+_REMEMBERED: Final = 120.0
+_STARTS_KEPT: Final = 512
+_DOUBTS_KEPT: Final = 256
+# An attempt begins a little after it was let go.
+_ROUNDING: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStart:
+    """An attempt that was refused for being one too many: when it began, what to call it, and until when the upstream
+    wants to be left alone, if it said so."""
+
+    model: str
+    started: float
+    ended: float
+    cause: str
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """An attempt that was not refused, as far as is known: when it began, and at which level of the larger gates."""
+
+    at: float
+    model: str
+    levels: tuple[tuple[Gate, int], ...]
+
+    def level(self, gate: Gate) -> int:
+        return next((level for each, level in self.levels if each is gate), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A refusal that was taken for a model's own, though it may have been that of a larger gate; `before` is what the
+    model's limit believed until then."""
+
+    model: str
+    own: Gate
+    gate: Gate
+    level: int
+    started: float
+    at: float
+    cause: str
+    was_new: bool
+    before: Lesson
+
+
+class Attribution:
+    """Teaches each refusal to the limit that it speaks of."""
+
+    def __init__(self) -> None:
+        self._doubts: deque[_Doubt] = deque(maxlen=_DOUBTS_KEPT)
+        self._starts: deque[_Start] = deque(maxlen=_STARTS_KEPT)
+
+    def started(self, model: str, levels: tuple[tuple[Gate, int], ...], t: float) -> None:
+        """An attempt has begun, at these levels of the gates that it shares with other models."""
+        self._starts.append(_Start(t, model, levels))
+
+    def got_through(self, model: str, since: float, t: float) -> bool:
+        """Whether an attempt that began since then was not refused, by what is known for sure."""
+        return any(start.model == model and since <= start.at <= t - _VERDICT for start in self._starts)
+
+    def refused(self, attempt: RefusedStart, own: Gate, larger: Sequence[Gate], t: float) -> int | None:
+        """An attempt was refused under its model's gate and the `larger` ones, the smallest first. Returns the level of
+        its model if that was taken for the reason."""
+        self._take_out(attempt.model, attempt.started)
+        levels = {gate: gate.level(attempt.started, attempt.ended) for gate in (own, *larger)}
+        known = {gate: level for gate, level in levels.items() if level is not None}
+        if own not in known:
+            return None
+        for gate in known:
+            gate.limit.advance(t)
+        blamed = self._blamed(attempt, own, known, t)
+        for gate, level in known.items():
+            gate.limit.distrust(level)
+        for gate in blamed:
+            gate.limit.refused(known[gate], attempt.started, attempt.cause, t, attempt.until)
+        if attempt.until is not None and own not in blamed:
+            own.limit.pause(attempt.until)
+        return known[own] if own in blamed else None
+
+    def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: float) -> Sequence[Gate]:
+        if any(gate.limit.is_known(level, attempt.started) for gate, level in levels.items()):
+            return ()
+        probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
+        if probed:
+            return probed
+        new = {gate: gate.limit.is_new(level) for gate, level in levels.items()}
+        larger = [gate for gate in levels if gate is not own]
+        if not new[own] and any(new.values()):
+            return [next(gate for gate in larger if new[gate])]
+        for gate in larger:
+            if new[gate] is new[own]:
+                doubt = _Doubt(
+                    model=attempt.model,
+                    own=own,
+                    gate=gate,
+                    level=levels[gate],
+                    started=attempt.started,
+                    at=t,
+                    cause=attempt.cause,
+                    was_new=new[own],
+                    before=own.limit.lesson(),
+                )
+                self._doubts.append(doubt)
+        return (own,)
+
+    def reconsider(self, larger: Iterable[Gate], t: float) -> None:
+        """Reads anew what was taken for models' own: what two of them met, and no other got past, is the larger's."""
+        if not self._doubts:
+            return
+        self._keep(lambda doubt: self._may_be(doubt, t))
+        for gate in larger:
+            for was_new in (True, False):
+                alike = [doubt for doubt in self._doubts if doubt.gate is gate and doubt.was_new is was_new]
+                if len({doubt.model for doubt in alike}) >= 2 and t >= alike[-1].at + _VERDICT:
+                    self._take_back(gate, alike, t)
+
+    def _take_back(self, gate: Gate, alike: Sequence[_Doubt], t: float) -> None:
+        first: dict[str, _Doubt] = {}
+        for doubt in alike:
+            first.setdefault(doubt.model, doubt)
+        for doubt in first.values():
+            doubt.own.limit.take_back(doubt.before, t)
+        lowest = min(alike, key=_level)
+        gate.limit.refused(lowest.level, alike[-1].started, lowest.cause, t)
+        settled = {(doubt.model, doubt.at) for doubt in alike}
+        self._keep(lambda doubt: (doubt.model, doubt.at) not in settled)
+
+    def _keep(self, is_kept: Callable[[_Doubt], bool]) -> None:
+        self._doubts = deque(filter(is_kept, self._doubts), maxlen=_DOUBTS_KEPT)
+
+    def _may_be(self, doubt: _Doubt, t: float) -> bool:
+        """Whether a refusal may still turn out to be the larger gate's."""
+        if doubt.was_new:
+            return t <= doubt.at + _REMEMBERED and doubt.gate.limit.is_new(doubt.level)
+        if t > doubt.at + _SAME_CHANGE or doubt.gate.is_open:
+            return False
+        return not any(
+            start.model != doubt.model and start.level(doubt.gate) >= doubt.level
+            for start in self._starts
+            if doubt.started <= start.at <= t - _VERDICT
+        )
+
+    def _take_out(self, model: str, started: float) -> None:
+        """An attempt that began then was refused: it is none that got through."""
+        near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
+        if near:
+            self._starts.remove(near[-1])
+
+
+def _level(doubt: _Doubt) -> int:
+    return doubt.level
