@@ -1,13 +1,16 @@
 """What the processes say about themselves: structured lines on standard error, quiet when all is well."""
 
 import logging
+import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
 
+from common.line_writer import LineWriter
 from common.settings import LogFormat, LogLevel
 
 _LEVELS: Final = {
@@ -18,16 +21,51 @@ _LEVELS: Final = {
 }
 
 
+_STANDARD_OUTPUT: Final = 1
+
+
+def _tell(lines: int) -> None:
+    structlog.get_logger("logs").warning("log lines were dropped: nobody read them, or there was no room", lines=lines)
+
+
+_WRITER: Final = LineWriter(2, on_flow=_tell)
+
+
 class StandardError:
     """Standard error of the moment: a live display may take its place. If nobody reads it any more, nothing stops."""
 
     def write(self, text: str) -> None:
+        display = sys.stderr
+        if display is None or display is sys.__stderr__:
+            _WRITER.write(text)
+            return
         with suppress(OSError):
-            sys.stderr.write(text)
+            display.write(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
+        display = sys.stderr
+        if display is not None and display is not sys.__stderr__:
+            with suppress(OSError):
+                display.flush()
+
+
+def standard_output(on_loss: Callable[[int], None]) -> LineWriter:
+    """What writes lines to standard output; `on_loss` hears of those that could not be written."""
+    return LineWriter(_STANDARD_OUTPUT, on_loss, _tell)
+
+
+def count_losses(on_loss: Callable[[int], None]) -> None:
+    """From now on `on_loss` hears of lines that could not be written to standard error."""
+    _WRITER.on_loss = on_loss
+
+
+def open_what_is_closed() -> None:
+    """Leads standard streams that are closed to nowhere, or the next file that is opened would be taken for them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:
@@ -41,7 +79,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     if log_format is LogFormat.JSON:
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr is not None and sys.stderr.isatty(), pad_event_to=0)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

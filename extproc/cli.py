@@ -45,11 +45,11 @@ def run(no_dashboard: bool) -> None:
     Needs ZAI_API_KEY (or ZAI_API_KEY_FILE) alone; every other setting has a default. SIGTERM or Ctrl-C lets running
     requests finish, a second one cuts them.
     """
-    from extproc.launch import dashboard_program
+    from extproc.launch import dashboard_program, open_files
     from extproc.launch.banner import announcement
     from extproc.launch.supervisor import Company, supervise, write_line
 
-    settings = _load(needs_key=True)
+    settings = open_files.fit(_load(needs_key=True))
     _check(settings, with_dashboard=not no_dashboard)
     page = None if no_dashboard else dashboard_program.dashboard_url(settings)
     company = Company() if no_dashboard else Company(programs=(partial(dashboard_program.program, settings),))
@@ -72,10 +72,11 @@ def demo(no_dashboard: bool) -> None:
     """
     _need_simulator()
     from extproc.demo import run as demonstration
+    from extproc.launch import open_files
 
     with demonstration.environment(os.environ) as environment:
         os.environ.update(environment)
-        settings = _load(needs_key=True)
+        settings = open_files.fit(_load(needs_key=True))
         _check(settings, with_dashboard=not no_dashboard)
         _in_foreground(lambda directory: demonstration.run(settings, directory, with_dashboard=not no_dashboard))
 
@@ -183,10 +184,11 @@ def show_version() -> None:
 
 def main() -> None:
     """Entry point: a wrong setting is a line each and exit code 2, never a traceback."""
+    logs.open_what_is_closed()
     try:
         cli(prog_name="zai-proxy")
     except SettingsError as error:
-        click.echo(str(error), err=True)
+        logs.StandardError().write(f"{error}\n")
         sys.exit(2)
 
 

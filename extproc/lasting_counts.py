@@ -8,6 +8,7 @@ import mmap
 import os
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final, Self
@@ -48,6 +49,7 @@ class LastingCounts:
     def __init__(self, descriptor: int, is_inherited: bool) -> None:
         self.descriptor = descriptor
         self.is_inherited = is_inherited
+        self._adding = threading.Lock()
         self._numbers = mmap.mmap(descriptor, _BYTES)
 
     @classmethod
@@ -84,7 +86,8 @@ class LastingCounts:
         return sum(map(self._read, _LOST_LINES.values()))
 
     def _add(self, place: int, amount: int) -> None:
-        _NUMBER.pack_into(self._numbers, place * _NUMBER.size, self._read(place) + amount)
+        with self._adding:
+            _NUMBER.pack_into(self._numbers, place * _NUMBER.size, self._read(place) + amount)
 
     def _read(self, place: int) -> int:
         number: int = _NUMBER.unpack_from(self._numbers, place * _NUMBER.size)[0]

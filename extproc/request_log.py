@@ -2,8 +2,9 @@
 
 import json
 import time
+from collections.abc import Callable
 from functools import lru_cache
-from typing import IO, Final
+from typing import Final
 
 from common.settings import LogFormat
 from extproc.domain.request.labels import method_label
@@ -16,15 +17,14 @@ _LONGEST_TEXT: Final = 120
 class RequestLog:
     """Writes the lines. Probes that succeed are left out: they would drown the rest."""
 
-    def __init__(self, stream: IO[str], log_format: LogFormat) -> None:
-        self._stream = stream
+    def __init__(self, write: Callable[[str], None], log_format: LogFormat) -> None:
+        self._write = write
         self._render = _as_json if log_format is LogFormat.JSON else _as_text
 
     def write(self, outcome: Outcome) -> None:
         if outcome.route.is_probe and outcome.status < 400:
             return
-        self._stream.write(self._render(describe(outcome)) + "\n")
-        self._stream.flush()
+        self._write(self._render(describe(outcome)) + "\n")
 
 
 def describe(outcome: Outcome) -> dict[str, object]:

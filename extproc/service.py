@@ -4,10 +4,10 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from common import logs
 from common.http_server import HttpServer
 from common.ports import bind
 from common.settings import LogLevel, SettingsError
@@ -28,7 +29,7 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
-from extproc.lasting_counts import LastingCounts
+from extproc.lasting_counts import LastingCounts, LineLoser
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
 from extproc.metrics.supervision import SupervisionCollector
@@ -36,6 +37,7 @@ from extproc.recorder import Listener, Recorder
 from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
+from extproc.runtime.background import Background
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
 from extproc.runtime.price_table import load_prices
@@ -84,7 +86,8 @@ class Service:
         metrics = self.metrics = Metrics()
         metrics.build_info(version.VERSION, version.COMMIT, version.BUILD_TIME)
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
-        metrics.registry.register(SupervisionCollector(counts or LastingCounts.new()))
+        self._counts = counts or LastingCounts.new()
+        metrics.registry.register(SupervisionCollector(self._counts))
         self.exported = CollectorRegistry()
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))
         self.quota = QuotaWatch(settings, lambda: self.key.current)
@@ -111,6 +114,7 @@ class Service:
             self.guard,
             settings.queue_timeout + _LONGEST_PAUSE,
         )
+        self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         self.recorder = self._recorder()
@@ -125,17 +129,7 @@ class Service:
         await grpc_server.start()
         http = HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
-            watching = [
-                tasks.create_task(each)
-                for each in (
-                    self.key.watch(),
-                    self.quota.run(),
-                    self.pacer.run(),
-                    self.clients.run(),
-                    self.envoy_stats.run(),
-                    *(() if self.shared is None else (self.shared.run(),)),
-                )
-            ]
+            watching = [tasks.create_task(self.background.keep(name, run)) for name, run in self._background_tasks()]
             serving = tasks.create_task(http.serve(sockets=[listening]))
             self._handle_signals()
             gc.collect()
@@ -149,6 +143,15 @@ class Service:
             self.feed.close()
             http.should_exit = True
             await serving
+
+    def _background_tasks(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+        yield "key", self.key.watch
+        yield "quota", self.quota.run
+        yield "pacing", self.pacer.run
+        yield "clients", self.clients.run
+        yield "envoy_stats", self.envoy_stats.run
+        if self.shared is not None:
+            yield "shared_limits", self.shared.run
 
     def stop(self) -> None:
         """Asked once, drains; asked again, ends at once."""
@@ -170,7 +173,8 @@ class Service:
             Listener("feed", self.feed.add),
         ]
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
-            listeners.append(Listener("request log", RequestLog(sys.stdout, settings.log_format).write))
+            lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
+            listeners.append(Listener("request log", RequestLog(lines.write, settings.log_format).write))
         failures, durations = metrics.access_log_failures, metrics.token_count_duration
         return Recorder(self.admission, prices, listeners, failures.inc, durations.observe)
 
@@ -204,6 +208,7 @@ class Service:
             self.processor.cancel,
             owner,
             self.models,
+            self._readiness,
         )
         return uvicorn.Config(
             app,
@@ -224,8 +229,20 @@ class Service:
         cut = self.admission.snapshot().in_flight
         if cut:
             log.warning("requests cut off at shutdown", requests=cut)
-        # Envoy may still have log entries to deliver. Where it ends with us, its going says that it has none.
-        await self._until(lambda: not self.access_log.streams, _LAST_ENTRIES_SECONDS)
+        # Envoy may still have log entries to deliver, and not have begun with it. A supervisor ends it before us.
+        ends_with_us = self._counts.is_inherited
+        await self._until_envoy_has_gone(self._settings.drain_timeout if ends_with_us else _LAST_ENTRIES_SECONDS)
+
+    async def _until_envoy_has_gone(self, seconds: float) -> None:
+        """Returns when Envoy has neither a log open here nor an admin interface, or after these seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.access_log.streams or await self.envoy_stats.answers():
+                    if self._stop_signals > 1:
+                        return
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            return
 
     async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
         """Waits for a condition, but not beyond these seconds or a second signal to stop."""
@@ -252,6 +269,15 @@ class Service:
             "settings": self._settings.shown(),
         }
 
+    def _readiness(self) -> dict[str, object]:
+        """What /readyz says beside yes or no: what fails without being missed yet, and how far the log has come."""
+        told: dict[str, object] = {}
+        if self.background.failing:
+            told["failing"] = self.background.failing
+        if self.admission.snapshot().draining:
+            told["log_entries"] = self.access_log.entries
+        return told
+
 
 def _pacing_config(settings: Settings) -> PacingConfig:
     return PacingConfig(
@@ -272,8 +298,11 @@ def _pacing_config(settings: Settings) -> PacingConfig:
 def run(settings: Settings, socket_path: Path) -> None:
     """Runs the processor in the foreground until it is told to stop."""
 
+    counts = LastingCounts.handed_on(os.environ)
+    logs.count_losses(partial(counts.count_lost_lines, LineLoser.PROCESSOR))
+
     async def serve() -> None:
-        await Service(settings, socket_path, LastingCounts.handed_on(os.environ)).run()
+        await Service(settings, socket_path, counts).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

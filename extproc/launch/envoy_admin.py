@@ -14,6 +14,7 @@ _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
 # Beyond any DRAIN_TIMEOUT that makes sense: when it has passed, Envoy would close what still runs.
 _DRAIN_SECONDS: Final = "3000"
 _ACTIVE_REQUESTS: Final = "http.clients.downstream_rq_active"
+_LOG_ENTRIES: Final = "access_logs.grpc_access_log.logs_written"
 
 _POLL_SECONDS: Final = 0.1
 
@@ -81,9 +82,16 @@ class EnvoyAdmin:
 
     async def active_requests(self) -> int | None:
         """Requests between their first and last byte on the client port, or None if Envoy does not answer."""
+        return await self._stat(_ACTIVE_REQUESTS)
+
+    async def log_entries(self) -> int | None:
+        """Entries that it has taken up for delivery to the processor, or None if Envoy does not answer."""
+        return await self._stat(_LOG_ENTRIES)
+
+    async def _stat(self, name: str) -> int | None:
         try:
-            response = await self._client.get(f"{self._url}/stats", params={"filter": f"^{_ACTIVE_REQUESTS}$"})
-            return int(response.text.rpartition(":")[2])
+            response = await self._client.get(f"{self._url}/stats", params={"filter": f"^{name}$"})
+            return int(response.text.rpartition(":")[2]) if response.text.strip() else 0
         except (httpx.HTTPError, ValueError):
             return None
 

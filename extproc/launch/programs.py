@@ -58,6 +58,15 @@ def processor(
     )
 
 
+async def arrived_entries(client: httpx.AsyncClient, settings: Settings) -> int | None:
+    """Entries of Envoy's log that a processor on its way down has got, or None if it does not say."""
+    try:
+        told = (await client.get(f"{metrics_url(settings)}/readyz")).json()
+        return int(told["log_entries"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
+
+
 def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) -> Program:
     """Envoy, with its configuration rendered into `directory` before each start."""
     config = directory.envoy_config

@@ -16,8 +16,9 @@ from typing import Final
 import httpx
 import structlog
 
+from common import logs
 from common.logs import StandardError
-from extproc.lasting_counts import LastingCounts
+from extproc.lasting_counts import LastingCounts, LineLoser
 from extproc.launch import programs
 from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
@@ -32,7 +33,8 @@ _STANDARD_ERROR: Final = StandardError()
 _POLL_SECONDS: Final = 0.1
 _ADMIN_TIMEOUT: Final = 2.0
 # Twice the time that Envoy collects access-log entries before it sends them (buffer_flush_interval).
-_LAST_ENTRIES_SECONDS: Final = 0.5
+_ENTRIES_SECONDS: Final = 0.5
+_LAST_ENTRIES_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 5.0
 _COMPANY_SECONDS: Final = 15.0
 
@@ -75,6 +77,7 @@ class Supervisor:
         self._cutting = asyncio.Event()
         self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
         self._counts = LastingCounts.new()
+        logs.count_losses(partial(self._counts.count_lost_lines, LineLoser.SUPERVISOR))
         self._processor = self._child(
             programs.processor(
                 settings, directory, client, self._counts, company.processor_environment, company.merge_output
@@ -172,7 +175,7 @@ class Supervisor:
         if left:
             log.warning("requests cut off", requests=left)
         else:
-            await self._unless_cut(_LAST_ENTRIES_SECONDS)
+            await self._until_all_is_counted()
         await self._envoy.end(_PATIENCE_SECONDS)
         # It was asked first. A second signal would end it at once, before it has counted what Envoy just delivered.
         await self._processor.gone(_PATIENCE_SECONDS)
@@ -187,6 +190,25 @@ class Supervisor:
                 return running
             await self._unless_cut(_POLL_SECONDS)
         return 0
+
+    async def _until_all_is_counted(self) -> None:
+        """Waits until the processor has every entry of Envoy's log, or for some seconds.
+
+        Where one of them has been restarted their counts say nothing: then it is enough that nothing more comes.
+        """
+        now = asyncio.get_running_loop().time
+        deadline, is_first_run = now() + _LAST_ENTRIES_SECONDS, not self._processor.restarts + self._envoy.restarts
+        last, since = None, now()
+        await self._unless_cut(_POLL_SECONDS)  # an entry is written a moment after its request has ended
+        while not self._cutting.is_set() and now() < deadline:
+            seen = (await self._admin.log_entries(), await programs.arrived_entries(self._client, self._settings))
+            if seen != last:
+                last, since = seen, now()
+            if None in seen or (is_first_run and seen[0] == seen[1]):
+                return
+            if not is_first_run and now() - since >= _ENTRIES_SECONDS:
+                return
+            await self._unless_cut(_POLL_SECONDS)
 
     async def _unless_cut(self, seconds: float) -> None:
         """Waits, but not when told to cut."""

@@ -121,6 +121,9 @@ class SharedLimits:
                     await self._wait()
                 else:
                     await asyncio.sleep(self._next_pause())
+        except Exception as error:  # nothing that a store answers; nobody is to go on with what it granted before
+            await self._lose(error)
+            raise
         finally:
             with suppress(RedisError, OSError, TimeoutError):
                 await self._call(self._replica.leave(time.time()))

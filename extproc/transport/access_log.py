@@ -72,6 +72,7 @@ class AccessLog:
         self._record = record
         self._count_entry = count_entry
         self._count_failure = count_failure
+        self.entries = 0  # that have arrived
         self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -114,6 +115,7 @@ class AccessLog:
                 self._count_failure()
                 log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
             self._count_entry()
+            self.entries += 1
             await asyncio.sleep(0)  # an admission takes several turns of the loop: a batch must not hold up each
 
 

@@ -38,8 +38,12 @@ def create_app(
     cancel: Callable[[str], Awaitable[bool]],
     owner: Owner,
     models: ModelNames,
+    readiness: Callable[[], Mapping[str, Any]],
 ) -> Starlette:
-    """The application. `about` returns versions and settings, secrets already hidden; `cancel` ends a request by id."""
+    """The application. `about` returns versions and settings, secrets already hidden; `cancel` ends a request by id.
+
+    `readiness` returns what /readyz says beside yes or no.
+    """
 
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -50,8 +54,8 @@ def create_app(
 
     async def readyz(_request: Request) -> Response:
         if admission.snapshot().draining:
-            return JSONResponse({"status": "draining"}, status_code=503)
-        return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "draining", **readiness()}, status_code=503)
+        return JSONResponse({"status": "ready", **readiness()})
 
     async def status(_request: Request) -> Response:
         now, pace, at = admission.snapshot(), pacer.status(), time.time()

@@ -42,6 +42,11 @@ class EnvoyStats(Collector):
                 self.latest = await self._ask(client)
                 await asyncio.sleep(_INTERVAL_SECONDS)
 
+    async def answers(self) -> bool:
+        """Whether there is an Envoy at this moment."""
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+            return await self._ask(client) is not None
+
     def collect(self) -> Iterator[Metric]:
         answers = GaugeMetricFamily("zai_proxy_envoy_up", "1 if Envoy's admin interface answers, else 0.")
         active = GaugeMetricFamily("zai_proxy_envoy_upstream_requests", "Requests that Envoy has upstream.")

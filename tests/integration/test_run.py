@@ -196,6 +196,39 @@ async def test_told_to_stop_under_load_it_cuts_no_stream(proxy: Supervised, simu
     assert proxy.output.count(" 200 POST ") == 18, "a stream was not counted"
 
 
+def test_told_to_stop_right_after_the_first_requests_it_counts_each(proxy: Supervised) -> None:
+    with httpx.Client(timeout=30) as client:
+        statuses = {client.post(f"{proxy.url}/v1/messages", json=PROMPT).status_code for _ in range(11)}
+        statuses |= {client.get(f"{proxy.url}/nowhere").status_code for _ in range(2)}
+        proxy.signal(signal.SIGTERM)
+
+        assert proxy.process.wait() == 0
+
+    assert statuses == {200, 404}
+    assert proxy.output.count(" 200 POST ") == 11
+    assert proxy.output.count(" 404 GET ") == 2
+
+
+async def test_a_signal_to_every_process_at_once_drains_like_one_to_the_parent(
+    proxy: Supervised, simulator: Simulator
+) -> None:
+    """As a service manager sends it (KillMode=control-group)."""
+    everything = [proxy.process.pid, *descendants(proxy.process.pid)]
+    async with a_stream(proxy, events=50) as arriving:
+        with simulator.frozen():
+            for pid in everything:
+                os.kill(pid, signal.SIGTERM)
+            await eventually(lambda: ask_briefly(proxy), lambda answer: answer.status_code == 503)
+        rest = [line async for line in arriving]
+
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    assert await asyncio.to_thread(proxy.process.wait) == 0
+    assert proxy.output.count(" 200 POST ") == 1
+    assert "cut off" not in proxy.output
+    assert "crashed" not in proxy.output
+    assert not any(map(is_alive, everything))
+
+
 async def test_a_second_signal_cuts(proxy: Supervised) -> None:
     async with a_stream(proxy, events=1000) as arriving:
         proxy.signal(signal.SIGTERM)

@@ -16,7 +16,7 @@ PRICES = parse_price_table(packaged_prices())
 def line_of(log_format: LogFormat = LogFormat.JSON, **changes: object) -> str:
     stream = io.StringIO()
     entry = replace(FINISHED, **changes)  # type: ignore[arg-type]
-    RequestLog(stream, log_format).write(interpret(entry, TokenEstimator(), PRICES))
+    RequestLog(stream.write, log_format).write(interpret(entry, TokenEstimator(), PRICES))
     return stream.getvalue()
 
 

@@ -146,6 +146,7 @@ class FakeProxy:
             self._cancel,
             _Owner(self),
             service.models,
+            service._readiness,
         )
 
     async def _cancel(self, exchange_id: str) -> bool:
