@@ -65,6 +65,7 @@ local TOP = {
     code = { keep = "code" },
     msg = { keep = "msg" },
     success = { keep = "success" },
+    jsonrpc = { text = "rpc" },
   },
 }
 
@@ -126,6 +127,11 @@ end
 
 -- The code of an envelope that is an error; nil if it is none. An error stands at the top, never in a text or a tool's result.
 local function error_in(found)
+  if found.rpc then
+    -- A tool's own numbers are anything (-32000, 500): only one of four digits is Z.AI's.
+    local code = code_of(found.error_code) or code_in(found.error_message)
+    return found.has_error and code and #code == 4 and code or nil
+  end
   if found.has_error then
     return code_of_error(found.error_code, found.error_type, found.code, found.error_message)
   end
@@ -359,6 +365,17 @@ local function begins_with_bracket(text, from)
   return nil
 end
 
+-- A letter, an underscore or a dot that is written as an escape, though JSON needs none there: the words may be in hiding.
+local function has_needless_escape(text, from)
+  local at = find(text, "\\u00", from, true)
+  while at do
+    local c = byte(text, at + 4)
+    if c and ((c >= 52 and c <= 55) or (c == 50 and find(text, "^[eE]", at + 5))) then return at end
+    at = find(text, "\\u00", at + 4, true)
+  end
+  return nil
+end
+
 -- Words of which some event that matters has one. A plain search runs from one occurrence of a word's first letter to the next: so
 -- they are cut to begin with a letter that is rare in the frames of the dialect's events. (Each is in the whole word, so nothing
 -- is missed in a stream of another.)
@@ -379,6 +396,7 @@ local function may_matter(text, from, words, knows_model)
     or is_token(text, from, 'msg"', 1) or is_token(text, from, 'message"', 1)
     or tells_of_error(text, from) or begins_with_bracket(text, from)
     or (not knows_model and is_token(text, from, 'model"', 1))
+    or has_needless_escape(text, from)
 end
 
 local function is_line_end(c)
@@ -486,14 +504,16 @@ function Answer:feed_json(text)
     self:set("first", "good")
   end
   local is_whole = scan:is_complete() and byte(self.text) == 123
-  self:merge(scan.found, is_whole)
-  if is_whole then self:end_json(scan.found) end
+  if is_whole then self:end_json(scan.found) else self:merge(scan.found, false) end
 end
 
+-- JSON that is no error need not be a model's answer: without content and without usage nothing was generated.
 function Answer:end_json(found)
+  local told = self:merge(found, true)
   local code = error_in(found) or code_in(found.text)
   if code then self:note_error(code) end
-  self:set("begun", not code or has_content(found) or nil)
+  local is_answer = found.has_answer or told
+  self:set("begun", has_content(found) or (is_answer and not code) or nil)
   self:set("final", true)
   if not self.report.first then self:set("first", code and "error" or "good") end
 end
@@ -523,7 +543,6 @@ function Answer:finish()
     local is_text = report.kind == "text" or byte(self.text) == 91   -- `[1305][…` begins like an array
     local code = is_text and code_in(self.text) or nil
     if report.kind == "json" and self.scan:is_complete() and not code then
-      self:merge(self.scan.found, true)
       self:end_json(self.scan.found)
     else
       if code then self:note_error(code) end

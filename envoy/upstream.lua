@@ -12,7 +12,8 @@ local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
 local LARGEST_PIECE = 32768        -- of 128 KiB and more LuaJIT asks the system for each string
 local GUARD_PATIENCE = 1000        -- ms to tell the processor; nobody waits for its answer
-local LONGEST_RETRY_AFTER = 60     -- seconds that a client may be sent to sleep by a refusal that passes
+-- As long, in the header's own unit, a client may be sent to sleep by a refusal that passes.
+local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
 
 local function note(handle, report)
   -- The metadata object does not outlive a piece: it is asked for each time.
@@ -44,23 +45,28 @@ local function read_piece(reader, piece)
   return has_changed
 end
 
+-- What is right only where the plan is used up. A pause above a minute ends a turn of Claude Code at once, other clients sleep as
+-- long as they are told; of a date nobody here knows how long that is.
+local function remove_misleading(headers)
+  local misleading = {}
+  for name, value in pairs(headers) do
+    local longest = LONGEST_PAUSE[name]
+    local told = tonumber(value)
+    local is_long = longest and not (told and told <= longest)
+    if is_long or name:find("anthropic-ratelimit-unified", 1, true) == 1 then misleading[#misleading + 1] = name end
+  end
+  for _, name in ipairs(misleading) do headers:remove(name) end
+end
+
 -- What an error is known by goes into its head, for the router and for the attempt's log entry. None of it reaches the client.
 local function mark_failed(handle, headers, code)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
   if decided and decided.id then headers:add("x-zai-exchange", decided.id) end
-  local retry_after = headers:get("retry-after")
-  if retry_after then headers:add("x-zai-retry-after", retry_after) end
   if not code then return end
   headers:add("x-zai-code", code)
   if TRANSIENT[code] then
     headers:add("x-zai-transient", "1")
-    -- Claude Code stops for good on `rejected`, and sleeps as long as it is told: right where the plan is used up, and only there.
-    if (tonumber(retry_after) or 0) > LONGEST_RETRY_AFTER then headers:remove("retry-after") end
-    local unified = {}
-    for name in pairs(headers) do
-      if name:find("anthropic-ratelimit-unified", 1, true) == 1 then unified[#unified + 1] = name end
-    end
-    for _, name in ipairs(unified) do headers:remove(name) end
+    remove_misleading(headers)
     return
   end
   local status = headers:get(":status")
@@ -89,6 +95,11 @@ local function tell_guard(handle, guarded, code, text)
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
+local function kind_by_content(text)
+  if text:find("^%s*{") then return "json" end
+  return (text:find("^%s*data:") or text:find("\n%s*data:")) and "events" or nil
+end
+
 -- Reads an answer that is short and at its end, before its head goes on. The guard is told of an error in a 200 too:
 -- where no retry helps the client gets the status that such an error has elsewhere.
 local function read_whole(handle, kind, is_error)
@@ -97,10 +108,8 @@ local function read_whole(handle, kind, is_error)
   local code, text
   if buffer and buffer:length() > 0 then
     text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
-    if is_error then   -- the head of an error need not say what its body is
-      kind = text:find("^%s*data:") or text:find("\n%s*data:")
-      kind = kind and not text:find("^%s*{") and "events" or "json"
-    end
+    -- The head of an error need not say what its body is, and one that calls it plain text does not know.
+    if is_error or kind == "plain" then kind = kind_by_content(text) or is_error and "json" or "text" end
     local reader = answer.new(kind)
     reader:feed(text)
     reader:finish()
@@ -145,21 +154,25 @@ end
 local function kind_of(content_type)
   if content_type == "" or content_type:find("^text/event%-stream") then return "events" end
   if content_type:find("json", 1, true) then return "json" end
+  if content_type:find("^text/plain") then return "plain" end
   return content_type:find("^text/") and "text" or "other"
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  for _, name in ipairs({ "x-zai-code", "x-zai-transient", "x-zai-exchange", "x-zai-retry-after", "x-zai-guard" }) do
+  for _, name in ipairs({ "x-zai-code", "x-zai-transient", "x-zai-exchange", "x-zai-retry-after", "x-zai-guard", "x-zai-wait" }) do
     headers:remove(name)   -- nobody upstream speaks for this filter
   end
+  local retry_after = headers:get("retry-after")
+  if retry_after then headers:add("x-zai-retry-after", retry_after) end   -- for the log: what it is about is known later
   local is_error = tonumber(headers:get(":status")) >= 400
   local length = tonumber(headers:get("content-length") or "")
   local content_type = (headers:get("content-type") or ""):lower()
   local kind = kind_of(content_type)
   local encoding = headers:get("content-encoding")
   if encoding and encoding ~= "identity" then
-    note(handle, { kind = kind, unread = "encoding" })
+    local is_page = kind ~= "events" and kind ~= "json"
+    note(handle, { kind = kind, unread = not is_page and "encoding" or nil })
     if is_error then mark_failed(handle, headers, nil) end
   elseif length == 0 then
     note(handle, { kind = "empty" })
@@ -169,12 +182,12 @@ function envoy_on_response(handle)
     local is_page = kind == "other" or content_type:find("html", 1, true)
     local is_short = length and length <= LARGEST_ERROR or not (length or is_page)
     if is_short then read_whole(handle, kind, true) else mark_failed(handle, headers, nil) end
-  elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text") then
+  elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text" or kind == "plain") then
     read_whole(handle, kind, false)
-  elseif kind == "events" or kind == "json" then
-    local guarded = not length and guard_of(handle) or nil
+  elseif kind == "events" or kind == "json" or kind == "plain" then
+    local guarded = (kind ~= "json" or not length) and guard_of(handle) or nil
     if guarded then headers:add("x-zai-guard", "1") end
-    read_in_passing(handle, kind, guarded)
+    read_in_passing(handle, kind == "json" and "json" or "events", guarded)
   else
     note(handle, { kind = kind })
   end

@@ -150,7 +150,7 @@ class Settings(EnvironmentSettings):
     )
     retry_buffer_bytes: int = setting(
         8 * 1024 * 1024,
-        "Largest body that can be sent again; larger ones pass once.",
+        "Largest body that can always be sent again; beyond twice as much none is.",
         "a whole number of bytes from 0 to 104857600",
         ge=0,
         le=100 * 1024 * 1024,

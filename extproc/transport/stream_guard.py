@@ -10,7 +10,7 @@ or the client is told as plainly as by any refusal.
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -31,8 +31,9 @@ ANSWER_NAMESPACE: Final = "zai.answer"
 
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
-_RETRY_AFTER: Final = 2
-_LONGEST_RETRY_AFTER: Final = 60  # as in upstream.lua
+_WAIT: Final = 2  # seconds
+# As in upstream.lua: as long, in the header's own unit, a client may be sent to sleep by a refusal that passes.
+_LONGEST_PAUSE: Final = {"retry-after": 60, "retry-after-ms": 60_000}
 _LONGEST_NUMBER: Final = 9  # in digits
 # Who is told of an event for which no head waits any more: so many are kept, or they would pile up.
 _MOST_EVENTS: Final = 1000
@@ -88,12 +89,13 @@ class StreamGuard:
             await context.write(_GO_ON)
             return
         code = classify_code(event.code, http_status(event.code))
-        is_retried = code.transient and attempt <= self._max_retries
-        self._count(GuardResult.RETRIED if is_retried else GuardResult.REFUSED)
+        has_tries_left = code.transient and attempt <= self._max_retries
+        self._count(GuardResult.RETRIED if has_tries_left else GuardResult.REFUSED)
         path = noted["path"].string_value if "path" in noted else ""
         body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
-        changed = _head(event.code, code, exchange_id, is_retried)
-        await context.write(_error(changed, _misleading(head) if code.transient else [], body))
+        held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
+        changed = _head(event.code, code, exchange_id, held)
+        await context.write(_error(changed, _misleading(held) if code.transient else [], body))
 
     async def _first_event(self, key: tuple[str, int]) -> FirstEvent:
         try:
@@ -127,7 +129,8 @@ class StreamGuard:
 _GO_ON: Final = pb.ProcessingResponse(response_headers=pb.HeadersResponse()).SerializeToString()
 
 
-def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> list[pb.HeaderValueOption]:
+def _head(told: str, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
+    """The headers that make an error answer of a head that holds these."""
     status = http_status(told)
     changed = {
         ":status": str(status),
@@ -135,29 +138,31 @@ def _head(told: str, code: BusinessCode, exchange_id: str, is_retried: bool) -> 
         "x-zai-code": told,
         "x-zai-exchange": exchange_id,
     }
-    absent = {}
     if code.transient:
         changed["x-zai-transient"] = "1"
-        if not is_retried:  # or Envoy would sleep as long before it tries again
-            absent["retry-after"] = str(_RETRY_AFTER)
-    elif status in (401, 429):
-        absent["x-should-retry"] = "false"
-    options = [wire.set_header(name, value) for name, value in changed.items()]
-    options += [wire.set_header(name, value, only_if_absent=True) for name, value in absent.items()]
-    return options
+        # Becomes a retry-after for the client, if there is none. The router, which may try again, would sleep as long.
+        changed["x-zai-wait"] = str(_WAIT)
+    elif status in (401, 429) and "x-should-retry" not in held:
+        changed["x-should-retry"] = "false"
+    return changed
 
 
-def _misleading(head: pb.ProcessingRequest) -> list[str]:
-    """Headers that are right only where the plan is used up: Claude Code stops for good on them, or sleeps as long."""
-    held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
+def _misleading(held: Mapping[str, bytes]) -> list[str]:
+    """Headers that are right only where the plan is used up.
+
+    A pause above a minute ends a turn of Claude Code at once, other clients sleep as long as they are told; of a date
+    nobody here knows how long that is.
+    """
     names = [name for name in held if name.startswith("anthropic-ratelimit-unified")]
-    told = held.get("retry-after", b"")
-    if told.isdigit() and (len(told) > _LONGEST_NUMBER or int(told) > _LONGEST_RETRY_AFTER):
-        names.append("retry-after")
-    return names
+    return names + [name for name, longest in _LONGEST_PAUSE.items() if name in held and _is_long(held[name], longest)]
 
 
-def _error(head: list[pb.HeaderValueOption], removed: list[str], body: bytes) -> bytes:
+def _is_long(told: bytes, longest: int) -> bool:
+    return not told.isdigit() or len(told) > _LONGEST_NUMBER or int(told) > longest
+
+
+def _error(changed: Mapping[str, str], removed: list[str], body: bytes) -> bytes:
+    head = [wire.set_header(name, value) for name, value in changed.items()]
     common = pb.CommonResponse(
         status=pb.CommonResponse.CONTINUE_AND_REPLACE,
         header_mutation=pb.HeaderMutation(set_headers=head, remove_headers=removed),

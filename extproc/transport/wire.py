@@ -122,11 +122,10 @@ def metadata_fields(message: pb.ProcessingRequest, namespace: str) -> Mapping[st
     return noted[namespace].fields if namespace in noted else {}
 
 
-def set_header(name: str, value: str, only_if_absent: bool = False) -> pb.HeaderValueOption:
-    """Sets a header of a head on its way through Envoy, or adds it only where there is none."""
+def set_header(name: str, value: str) -> pb.HeaderValueOption:
+    """Sets a header of a head on its way through Envoy."""
     header = pb.HeaderValue(key=name, raw_value=value.encode())
-    overwrite, absent = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD, pb.HeaderValueOption.ADD_IF_ABSENT
-    return pb.HeaderValueOption(header=header, append_action=absent if only_if_absent else overwrite)
+    return pb.HeaderValueOption(header=header, append_action=pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
 
 
 def _headers_response(mutation: pb.HeaderMutation) -> pb.ProcessingResponse:

@@ -223,7 +223,7 @@ COMPLETED: Final = response_event(
 )
 OF_COMPLETED: Final = {"input_tokens": 12500, "output_tokens": 60, "cached_tokens": 11000}
 OF_RESPONSE: Final = Tokens(1500, 60, 11000)
-UNTOLD: Final = Right(tokens=None, estimated=None)
+NO_ANSWER: Final = {"kind": "json", "final": True, "first": "good"}
 BROKEN_OFF: Final = Right(tokens=None, estimated=True, error="read_error")
 
 # An error within a stream that has begun to show itself: the client has seen it, nothing is tried again.
@@ -602,6 +602,35 @@ HIDDEN_ERRORS = (
         read={"kind": "text", "code": "1305", "first": "error"},
         right=HIDDEN_OVERLOAD,
     ),
+    AnswerCase(
+        name="an_error_event_is_all_of_a_stream_with_a_length",
+        path=CHAT,
+        framing="length",
+        pieces=(event(None, {"error": {"code": "1305", "message": "busy"}}),),
+        read={**FIRST, "code": "1305"},
+        right=HIDDEN_OVERLOAD,
+    ),
+    AnswerCase(
+        name="a_json_error_with_a_length_and_no_content_type",
+        path=CHAT,
+        content_type="",
+        framing="length",
+        pieces=(dump({"error": {"code": "1305", "message": "busy"}}),),
+        read={"kind": "json", "code": "1305", "first": "error", "final": True},
+        right=HIDDEN_OVERLOAD,
+    ),
+    *(
+        AnswerCase(
+            name=f"a_json_error_as_plain_text_{framing}",
+            path=CHAT,
+            content_type="text/plain; charset=utf-8",
+            framing=framing,
+            pieces=(dump({"error": {"code": "1305", "message": "busy"}}),),
+            read={"kind": "json", "code": "1305", "first": "error", "final": True},
+            right=HIDDEN_OVERLOAD,
+        )
+        for framing in ("length", "chunked")
+    ),
     *(
         AnswerCase(
             name=f"a_429_of_unknown_length_as_{form}",
@@ -760,8 +789,32 @@ GOOD_ANSWERS = (
         content_type=JSON,
         framing="length",
         pieces=(dump({"code": 200, "msg": "ok", "success": True, "data": {"limits": []}}),),
-        read={"kind": "json", "begun": True, "final": True, "first": "good"},
-        right=UNTOLD,
+        read=NO_ANSWER,
+        right=Right(),
+    ),
+    AnswerCase(
+        name="a_chat_stream_as_plain_text",
+        path=CHAT,
+        content_type="text/plain",
+        pieces=(chunk("x"), LAST_CHUNK, DONE),
+        read=STOPPED,
+        right=GOOD_CHAT,
+    ),
+    *(
+        AnswerCase(
+            name=f"a_tool_says_{code}",
+            path="/api/mcp/zread/mcp",
+            content_type=content_type,
+            framing=framing,
+            pieces=(put(dump({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "no such file"}})),),
+            read={"kind": kind, "first": "good", **end},
+            right=Right(),
+        )
+        for code, content_type, framing, kind, put, end in (
+            (500, JSON, "length", "json", bytes, {"final": True}),
+            (404, JSON, "chunked", "json", bytes, {"final": True}),
+            (-32000, EVENTS, "chunked", "events", lambda data: b"event: message\ndata: " + data + b"\n\n", {}),
+        )
     ),
     AnswerCase(
         name="an_event_of_a_kind_to_come",
@@ -1246,8 +1299,8 @@ JSON_ANSWERS = (
         path=MESSAGES,
         content_type=JSON,
         pieces=(b'{"model": "glm-5.3", "code": 200}\n', b"<html>"),
-        read={"kind": "json", "model": "glm-5.3", "begun": True, "final": True, "first": "good"},
-        right=UNTOLD,
+        read={**NO_ANSWER, "model": "glm-5.3"},
+        right=Right(),
     ),
     AnswerCase(
         name="an_empty_object",
@@ -1255,8 +1308,8 @@ JSON_ANSWERS = (
         content_type=JSON,
         framing="length",
         pieces=(b"{}",),
-        read=WHOLE,
-        right=UNTOLD,
+        read=NO_ANSWER,
+        right=Right(),
     ),
     AnswerCase(
         name="an_array",
@@ -1264,8 +1317,8 @@ JSON_ANSWERS = (
         content_type=JSON,
         framing="length",
         pieces=(b'[{"error": {"code": "1308"}}, 1302]\n',),
-        read=WHOLE,
-        right=UNTOLD,
+        read=NO_ANSWER,
+        right=Right(),
     ),
 )
 

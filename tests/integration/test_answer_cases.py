@@ -5,6 +5,7 @@ read to the end or left right there.
 """
 
 import asyncio
+import gzip
 import json
 import re
 from collections import Counter
@@ -24,6 +25,7 @@ from tests.harness.answer_cases import (
     GOOD_ANSWERS,
     HANGING_UP,
     HIDDEN_ERRORS,
+    JSON,
     JSON_ANSWERS,
     LATE_ERRORS,
     USAGES,
@@ -305,3 +307,38 @@ async def test_a_used_up_plan_closes_the_gate_however_it_is_told(gated_stack: St
     await eventually(lambda: closed_windows(gated_stack), lambda windows: windows == {"five_hour"})
     await eventually(lambda: [each["window"] for each in gated_stack.status()["quota"]["gate"]], bool)
     assert httpx.post(f"{gated_stack.url}{case.path}", json=PROMPT).status_code == 429
+
+
+def compressed(text: bytes, **scenario: object) -> dict[str, Any]:
+    """Bytes that are sent compressed although nobody asked for that."""
+    headers = {"content-encoding": "gzip", "retry-after": "18000", "anthropic-ratelimit-unified-status": "rejected"}
+    return {"play": [text_of(gzip.compress(text))], "framing": "length", "headers": headers, **scenario}
+
+
+async def test_an_error_that_came_compressed_passes_as_it_is(stack: Stack, before: Readings) -> None:
+    """Nobody knows whether it is one that passes: what Z.AI says of that stays."""
+    error = {"error": {"code": "1302", "message": "wait"}}
+    scenario = compressed(json.dumps(error).encode(), status=429, content_type=JSON)
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)}, timeout=30)
+
+    assert (answer.status_code, answer.json()) == (429, error)
+    assert (answer.headers["retry-after"], answer.headers["anthropic-ratelimit-unified-status"]) == (
+        "18000",
+        "rejected",
+    )
+    assert len(stack.simulator.log()) == 1
+
+
+@pytest.mark.parametrize(("content_type", "error"), [("text/html", "read_error"), (JSON, None)], ids=["a page", "json"])
+async def test_of_what_came_compressed_tokens_are_guessed_unless_it_is_a_page(
+    stack: Stack, before: Readings, content_type: str, error: str | None
+) -> None:
+    scenario = compressed(b"<html>blocked</html>" * 100, content_type=content_type)
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)}, timeout=30)
+
+    assert answer.status_code == 200
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    assert (difference.value("zai_proxy_estimated_tokens_total") > 0) == (error is None)
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == (error is not None)

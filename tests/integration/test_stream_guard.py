@@ -125,6 +125,30 @@ async def test_a_stream_that_begins_with_an_error_sends_nobody_to_sleep_unless_t
     assert (answer.headers.get("anthropic-ratelimit-unified-status"), answer.headers.get("retry-after")) == shown
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"), [("20", "20"), ("61", "2"), ("Thu, 26 Nov 2099 09:00:00 GMT", "2"), (None, "2")]
+)
+async def test_the_client_hears_z_ais_own_retry_after_if_it_is_short(
+    stack: Stack, told: str | None, shown: str
+) -> None:
+    headers = {} if told is None else {"retry-after": told}
+
+    answer = ask(stack, "/v1/messages", play=[event(ERRORS["/v1/messages"]), 0.02], headers=headers)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (529, shown)
+    assert "x-zai-wait" not in answer.headers
+
+
+async def test_what_is_too_large_to_be_tried_again_hears_when_to_come_back(stack: Stack) -> None:
+    body = {**PROMPT, "stream": True, "messages": [{"role": "user", "content": "x" * 17_000_000}]}
+    headers = simulating(play=[event(ERRORS["/v1/messages"]), 0.02])
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json=body, headers=headers, timeout=40)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (529, "2")
+    assert len(stack.simulator.log()) == 1
+
+
 async def test_bytes_behind_the_error_reach_nobody(stack: Stack) -> None:
     error = event(ERRORS["/v1/messages"])
 
@@ -234,6 +258,23 @@ async def test_switched_off_it_holds_nothing_and_the_error_counts(tmp_path_facto
         assert difference.value("zai_proxy_zai_errors_total", code="1305", **{"class": "overload"}) == 1
         assert difference.value("zai_proxy_upstream_errors_total", error_type="529") == 1
         assert difference.value("zai_proxy_tokens_total") == 0
+
+
+@pytest.mark.parametrize("guard", ["on", "off"])
+async def test_a_pause_that_a_streams_error_asks_for_is_kept(
+    tmp_path_factory: pytest.TempPathFactory, guard: str
+) -> None:
+    options = {"STREAM_GUARD": guard, "MAX_RETRIES": "0", "PACING": "on"}
+    with running_stack(tmp_path_factory.mktemp("pause"), **options) as stack:
+        before = stack.metrics_at_rest()
+        error = event({"error": {"code": "1302", "message": "slow down"}})
+        ask(stack, "/v1/chat/completions", play=[error], headers={"retry-after": "4"})
+        await after_one_request(stack, before)
+
+        answer = ask(stack, "/v1/chat/completions", events=2)
+
+    assert answer.status_code == 200
+    assert int(answer.headers["x-zai-queue-ms"]) > 2000
 
 
 async def test_a_flood_of_events_behind_held_heads_harms_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:

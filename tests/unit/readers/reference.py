@@ -199,21 +199,21 @@ def _read_json(body: bytes) -> Reading:
         value, starts_well = _parsed(start.encode())
         is_cut = (starts_well or not start) and _CUT.fullmatch(rest) is not None
     facts: Facts = {"kind": "json", "first": "good"}
-    code, has_begun, has_content = None, is_whole, False
+    code, has_begun, has_content = None, False, False
     if isinstance(value, dict):
-        _merge(facts, value, is_whole)
+        told = _merge(facts, value, is_whole)
         code = _error(value) if is_whole else None
         # An item that has begun counts, also one that is cut: its array's bracket is the last of what is whole.
         is_in_array = is_cut and start.endswith("[]}") and list(value)[-1] in _CONTENT
         has_content = _has_content(value) or (is_in_array and rest.strip() != "" and not rest.lstrip().startswith(","))
-        has_begun = (is_whole and code is None) or has_content
+        has_begun = (is_whole and code is None and (told or _has_answer(value))) or has_content
     else:
         code = _code_in(value if isinstance(value, str) else text.lstrip())
     if code is not None:
         facts |= {"code": code, "first": "good" if has_content else "error"}
     if has_begun and (code is None or has_content):
         facts["begun"] = True
-    elif code is None and not is_cut:
+    elif code is None and not is_cut and not is_whole:
         facts["unread"] = "json"
     if is_whole:
         facts["final"] = True
@@ -275,6 +275,8 @@ def _model(value: Mapping[str, object], is_whole: bool = True) -> str | None:
 def _error(value: Mapping[str, object]) -> str | None:
     """The code of an object that is an error; None if it is none."""
     error, kind, outer = value.get("error"), value.get("type"), value.get("code")
+    if isinstance(value.get("jsonrpc"), str) and value["jsonrpc"]:
+        return _tools_error(error)
     if isinstance(error, dict):
         return _named(error.get("code"), error.get("type"), outer, error.get("message"))
     if isinstance(error, str) and error:
@@ -287,6 +289,15 @@ def _error(value: Mapping[str, object]) -> str | None:
         inner = inner if isinstance(inner, dict) else {}
         return _named(inner.get("code"), inner.get("type"), None, inner.get("message"))
     return None if _has_answer(value) else _gateway_error(value)
+
+
+def _tools_error(error: object) -> str | None:
+    """A tool numbers its errors as it likes; four digits are Z.AI's."""
+    if not isinstance(error, dict):
+        return None
+    message = error.get("message")
+    code = _code(error.get("code")) or (_code_in(message) if isinstance(message, str) else None)
+    return code if code is not None and len(code) == 4 else None
 
 
 _ANSWER = ("choices", "content", "output")

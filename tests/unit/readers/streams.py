@@ -1,6 +1,7 @@
 """Random answers and requests: JSON of any shape, the words that matter in all places, events in any form."""
 
 import json
+import re
 
 from hypothesis import strategies as st
 
@@ -157,6 +158,7 @@ SELDOM = {
     "content": st.lists(ANYTHING, max_size=2) | ANYTHING,
     "output": st.lists(ANYTHING, max_size=2) | ANYTHING,
     "stop_reason": STOPS,
+    "jsonrpc": st.just("2.0") | ANYTHING,
     "request_id": TEXTS,
 }
 
@@ -167,6 +169,9 @@ def written(draw: st.DrawFn, values: st.SearchStrategy[object]) -> bytes:
     separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,", "\t:  ")]))
     indent = draw(st.sampled_from([None, None, None, 1, "\t"]))
     text = json.dumps(draw(values), ensure_ascii=draw(st.booleans()), separators=separators, indent=indent)
+    escaped = draw(st.sampled_from(["", "", "", "", "u", "_", "."]))
+    if escaped and "\\" not in text:
+        text = re.sub('"[^"]*"', lambda match: match[0].replace(escaped, f"\\u{ord(escaped):04x}"), text)
     return text.encode(errors="replace")
 
 

@@ -159,7 +159,7 @@ async def test_a_transient_error_becomes_an_answer_that_the_router_tries_again()
 async def test_the_last_try_tells_the_client_when_to_come_back() -> None:
     stream, results = await refused(event(BUSY), "1305", attempt=4)
 
-    assert stream.head["retry-after"] == "2"
+    assert stream.head["x-zai-wait"] == "2"
     assert stream.body == BUSY
     assert results == {"refused": 1}
 
@@ -185,7 +185,7 @@ async def test_an_error_that_no_retry_cures_says_so() -> None:
         ("1302", "18000", {"retry-after", "anthropic-ratelimit-unified-status"}),
         ("1302", "9" * 5000, {"retry-after", "anthropic-ratelimit-unified-status"}),
         ("1302", "60", {"anthropic-ratelimit-unified-status"}),
-        ("1302", "tomorrow", {"anthropic-ratelimit-unified-status"}),
+        ("1302", "Thu, 26 Nov 2026 09:00:00 GMT", {"retry-after", "anthropic-ratelimit-unified-status"}),
         ("1308", "18000", set()),
     ],
 )
@@ -197,6 +197,19 @@ async def test_what_stops_a_client_for_good_stays_only_where_the_plan_is_used_up
     stream, _ = await refused(event({"error": {"code": code, "message": "no"}}), code, attempt=4, headers=headers)
 
     assert set(stream.common.header_mutation.remove_headers) == removed
+
+
+@pytest.mark.parametrize(("pause", "removed"), [("60000", set()), ("60001", {"retry-after-ms"})])
+async def test_a_pause_in_milliseconds_is_one_too(pause: str, removed: set[str]) -> None:
+    stream, _ = await refused(event(BUSY), "1305", attempt=4, headers={"retry-after-ms": pause})
+
+    assert set(stream.common.header_mutation.remove_headers) == removed
+
+
+async def test_what_z_ai_says_of_a_retry_stays() -> None:
+    stream, _ = await refused(event({"error": {"code": "1308"}}), "1308", headers={"x-should-retry": "true"})
+
+    assert "x-should-retry" not in stream.head
 
 
 @pytest.mark.parametrize(
