@@ -5,6 +5,7 @@ Envoy's access log tells it how the last requests ended.
 """
 
 import asyncio
+import os
 import signal
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,6 +25,7 @@ from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
 from extproc.launch.envoy_admin import EnvoyAdmin, until_answers
 from extproc.launch.runtime_directory import RuntimeDirectory
+from extproc.launch.service_manager import READY, STOPPING, ServiceManager
 from extproc.settings import Settings
 
 log = structlog.get_logger("zai-proxy")
@@ -73,6 +75,7 @@ class Supervisor:
         self._client = client
         self._announce = announce
         self._company = company
+        self._manager = ServiceManager(os.environ)
         self._stopping = asyncio.Event()
         self._cutting = asyncio.Event()
         self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
@@ -95,14 +98,17 @@ class Supervisor:
             await self._start(tasks, [child for child in self._others if child.essential], self._all_ready)
             others = [child for child in self._others if not child.essential]
             await self._start(tasks, [*others, self._processor, self._envoy], self._serving)
+            reassuring = tasks.create_task(self._manager.reassure())
             if not self._stopping.is_set():
                 self._announce()
+                self._manager.tell(READY)
                 beside = tasks.create_task(self._company.beside(self._stopping))
                 await self._stopping.wait()
                 await self._drain()
                 beside.cancel()
             for child in reversed(self._started):
                 await child.end(_PATIENCE_SECONDS)
+            reassuring.cancel()
 
     def stop(self) -> None:
         """Asked once, drains; asked again, cuts."""
@@ -163,6 +169,7 @@ class Supervisor:
 
     async def _drain(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
+        self._manager.tell(STOPPING)
         self._envoy.expect_end()
         self._processor.ask_to_end()
         await self._admin.start_draining()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -316,6 +317,22 @@ async def test_the_dashboard_looks_at_this_proxy_and_gets_only_what_it_needs(
     assert f"SCRAPE_TARGETS={proxy.metrics_url}/metrics" in text.split("\0")
     assert {"ADMIN_TOKEN", "DASHBOARD_TOKEN", "DASHBOARD_PORT", "DB_PATH"} <= names
     assert not {name for name in names if name.startswith(("ZAI_", "MAX_", "PROXY_", "PYTHON"))}
+
+
+def test_a_service_manager_is_told_when_it_is_ready_that_it_lives_and_when_it_stops(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(f"{directory}/notify")
+        told.settimeout(20)
+        manager = {"NOTIFY_SOCKET": f"{directory}/notify", "WATCHDOG_USEC": "3000000"}
+        with running_proxy(tmp_path, simulator, KEY, "--no-dashboard", **manager) as proxy:
+            words = {told.recv(100), told.recv(100)}
+            assert words == {b"READY=1", b"WATCHDOG=1"}
+            proxy.signal(signal.SIGTERM)
+            while (word := told.recv(100)) != b"STOPPING=1":
+                assert word == b"WATCHDOG=1"
+            assert proxy.process.wait() == 0
 
 
 def test_it_outlives_those_who_read_its_output(tmp_path: Path, simulator: Simulator) -> None:
