@@ -126,7 +126,8 @@ def headers(refusal: Refusal, dialect: Dialect) -> list[tuple[str, str]]:
 
 
 def _limit_headers(used_up: UsedUp) -> list[tuple[str, str]]:
-    """Anthropic's words for a plan that is used up: Claude Code stops at once on them, and says until when."""
+    """Anthropic's words for a plan that is used up. On a `retry-after` above 60 s Claude Code stops at once; `rejected`
+    alone does not stop it."""
     rejected = ("anthropic-ratelimit-unified-status", "rejected")
     if used_up.resets_at is None:
         return [rejected]
