@@ -1,0 +1,130 @@
+"""Taking the access log in: entry by entry, whatever is wrong with one of them."""
+
+import asyncio
+
+import grpc.aio
+import pytest
+from structlog.testing import capture_logs
+
+from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry
+from extproc.transport.access_log import AccessLog, read_entry
+from extproc.transport.pb import access_log_pb2 as pb
+
+
+class Stream:
+    """Envoy's side of a log stream."""
+
+    def __init__(self, *messages: pb.StreamAccessLogsMessage) -> None:
+        self._left: list[object] = [*messages, grpc.aio.EOF]
+        self.has_begun = False
+
+    async def send_initial_metadata(self, _metadata: object) -> None:
+        self.has_begun = True
+
+    async def read(self) -> object:
+        return self._left.pop(0)
+
+
+class Taken:
+    """What was recorded, counted and could not be."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.entries: list[LogEntry] = []
+        self.counted = self.failed = 0
+        self.log = AccessLog(self._record, self._count, self._fail)
+        self._broken = broken
+
+    async def read(self, *messages: pb.StreamAccessLogsMessage) -> Stream:
+        stream = Stream(*messages)
+        await self.log._stream_access_logs(None, stream)  # type: ignore[arg-type]
+        return stream
+
+    def _record(self, entry: LogEntry) -> None:
+        if entry.request_id == self._broken:
+            raise KeyError(entry.request_id)
+        self.entries.append(entry)
+
+    def _count(self) -> None:
+        self.counted += 1
+
+    def _fail(self) -> None:
+        self.failed += 1
+
+
+def batch(*request_ids: str) -> pb.StreamAccessLogsMessage:
+    message = pb.StreamAccessLogsMessage()
+    for request_id in request_ids:
+        message.http_logs.log_entry.add().request.request_id = request_id
+    return message
+
+
+async def test_every_entry_is_recorded_in_its_order() -> None:
+    taken = Taken()
+
+    stream = await taken.read(batch("a", "b"), pb.StreamAccessLogsMessage(), batch("c"))
+
+    assert [entry.request_id for entry in taken.entries] == ["a", "b", "c"]
+    assert (taken.counted, taken.failed, taken.log.streams) == (3, 0, 0)
+    assert stream.has_begun
+
+
+async def test_one_entry_that_cannot_be_recorded_costs_no_other() -> None:
+    taken = Taken(broken="b")
+
+    with capture_logs() as logged:
+        await taken.read(batch("a", "b", "c"))
+
+    assert [entry.request_id for entry in taken.entries] == ["a", "c"]
+    assert (taken.counted, taken.failed) == (3, 1)
+    assert [line["request_id"] for line in logged] == ["b"]
+
+
+async def test_a_stream_counts_as_open_until_it_ends_however_it_ends() -> None:
+    taken = Taken()
+    stream = Stream()
+
+    async def never() -> object:
+        return await asyncio.get_running_loop().create_future()
+
+    stream.read = never  # type: ignore[method-assign]
+    reading = asyncio.create_task(taken.log._stream_access_logs(None, stream))  # type: ignore[arg-type]
+    while not taken.log.streams:
+        await asyncio.wait({reading}, timeout=0.001)
+
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert taken.log.streams == 0
+
+
+def test_of_an_entry_without_anything_in_it_nothing_is_known() -> None:
+    entry = read_entry(pb.HTTPAccessLogEntry())
+
+    assert entry == LogEntry(EntryKind.REQUEST, "", "", "", 0.0)
+    assert (entry.ending, entry.answer, entry.waited) == (Ending.COMPLETE, NOTHING_READ, None)
+
+
+def test_of_an_entry_that_the_processor_never_saw_only_http_is_known() -> None:
+    raw = pb.HTTPAccessLogEntry()
+    raw.request.path, raw.request.request_method, raw.response.response_code.value = "/v1/messages", 3, 503
+    raw.common_properties.route_name = "no_processor"
+
+    entry = read_entry(raw)
+
+    assert (entry.method, entry.path, entry.status, entry.route_name) == ("POST", "/v1/messages", 503, "no_processor")
+    assert (entry.exchange_id, entry.path_label, entry.source, entry.waited) == ("", "", "", None)
+
+
+def test_fields_methods_and_kinds_that_nobody_knows_yet_change_nothing() -> None:
+    raw = pb.HTTPAccessLogEntry()
+    raw.request.request_method = 3
+    known = read_entry(raw)
+
+    raw.request.MergeFromString(b"\xfa\x7f\x03new")  # field 2047, three bytes
+    raw.common_properties.MergeFromString(b"\xfa\x7f\x03new")
+    raw.common_properties.access_log_type = 99  # type: ignore[assignment]
+    assert read_entry(raw) == known
+
+    raw.request.request_method = 99
+    assert read_entry(raw).method == ""
