@@ -21,6 +21,7 @@ from dashboard.records.snapshot import PerMinute, Rates, Snapshot
 from dashboard.scraper import Clocks, Scraper
 from dashboard.store.recent import Recent, read_recent
 from dashboard.store.store import Store, StoreError
+from dashboard.targets import Target
 
 log = structlog.get_logger("dashboard")
 
@@ -94,8 +95,12 @@ class Overview:
         self._troubles = troubles(five.sums.items())
         self._lately = (five.total(_REQUESTS), _failed(five))
 
+    def _heard(self) -> list[Target]:
+        """The proxies that answered last time."""
+        return [target for target in self._scraper.targets if not target.misses and target.answered_at is not None]
+
     async def _follow_quota(self, now: float) -> None:
-        heard = [target for target in self._scraper.targets if not target.misses and target.answered_at is not None]
+        heard = self._heard()
         told = [window for target in heard if target.status is not None for window in target.status.quota]
         self._quota = quota_outlook.merged(
             told or [each for target in heard for each in quota_outlook.from_page(target.page)]
@@ -118,10 +123,12 @@ class Overview:
     def _situation(self, now: float) -> Situation:
         steady = self._clocks.steady()
         seen = self.now()
+        statuses = [target.status for target in self._heard() if target.status is not None]
         return Situation(
             now=now,
             targets=[target.trouble(steady) for target in self._scraper.targets],
             quota=[self._burn.forecast(window, now) for window in self._quota],
+            refused_identities=[each for status in statuses for each in status.refused_identities],
             troubles=self._troubles,
             requests=self._lately[0],
             failed=self._lately[1],

@@ -34,6 +34,9 @@ class Trouble:
         )
 
 
+REFUSED_CLIENTS: Final = "docs/clients.md#when-zai-refuses-a-client"
+"""Where it is written what a client has to change."""
+
 _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {
     (Origin.ZAI, "concurrency"): (
         "Too many requests at the same time",
@@ -69,7 +72,7 @@ _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {
     ),
     (Origin.ZAI, "identity"): (
         "Z.AI refuses one client while others pass",
-        "Look at that client's user agent and system prompt; refused_identities in /status names it.",
+        f"The alert above names it. Look at {REFUSED_CLIENTS}.",
     ),
     (Origin.ZAI, "unknown"): (
         "Errors of Z.AI without a known cause",

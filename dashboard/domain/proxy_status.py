@@ -13,6 +13,7 @@ _MOST_REQUESTS: Final = 2000
 _MOST_LIMITS: Final = 20
 _MOST_MOVES: Final = 16
 _MOST_WINDOWS: Final = 32
+_MOST_IDENTITIES: Final = 20
 
 IN_FLIGHT: Final = "in flight"
 """The name of the limit that says how many requests may run at once."""
@@ -74,6 +75,17 @@ class QuotaWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedIdentity:
+    """A client that Z.AI refuses while it answers others: `refusals` of them so far. `user_agent` is what its program
+    calls itself, without the version."""
+
+    client: str
+    user_agent: str | None
+    code: str | None
+    refusals: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyStatus:
     """One answer of /status.
 
@@ -91,6 +103,7 @@ class ProxyStatus:
     shared: bool = False
     leads: bool = False
     quota: tuple[QuotaWindow, ...] = ()
+    refused_identities: tuple[RefusedIdentity, ...] = ()
     plan: str | None = None
     version: str | None = None
     variant: str | None = None
@@ -116,6 +129,7 @@ def read_status(data: object) -> ProxyStatus:
         shared=sharing.get("up") is True,
         leads=sharing.get("leads") is True,
         quota=_quota(quota),
+        refused_identities=_refused(status.get("refused_identities")),
         plan=text(quota.get("plan")),
         version=text(status.get("version")),
         variant=text(status.get("variant")),
@@ -176,6 +190,15 @@ def _quota(quota: Mapping[str, Any]) -> tuple[QuotaWindow, ...]:
         if name not in told
     )
     return (*windows, *untold)
+
+
+def _refused(value: object) -> tuple[RefusedIdentity, ...]:
+    read = ((text(each.get("client")), each) for each in objects(value, _MOST_IDENTITIES))
+    return tuple(
+        RefusedIdentity(client, text(each.get("user_agent")), text(each.get("code")), whole(each.get("refusals")) or 0)
+        for client, each in read
+        if client is not None
+    )
 
 
 def _window(data: Mapping[str, Any], age: float | None, closed: Mapping[str, Any]) -> QuotaWindow:

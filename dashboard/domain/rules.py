@@ -1,13 +1,14 @@
 """When a person should be told: the rules behind the alerts. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dashboard.domain.advice import Trouble
+from dashboard.domain.advice import REFUSED_CLIENTS, Trouble
 from dashboard.domain.alerts import Alert
 from dashboard.domain.durations import spoken_duration
-from dashboard.domain.proxy_status import QuotaWindow
+from dashboard.domain.proxy_status import QuotaWindow, RefusedIdentity
 from dashboard.records.alerts import Severity
 from dashboard.records.snapshot import Origin, Running, TargetHealth, Waiting
 
@@ -41,6 +42,7 @@ class Situation:
     now: float
     targets: Sequence[TargetTrouble]
     quota: Sequence[QuotaWindow]
+    refused_identities: Sequence[RefusedIdentity]
     troubles: Sequence[Trouble]
     requests: float
     failed: float
@@ -56,6 +58,7 @@ def judge(situation: Situation) -> list[Alert]:
         _targets(situation),
         _store(situation),
         _plan(situation.quota, situation.now),
+        _identities(situation.refused_identities),
         _errors(situation),
         _requests(situation),
     )
@@ -130,6 +133,22 @@ def _plan(quota: Sequence[QuotaWindow], now: float) -> Iterator[Alert]:
             Severity.WARNING,
             f"The quota's figures are {spoken_duration(min(ages))} old",
             "Z.AI's monitor API does not answer the proxy: what is left may be less than shown.",
+        )
+
+
+def _identities(refused: Sequence[RefusedIdentity]) -> Iterator[Alert]:
+    refusals: Counter[tuple[str, str | None]] = Counter()
+    codes: dict[tuple[str, str | None], str] = {}
+    for each in refused:  # of several proxies
+        refusals[each.client, each.user_agent] += each.refusals
+        codes[each.client, each.user_agent] = f" with {each.code}" if each.code else ""
+    for (client, agent), count in refusals.items():
+        times = "once" if count == 1 else f"{count} times"
+        yield Alert(
+            f"identity:{client}:{agent or ''}",
+            Severity.WARNING,
+            f"Z.AI refuses this client: {client} ({agent})" if agent else f"Z.AI refuses this client: {client}",
+            f"It was refused {times}{codes[client, agent]} while others passed. Look at {REFUSED_CLIENTS}.",
         )
 
 

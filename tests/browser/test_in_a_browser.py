@@ -144,6 +144,31 @@ def test_an_address_that_names_a_request_shows_it_wherever_the_table_is(
     expect(rows(page).first).to_be_visible()
 
 
+def test_a_client_that_z_ai_refuses_is_named_where_one_looks_first(tab: Tab, caller: Caller, stack: Stack) -> None:
+    page = tab.open("/")
+    stack.simulator.limit(refused_identities=["unloved-sdk"])
+    unloved = Caller(stack, user_agent="unloved-sdk/1.2")
+    unloved.ask()
+    caller.ask()
+    caller.ask()
+    unloved.ask()
+
+    expect(page.get_by_text(re.compile(r"^Z\.AI refuses this client: .+ \(unloved-sdk\)$")).first).to_be_visible()
+    expect(page.get_by_text("Look at docs/clients.md#when-zai-refuses-a-client.").first).to_be_visible()
+
+    page.get_by_role("link", name="Requests").click()
+    page.get_by_label("Search").fill(unloved.session)
+    expect(rows(page)).to_have_count(2)
+    rows(page).first.get_by_role("button").click()
+    expect(page.get_by_role("main").get_by_text("Z.AI refuses this client: ")).to_be_visible()
+
+    stack.simulator.reset()
+    assert unloved.ask().is_success
+    unloved.close()
+    page.get_by_role("link", name="Now").click()
+    expect(page.get_by_role("main").get_by_text("Z.AI refuses this client: ")).to_have_count(0)
+
+
 def test_of_two_proxies_one_can_be_looked_at_alone(
     browser: Browser, stack: Stack, caller: Caller, tmp_path: Path
 ) -> None:

@@ -16,11 +16,11 @@ from tests.harness.stack import PROMPT, Stack
 class Caller:
     """Asks the proxy as Claude Code would, in one session."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, user_agent: str = "claude-cli/2.1 (external, cli)") -> None:
         self.session = str(uuid.uuid4())
         self._client = httpx.Client(
             base_url=stack.url,
-            headers={"x-claude-code-session-id": self.session},
+            headers={"x-claude-code-session-id": self.session, "user-agent": user_agent},
             verify=plain_http.NO_TLS,
             timeout=plain_http.PATIENCE,
         )

@@ -23,6 +23,7 @@ from dashboard.records.snapshot import TargetHealth
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.plan_view import PlanLimits
+from extproc.domain.request.identity import Caller, RefusedIdentity
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.finished_request import as_json
 from extproc.domain.usage.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
@@ -224,6 +225,18 @@ async def test_a_finished_request_is_read_with_all_that_the_feed_tells() -> None
     assert {name for name, value in {**read.texts, **read.numbers}.items() if value is None} == {"refused"}
     assert read.tokens == {"input": 100, "output": 50, "cache_read": 20, "cache_write": 10, "reasoning": 5}
     assert (read.started, read.duration, read.texts["running_id"]) == (ENDED.started, 3.0, "x-1")
+
+
+def test_a_client_that_z_ai_refuses_is_read_as_a_proxy_tells_of_it() -> None:
+    told = RefusedIdentity(Caller("laptop-anna", "openai-python"), "1305", since=5.0, at=9.0, refusals=3, is_news=True)
+    found: set[str] = set()
+    missed: set[str] = set()
+
+    status = read_status(noting({"refused_identities": [told.as_json()]}, "status", found, missed))
+
+    (read,) = status.refused_identities
+    assert (read.client, read.user_agent, read.code, read.refusals) == ("laptop-anna", "openai-python", "1305", 3)
+    assert not [key for key in missed if "identities" in key]
 
 
 class Asked(dict[str, Any]):

@@ -19,6 +19,16 @@ test('a code of Z.AI says more than its status', () => {
   )
 })
 
+test('an overload is called a refusal of the client while Z.AI refuses that client alone', () => {
+  const title = 'Z.AI refuses this client: ci (some-sdk)'
+  const alert = { id: 'identity:ci:some-sdk', severity: 'warning', title, advice: 'Look.', since: 1 } as const
+  const told = (client: string, code: string) =>
+    requestTrouble(aRequest({ outcome: 'failed', status: 529, client, code }), [alert])?.title
+  expect(told('ci', '1305')).toBe(title)
+  expect(told('ci-2', '1305')).toMatch(/^Z.AI answered 1305: /)
+  expect(told('ci', '1302')).toMatch(/^Z.AI answered 1302: /)
+})
+
 test('a code hidden in an answer of 200 is trouble too', () => {
   expect(requestTrouble(aRequest({ status: 200, outcome: 'ok', code: '1113' }))?.title).toMatch(
     /^Z.AI answered 1113: /,

@@ -1,5 +1,6 @@
 /** Why a request did not end well, in a sentence, and what a person can do about it. */
 
+import type { Alert } from '../api/now'
 import type { FinishedRequest } from '../api/requests'
 import { BUSINESS_CODES, type ErrorClass } from './businessCodes'
 
@@ -19,7 +20,8 @@ const CLASSES: Record<ErrorClass, string> = {
   account: "The owner of the account has to act: renew, top up, or ask Z.AI's support.",
   client: 'Whoever sends it has to change it: Z.AI takes this request at no time.',
   internal: "Something failed inside Z.AI: try again. If it goes on, look at Z.AI's status page.",
-  identity: 'Z.AI refuses this client while others pass: look at its user agent and system prompt.',
+  identity:
+    'Z.AI refuses this client while others pass: look at its user agent and system prompt (docs/clients.md#when-zai-refuses-a-client).',
   unknown: "Try again. If it goes on, look at Z.AI's status page.",
 }
 
@@ -72,12 +74,15 @@ const LEFT: Words = [
   "Often a person who pressed stop. If not: the client's own time limit may be too short.",
 ]
 
-/** null where nothing went wrong. A code in an answer of 200 is trouble too: Z.AI hides some there. */
-export function requestTrouble(request: FinishedRequest): Trouble | null {
+/**
+ * null where nothing went wrong. A code in an answer of 200 is trouble too: Z.AI hides some there.
+ * Of the alerts that stand, one that Z.AI refuses this very client says more than the overload that it is called.
+ */
+export function requestTrouble(request: FinishedRequest, alerts: readonly Alert[] = []): Trouble | null {
   const { outcome, refused, code, error, status } = request
   if (refused !== null) return words(REFUSALS[refused] ?? [`The proxy refused it: ${plain(refused)}`, LOOK])
   if (outcome === 'aborted') return words(LEFT)
-  if (code !== null) return codeTrouble(code)
+  if (code !== null) return refusedIdentity(request, alerts) ?? codeTrouble(code)
   if (outcome === 'ok') return null
   const broken = error === null ? undefined : BROKEN[error]
   if (broken !== undefined) return words(broken)
@@ -85,6 +90,11 @@ export function requestTrouble(request: FinishedRequest): Trouble | null {
 }
 
 const LOOK = "Look into the proxy's log: the request id is in its line."
+
+function refusedIdentity({ client, code }: FinishedRequest, alerts: readonly Alert[]): Trouble | null {
+  if (code === null || BUSINESS_CODES[code]?.[0] !== 'overload') return null
+  return alerts.find(({ id }) => id.startsWith(`identity:${client}:`)) ?? null
+}
 
 function codeTrouble(code: string): Trouble {
   const [kind, meaning] = BUSINESS_CODES[code] ?? [

@@ -1,21 +1,23 @@
 """When a person is told, and what."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from dashboard.domain.advice import Trouble, troubles
+from dashboard.domain.advice import REFUSED_CLIENTS, Trouble, troubles
 from dashboard.domain.alerts import Alert, Alerts
-from dashboard.domain.proxy_status import QuotaWindow
+from dashboard.domain.proxy_status import QuotaWindow, RefusedIdentity
 from dashboard.domain.rules import Situation, TargetTrouble, judge
 from dashboard.records.alerts import AlertState, Severity
 from dashboard.records.snapshot import Origin, TargetHealth
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.usage.outcome import ErrorType
+from tests.harness.processes import ROOT
 from tests.unit.dashboard.build import counter, running, waiting
 
 DOWN = Alert("target-stale:1", Severity.CRITICAL, "no answer", "look")
 TARGET = TargetTrouble(1, "http://a/metrics", TargetHealth.UP, None, 0.0, False, False)
-CALM = Situation(1000.0, [TARGET], [], [], 100.0, 0.0, [], [], None, {})
+CALM = Situation(1000.0, [TARGET], [], [], [], 100.0, 0.0, [], [], None, {})
 
 
 def test_an_alert_is_raised_once_and_cleared_once_it_has_been_quiet_for_a_while() -> None:
@@ -112,6 +114,25 @@ def test_a_key_that_is_not_accepted_is_told_at_its_first_error() -> None:
     trouble = Trouble(Origin.ZAI, "auth", 1, {"1001": 1}, "title", "advice")
 
     assert alerts(troubles=[trouble]).keys() == {"zai-auth"}
+
+
+def test_a_client_that_z_ai_refuses_is_named_once_with_where_to_look() -> None:
+    refused = [RefusedIdentity("laptop-anna", "openai-python", "1305", 2), RefusedIdentity("ci", None, None, 1)]
+
+    found = alerts(refused_identities=[*refused, replace(refused[0], refusals=3)])
+
+    anna, ci = found["identity:laptop-anna:openai-python"], found["identity:ci:"]
+    assert anna.title == "Z.AI refuses this client: laptop-anna (openai-python)"
+    assert anna.advice == f"It was refused 5 times with 1305 while others passed. Look at {REFUSED_CLIENTS}."
+    assert (ci.title, ci.advice[:20]) == ("Z.AI refuses this client: ci", "It was refused once ")
+    assert anna.severity is Severity.WARNING
+
+
+def test_where_a_person_is_sent_to_look_is_written() -> None:
+    page, _, anchor = REFUSED_CLIENTS.partition("#")
+    headings = [line.lstrip("# ") for line in (ROOT / page).read_text().splitlines() if line.startswith("#")]
+
+    assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def test_many_failed_requests_are_told_few_are_not() -> None:

@@ -1,6 +1,7 @@
 import type { ReactNode } from 'react'
 import type { FinishedRequest } from '../../api/requests'
 import { Badge } from '../../components/Badge'
+import { useLive } from '../../hooks/useLive'
 import { formatBytes, formatCompact, formatCount, formatMoney, plural } from '../../lib/numbers'
 import { areTokensKnown, OUTCOME_WORDS, requestTrouble, tokensAre } from '../../lib/requestTrouble'
 import { laneName } from '../../lib/requestWords'
@@ -25,7 +26,8 @@ export function RequestDetail({ request }: { request: FinishedRequest }) {
 
 function Ending({ request }: { request: FinishedRequest }) {
   const { status, outcome, ended } = request
-  const trouble = requestTrouble(request)
+  const alerts = useLive((state) => state.now?.alerts)
+  const trouble = requestTrouble(request, alerts)
   return (
     <div>
       <p>
