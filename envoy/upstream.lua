@@ -169,8 +169,8 @@ function envoy_on_response(handle)
   local length = tonumber(headers:get("content-length") or "")
   local content_type = (headers:get("content-type") or ""):lower()
   local kind = kind_of(content_type)
-  local encoding = headers:get("content-encoding")
-  if encoding and encoding ~= "identity" then
+  local encoding = (headers:get("content-encoding") or ""):lower()
+  if encoding ~= "" and encoding ~= "identity" then
     local is_page = kind ~= "events" and kind ~= "json"
     note(handle, { kind = kind, unread = not is_page and "encoding" or nil })
     if is_error then mark_failed(handle, headers, nil) end

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias
 
 import grpc.aio
@@ -9,6 +10,7 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
+from extproc.domain.request.business_codes import classify
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
@@ -23,7 +25,7 @@ ANSWER_NAMESPACE: Final = "zai.answer"
 
 _READ: Final = "read"
 _NO_FIELDS: Final[Mapping[str, Value]] = {}
-_LONGEST_NUMBER: Final = 9
+_LONGEST_NUMBER: Final = 10  # digits: enough for Unix time
 
 _LOG_SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 _CHECK_SERVICE: Final = "envoy.service.auth.v3.Authorization"
@@ -126,13 +128,14 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     noted = untyped[wire.METADATA_NAMESPACE].fields if wire.METADATA_NAMESPACE in untyped else _NO_FIELDS
     answer = _answer(untyped)
     details, method = response.response_code_details, request.request_method
-    start = common.start_time
+    code = headers.get("x-zai-code") or answer.code
+    started, duration = common.start_time.seconds + common.start_time.nanos / 1e9, _seconds(common.duration)
     return LogEntry(
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
         method=_METHODS[method] if method < len(_METHODS) else "",
         path=request.path,
         request_id=request.request_id,
-        started=start.seconds + start.nanos / 1e9,
+        started=started,
         status=response.response_code.value,
         ending=_ending(common, details),
         details=details,
@@ -149,13 +152,13 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         route_name=common.route_name,
         request_bytes=request.request_body_bytes,
         response_bytes=response.response_body_bytes,
-        duration=_seconds(common.duration),
+        duration=duration,
         sent_upstream=_optional_seconds(common, "time_to_last_upstream_tx_byte"),
         first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
         last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
         attempts=common.upstream_request_attempt_count,
-        business_code=headers.get("x-zai-code") or answer.code,
-        retry_after=_retry_after(headers.get("x-zai-retry-after") or headers.get("retry-after", "")),
+        business_code=code,
+        retry_after=_retry_after(headers, code, started + duration),
         streamed=_is_stream(answer, headers),
         user_agent=request.user_agent,
         answer=answer,
@@ -201,9 +204,25 @@ def _number(noted: str) -> float | None:
     return float(noted) if noted else None
 
 
-def _retry_after(header: str) -> float | None:
-    """Seconds; a date, which Z.AI is not known to send, says nothing."""
-    return float(header) if header.isascii() and header.isdecimal() and len(header) <= _LONGEST_NUMBER else None
+def _retry_after(headers: Mapping[str, str], code: str, ended: float) -> float | None:
+    """The seconds for which an answer asks to be left alone. When a window resets counts too, but for what passes."""
+    told = headers.get("x-zai-retry-after") or headers.get("retry-after")
+    if told is not None:
+        return _whole(told) if told.isdecimal() else _seconds_until(told, ended)
+    reset = headers.get("anthropic-ratelimit-unified-reset")
+    at = None if reset is None or classify(code, 0).transient else _whole(reset)
+    return at - ended if at is not None and at > ended else None
+
+
+def _whole(told: str) -> float | None:
+    return float(told) if told.isascii() and told.isdecimal() and len(told) <= _LONGEST_NUMBER else None
+
+
+def _seconds_until(date: str, ended: float) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - ended)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_stream(answer: ReadAnswer, headers: Mapping[str, str]) -> bool:

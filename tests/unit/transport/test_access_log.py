@@ -104,11 +104,23 @@ def test_a_failed_attempt_says_in_its_head_whose_it_was_and_what_it_got() -> Non
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("1.5", None), ("Wed, 25 Nov 2026 10:00:00 GMT", None),
-     ("1" * 400, None), ("٣", None)],
+    [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("1.5", None), ("1" * 400, None), ("٣", None),
+     ("Mon, 23 Nov 2026 07:00:10 GMT", 9.5), ("Mon, 23 Nov 2020 07:00:10 GMT", 0.0), ("Mon, 99 Nov 2026 07:00:10", None),
+     ("Mon, 23 Nov 2026 07:00:10 +" + "9" * 30, None)],
 )  # fmt: skip
-def test_a_retry_after_is_a_number_of_seconds_or_none(header: str, seconds: float | None) -> None:
+def test_a_retry_after_is_seconds_or_a_date_or_none(header: str, seconds: float | None) -> None:
     assert read_entry(entry(retry_after=header)).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "seconds"),
+    [("1308", {}, 9.5), ("1302", {}, None), ("1308", {"retry_after": "7"}, 7.0)],
+    ids=["the plan is used up", "what passes", "more than one word"],
+)
+def test_when_a_window_resets_says_how_long_to_wait(code: str, told: dict[str, str], seconds: float | None) -> None:
+    headers = {"x_zai_code": code, "anthropic_ratelimit_unified_reset": "1795417210", **told}
+
+    assert read_entry(entry(**headers)).retry_after == seconds
 
 
 def test_json_under_the_head_of_a_stream_is_no_stream() -> None:
