@@ -49,6 +49,7 @@ from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
 from extproc.transport.envoy_stats import EnvoyStats
+from extproc.transport.exposition import Exposition
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.request_feed import RequestFeed
 from extproc.transport.retry_gate import RetryGate
@@ -200,7 +201,8 @@ class Service:
     def _http_config(self) -> uvicorn.Config:
         owner = Owner(self._settings.admin_token)
         app = create_app(
-            self.exported,
+            Exposition(self.exported),
+            self.clients.knows,
             self.admission,
             self.pacer,
             self._about,

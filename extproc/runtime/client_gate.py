@@ -29,6 +29,10 @@ _SAVE_SECONDS: Final = 60.0
 _STATE_NAME: Final = "usage.json"
 
 
+async def _nothing() -> None:
+    """Where nobody has to be told of a pause."""
+
+
 class ClientGate:
     """Knows the clients. Without CLIENT_TOKENS_FILE everybody may come, and usage is booked on what they are known by.
 
@@ -58,6 +62,13 @@ class ClientGate:
             await self._pause(head.peer, head.body_bytes or 0, before_pause)
             return refusals.unauthorized()
         return client
+
+    async def knows(self, token: str, peer: str) -> bool:
+        """Whether somebody at an address may see what clients may see: whoever has a token, or anybody if none has."""
+        if self._file is None or (token and self._file.book.find(token) is not None):
+            return True
+        await self._pause(peer, 0, _nothing)
+        return False
 
     @contextmanager
     def enter(self, client: Client) -> Iterator[Refusal | None]:

@@ -1,24 +1,45 @@
 """Who may read the feed and end requests: whoever has the admin token, or without one whoever is on this machine."""
 
+import asyncio
 import hmac
 import ipaddress
+import time
+from typing import Final
 
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from extproc.domain.clients.token_throttle import WrongTokens
+
+_MOST_PAUSED: Final = 50
+
 
 class Owner:
-    """Tells the owner's requests from others'."""
+    """Tells the owner's requests from others'. Whoever tries tokens is slowed down like one who tries a client's."""
 
     def __init__(self, token: SecretStr | None) -> None:
         self._token = token
+        self._wrong = WrongTokens()
+        self._paused = 0
 
-    def refuse(self, request: Request) -> Response | None:
+    async def refuse(self, request: Request) -> Response | None:
         """The answer to somebody else; None for the owner."""
-        if self._token is not None:
-            return None if self._has_token(request, self._token) else _unauthorised()
-        return None if _is_local(request) else _forbidden()
+        if self._token is None:
+            return None if _is_local(request) else _forbidden()
+        if self._paused >= _MOST_PAUSED:
+            return _too_many()  # whatever the token is: else waiting could be passed by
+        if self._has_token(request, self._token):
+            return None
+        await self._pause(request.client.host if request.client else "")
+        return unauthorised("ADMIN_TOKEN")
+
+    async def _pause(self, peer: str) -> None:
+        self._paused += 1
+        try:
+            await asyncio.sleep(self._wrong.pause(peer, time.monotonic()))
+        finally:
+            self._paused -= 1
 
     def _has_token(self, request: Request, token: SecretStr) -> bool:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -43,11 +64,27 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _unauthorised() -> Response:
+def token_in(request: Request) -> str:
+    """The token that a client of the proxy has sent, in any of the headers in which one may; empty if there is none."""
+    for name in ("x-api-key", "api-key"):
+        if name in request.headers:
+            return request.headers[name]
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def unauthorised(what: str) -> Response:
+    """The answer to somebody without a token; `what` says which."""
     return JSONResponse(
-        {"error": "need the header Authorization: Bearer ADMIN_TOKEN"},
+        {"error": f"need the header Authorization: Bearer {what}"},
         status_code=401,
         headers={"www-authenticate": "Bearer"},
+    )
+
+
+def _too_many() -> Response:
+    return JSONResponse(
+        {"error": "too many wrong tokens at this moment"}, status_code=429, headers={"retry-after": "5"}
     )
 
 

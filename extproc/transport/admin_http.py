@@ -4,8 +4,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -14,7 +12,8 @@ from starlette.routing import Route
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames
 from extproc.runtime.pacer import Pacer
-from extproc.transport.admin_access import Owner
+from extproc.transport.admin_access import Owner, token_in, unauthorised
+from extproc.transport.exposition import Exposition
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
     describe,
@@ -26,11 +25,15 @@ from extproc.transport.status import (
     is_paced,
 )
 
+CLIENT_PORT_HEADER: Final = "x-zai-client-address"
+"""What Envoy adds to a request that it passes on from the client port."""
+
 _LONGEST_ID: Final = 64
 
 
 def create_app(
-    registry: CollectorRegistry,
+    exposition: Exposition,
+    may_look: Callable[[str, str], Awaitable[bool]],
     admission: Admission,
     pacer: Pacer,
     about: Callable[[], Mapping[str, Any]],
@@ -42,12 +45,16 @@ def create_app(
 ) -> Starlette:
     """The application. `about` returns versions and settings, secrets already hidden; `cancel` ends a request by id.
 
-    `readiness` returns what /readyz says beside yes or no.
+    `may_look` returns whether the holder of a token, at an address, may see the metrics on the client port; `readiness`
+    returns what /readyz says beside yes or no.
     """
 
     async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
+        peer = request.headers.get(CLIENT_PORT_HEADER)
+        if peer is not None and not await may_look(token_in(request), peer):
+            return unauthorised("TOKEN, with a token of this proxy's clients")
+        page = exposition.page(request.headers.get("accept", ""), for_clients=peer is not None)
+        return Response(page.body, headers={"content-type": page.content_type})
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -79,7 +86,7 @@ def create_app(
         )
 
     async def requests(request: Request) -> Response:
-        if (refused := owner.refuse(request)) is not None:
+        if (refused := await owner.refuse(request)) is not None:
             return refused
         last_id = request.headers.get("last-event-id") or request.query_params.get("since", "")
         try:
@@ -89,7 +96,7 @@ def create_app(
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def cancel_request(request: Request) -> Response:
-        if (refused := owner.refuse(request)) is not None:
+        if (refused := await owner.refuse(request)) is not None:
             return refused
         if not await cancel(request.path_params["id"]):
             return JSONResponse({"error": "no such request is running"}, status_code=404)

@@ -27,6 +27,7 @@ from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 from extproc.metrics.requests import Metrics
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
+from extproc.transport.exposition import Exposition
 from extproc.transport.request_feed import RequestFeed
 from tests.harness.proxy_in_process import ProxyInProcess
 
@@ -138,7 +139,8 @@ class FakeProxy:
     def _real_app(self) -> Starlette:
         service = self.inside.service
         return create_app(
-            service.exported,
+            Exposition(service.exported),
+            service.clients.knows,
             service.admission,
             service.pacer,
             service._about,
@@ -192,9 +194,9 @@ class _Owner(Owner):
         super().__init__(None)
         self._proxy = proxy
 
-    def refuse(self, request: Request) -> Response | None:
+    async def refuse(self, request: Request) -> Response | None:
         token = self._proxy.token
-        return Owner(None if token is None else SecretStr(token)).refuse(request)
+        return await Owner(None if token is None else SecretStr(token)).refuse(request)
 
 
 _OF_USAGE = ("model", "tokens", "tokens_are", "cost_usd", "credits")
