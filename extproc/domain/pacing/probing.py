@@ -27,7 +27,7 @@ from extproc.domain.pacing.ceiling import Ceiling
 # minutes, with the seconds that it takes to get there.
 _SOON: Final = 60.0
 _LATER: Final = 110.0
-_SOON_IS_OVER: Final = 1800.0
+_SOON_IS_OVER: Final = 1200.0
 # For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
 

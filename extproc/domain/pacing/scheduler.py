@@ -42,8 +42,8 @@ _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
-# What a request took is known when its log entry is here, up to a second after it has left.
-_MOST_GUESSES: Final = 4096
+# How a request's last attempt ended, and what it took, is known up to a second after it has left.
+_REMEMBERED: Final = 4096
 
 
 @dataclass(slots=True)
@@ -55,6 +55,16 @@ class _Run:
     arrived: float
     started: float
     refused: ErrorClass | None = None
+
+
+@dataclass(slots=True)
+class _Lately:
+    """A request that is or was here: whose it is, whose place it took, and the credits that were guessed for it, None
+    once it is known what it took."""
+
+    source: str
+    model: str
+    guess: float | None
 
 
 class _Model:
@@ -91,7 +101,7 @@ class Pacing:
         self._running: dict[str, _Run] = {}
         self._lanes: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._exempt: set[str] = set()
-        self._guesses: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._lately: OrderedDict[str, _Lately] = OrderedDict()
 
     def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused:
         """A request has come. Raises ValueError if one with its id is here already.
@@ -107,7 +117,7 @@ class Pacing:
         if request.exempt or self.config.mode is PacingMode.OFF:
             self._exempt.add(request.id)
             return Admitted()
-        self._guess(request)
+        self._remember(request, model)
         closed = self._lane_throttle.closed(t)
         is_overtaking = self._is_overtaking(model, closed, t)
         if request.lane not in closed and not is_overtaking and self._places.is_free(model, t):
@@ -136,10 +146,10 @@ class Pacing:
 
     def took(self, request_id: str, credits_taken: float) -> None:
         """It is known what a request has taken, also one that has left: its source is charged that, and no guess."""
-        guess = self._guesses.pop(request_id, None)
-        if guess is not None:
-            source, guessed = guess
-            self._queue.settle(source, guessed, credits_taken)
+        lately = self._lately.get(request_id)
+        if lately is not None and lately.guess is not None:
+            self._queue.settle(lately.source, lately.guess, credits_taken)
+            lately.guess = None
 
     def serves(self, asked: str, model: str, now: float) -> None:
         """A request that asked for a name was answered by a model: whoever asks for that takes places of that."""
@@ -148,11 +158,13 @@ class Pacing:
         moved = Counter(run.model for run in self._running.values() if run.asked == asked and run.model != model)
         for before, count in moved.items():
             self._places.move(before, model, count, t)
-        for run in self._running.values():
+        for request_id, run in self._running.items():
             if run.asked == asked and run.model != model:
                 self._models[run.model].in_flight -= 1
                 self._models[model].in_flight += 1
                 run.model = model
+                if (lately := self._lately.get(request_id)) is not None:
+                    lately.model = model
         self._queue.rename(asked, model)
         self._retry_queue.rename(asked, model)
         self._settle(t)
@@ -192,7 +204,9 @@ class Pacing:
             return
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
-        model = self._name_for(attempt.model)
+        # An attempt that ends its request is told of when that has left.
+        lately = self._lately.get(attempt.id)
+        model = self._name_for(attempt.model if lately is None else lately.model)
         if (run := self._running.get(attempt.id)) is not None:
             run.refused, model = attempt.error_class, run.model
             self._retries.refused(attempt.id, model, ended)
@@ -392,10 +406,10 @@ class Pacing:
         self._models[name] = _Model()
         return name
 
-    def _guess(self, request: PacedRequest) -> None:
-        self._guesses[request.id] = (request.source, request.cost)
-        if len(self._guesses) > _MOST_GUESSES:
-            self._guesses.popitem(last=False)
+    def _remember(self, request: PacedRequest, model: str) -> None:
+        self._lately[request.id] = _Lately(request.source, model, request.cost)
+        if len(self._lately) > _REMEMBERED:
+            self._lately.popitem(last=False)
 
     def _is_overtaking(self, model: str, closed: Collection[Lane], t: float) -> bool:
         """Whether somebody who came now for a model would have somebody before them."""
@@ -485,9 +499,9 @@ class Pacing:
 
 
 def in_all(shown: LimitsStatus, known: Learned, limit: int, now: float) -> LimitStatus:
-    """What may be in flight in all: the moves of the models and the account together, and the lowest level that broke:
-    the account's, or the models' together if each has one."""
-    every = [shown.account, *(each.limit for each in shown.models)]
+    """What may be in flight in all, MCP tools beside: the moves of the models and the account together, and the lowest
+    level that broke: the account's, or the models' together if each has one."""
+    every = [shown.account, *(each.limit for each in shown.models if each.model != MCP)]
     moves = sorted((move for each in every for move in each.moves), key=_when)
     models = [each for model, each in known.models.items() if model != MCP]
     broken = [each.ceiling for each in models if each.ceiling is not None]

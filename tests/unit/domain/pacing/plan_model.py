@@ -321,7 +321,7 @@ class World:
             turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
             self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
         began, ended = self.epoch + sent.started, self.epoch + self.now
-        self._unlogged.append(Attempt(sent.id, began, ended, error, CODES[error], model=sent.agent.model))
+        self._unlogged.append(Attempt(sent.id, began, ended, error, CODES[error]))
         if sent.attempt >= len(_RETRY_PAUSES):
             self.refused_to_clients += 1
             self._leave(sent)

@@ -465,3 +465,13 @@ def test_what_is_no_snapshot_is_refused(data: object) -> None:
 def test_a_setting_out_of_bounds_is_named(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         pacing(**settings)
+
+
+def test_a_refusal_that_ends_its_request_teaches_its_models_limit() -> None:
+    paced = pacing(concurrency_initial=8)
+    for number in range(8):
+        paced.arrive(PacedRequest(f"r{number}", "s", asked="glm", model="glm"), EPOCH)
+    paced.leave("r7", EPOCH + 0.2)
+    paced.observe(refusal("r7", ErrorClass.CONCURRENCY, "1302", EPOCH), EPOCH + 0.5)
+    assert paced.limit_of("glm") == 7
+    assert [each.model for each in paced.status(EPOCH + 1.0).models] == ["glm"]
