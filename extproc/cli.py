@@ -21,7 +21,7 @@ import structlog
 from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
-from extproc.settings import Settings, load_settings, unknown_settings
+from extproc.settings import Settings, load_settings, make_state_directory, unknown_settings
 
 if TYPE_CHECKING:
     from extproc.launch.runtime_directory import RuntimeDirectory
@@ -103,8 +103,12 @@ def simulator(options: tuple[str, ...]) -> None:
 def extproc() -> None:
     """Run the processor alone (Envoy runs elsewhere)."""
     from extproc import service
+    from extproc.runtime.api_key import ApiKey
 
     settings = _load(needs_key=True)
+    make_state_directory(settings)
+    if warning := ApiKey.from_settings(settings).warning():
+        log.warning(warning)
     service.run(settings, _socket(settings))
 
 

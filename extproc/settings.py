@@ -15,7 +15,9 @@ from pydantic import AfterValidator, SecretStr
 
 from common.ports import is_local
 from common.settings import Address, EnvironmentSettings, LogFormat, LogLevel, SettingsError, port, setting
+from dashboard.settings import Settings as DashboardSettings
 from extproc.domain.pacing.config import PacingMode
+from extproc.domain.request.key_form import what_is_needed
 
 _FILES: Final = (
     "zai_api_key_file",
@@ -27,6 +29,8 @@ _FILES: Final = (
 )
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+# Of difflib's ratio: MAX_WORKER and PROXI_PORT are above it, PATH and SSL_CERT_FILE below.
+_NEAR_MISS: Final = 0.87
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -142,8 +146,8 @@ class Settings(EnvironmentSettings):
     )
     state_dir: Path | None = setting(
         None,
-        "A directory where the learned limits are kept over a restart.",
-        "an existing, writable directory",
+        "A directory where the learned limits are kept over a restart; made if only it is missing.",
+        "a writable directory, or one to make in a writable directory that is there",
     )
     max_retries: int = setting(
         3, "Times that Envoy sends a request again after a transient error.", "a whole number from 0 to 10", ge=0, le=10
@@ -274,21 +278,39 @@ def load_settings(needs_key: bool = True) -> Settings:
     return settings
 
 
+def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that nothing here reads, each with the setting that was most likely meant: those that begin with ZAI_,
+    and near misses of the name of a setting, the dashboard's included."""
+    known = [name.upper() for fields in (Settings.model_fields, DashboardSettings.model_fields) for name in fields]
+    meant: dict[str, str] = {}
+    for name in sorted(each for each in environ if each.upper() not in known):
+        cutoff = 0.0 if name.startswith("ZAI_") else _NEAR_MISS
+        meant.update((name, nearest) for nearest in difflib.get_close_matches(name.upper(), known, 1, cutoff))
+    return meant
+
+
 def unknown_settings(environ: Mapping[str, str]) -> Iterator[str]:
-    """Warnings for ZAI_ variables that nothing reads: most likely misspelt."""
-    known = [name.upper() for name in Settings.model_fields]
-    for name in sorted(environ):
-        if name.startswith("ZAI_") and name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            yield f"{name} is not a setting of zai-proxy and does nothing: did you mean {nearest[0]}?"
+    """Warnings for what `misspelt_settings` finds."""
+    for name, meant in misspelt_settings(environ).items():
+        yield f"{name} is not a setting of zai-proxy and does nothing: did you mean {meant}?"
 
 
 def read_key(text: str) -> str:
-    """The key in a file or variable. Raises ValueError, without the text, if it can't be one."""
-    key = text.strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError("no key in it, or more than one line")
-    return key
+    """The key in a file or variable. Raises ValueError, that says what would be right, if it can't be one."""
+    need = what_is_needed(text)
+    if need is not None:
+        raise ValueError(need)
+    return text.strip()
+
+
+def make_state_directory(settings: Settings) -> None:
+    """Makes STATE_DIR, for us alone, if it is missing. Raises SettingsError."""
+    if settings.state_dir is None:
+        return
+    try:
+        settings.state_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError([f"{Settings.problem('state_dir')} ({error.strerror})"]) from None
 
 
 def ca_file(settings: Settings) -> Path:
@@ -302,8 +324,10 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
     if settings.zai_api_key is not None and settings.zai_api_key_file is not None:
         yield "ZAI_API_KEY and ZAI_API_KEY_FILE are both set: need only one of them"
-    if settings.zai_api_key is not None and not _is_key(settings.zai_api_key.get_secret_value()):
-        yield "ZAI_API_KEY=***: need the Z.AI key in one line, without spaces"
+    if settings.zai_api_key is not None:
+        need = what_is_needed(settings.zai_api_key.get_secret_value())
+        if need is not None:
+            yield f"ZAI_API_KEY=***: {need}"
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
@@ -311,7 +335,7 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield Settings.problem("quota_webhook_url")
     if settings.limits_url is not None and not _is_store_url(settings.limits_url.get_secret_value()):
         yield Settings.problem("limits_url")
-    if settings.state_dir is not None and not _is_writable_directory(settings.state_dir):
+    if settings.state_dir is not None and not _can_be_used(settings.state_dir):
         yield Settings.problem("state_dir")
     yield from _rate_conflicts(settings)
     if 0 < settings.quota_poll_interval < 1:
@@ -338,8 +362,10 @@ def _rate_conflicts(settings: Settings) -> Iterator[str]:
         yield f"RATE_LIMIT_INITIAL={settings.rate_limit_initial:g}: {need}"
 
 
-def _is_writable_directory(path: Path) -> bool:
-    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+def _can_be_used(directory: Path) -> bool:
+    """Whether files can be written in it, once it is made if it is missing."""
+    place = directory if os.path.lexists(directory) else directory.absolute().parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
 def _is_readable(path: Path | None) -> bool:
@@ -361,11 +387,3 @@ def _is_store_url(text: str) -> bool:
         return parts.scheme in ("redis", "rediss", "unix") and has_place and text.isprintable() and " " not in text
     except ValueError:
         return False
-
-
-def _is_key(text: str) -> bool:
-    try:
-        read_key(text)
-    except ValueError:
-        return False
-    return True

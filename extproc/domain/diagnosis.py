@@ -1,6 +1,5 @@
 """What `zai-proxy doctor` makes of what it sees. Pure: no network, no clock, and never a secret in a finding."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,10 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from extproc.domain.request.business_codes import classify as classify_code
+from extproc.domain.request.key_form import is_usual
 from extproc.domain.request.routes import PaidBy
 from extproc.domain.request.routes import classify as classify_path
 
-_KEY_SHAPE: Final = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}")
 _HOST: Final = "api.z.ai"
 _MAINLAND_HOST: Final = "open.bigmodel.cn"
 _CLOCK_TOLERANCE: Final = 60.0
@@ -40,7 +39,7 @@ class Finding:
 
 def judge_key(key: str) -> Finding:
     """Whether it looks like a Z.AI key."""
-    if _KEY_SHAPE.fullmatch(key):
+    if is_usual(key):
         return Finding(Level.OK, "key", "has the form of a Z.AI key")
     return Finding(
         Level.NOTE,

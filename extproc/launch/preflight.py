@@ -9,7 +9,7 @@ from common import ports
 from common.settings import SettingsError
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.price_table import load_prices
-from extproc.settings import Settings
+from extproc.settings import Settings, make_state_directory
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -25,6 +25,7 @@ def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
         load_prices,
         _certificate,
         _upstream_certificates,
+        make_state_directory,
         *further,
     )
     problems: list[str] = []

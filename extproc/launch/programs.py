@@ -16,7 +16,7 @@ from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, says_something, until_answers
 from extproc.launch.runtime_directory import RuntimeDirectory
-from extproc.settings import Settings
+from extproc.settings import Settings, misspelt_settings
 
 # Envoy's configuration tells it everything: it can't leak what it does not have.
 _ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
@@ -93,12 +93,9 @@ def zai_proxy(*arguments: str) -> tuple[str, ...]:
 
 
 def known_environment() -> dict[str, str]:
-    """Our environment without the ZAI_ variables that are no settings: one warning of them is enough."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("ZAI_") or name.lower() in Settings.model_fields
-    }
+    """Our environment without what only resembles a setting: one warning of it is enough."""
+    misspelt = misspelt_settings(os.environ)
+    return {name: value for name, value in os.environ.items() if name not in misspelt}
 
 
 async def _until_accepts(socket: Path) -> None:

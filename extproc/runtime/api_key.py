@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 
 from common.settings import SettingsError
+from extproc.domain.request.key_form import is_usual
 from extproc.runtime.file_watch import file_stamp
 from extproc.settings import Settings, read_key
 
@@ -29,9 +30,21 @@ class ApiKey:
             raise SettingsError(["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"])
         try:
             return cls(read_key(settings.zai_api_key_file.read_text()), settings.zai_api_key_file)
-        except (OSError, ValueError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             problem = f"ZAI_API_KEY_FILE={settings.zai_api_key_file}: need a readable file that holds the Z.AI key"
             raise SettingsError([f"{problem} ({_reason(error)})"]) from None
+        except ValueError as error:
+            raise SettingsError([f"ZAI_API_KEY_FILE={settings.zai_api_key_file}: {error}"]) from None
+
+    def warning(self) -> str | None:
+        """What to tell a person of a key that Z.AI is not likely to have made."""
+        if is_usual(self.current):
+            return None
+        name = "ZAI_API_KEY" if self._file is None else "ZAI_API_KEY_FILE"
+        return (
+            f"{name}: the key has not the usual form (32 hexadecimal digits, a dot, 16 letters and digits): "
+            "if Z.AI refuses it, copy it again, whole, from the page of API keys"
+        )
 
     async def watch(self, interval: float = 1.0) -> None:
         """Looks at the file every `interval` seconds, for ever; returns at once where there is none."""
@@ -57,6 +70,8 @@ class ApiKey:
         if key != self.current:
             self.current = key
             log.info("the key has changed; new requests use the new one", file=str(self._file))
+            if warning := self.warning():
+                log.warning(warning)
 
 
 def _reason(error: OSError | ValueError) -> str:

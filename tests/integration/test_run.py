@@ -376,3 +376,12 @@ def test_warnings_name_the_danger_and_what_to_do(tmp_path: Path, simulator: Simu
     assert "ZAI_TARGET_ULR is not a setting of zai-proxy and does nothing: did you mean ZAI_TARGET_URL?" in warnings[0]
     assert "BIND_ADDRESS=0.0.0.0 is open to other machines" in warnings[1]
     assert "spends the key" in warnings[1]
+
+
+def test_a_key_of_another_form_starts_with_a_warning(tmp_path: Path, simulator: Simulator) -> None:
+    with running_proxy(tmp_path, simulator, "a-relays-key", "--no-dashboard") as proxy:
+        warnings = [line for line in proxy.output.splitlines() if "warning" in line]
+
+    assert len(warnings) == 1
+    assert "ZAI_API_KEY: the key has not the usual form" in warnings[0]
+    assert "a-relays-key" not in proxy.output

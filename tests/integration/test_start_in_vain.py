@@ -91,6 +91,22 @@ def test_no_key_but_one_that_is_misspelt(environment: dict[str, str]) -> None:
     assert told.startswith("ZAI_API_KEY is not set")
 
 
+def test_a_name_that_is_nearly_a_settings(environment: dict[str, str], taken_port: str) -> None:
+    warning, told = lines({**environment, "MAX_WORKER": "5", "METRICS_PORT": taken_port}, "run")
+
+    assert warning.endswith("MAX_WORKER is not a setting of zai-proxy and does nothing: did you mean MAX_WORKERS?")
+    assert told.startswith(f"METRICS_PORT={taken_port}: need a free port")
+
+
+@pytest.mark.parametrize("spoilt", [f'"{KEY}"', f"ZAI_API_KEY={KEY}", "your-api-key"])
+@pytest.mark.parametrize("command", ["run", "extproc", "doctor"])
+def test_a_key_with_something_around_it_or_none_at_all(environment: dict[str, str], spoilt: str, command: str) -> None:
+    [told] = lines({**environment, "ZAI_API_KEY": spoilt}, command)
+
+    assert told.startswith("ZAI_API_KEY=***: need the Z.AI key ")
+    assert KEY not in told
+
+
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [

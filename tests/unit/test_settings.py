@@ -1,6 +1,6 @@
 import json
 import os
-import string
+import stat
 import traceback
 from pathlib import Path
 
@@ -12,8 +12,16 @@ from pydantic import SecretStr
 
 from common.settings import SettingsError, setting
 from extproc.commands.doctor import Doctor
+from extproc.domain.request.key_form import what_is_needed
 from extproc.service import Service
-from extproc.settings import Settings, load_settings, read_key, unknown_settings
+from extproc.settings import (
+    Settings,
+    load_settings,
+    make_state_directory,
+    misspelt_settings,
+    read_key,
+    unknown_settings,
+)
 from tests.harness.processes import make_key
 
 
@@ -184,6 +192,30 @@ def test_a_misspelt_variable_gets_the_nearest_known_name() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_WORKER", "MAX_WORKERS"),
+        ("PROXI_PORT", "PROXY_PORT"),
+        ("BIND_ADRESS", "BIND_ADDRESS"),
+        ("statedir", "STATE_DIR"),
+        ("DASHBOARD_PROT", "DASHBOARD_PORT"),
+        ("ZAI_KEY", "ZAI_API_KEY"),
+    ],
+)
+def test_a_near_miss_of_any_settings_name_is_told(name: str, meant: str) -> None:
+    assert misspelt_settings({name: "5", meant: "6"}) == {name: meant}
+
+
+def test_variables_of_others_and_settings_in_small_letters_are_left_alone() -> None:
+    others = (
+        "PATH HOME HOSTNAME SSL_CERT_FILE OPENAI_API_KEY ANTHROPIC_API_KEY HTTP_PROXY ALL_PROXY PORT DATABASE_URL "
+        "REDIS_URL STATE_DIRECTORY RUNTIME_DIRECTORY NOTIFY_SOCKET KUBERNETES_SERVICE_PORT DOCKER_HOST SSH_CONNECTION"
+    )
+
+    assert misspelt_settings(dict.fromkeys([*others.split(), "max_workers", "DASHBOARD_PORT"], "x")) == {}
+
+
 def test_settings_are_shown_without_their_secret() -> None:
     shown = load_settings().shown()
 
@@ -199,25 +231,60 @@ def test_an_address_that_others_can_reach_is_known_as_such(monkeypatch: pytest.M
     assert load_settings().is_reachable_from_elsewhere
 
 
-@given(st.text(alphabet=string.ascii_letters + string.digits + string.punctuation, min_size=1))
+@given(st.from_regex(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}", fullmatch=True))
 def test_a_key_is_read_without_what_surrounds_it(key: str) -> None:
     assert read_key(f" {key}\r\n") == key
 
 
 @given(st.text(min_size=6))
 def test_a_text_that_can_be_no_key_is_not_repeated(text: str) -> None:
-    assume(not _is_readable(text))
+    need = what_is_needed(text)
+    assume(need is not None)
 
-    with pytest.raises(ValueError, match=r"^no key in it, or more than one line$"):
+    with pytest.raises(ValueError, match=r"^need the Z\.AI key") as raised:
         read_key(text)
 
+    assert raised.value.args == (need,)
 
-def _is_readable(text: str) -> bool:
-    try:
-        read_key(text)
-    except ValueError:
-        return False
-    return True
+
+@pytest.mark.parametrize(
+    ("spoilt", "need"),
+    [
+        ('"{}"', "without the quotes around it"),
+        ("ZAI_API_KEY={}", "alone, without the name and the = before it"),
+        ("your-api-key", "itself, this is a text that stands for one"),
+    ],
+)
+def test_a_spoilt_key_is_one_line_that_says_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, spoilt: str, need: str
+) -> None:
+    assert problems(monkeypatch, ZAI_API_KEY=spoilt.format(make_key())) == [
+        f"ZAI_API_KEY=***: need the Z.AI key {need}"
+    ]
+
+
+def test_a_directory_for_the_state_is_made_in_one_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
+    settings = load_settings()
+    assert not (tmp_path / "state").exists()
+
+    make_state_directory(settings)
+    make_state_directory(settings)
+
+    assert stat.filemode((tmp_path / "state").stat().st_mode) == "drwx------"
+
+
+@pytest.mark.parametrize("place", ["missing/state", "file"])
+def test_a_directory_for_the_state_that_can_not_be_made_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").touch()
+
+    [line] = problems(monkeypatch, STATE_DIR=str(tmp_path / place))
+
+    assert line.startswith(f"STATE_DIR={tmp_path / place}: need a writable directory")
 
 
 def test_every_setting_says_what_it_means_and_what_would_be_right() -> None:

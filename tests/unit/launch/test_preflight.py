@@ -79,8 +79,21 @@ def test_a_key_file_without_a_key_is_named_and_not_quoted(
 
     [line] = problems(settings(zai_api_key=None, zai_api_key_file=file))
 
-    assert line.startswith(f"ZAI_API_KEY_FILE={file}: need a readable file that holds the Z.AI key")
+    assert line.startswith(f"ZAI_API_KEY_FILE={file}: need the Z.AI key")
     assert "two" not in line
+
+
+def test_the_directory_for_the_state_is_made(tmp_path: Path) -> None:
+    preflight.check(settings(state_dir=tmp_path / "state"))
+
+    assert (tmp_path / "state").is_dir()
+
+
+def test_a_directory_for_the_state_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
+    [line] = problems(settings(state_dir=tmp_path / "missing" / "state"))
+
+    assert line.startswith("STATE_DIR=")
+    assert line.endswith("(No such file or directory)")
 
 
 def test_further_checks_report_beside_the_others(taken: int) -> None:

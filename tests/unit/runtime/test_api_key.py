@@ -88,7 +88,21 @@ def test_a_file_without_a_key_is_a_wrong_setting_and_does_not_show_its_content(t
     file = tmp_path / "key"
     file.write_text("some secret\nmore of it")
 
-    with pytest.raises(SettingsError, match=r"^ZAI_API_KEY_FILE=.*: need a readable file") as raised:
+    with pytest.raises(SettingsError, match=r"^ZAI_API_KEY_FILE=.*: need the Z.AI key in one line") as raised:
         key_in(file)
 
     assert "secret" not in str(raised.value)
+
+
+def test_a_key_of_another_form_is_told_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "key"
+    file.write_text(make_key())
+    api_key = key_in(file)
+    assert api_key.warning() is None
+
+    file.write_text("a-relays-key")
+    api_key.refresh()
+
+    assert "ZAI_API_KEY_FILE: the key has not the usual form" in str(api_key.warning())
+    assert "the key has not the usual form" in capsys.readouterr().out
+    assert "a-relays-key" not in str(api_key.warning())

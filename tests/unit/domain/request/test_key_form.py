@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.request.key_form import is_usual, what_is_needed
+from tests.harness.processes import make_key
+
+KEY = make_key()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f'"{KEY}"', "quotes"),
+        (f"'{KEY}'", "quotes"),
+        (f" “{KEY}”\n", "quotes"),
+        (f'{KEY}"', "quotes"),
+        (f"ZAI_API_KEY={KEY}", "the name and the ="),
+        (f"export ZAI_API_KEY={KEY}", "the name and the ="),
+        (f'ZAI_API_KEY = "{KEY}', "the name and the ="),
+        (f"Bearer {KEY}", "Bearer"),
+        ("your-api-key", "stands for one"),
+        ("YOUR_ZAI_API_KEY", "stands for one"),
+        ("your_api_key_here", "stands for one"),
+        ("<your key>", "stands for one"),
+        ("${ZAI_API_KEY}", "stands for one"),
+        ("$ZAI_API_KEY", "stands for one"),
+        ("xxxxxxxx", "stands for one"),
+        ("...", "stands for one"),
+        ("…", "stands for one"),
+        ("changeme", "stands for one"),
+        ("insert-key-here", "stands for one"),
+        (f"{KEY} {KEY}", "in one line"),
+        (f"{KEY}\n{KEY}", "in one line"),
+        ("schlüssel", "in one line"),
+        (" \n", "empty"),
+    ],
+)
+def test_what_can_be_no_key_is_told_with_what_would_be_right_and_is_not_repeated(text: str, fault: str) -> None:
+    need = what_is_needed(text)
+
+    assert need is not None
+    assert need.startswith("need the Z.AI key")
+    assert fault in need
+    assert KEY not in need
+
+
+@pytest.mark.parametrize("text", [KEY, f" {KEY}\r\n", "x", "sk-thekeyofarelay0123", "QUJD.REVG=="])
+def test_what_can_be_a_key_passes(text: str) -> None:
+    assert what_is_needed(text) is None
+
+
+@given(st.from_regex(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}", fullmatch=True))
+def test_every_key_of_z_ais_form_is_usual_and_passes(key: str) -> None:
+    assert is_usual(key)
+    assert what_is_needed(key) is None
+
+
+def test_another_form_is_unusual() -> None:
+    assert not is_usual("x")
+    assert not is_usual(KEY[:-1])
