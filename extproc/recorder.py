@@ -9,6 +9,7 @@ import structlog
 
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.business_codes import classify as classify_code
+from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.identity import Caller, RefusedIdentities, as_identity, family, may_be_identity
 from extproc.domain.request.model_names import model_name
 from extproc.domain.request.routes import Route, classify
@@ -97,17 +98,13 @@ class Recorder:
 
     def _take_failed_attempt(self, entry: LogEntry) -> None:
         exchange_id = entry.exchange_id or self._admission.id_of(entry.request_id) or entry.request_id
-        route = self._route_of_attempt(entry, exchange_id)
+        exchange = self._admission.recall(exchange_id)
+        if exchange is not None:
+            entry = replace(entry, model_asked=exchange.asked)
+        route = _route_of_attempt(entry, exchange)
         is_answer = entry.status >= 400 or error_within(entry, route) is not None
         code = classify_code(entry.business_code, entry.status)
         self._take_failure(Failure(entry, route, exchange_id, code, is_answer))
-
-    def _route_of_attempt(self, entry: LogEntry, exchange_id: str) -> Route:
-        """An attempt has the path that Envoy made of the client's. Below a base path that only OPENAI_BASE_PATH knows
-        it means nothing, but the request's own does."""
-        route = classify(entry.path, speaks_anthropic=False)
-        exchange = None if route.leaves else self._admission.recall(exchange_id)
-        return route if exchange is None else classify(exchange.path, speaks_anthropic=False)
 
     def _take_failure(self, failure: Failure) -> None:
         self._tell(self._failure, self._judged(failure) if failure.is_answer else failure)
@@ -168,3 +165,10 @@ class Recorder:
         is_new = kind not in self._logged
         self._logged.add(kind)
         return is_new
+
+
+def _route_of_attempt(entry: LogEntry, exchange: Exchange | None) -> Route:
+    """An attempt has the path that Envoy made of the client's. Below a base path that only OPENAI_BASE_PATH knows it
+    means nothing, but its request's own does."""
+    route = classify(entry.path, speaks_anthropic=False)
+    return route if route.leaves or exchange is None else classify(exchange.path, speaks_anthropic=False)

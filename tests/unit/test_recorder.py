@@ -95,6 +95,16 @@ def test_an_attempt_below_a_base_path_of_the_operator_is_known_by_its_request(bo
     assert [failure.route.label for failure in books.failures] == ["/v1/chat/completions", "other"]
 
 
+def test_an_attempt_asked_for_the_model_of_its_request_also_when_that_has_left(books: Books) -> None:
+    exchange = Exchange("x-7", "r-7", "POST", "/v1/messages", "source-01", 0.0, asked="glm-5.3")
+
+    with books.admission.enter(exchange):
+        pass
+    books.record(replace(FAILED, exchange_id="x-7"))
+
+    assert books.failures[0].entry.model_asked == "glm-5.3"
+
+
 def test_an_attempt_on_a_known_path_is_what_that_path_says(books: Books) -> None:
     exchange = Exchange("x-7", "r-7", "POST", "other", "source-01", 0.0)
 
