@@ -3,7 +3,7 @@
 Nobody tells: a refusal says that one request was too many, and not of what. So it is judged by the levels at which the
 attempt came, of its model alone and of all that may count with it:
 
-    a probe was on its way                  of the limit that probed
+    a probe was on its way                  of the limit that probed, the smallest if several did
     the model's level was new, no other     of the model
     the model's was not, a larger one was   of the smallest of those
     both were new, or neither (the plan     of the model, for now
@@ -116,7 +116,7 @@ class Attribution:
             return ()
         probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
         if probed:
-            return probed
+            return probed[:1]  # of two probes in one the other goes on: whoever comes next tells of it alone
         new = {gate: gate.limit.is_new(level) for gate, level in levels.items()}
         larger = [gate for gate in levels if gate is not own]
         if not new[own] and any(new.values()):

@@ -31,8 +31,8 @@ class PacedRequest:
 class Attempt:
     """An attempt that the upstream answered, at Unix times; `id` is the request's, `error_class` None a success.
 
-    `model` is the one that serves, for requests that were never here. `retry_after` are the seconds, from the answer on,
-    that it asked to be left alone for.
+    `model` is the one that serves, for requests that were never here. `retry_after` are the seconds, from the answer
+    on, that it asked to be left alone for.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Pacing that is told what nobody can know: what the plan allows at each moment. What learning loses is measured by it."""
+"""Pacing that is told what nobody can know, what the plan allows at each moment: learning is measured by it."""
 
 import math
 from collections import Counter

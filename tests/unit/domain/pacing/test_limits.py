@@ -4,7 +4,6 @@ import pytest
 
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
-from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.rate_limit import RateLimit
 
 
