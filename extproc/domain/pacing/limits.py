@@ -16,6 +16,7 @@ from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit
+from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitsStatus, LimitStatus, ModelStatus
 from extproc.domain.request.business_codes import ErrorClass
@@ -308,6 +309,25 @@ class Limits:
             times.append(t + self.rate.wait(t))
         return times
 
+    def account_usable(self, t: float) -> int:
+        """How many may be in flight of the account as a whole now; 0 during a pause."""
+        return _usable(self._account, t)
+
+    def plan_places(self, t: float) -> PlanPlaces:
+        """How many of each model may be in flight now, for those who deal the places out."""
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(self._groups.values()), 1)}
+        models = {
+            model: ModelPlaces(
+                _usable(gate, t),
+                gate.limit.limit,
+                gate.backoff.share(t),
+                numbers[self._groups[model]] if model in self._groups else 0,
+            )
+            for model, gate in self._models.items()
+        }
+        groups = tuple(GroupPlaces(_usable(group.gate, t), group.gate.limit.limit) for group in numbers)
+        return PlanPlaces(models, groups, self._initial_of(UNKNOWN), self._initial_of(MCP))
+
     def learned(self, outside: Callable[[float], float], now: float) -> Learned:
         """What is known of the plan at the outside time `now`; `outside` turns a steady time into one of those."""
         models = {model: gate.limit.learned(outside) for model, gate in self._models.items()}
@@ -362,11 +382,12 @@ class Limits:
         gate = self._models.get(model)
         if gate is None:
             self._make_room()
-            initial = self._initial
-            if self._mode is not PacingMode.ADAPTIVE and model != MCP:
-                initial = self._config.most_in_flight
-            gate = self._models[model] = Gate(initial, self._config.most_in_flight)
+            gate = self._models[model] = Gate(self._initial_of(model), self._config.most_in_flight)
         return gate
+
+    def _initial_of(self, model: str) -> int:
+        is_bound = self._mode is PacingMode.ADAPTIVE or model == MCP
+        return min(self._initial, self._config.most_in_flight) if is_bound else self._config.most_in_flight
 
     def _make_room(self) -> None:
         """Forgets the longest unused model of which nothing is in flight, if there are too many."""
@@ -375,6 +396,10 @@ class Limits:
             if idle is not None:
                 del self._models[idle]
                 self._leave_group(idle, 0.0)
+
+
+def _usable(gate: Gate, t: float) -> int:
+    return gate.limit.usable(gate.backoff.share(t), t)
 
 
 def limit_status(
