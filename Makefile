@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents chaos soak bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -108,6 +108,12 @@ test-page: setup ## test the page's pure parts (a part of `make test`)
 
 test-agents: setup-agents ## run the real coding agents through the proxy (a part of `make test`)
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(AGENTS)
+
+chaos: setup ## ten minutes of blows to a proxy under load (a part of `make test`, for two; CHAOS_SECONDS, CHAOS_SEED)
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest -s tests/chaos/test_chaos.py
+
+soak: setup ## 100,000 requests, and nothing may grow (a part of `make test`, with 3,000; SOAK_REQUESTS)
+	SOAK_REQUESTS=$${SOAK_REQUESTS:-100000} $(BIN)/python -m pytest -s tests/chaos/test_soak.py
 
 bench: setup ## measure this proxy beside a bare Envoy and a do-nothing processor
 	$(BIN)/python -m bench

@@ -34,7 +34,7 @@ class LineWriter:
         self._bytes = 0
         self._lost = 0
         self._thread: threading.Thread | None = None
-        self._in_a_line = False
+        self._broke_off = False  # within a line
 
     def write(self, text: str) -> None:
         """Takes one or more lines, each with its end."""
@@ -77,16 +77,16 @@ class LineWriter:
 
     def _put(self, data: bytes) -> bytes:
         """Returns what could not be written."""
-        if self._in_a_line:
-            data = b"\n" + data
-        while data:
+        rest = b"\n" + data if self._broke_off else data
+        while rest:
             try:
-                written = os.write(self._descriptor, data)
+                written = os.write(self._descriptor, rest)
             except OSError:  # closed, or no room: the caller counts what is lost
-                return data
-            self._in_a_line = data[written - 1 : written] != b"\n"
-            data = data[written:]
-        return data
+                return rest
+            self._broke_off = rest[written - 1 : written] != b"\n"
+            rest = rest[written:]
+        self._broke_off = False
+        return rest
 
     def _lose(self, data: bytes) -> None:
         lines = data.strip(b"\n").count(b"\n") + 1

@@ -83,7 +83,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, StandardError())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, StandardError())),  # a line in one piece
     )
     handler = logging.StreamHandler(StandardError())
     handler.setFormatter(

@@ -41,6 +41,17 @@ async def test_lines_arrive_whole_and_in_order(pipe: tuple[int, int]) -> None:
     assert everything(reading) == "".join(f"{number}\n" for number in range(100))
 
 
+async def test_a_line_in_two_pieces_is_one_line(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    writer = LineWriter(writing)
+
+    for piece in ("one", "\n", "two", "\n"):
+        writer.write(piece)
+        writer.flush()
+
+    assert everything(reading) == "one\ntwo\n"
+
+
 async def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_lost_is_told_once_it_flows_again(
     pipe: tuple[int, int],
 ) -> None:

@@ -1,0 +1,125 @@
+"""What can happen to a running proxy, and how it is done to it."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.victim import Victim
+
+SHORT_STOP: Final = 1.0
+_HELD: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """`costs_log` says whether log entries may be lost by it, `cuts` whether connections of clients may break.
+
+    `hangs` says whether it takes five seconds until it is noticed.
+    """
+
+    name: str
+    strike: Callable[[Victim], Awaitable[None]]
+    costs_log: bool = False
+    cuts: bool = False
+    hangs: bool = False
+
+
+def _killed(child: str) -> Callable[[Victim], Awaitable[None]]:
+    async def strike(victim: Victim) -> None:
+        os.kill(await victim.child(child), signal.SIGKILL)
+
+    return strike
+
+
+def _stopped(child: str) -> Callable[[Victim], Awaitable[None]]:
+    async def strike(victim: Victim) -> None:
+        os.kill(await victim.child(child), signal.SIGSTOP)
+
+    return strike
+
+
+def _stopped_for_a_moment(child: str) -> Callable[[Victim], Awaitable[None]]:
+    async def strike(victim: Victim) -> None:
+        pid = victim.process.pid if child == "supervisor" else await victim.child(child)
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(SHORT_STOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    return strike
+
+
+async def _suspended(victim: Victim) -> None:
+    """Everything stands still for longer than a hanging process is borne, as on a laptop that sleeps."""
+    pids = [victim.process.pid, *victim.children()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(6)
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+
+
+async def _output_unread(victim: Victim) -> None:
+    victim.reads_output = False
+    await asyncio.sleep(_HELD)
+    victim.reads_output = True
+
+
+async def _swept(victim: Victim) -> None:
+    directory = await victim.runtime_directory()
+    await asyncio.to_thread(shutil.rmtree, directory, True)
+    with suppress(FileNotFoundError):
+        directory.rmdir()
+
+
+async def _disk_full(victim: Victim) -> None:
+    """No file can grow: a limit of their size stands for the disk."""
+    pids = [await victim.child(child) for child in ("extproc", "dashboard")]
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await asyncio.sleep(_HELD)
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+async def _state_gone(victim: Victim) -> None:
+    for file in Path(victim.environment["STATE_DIR"]).iterdir():
+        file.unlink(missing_ok=True)
+
+
+async def _store_lies(victim: Victim) -> None:
+    victim.store.tell_the_next_lie()
+    await asyncio.sleep(_HELD)
+
+
+async def _upstream_silent(victim: Victim) -> None:
+    with victim.simulator.frozen():
+        await asyncio.sleep(_HELD)
+
+
+BLOWS: Final = (
+    Blow("the processor is killed", _killed("extproc"), costs_log=True),
+    Blow("Envoy is killed", _killed("envoy"), costs_log=True, cuts=True),
+    Blow("the dashboard is killed", _killed("dashboard")),
+    Blow("the processor hangs", _stopped("extproc"), costs_log=True, hangs=True),
+    Blow("Envoy hangs", _stopped("envoy"), costs_log=True, cuts=True, hangs=True),
+    Blow("the dashboard hangs", _stopped("dashboard"), hangs=True),
+    Blow("the processor stands still for a moment", _stopped_for_a_moment("extproc")),
+    Blow("Envoy stands still for a moment", _stopped_for_a_moment("envoy")),
+    Blow("the supervisor stands still for a moment", _stopped_for_a_moment("supervisor")),
+    Blow("the machine is suspended", _suspended),
+    Blow("nobody reads the output", _output_unread),
+    Blow("the runtime directory is swept away", _swept, costs_log=True, hangs=True),
+    Blow("the disk is full", _disk_full),
+    Blow("the state is gone", _state_gone),
+    Blow("the store lies", _store_lies),
+    Blow("the upstream accepts and never answers", _upstream_silent),
+)
