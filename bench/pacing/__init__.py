@@ -1,1 +1,1 @@
-"""Five ways to share one plan, and a swarm, on the same load: `python -m bench.pacing`."""
+"""Ways to share a plan, on the same load, for four plans: `python -m bench.pacing`."""

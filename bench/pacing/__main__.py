@@ -14,11 +14,11 @@ from typing import Final
 import click
 
 from bench.pacing import load, plot, report
+from bench.pacing.load import Plan
 from bench.pacing.outcome import Outcome, outcome
-from bench.pacing.ways import Way, run
+from bench.pacing.ways import Way, run, ways_of
 
 _INTERRUPTED: Final = 130
-_SPEED: Final = 2.0
 _QUICK: Final = 60.0
 
 
@@ -29,38 +29,49 @@ def _ways(_context: click.Context, _option: click.Parameter, value: str) -> list
         raise click.BadParameter(f"need some of {','.join(Way)}") from None
 
 
+def _plans(_context: click.Context, _option: click.Parameter, value: str) -> list[Plan]:
+    plans = {plan.name: plan for plan in load.PLANS}
+    try:
+        return [plans[name.strip()] for name in value.split(",")]
+    except KeyError:
+        raise click.BadParameter(f"need some of {','.join(plans)}") from None
+
+
 @click.command()
 @click.option("--quick", is_flag=True, help="Five seconds of each way: shows that it works, not how well.")
+@click.option("--plans", default=",".join(plan.name for plan in load.PLANS), callback=_plans, help="Some of them.")
 @click.option("--only", default=",".join(Way), callback=_ways, help=f"Some of {','.join(Way)}.")
-@click.option("--speed", type=click.FloatRange(1, 100), help=f"Seconds of the plan in one of ours; {_SPEED:g}.")
+@click.option("--speed", type=click.FloatRange(1, 100), help="Seconds of the plan in one of ours; each has its own.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/bench"))
-def main(quick: bool, only: list[Way], speed: float | None, output: Path) -> None:
-    """Compare ways to share one plan: the same agents, the same five minutes, the same limits that nobody is told."""
+def main(quick: bool, plans: list[Plan], only: list[Way], speed: float | None, output: Path) -> None:
+    """Compare ways to share one plan: the same agents, the same minutes, the same limits that nobody is told."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)  # leaves every block, and so ends every process
-    speed = speed or (_QUICK if quick else _SPEED)
     about = {
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "speed": speed,
-        "seconds": load.HORIZON,
-        "capacity": load.CAPACITY,
-        "requests_per_second": load.REQUESTS_PER_SECOND,
+        "speed": speed or (_QUICK if quick else None),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
     }
-    outcomes: list[Outcome] = []
+    outcomes: dict[Plan, list[Outcome]] = {plan: [] for plan in plans}
     with tempfile.TemporaryDirectory(prefix="zai-pacing-") as name:
-        for way in only:
-            try:
-                outcomes.append(outcome(way, run(way, Path(name) / way.value, speed), speed))
-            except (AssertionError, OSError) as error:
-                raise click.ClickException(f"{way.value}: {error}") from None
-            click.echo(f"{way.value}: done", err=True)
+        for plan in plans:
+            pace = speed or (_QUICK if quick else plan.speed)
+            for way in ways_of(plan):
+                if way not in only:
+                    continue
+                try:
+                    ran = run(way, plan, Path(name) / plan.name / way.value, pace)
+                except (AssertionError, OSError) as error:
+                    raise click.ClickException(f"{plan.name}, {way.value}: {error}") from None
+                outcomes[plan].append(outcome(way, plan, ran, pace))
+                click.echo(f"{plan.name}, {way.value}: done", err=True)
     table = report.as_markdown(outcomes)
     output.mkdir(parents=True, exist_ok=True)
     (output / "pacing.md").write_text(table)
     (output / "pacing.json").write_text(json.dumps(report.as_json(outcomes, about), indent=1) + "\n")
-    plot.draw(outcomes, output / "pacing")
+    for plan, ways in outcomes.items():
+        plot.draw(plan, ways, output / f"pacing-{plan.name}")
     click.echo(table)
 
 

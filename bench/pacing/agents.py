@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -18,8 +18,10 @@ from bench.pacing.rival import RateAimd
 _EVENTS: Final = 10
 _FIRST_EVENT: Final = 0.25  # of an answer's time
 _PATIENCE: Final = 120.0
-_PROMPT: Final = {"model": "glm-5.3", "max_tokens": 1000, "stream": True}
-_MESSAGES: Final = [{"role": "user", "content": "x" * 40_000}]
+_MESSAGES: Final = "/v1/messages"
+_TOOLS: Final = "/api/mcp/web_search_prime/mcp"
+_PROMPT: Final = {"max_tokens": 1000, "stream": True, "messages": [{"role": "user", "content": "x" * 40_000}]}
+_CALL: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where an agent sends its requests, and what it has to bring."""
+    """Where an agent sends its requests, and what it has to bring; `messages` is the path of those to models."""
 
     url: str
     key: str
     rival: RateAimd | None = None
+    messages: str = _MESSAGES
 
 
 async def work(agents: Iterable[tuple[Agent, Door]], speed: float, seconds: float) -> Seen:
@@ -104,12 +107,10 @@ class _Worker:
     async def _ask(self, turn: Turn) -> tuple[int | None, httpx.Headers]:
         if self._door.rival is not None:
             await self._door.rival.turn()
+        path, body, headers = self._request(turn)
         try:
             async with self._client.stream(
-                "POST",
-                self._door.url,
-                json={**_PROMPT, "messages": _MESSAGES},
-                headers={"x-api-key": self._door.key, "x-sim": self._scenario(turn), **self._agent.headers()},
+                "POST", self._door.url + path, json=body, headers={**headers, **self._agent.headers()}
             ) as answer:
                 if self._door.rival is not None:
                     self._door.rival.answered(answer.status_code)
@@ -121,8 +122,22 @@ class _Worker:
             self._seen.refusals[0] += 1
             return None, httpx.Headers()
 
-    def _scenario(self, turn: Turn) -> str:
+    def _request(self, turn: Turn) -> tuple[str, dict[str, Any], dict[str, str]]:
         seconds = turn.answer / self._speed
+        if self._agent.calls_tools:
+            headers = {"authorization": f"Bearer {self._door.key}", "accept": "application/json, text/event-stream"}
+            return _TOOLS, _CALL, {**headers, "x-sim": json.dumps({"delay": seconds})}
+        scenario = self._scenario(seconds)
+        return (
+            self._door.messages,
+            {**_PROMPT, "model": self._agent.model},
+            {
+                "x-api-key": self._door.key,
+                "x-sim": scenario,
+            },
+        )
+
+    def _scenario(self, seconds: float) -> str:
         pause = seconds * (1.0 - _FIRST_EVENT) / _EVENTS
         return json.dumps(
             {"events": _EVENTS, "thinking": 0, "first_event_delay": seconds * _FIRST_EVENT, "pause": pause}

@@ -8,14 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
-from bench.pacing import load
 from bench.pacing.agents import Taken
+from bench.pacing.load import Capacity, Plan
 from bench.pacing.ways import Ran, Way
 from extproc.domain.request.priority import Lane
-
-_LATEST: Final = load.HORIZON
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`running` is how many ran at the upstream from when on; `used` the share of the plan's places that were busy."""
+    """`running` is how many ran at the upstream from when on, `used` the share of the plan's places that were busy,
+    `used_by` the same by model where the plan has places by model. Answers and waits are models', not tools'."""
 
     way: Way
     answers: int
     used: float
+    used_by: dict[str, float]
     seen_429: int
     seen_other: int
     lost: int
@@ -44,27 +44,38 @@ class Outcome:
     refused_at: list[float]
 
 
-def outcome(way: Way, ran: Ran, speed: float) -> Outcome:
+def outcome(way: Way, plan: Plan, ran: Ran, speed: float) -> Outcome:
     """Reads a run. Whatever ended after the plan's time counts up to its end."""
-    served = [each for each in ran.log if each["status"] == 200]
+    served = [each for each in ran.log if each["status"] == 200 and not _is_tool(each)]
     refused = [each for each in ran.log if each["status"] != 200]
-    running = _running([_span(each, ran.began, speed) for each in served])
-    answered = Counter(_party(way, turn) for turn in ran.seen.turns if turn.served)
-    parties = {_party(way, turn) for turn in ran.seen.turns} - {""}
+    turns = [turn for turn in ran.seen.turns if not turn.agent.calls_tools]
+    spans = {
+        model: [_span(each, ran.began, speed, plan.horizon) for each in served if model in ("", each["model"])]
+        for model in plan.places
+    }
+    busy = {model: _busy(_running(spans[model]), plan.places[model], plan.horizon) for model in plan.places}
+    there = {model: plan.place_seconds(model) for model in plan.places}
+    answered = Counter(_party(way, turn) for turn in turns if turn.served)
+    parties = {_party(way, turn) for turn in turns} - {""}
     return Outcome(
         way=way,
-        answers=sum(turn.served for turn in ran.seen.turns),
-        used=_busy(running) / load.place_seconds(),
+        answers=sum(turn.served for turn in turns),
+        used=sum(busy.values()) / sum(there.values()),
+        used_by={model: busy[model] / there[model] for model in plan.places if model},
         seen_429=ran.seen.refusals[429],
         seen_other=ran.seen.refusals.total() - ran.seen.refusals[429],
         lost=sum(turn.lost for turn in ran.seen.turns),
         attempts=len(ran.log),
         refused=len(refused),
-        waits=_waits(ran.seen.turns, speed),
+        waits=_waits(turns, speed),
         jain=jain([answered[party] for party in parties]),
-        running=running,
+        running=_running([span for each in spans.values() for span in each]),
         refused_at=[(each["started_wall"] - ran.began) * speed for each in refused],
     )
+
+
+def _is_tool(entry: dict[str, Any]) -> bool:
+    return str(entry["path"]).startswith("/api/mcp/")
 
 
 def jain(shares: Sequence[float]) -> float:
@@ -90,10 +101,10 @@ def _wait(values: list[float]) -> Wait:
     return Wait(cuts[9], cuts[18])
 
 
-def _span(entry: dict[str, Any], began: float, speed: float) -> tuple[float, float]:
+def _span(entry: dict[str, Any], began: float, speed: float, horizon: float) -> tuple[float, float]:
     ended = entry["ended_wall"]
-    until = _LATEST if ended is None else (ended - began) * speed
-    return max(0.0, (entry["started_wall"] - began) * speed), min(until, _LATEST)
+    until = horizon if ended is None else (ended - began) * speed
+    return max(0.0, (entry["started_wall"] - began) * speed), min(until, horizon)
 
 
 def _running(spans: Sequence[tuple[float, float]]) -> list[tuple[float, int]]:
@@ -105,10 +116,10 @@ def _running(spans: Sequence[tuple[float, float]]) -> list[tuple[float, int]]:
     return steps
 
 
-def _busy(running: Sequence[tuple[float, int]]) -> float:
+def _busy(running: Sequence[tuple[float, int]], capacity: Capacity, horizon: float) -> float:
     """Place-seconds in use; what still ran above a capacity that had just fallen is nobody's merit."""
     total = 0.0
-    for (since, level), (until, _) in pairwise([*running, (_LATEST, 0)]):
-        for (from_, places), (to, _) in pairwise([*load.CAPACITY, (_LATEST, 0)]):
+    for (since, level), (until, _) in pairwise([*running, (horizon, 0)]):
+        for (from_, places), (to, _) in pairwise([*capacity, (horizon, 0)]):
             total += max(0.0, min(until, to) - max(since, from_)) * min(level, places)
     return total

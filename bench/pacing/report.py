@@ -1,8 +1,10 @@
 """The table of a comparison, and its JSON."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from bench.pacing.load import Plan
 from bench.pacing.outcome import Outcome
 from bench.pacing.ways import Way
 from extproc.domain.request.priority import Lane
@@ -30,20 +32,34 @@ _HEAD: Final = (
 )
 
 
-def as_markdown(outcomes: list[Outcome]) -> str:
+def as_markdown(outcomes: Mapping[Plan, list[Outcome]]) -> str:
+    """A table for each plan."""
+    return "\n".join(f"{plan.title}:\n\n{_table(each)}" for plan, each in outcomes.items())
+
+
+def as_json(outcomes: Mapping[Plan, list[Outcome]], about: dict[str, Any]) -> dict[str, Any]:
+    plans = {
+        plan.name: {
+            "places": plan.places,
+            "seconds": plan.horizon,
+            "requests_per_second": plan.requests_per_second,
+            "ways": {each.way.value: asdict(each) for each in ways},
+        }
+        for plan, ways in outcomes.items()
+    }
+    return {"about": about, "plans": plans}
+
+
+def _table(outcomes: list[Outcome]) -> str:
     rows = [_HEAD, ("---",) * len(_HEAD), *(_row(each) for each in outcomes)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def as_json(outcomes: list[Outcome], about: dict[str, Any]) -> dict[str, Any]:
-    return {"about": about, "ways": {each.way.value: asdict(each) for each in outcomes}}
 
 
 def _row(each: Outcome) -> tuple[str, ...]:
     return (
         TITLES[each.way],
         str(each.answers),
-        f"{each.used:.0%}",
+        _used(each),
         str(each.seen_429),
         str(each.seen_other),
         str(each.lost),
@@ -51,6 +67,11 @@ def _row(each: Outcome) -> tuple[str, ...]:
         *(_wait(each, lane) for lane in (Lane.MAIN, Lane.SUBAGENT, Lane.BACKGROUND)),
         f"{each.jain:.3f}",
     )
+
+
+def _used(each: Outcome) -> str:
+    by_model = f" ({' / '.join(f'{used:.0%}' for used in each.used_by.values())})" if each.used_by else ""
+    return f"{each.used:.0%}{by_model}"
 
 
 def _wait(each: Outcome, lane: Lane) -> str:

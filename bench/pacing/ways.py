@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,18 +11,17 @@ from typing import Any, Final
 
 from bench.pacing import load
 from bench.pacing.agents import Door, Seen, work
-from bench.pacing.load import Agent
+from bench.pacing.load import Agent, Plan
 from bench.pacing.rival import RateAimd
 from tests.harness.fleet import running_fleet
 from tests.harness.processes import make_key
-from tests.harness.stack import Simulator, Stack, running_stack
+from tests.harness.stack import Simulator, running_stack
 
 _SURFACE: Final = "/api/anthropic/v1/messages"
 _REPLICAS: Final = 3
-# What somebody would pick who knows the plan's average.
-_FIXED_WORKERS: Final = 4
 _RIVALS_FIRST_RATE: Final = 1.0
 _LONGEST_QUEUE: Final = 240.0
+_DEFAULT_WORKERS: Final = 20
 
 
 class Way(StrEnum):
@@ -36,6 +35,9 @@ class Way(StrEnum):
     SWARM = "swarm"
 
 
+_PLANS_OF: Final = {Way.REPLICAS: ("hours", "mixed"), Way.SWARM: ("hours",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """A way that has run: what its agents saw, and the simulator's log of its requests. `began` is a Unix time."""
@@ -45,63 +47,83 @@ class Ran:
     began: float
 
 
-def agents_of(way: Way) -> list[Agent]:
-    return load.swarm() if way is Way.SWARM else load.team()
+def ways_of(plan: Plan) -> list[Way]:
+    """What is compared on a plan: the swarm and the replicas only where they tell something else."""
+    return [way for way in Way if plan.name in _PLANS_OF.get(way, (plan.name,))]
 
 
-def run(way: Way, directory: Path, speed: float) -> Ran:
+def agents_of(way: Way, plan: Plan) -> Sequence[Agent]:
+    return load.swarm() if way is Way.SWARM else plan.agents
+
+
+def run(way: Way, plan: Plan, directory: Path, speed: float) -> Ran:
     """Lets the agents work on one way for the plan's whole time."""
-    directory.mkdir()
-    with _opened(way, directory, speed) as (simulator, doors):
+    directory.mkdir(parents=True)
+    with _opened(way, plan, directory, speed) as (simulator, doors):
+        _limit(simulator, plan, plan.changes()[0][1])
         began = time.time()
-        placed = [(agent, doors[number % len(doors)]) for number, agent in enumerate(agents_of(way))]
-        seen = asyncio.run(_work_while_the_plan_changes(placed, simulator, speed))
+        placed = [(agent, doors[number % len(doors)]) for number, agent in enumerate(agents_of(way, plan))]
+        seen = asyncio.run(_work_while_the_plan_changes(placed, simulator, plan, speed))
         return Ran(seen, simulator.log(), began)
 
 
 @contextmanager
-def _opened(way: Way, directory: Path, speed: float) -> Iterator[tuple[Simulator, list[Door]]]:
-    options = ("--requests-per-second", str(load.REQUESTS_PER_SECOND * speed))
+def _opened(way: Way, plan: Plan, directory: Path, speed: float) -> Iterator[tuple[Simulator, list[Door]]]:
+    options = list(_options(plan, speed))
     if way in (Way.NO_PROXY, Way.RATE_AIMD):
         key = make_key()
         simulator = Simulator(directory, key, *options)
         try:
             rival = RateAimd(_RIVALS_FIRST_RATE, speed) if way is Way.RATE_AIMD else None
-            yield simulator, [Door(simulator.url + _SURFACE, key, rival)]
+            yield simulator, [Door(simulator.url, key, rival, _SURFACE)]
         finally:
             simulator.process.kill()
     elif way is Way.REPLICAS:
-        with running_fleet(directory, _REPLICAS, *options, **_settings(way, speed)) as fleet:
-            yield fleet.simulator, [_door(stack) for stack in fleet.stacks]
+        with running_fleet(directory, _REPLICAS, *options, **_settings(way, plan, speed)) as fleet:
+            yield fleet.simulator, [Door(stack.url, "any") for stack in fleet.stacks]
     else:
-        with running_stack(directory, *options, **_settings(way, speed)) as stack:
-            yield stack.simulator, [_door(stack)]
+        with running_stack(directory, *options, **_settings(way, plan, speed)) as stack:
+            yield stack.simulator, [Door(stack.url, "any")]
 
 
-def _door(stack: Stack) -> Door:
-    return Door(f"{stack.url}/v1/messages", "any")
+def _options(plan: Plan, speed: float) -> Iterator[str]:
+    if plan.requests_per_second is not None:
+        yield f"--requests-per-second={plan.requests_per_second * speed}"
+    if plan.tool_calls is not None:
+        yield f"--mcp-concurrency={plan.tool_calls}"
+        yield f"--mcp-recovery-seconds={plan.tools_recover / speed}"
 
 
-def _settings(way: Way, speed: float) -> dict[str, str]:
+def _settings(way: Way, plan: Plan, speed: float) -> dict[str, str]:
     """All but these are the proxy's defaults."""
     if way is Way.FIXED:
-        return {"PACING": "off", "MAX_WORKERS": str(_FIXED_WORKERS)}
+        return {"PACING": "off", "MAX_WORKERS": str(plan.fixed_workers)}
     settings = {"PACING": "on", "QUEUE_TIMEOUT": f"{max(1.0, _LONGEST_QUEUE / speed):g}"}
-    if way is Way.SWARM:
-        settings["MAX_WORKERS"] = str(2 * load.SUB_AGENTS)
+    agents = len(agents_of(way, plan))
+    if agents > _DEFAULT_WORKERS:
+        settings["MAX_WORKERS"] = str(2 * agents)
     return settings
 
 
-async def _work_while_the_plan_changes(placed: list[tuple[Agent, Door]], simulator: Simulator, speed: float) -> Seen:
-    changing = asyncio.create_task(_change(simulator, speed))
+async def _work_while_the_plan_changes(
+    placed: list[tuple[Agent, Door]], simulator: Simulator, plan: Plan, speed: float
+) -> Seen:
+    changing = asyncio.create_task(_change(simulator, plan, speed))
     try:
-        return await work(placed, speed, load.HORIZON / speed)
+        return await work(placed, speed, plan.horizon / speed)
     finally:
         changing.cancel()
 
 
-async def _change(simulator: Simulator, speed: float) -> None:
+async def _change(simulator: Simulator, plan: Plan, speed: float) -> None:
     began = time.monotonic()
-    for since, places in load.CAPACITY:
+    for since, places in plan.changes():
         await asyncio.sleep(max(0.0, began + since / speed - time.monotonic()))
-        await asyncio.to_thread(simulator.limit, concurrency=places)
+        await asyncio.to_thread(_limit, simulator, plan, places)
+
+
+def _limit(simulator: Simulator, plan: Plan, places: Mapping[str, int]) -> None:
+    if "" in plan.places:
+        simulator.limit(concurrency=places[""])
+    else:
+        simulator.limit(model_concurrency=dict(places))

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from bench.pacing.ladder import back_off
-from bench.pacing.load import CAPACITY, HORIZON, Agent, place_seconds, swarm, team
+from bench.pacing.load import PLANS, Agent, Plan, swarm
 from bench.pacing.outcome import jain
 from extproc.domain.request.priority import Lane
 from tests.harness.processes import ROOT, bare_environment
 
 pytestmark = pytest.mark.slow
 
-WAYS = ("no_proxy", "fixed_workers", "rate_aimd", "paced", "swarm")
+WAYS = {
+    "hours": ["no_proxy", "fixed_workers", "rate_aimd", "paced", "swarm"],
+    "mixed": ["no_proxy", "fixed_workers", "rate_aimd", "paced"],
+}
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +31,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a quick run leaves."""
     folder = tmp_path_factory.mktemp("pacing")
-    done = run("--quick", "--only", ",".join(WAYS), "--output", str(folder))
+    done = run("--quick", "--plans", ",".join(WAYS), "--only", ",".join(WAYS["hours"]), "--output", str(folder))
     assert done.returncode == 0, done.stderr
     assert (folder / "pacing.md").read_text() in done.stdout
     return folder
@@ -36,15 +39,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_way_has_its_numbers_and_a_picture(folder: Path) -> None:
     document: dict[str, Any] = json.loads((folder / "pacing.json").read_text())
-    assert tuple(document["ways"]) == WAYS
-    for way in document["ways"].values():
-        assert way["answers"] > 0
-        assert 0.0 < way["used"] <= 1.0
-        assert way["waits"]["main"]["p50"] >= 0.0
-        assert 0.0 < way["jain"] <= 1.0
-    assert document["about"]["capacity"] == [list(each) for each in CAPACITY]
-    assert (folder / "pacing.png").stat().st_size > 10_000
-    assert (folder / "pacing.svg").read_text().count("capacity (hidden)") >= 1
+    assert {name: list(plan["ways"]) for name, plan in document["plans"].items()} == WAYS
+    for name, plan in document["plans"].items():
+        for way in plan["ways"].values():
+            assert way["answers"] > 0
+            assert 0.0 < way["used"] <= 1.0
+            assert way["waits"]["main"]["p50"] >= 0.0
+            assert 0.0 < way["jain"] <= 1.0
+        assert (folder / f"pacing-{name}.png").stat().st_size > 10_000
+        assert (folder / f"pacing-{name}.svg").read_text().count("capacity (hidden)") >= 1
+    assert set(document["plans"]["mixed"]["ways"]["paced"]["used_by"]) == {"glm-5.3", "glm-5.3-flash", "glm-4.7"}
 
 
 def test_a_wrong_way_is_one_clear_line(tmp_path: Path) -> None:
@@ -54,16 +58,27 @@ def test_a_wrong_way_is_one_clear_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_load_is_the_same_each_time_and_asks_for_more_than_the_plan_has() -> None:
+def test_a_wrong_plan_is_one_clear_line(tmp_path: Path) -> None:
+    done = run("--plans", "hours,years", "--output", str(tmp_path))
+    assert done.returncode == 2
+    assert "need some of hours,mixed,minutes,growth" in done.stderr
+
+
+def test_the_load_is_the_same_each_time() -> None:
     agent = Agent("session-0", Lane.MAIN, 0)
     assert [agent.turn(number) for number in range(5)] == [agent.turn(number) for number in range(5)]
-    wanted = 0.0
-    for each in team():
-        turns = [each.turn(number) for number in range(100)]
-        share = sum(turn.answer for turn in turns) / sum(turn.answer + turn.rest for turn in turns)
-        wanted += share * HORIZON
-    assert wanted > place_seconds()
     assert [each.lane for each in swarm()] == [Lane.MAIN] + [Lane.SUBAGENT] * 50
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=[plan.name for plan in PLANS])
+def test_agents_ask_for_more_than_a_plan_has_of_each_model(plan: Plan) -> None:
+    for model in plan.places:
+        wanted = 0.0
+        for each in plan.agents:
+            turns = [each.turn(number) for number in range(100)]
+            share = sum(turn.answer for turn in turns) / sum(turn.answer + turn.rest for turn in turns)
+            wanted += share * plan.horizon * (not each.calls_tools and model in ("", each.model))
+        assert wanted > 1.2 * plan.place_seconds(model)
 
 
 class Dice:
