@@ -10,7 +10,7 @@ from dashboard.domain.advice import Trouble, troubles
 from dashboard.domain.alerts import Alerts
 from dashboard.domain.finished import Finished
 from dashboard.domain.proxy_status import QuotaWindow
-from dashboard.domain.quota_outlook import BurnRates
+from dashboard.domain.quota_outlook import BurnRates, spoken
 from dashboard.domain.rules import Situation, judge
 from dashboard.domain.snapshot import Figures
 from dashboard.domain.token_guess import TokenGuess
@@ -106,7 +106,7 @@ class Overview:
             told or [each for target in heard for each in quota_outlook.from_page(target.page)]
         )
         marks = [
-            _mark(now, MarkKind.RESET, f"The {window.window.replace('_', '-')} quota began anew")
+            _mark(now, MarkKind.RESET, f"The {spoken(window.window)} quota began anew")
             for window in self._burn.observe(self._quota, now)
         ]
         closed = {window.window for window in self._quota if window.gate_closed}
@@ -115,7 +115,7 @@ class Overview:
             (MarkKind.GATE_OPENED, self._closed - closed),
         ):
             verb = "refuses" if kind is MarkKind.GATE_CLOSED else "lets through"
-            marks += [_mark(now, kind, f"The {name.replace('_', '-')} quota {verb} new requests") for name in windows]
+            marks += [_mark(now, kind, f"The {spoken(name)} quota {verb} new requests") for name in windows]
         self._closed = closed
         if marks:
             await self._store.save_marks(marks)

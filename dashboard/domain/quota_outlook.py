@@ -81,7 +81,7 @@ class BurnRates:
             return window
         if window.used is not None and window.runs_out_at is None and window.unused_at_reset is None:
             window = self._forecast(window, window.used, now)
-        return replace(window, text=f"{_spoken(window.window)} window: {_words(window, now)}")
+        return replace(window, text=f"{spoken(window.window)} window: {_words(window, now)}")
 
     def _forecast(self, window: QuotaWindow, used: float, now: float) -> QuotaWindow:
         points = self._seen.get((window.window, window.limit_type))
@@ -123,7 +123,8 @@ def _moment(at: float, now: float) -> str:
     return when.strftime("%a %H:%M" if abs(at - now) < 6 * 86400 else "%Y-%m-%d %H:%M")
 
 
-def _spoken(name: str) -> str:
+def spoken(name: str) -> str:
+    """A window's name as it stands before "quota" or "window" in a sentence."""
     return name.replace("_", "-")
 
 

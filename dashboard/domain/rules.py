@@ -9,6 +9,7 @@ from dashboard.domain.advice import REFUSED_CLIENTS, Trouble
 from dashboard.domain.alerts import Alert
 from dashboard.domain.durations import spoken_duration
 from dashboard.domain.proxy_status import QuotaWindow, RefusedIdentity
+from dashboard.domain.quota_outlook import spoken
 from dashboard.records.alerts import Severity
 from dashboard.records.snapshot import Origin, Running, TargetHealth, Waiting
 
@@ -18,7 +19,6 @@ _OLDEST_QUOTA: Final = 1800.0
 _FEWEST_FAILED: Final = 5
 _MANY: Final = 0.2
 _MOST: Final = 0.5
-_SPOKEN: Final = {"five_hour": "five-hour", "daily": "daily", "weekly": "weekly", "monthly": "monthly"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _store(situation: Situation) -> Iterator[Alert]:
 
 def _plan(quota: Sequence[QuotaWindow], now: float) -> Iterator[Alert]:
     for window in quota:
-        name = _SPOKEN.get(window.window, window.window)
+        name = spoken(window.window)
         key = f"{window.window}:{window.limit_type}"
         until = "" if window.resets_at is None else f" for {spoken_duration(max(0.0, window.resets_at - now))}"
         if window.gate_closed:

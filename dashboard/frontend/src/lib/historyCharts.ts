@@ -4,6 +4,7 @@ import type { Mark, Series, SeriesChart, SeriesQuery } from '../api/series'
 import { type ChartData, chartData } from './chart'
 import { formatBytes, formatCompact, formatCount, formatMoney, formatShare } from './numbers'
 import type { Shape } from './plotOptions'
+import { windowName, windowUnit } from './quota'
 import { formatDuration } from './times'
 
 export interface ChartSpec {
@@ -144,7 +145,7 @@ export function drawnCharts(asked: readonly Question[], answers: readonly (Serie
       if (series === undefined) continue
       const { from, to, step } = series
       const key = chartKey({ name: chart.name, ...(by === undefined ? {} : { by }) })
-      drawn.set(key, { chart, data: inWords(chartData(series, chart.name)), from, to, step })
+      drawn.set(key, { chart, data: inWords(chart.name, chartData(series, chart.name)), from, to, step })
     }
   })
   return drawn
@@ -154,25 +155,21 @@ const LABELS: Record<string, string> = {
   cache_read: 'cached input',
   cache_write: 'written to the cache',
   cache_hit: 'from the cache',
-  five_hour: '5 hours',
-  daily: 'day',
-  weekly: 'week',
-  monthly: 'month',
   wall: 'MAX_WORKERS',
 }
 
-/** What a window of the plan limits, where that is not tokens: `five_hour CREDIT_LIMIT`. */
-const OF_WHAT: Record<string, string> = { CREDIT_LIMIT: 'credits', TIME_LIMIT: 'tool calls' }
-
 /** The lines as people call them; what has no name here keeps the service's. */
-function inWords({ times, lines }: ChartData): ChartData {
-  return { times, lines: lines.map((line) => ({ ...line, label: lineInWords(line.label) })) }
+function inWords(name: string, { times, lines }: ChartData): ChartData {
+  const words = name === 'quota' ? windowInWords : (label: string) => LABELS[label] ?? label
+  return { times, lines: lines.map((line) => ({ ...line, label: words(line.label) })) }
 }
 
-function lineInWords(label: string): string {
-  const [window = '', kind = ''] = label.split(' ')
-  if (Object.hasOwn(OF_WHAT, kind)) return `${LABELS[window] ?? window}, ${OF_WHAT[kind]}`
-  return LABELS[label] ?? label
+/** `weekly`, or where it is not tokens what it limits too: `five_hour CREDIT_LIMIT`. */
+function windowInWords(label: string): string {
+  const [window = '', limit_type = ''] = label.split(' ')
+  const unit = windowUnit({ limit_type })
+  const name = windowName({ window }).toLowerCase()
+  return unit === null ? name : `${name}, ${unit}`
 }
 
 /** Whether anything at all was measured: the figures of the places come with each look at a proxy. */

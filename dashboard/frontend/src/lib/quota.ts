@@ -5,13 +5,13 @@ import { formatWhen } from './times'
 
 export type Tone = 'ok' | 'warning' | 'critical' | 'neutral'
 
-const NAMES: Record<string, string> = {
-  five_hour: '5 hours',
-  daily: 'Day',
-  weekly: 'Week',
-  monthly: 'Month',
+/** The windows that the page has words for; any other is shown by its name. `seconds` where a window is always as long. */
+const WINDOWS: Record<string, { name: string; seconds?: number }> = {
+  five_hour: { name: '5 hours', seconds: 18_000 },
+  daily: { name: 'Day', seconds: 86_400 },
+  weekly: { name: 'Week', seconds: 604_800 },
+  monthly: { name: 'Month' },
 }
-const SECONDS: Record<string, number> = { five_hour: 18_000, daily: 86_400, weekly: 604_800 }
 const OF_WHAT: Record<string, string> = {
   TOKENS_LIMIT: 'tokens',
   CREDIT_LIMIT: 'credits',
@@ -19,13 +19,13 @@ const OF_WHAT: Record<string, string> = {
 }
 const NEARLY = 0.9
 
-export function windowName(window: QuotaWindow): string {
-  return NAMES[window.window] ?? window.window.replaceAll('_', ' ')
+export function windowName({ window }: Pick<QuotaWindow, 'window'>): string {
+  return WINDOWS[window]?.name ?? window.replaceAll('_', ' ')
 }
 
 /** What the window limits: `tokens`, `credits`, `tool calls`; null if it is of a kind that is not known here. */
-export function windowUnit(window: QuotaWindow): string | null {
-  return OF_WHAT[window.limit_type] ?? null
+export function windowUnit({ limit_type }: Pick<QuotaWindow, 'limit_type'>): string | null {
+  return OF_WHAT[limit_type] ?? null
 }
 
 export function endsEarly(window: QuotaWindow): boolean {
@@ -56,7 +56,7 @@ export function quotaForecast(window: QuotaWindow, now: number): string {
 
 /** How much of the window's time is over, 0 to 1; null where its length or its end is not known. */
 export function elapsedShare(window: QuotaWindow, now: number): number | null {
-  const length = SECONDS[window.window]
+  const length = WINDOWS[window.window]?.seconds
   if (length === undefined || window.resets_at === null) return null
   return Math.min(1, Math.max(0, 1 - (window.resets_at - now) / length))
 }
