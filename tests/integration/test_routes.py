@@ -17,7 +17,9 @@ UPSTREAM_PATHS = {
     "/v1/chat/completions": "/api/coding/paas/v4/chat/completions",
     "/chat/completions": "/api/coding/paas/v4/chat/completions",
     "/v1/embeddings": "/api/coding/paas/v4/embeddings",
+    "/embeddings": "/api/coding/paas/v4/embeddings",
     "/v1/responses": "/api/v1/responses",
+    "/responses": "/api/v1/responses",
     "/api/anthropic/v1/messages": "/api/anthropic/v1/messages",
     "/api/paas/v4/chat/completions": "/api/paas/v4/chat/completions",
     "/api/coding/paas/v4/chat/completions": "/api/coding/paas/v4/chat/completions",
@@ -38,18 +40,91 @@ async def test_a_path_goes_where_the_table_says(stack: Stack, before: Readings, 
     await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total", path=label) == 1)
 
 
-async def test_models_of_an_anthropic_caller_come_from_the_anthropic_list(stack: Stack) -> None:
+@pytest.mark.parametrize("path", UPSTREAM_PATHS)
+async def test_a_slash_at_the_end_means_the_same(stack: Stack, before: Readings, path: str) -> None:
+    plain, mark, query = path.partition("?")
+    response = httpx.post(f"{stack.url}{plain}/{mark}{query}", json=BODY)
+
+    assert response.status_code == 200, response.text
+    assert stack.simulator.log()[-1]["path"] == UPSTREAM_PATHS[path]
+    await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total", path=plain) == 1)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/models", "/v1/models/"])
+async def test_models_of_an_anthropic_caller_come_from_the_anthropic_list(stack: Stack, path: str) -> None:
     for version in ("2023-06-01", "2026-10-21", ""):
-        response = httpx.get(f"{stack.url}/v1/models", headers={"anthropic-version": version})
+        response = httpx.get(f"{stack.url}{path}", headers={"anthropic-version": version})
         assert response.status_code == 200
         assert stack.simulator.log()[-1]["path"] == "/api/anthropic/v1/models"
 
 
-async def test_models_of_another_caller_come_from_the_openai_list(stack: Stack) -> None:
-    response = httpx.get(f"{stack.url}/v1/models")
+@pytest.mark.parametrize("path", ["/v1/models", "/models", "/v1/models/"])
+async def test_models_of_another_caller_come_from_the_openai_list(stack: Stack, path: str) -> None:
+    response = httpx.get(f"{stack.url}{path}")
 
     assert response.json()["object"] == "list"
     assert stack.simulator.log()[-1]["path"] == "/api/coding/paas/v4/models"
+
+
+ADDRESS = "the base URL of this client is {url} ("
+WITH_V1 = "the base URL of this client is {url}/v1"
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("/v1/v1/messages", ADDRESS),
+        ("/v1/v1/messages/count_tokens?beta=true", ADDRESS),
+        ("/v1/messages/v1/messages", ADDRESS),
+        ("/anthropic/v1/messages", ADDRESS),
+        ("/api/v1/messages", ADDRESS),
+        ("/api/v1/v1/messages", ADDRESS),
+        ("/api/anthropic/v1/v1/messages", ADDRESS),
+        ("/api/coding/paas/v4/v1/messages", ADDRESS),
+        ("/messages", WITH_V1),
+        ("/api/anthropic/messages", WITH_V1),
+        ("/anthropic/messages", WITH_V1),
+    ],
+)
+async def test_an_anthropic_client_hears_which_base_url_is_right(stack: Stack, path: str, right: str) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY)
+
+    assert response.status_code == 404
+    assert response.json()["type"] == "error"
+    assert response.json()["error"]["type"] == "not_found_error"
+    assert right.format(url=stack.url) in response.json()["error"]["message"]
+    assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("/v1/v1/chat/completions", ADDRESS),
+        ("/v1/v1/models", ADDRESS),
+        ("/api/coding/paas/v4/v1/chat/completions", ADDRESS),
+        ("/api/paas/v4/v1/chat/completions/", ADDRESS),
+        ("/v1/chat/completions/chat/completions", WITH_V1),
+        ("/v1/responses/responses", WITH_V1),
+        ("/openai/v1/chat/completions", WITH_V1),
+        ("/coding/paas/v4/chat/completions", WITH_V1),
+        ("/paas/v4/embeddings", WITH_V1),
+        ("/api/anthropic/v1/chat/completions", WITH_V1),
+        ("/openai/responses?stream=true", WITH_V1),
+        ("/api/chat/completions", WITH_V1),
+    ],
+)
+async def test_an_openai_client_hears_which_base_url_is_right(
+    stack: Stack, before: Readings, path: str, right: str
+) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY)
+
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+    assert right.format(url=stack.url) in response.json()["error"]["message"]
+    assert response.headers["x-should-retry"] == "false"
+    assert stack.simulator.log() == []
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
 
 
 @pytest.mark.parametrize(
@@ -98,9 +173,7 @@ async def test_the_owners_account_is_forbidden(stack: Stack, path: str, dialect:
     assert stack.simulator.log() == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/nothing", "/v1/messagesX", "/api", "/apiv1/responses", "/V1/MESSAGES"]
-)
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/messagesX", "/api", "/v1/chat", "/V1/MESSAGES"])
 async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     response = httpx.post(f"{stack.url}{path}", json=BODY)
 
@@ -113,15 +186,16 @@ async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     assert stack.simulator.log() == []
 
 
-@pytest.mark.parametrize("path", ["/", "/api/hello"])
+@pytest.mark.parametrize("path", ["/", "/api/hello", "/api/hello/"])
 async def test_claude_codes_first_question_is_answered(stack: Stack, path: str) -> None:
     assert httpx.head(f"{stack.url}{path}").status_code == 200
     assert stack.simulator.log() == []
 
 
-async def test_health_and_metrics_answer_on_the_client_port(stack: Stack, before: Readings) -> None:
-    assert httpx.get(f"{stack.url}/health").json() == {"status": "ok"}
-    assert "zai_proxy_max_workers" in httpx.get(f"{stack.url}/metrics").text
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_health_and_metrics_answer_on_the_client_port(stack: Stack, before: Readings, end: str) -> None:
+    assert httpx.get(f"{stack.url}/health{end}").json() == {"status": "ok"}
+    assert "zai_proxy_max_workers" in httpx.get(f"{stack.url}/metrics{end}").text
     difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 2)
     assert difference.labels("zai_proxy_requests_total", "path") == {"/health", "/metrics"}
 

@@ -183,8 +183,9 @@ _SURFACES: Final = (
     _anthropic("/v1", _MESSAGES),
     _anthropic("/api/anthropic/v1", (*_MESSAGES, *_MODELS)),
     _openai("/v1", PaidBy.BASE_PATH, (_CHAT, _EMBEDDINGS, *_MODELS)),
-    _openai("", PaidBy.BASE_PATH, (_CHAT,)),
+    _openai("", PaidBy.BASE_PATH, (_CHAT, _EMBEDDINGS, *_MODELS)),
     _openai("/v1", PaidBy.PLAN, _RESPONSES),
+    _openai("", PaidBy.PLAN, _RESPONSES),
     _openai("/api/v1", PaidBy.PLAN, (*_RESPONSES, *_MODELS, _Path("/mcp/usage"))),
     _openai("/api/paas/v4", PaidBy.BALANCE, (*_PAAS, _Path("/v1/agents"))),
     _openai("/api/coding/paas/v4", PaidBy.PLAN, _PAAS),
@@ -206,7 +207,7 @@ _PATTERNS = tuple((tuple(route.label.split("/")), route) for route in _ROUTES.va
 
 _ANTHROPIC_MODELS = {
     label: replace(_ROUTES[label], dialect=Dialect.ANTHROPIC, credential=CredentialForm.X_API_KEY)
-    for label in ("/v1/models", "/v1/models/{id}")
+    for label in ("/v1/models", "/v1/models/{id}", "/models", "/models/{id}")
 }
 # An attempt's log entry has the path that Envoy made of the client's: with OPENAI_BASE_PATH it can be one unknown here.
 _UNROUTED = replace(_OWN, label=OTHER, waits=True, paid_by=PaidBy.UNKNOWN)
@@ -221,7 +222,9 @@ _BELOW: Final = (
     ("/api/anthropic", _OTHER_ANTHROPIC),
     ("/api/mcp", _OTHER_TOOL),
     ("/v1/models", _OTHER_OPENAI),
+    ("/models", _OTHER_OPENAI),
     ("/v1/responses", _OTHER_OPENAI),
+    ("/responses", _OTHER_OPENAI),
     ("/api/paas", _OTHER_BALANCE),
     ("/api/coding", _OTHER_OPENAI),
     ("/api/v1", _OTHER_OPENAI),

@@ -23,6 +23,10 @@ from extproc.domain.request.routes import (
         ("/v1/chat/completions", "/v1/chat/completions", "openai", "authorization", "openai_chat_completions"),
         ("/chat/completions", "/chat/completions", "openai", "authorization", "openai_chat_completions"),
         ("/v1/responses", "/v1/responses", "openai", "authorization", "openai_responses"),
+        ("/responses", "/responses", "openai", "authorization", "openai_responses"),
+        ("/responses/resp_123/", "/responses/{id}", "openai", "authorization", None),
+        ("/models", "/models", "openai", "authorization", None),
+        ("/embeddings", "/embeddings", "openai", "authorization", "openai_embeddings"),
         ("/v1/responses/resp_123", "/v1/responses/{id}", "openai", "authorization", None),
         ("/v1/embeddings", "/v1/embeddings", "openai", "authorization", "openai_embeddings"),
         ("/api/paas/v4/async-result/42", "/api/paas/v4/async-result/{id}", "openai", "authorization", None),
@@ -48,13 +52,14 @@ def test_other_paths_never_leave(path: str) -> None:
     assert not classify(path, speaks_anthropic=False).leaves
 
 
-def test_the_models_of_a_caller_that_speaks_anthropic_are_asked_for_in_that_form() -> None:
-    anthropic = classify("/v1/models/glm-5.3", speaks_anthropic=True)
-    openai = classify("/v1/models/glm-5.3", speaks_anthropic=False)
+@pytest.mark.parametrize("base", ["/v1", ""])
+def test_the_models_of_a_caller_that_speaks_anthropic_are_asked_for_in_that_form(base: str) -> None:
+    anthropic = classify(f"{base}/models/glm-5.3", speaks_anthropic=True)
+    openai = classify(f"{base}/models/glm-5.3", speaks_anthropic=False)
 
     assert (anthropic.dialect, anthropic.credential) == (Dialect.ANTHROPIC, CredentialForm.X_API_KEY)
     assert (openai.dialect, openai.credential) == (Dialect.OPENAI, CredentialForm.BEARER)
-    assert anthropic.label == openai.label == "/v1/models/{id}"
+    assert anthropic.label == openai.label == f"{base}/models/{{id}}"
 
 
 def test_an_anthropic_version_header_changes_no_other_surface() -> None:
@@ -88,8 +93,10 @@ def test_only_surfaces_that_generate_have_a_protocol() -> None:
         "/api/paas/v4/chat/completions",
         "/api/coding/paas/v4/chat/completions",
         "/v1/responses",
+        "/responses",
         "/api/v1/responses",
         "/v1/embeddings",
+        "/embeddings",
         "/api/paas/v4/embeddings",
         "/api/coding/paas/v4/embeddings",
     }
