@@ -64,6 +64,12 @@ def _of_the_plan(series: str) -> str:
     return f"sum(max({series}{{SEL}} and {shared}) or ({series}{{SEL}} unless {shared}))"
 
 
+def _of_the_plan_by_model(series: str) -> str:
+    """The same for each model."""
+    shared = "on (namespace, pod, instance) zai_proxy_shared_limits_up{SEL} == 1"
+    return f"sum by (model) (max by (model) ({series}{{SEL}} and {shared}) or ({series}{{SEL}} unless {shared}))"
+
+
 _NO_PROBES: Final = ',path!~"/health|/metrics"'
 
 REQUESTS: Final = (
@@ -244,6 +250,55 @@ PACING: Final = (
     ),
 )
 
+MODELS: Final = (
+    Panel(
+        "Places, by model",
+        "How many may be in flight, as was learned; mcp are calls of MCP tools. Shared limits count once.",
+        "short",
+        (Query(_of_the_plan_by_model("zai_proxy_model_concurrency_limit_requests"), "{{model}}"),),
+    ),
+    Panel(
+        "In flight, by model",
+        "Requests that hold a place of their model.",
+        "short",
+        (Query("sum by (model) (zai_proxy_model_in_flight_requests{SEL})", "{{model}}"),),
+        stacked=True,
+    ),
+    Panel(
+        "Waiting, by model",
+        "Requests that wait for a place of their model.",
+        "short",
+        (Query("sum by (model) (zai_proxy_model_queued_requests{SEL})", "{{model}}"),),
+        width=8,
+        stacked=True,
+    ),
+    Panel(
+        "Time waited, by model (p90)",
+        "Of admitted requests.",
+        "s",
+        (
+            Query(
+                "histogram_quantile(0.9, sum by (model, le) "
+                "(rate(zai_proxy_model_queue_wait_seconds_bucket{SEL}[$__rate_interval])))",
+                "{{model}}",
+            ),
+        ),
+        width=8,
+    ),
+    Panel(
+        "Changes of the limits, by model",
+        "Up, down and probes. A decrease for each probe is a plan that stands still; more is one that changes.",
+        "short",
+        (
+            Query(
+                "sum by (model, direction) (increase(zai_proxy_model_limit_adjustments_total{SEL}[$__rate_interval]))",
+                "{{model}}: {{direction}}",
+            ),
+        ),
+        width=8,
+    ),
+)
+
 CANARY: Final = (
     Panel(
         "Failures by variant",
@@ -292,5 +347,6 @@ ROWS: Final = (
     ("Tokens and cost", TOKENS),
     ("Plan", PLAN),
     ("Pacing", PACING),
+    ("Models", MODELS),
     ("Canary", CANARY),
 )

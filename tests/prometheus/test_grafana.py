@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from grafana.generate import CONFIG_MAP, DASHBOARD, config_map, dashboard_json
-from grafana.panels import PACING, Query
+from grafana.panels import MODELS, PACING, Query
 
 BOARD = json.loads(DASHBOARD.read_text())
 
@@ -86,18 +87,47 @@ def test_a_limit_that_pods_share_counts_once(
     [name] = set(re.findall(r"zai_proxy_\w+", query.expression)) - {"zai_proxy_shared_limits_up"}
     series = []
     for pod, (limit, up) in pods.items():
-        labels = f'{{cluster="c",namespace="n",pod="{pod}",variant="production"}}'
-        series.append({"series": f"{name}{labels}", "values": f"{limit}x5"})
-        if up is not None:
-            series.append({"series": f"zai_proxy_shared_limits_up{labels}", "values": f"{up}x5"})
+        labels = f'cluster="c",namespace="n",pod="{pod}",variant="production"'
+        series.append({"series": f"{name}{{{labels}}}", "values": f"{limit}x5"})
+        series += told_of_sharing(labels, up)
+    holds(tmp_path, query, series, [{"labels": "{}", "value": told}])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing: apt-get install prometheus")
+@pytest.mark.parametrize(("up", "told"), [(1, (6, 2)), (0, (12, 4)), (None, (12, 4))])
+def test_the_places_of_a_model_that_pods_share_count_once(
+    tmp_path: Path, up: int | None, told: tuple[int, int]
+) -> None:
+    [query] = next(panel.queries for panel in MODELS if panel.title == "Places, by model")
+    series = []
+    for pod in ("a", "b"):
+        labels = f'cluster="c",namespace="n",pod="{pod}",variant="production"'
+        for model, limit in (("glm-5.3-flash", 6), ("glm-5.3", 2)):
+            name = f'zai_proxy_model_concurrency_limit_requests{{{labels},model="{model}",account="main"}}'
+            series.append({"series": name, "values": f"{limit}x5"})
+        series += told_of_sharing(labels, up)
+    samples = [
+        {"labels": f'{{model="{model}"}}', "value": value}
+        for model, value in zip(("glm-5.3-flash", "glm-5.3"), told, strict=True)
+    ]
+    holds(tmp_path, query, series, samples)
+
+
+def told_of_sharing(labels: str, up: int | None) -> list[dict[str, str]]:
+    """What a pod says of sharing, if it is set up to."""
+    return [] if up is None else [{"series": f"zai_proxy_shared_limits_up{{{labels}}}", "values": f"{up}x5"}]
+
+
+def holds(folder: Path, query: Query, series: list[dict[str, str]], samples: list[dict[str, Any]]) -> None:
+    """Asserts that a query answers so."""
     expression = re.sub(r"\$(cluster|namespace|pod|variant)\b", ".*", query.selected)
-    case = {"expr": expression, "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": told}]}
+    case = {"expr": expression, "eval_time": "1m", "exp_samples": samples}
     test = {"interval": "1m", "input_series": series, "promql_expr_test": [case]}
-    (tmp_path / "test.yaml").write_text(json.dumps({"rule_files": [], "tests": [test]}))
+    (folder / "test.yaml").write_text(json.dumps({"rule_files": [], "tests": [test]}))
 
     done = subprocess.run(
         ["promtool", "test", "rules", "test.yaml"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
