@@ -315,18 +315,46 @@ local function is_token(text, from, ending, before)
   return nil
 end
 
--- A key with something behind it: many clients' servers send `"usage": null` with each event.
+-- A key that ends before `i` has something behind it: many clients' servers send `"usage": null` with each event.
+local function has_value(text, i)
+  local c = byte(text, i)
+  while c == 32 or c == 58 do
+    i = i + 1
+    c = byte(text, i)
+  end
+  return c ~= 110
+end
+
 local function is_told(text, from, key_and_quote)
   local at = find(text, key_and_quote, from, true)
   while at do
-    local i = at + #key_and_quote
-    local c = byte(text, i)
-    while c == 32 or c == 58 do
-      i = i + 1
-      c = byte(text, i)
-    end
-    if c ~= 110 then return at end
+    if has_value(text, at + #key_and_quote) then return at end
     at = find(text, key_and_quote, at + 1, true)
+  end
+  return nil
+end
+
+-- The keys `usage`, with a value, and `message`, by what they have in common: the g is rare.
+local function has_usage_or_message(text, from)
+  local at = find(text, 'ge"', from, true)
+  while at do
+    if at > 3 and byte(text, at - 1) == 97 and byte(text, at - 2) == 115 then
+      local before = byte(text, at - 3)
+      if before == 117 and has_value(text, at + 3) then return at end
+      if before == 115 and at > 6 and sub(text, at - 6, at - 4) == '"me' then return at end
+    end
+    at = find(text, 'ge"', at + 3, true)
+  end
+  return nil
+end
+
+-- `response.completed` and `response.incomplete`.
+local function is_complete_or_not(text, from)
+  local at = find(text, "plete", from, true)
+  while at do
+    local behind = byte(text, at + 5)
+    if behind == 34 or (behind == 100 and byte(text, at + 6) == 34) then return at end
+    at = find(text, "plete", at + 5, true)
   end
   return nil
 end
@@ -348,18 +376,22 @@ local function tells_of_error(text, from)
   return nil
 end
 
--- Data that begins with a bracket: `data: [DONE]`, `data: [1305][…`.
+local function is_at_start_of_data(text, at)
+  local i = at - 1
+  local c = i > 0 and byte(text, i) or 10
+  while c == 32 or c == 34 or c == 9 do
+    i = i - 1
+    c = i > 0 and byte(text, i) or 10
+  end
+  return c == 10 or c == 13 or (c == 58 and i > 4 and sub(text, i - 4, i) == "data:")
+end
+
+-- Data that begins with a bracket: `data: [DONE]`, `data: [1305][…`. Each chunk of Chat has one with a brace behind it.
 local function begins_with_bracket(text, from)
   local at = find(text, "[", from, true)
+  if at and byte(text, at + 1) == 123 then at = find(text, "[", at + 2, true) end   -- of one chunk that was all: no loop is cheaper
   while at do
-    local i = at - 1
-    local c = i > 0 and byte(text, i) or 10
-    while c == 32 or c == 34 or c == 9 do
-      i = i - 1
-      c = i > 0 and byte(text, i) or 10
-    end
-    if c == 10 or c == 13 then return at end
-    if c == 58 and i > 4 and byte(text, i - 1) == 97 and sub(text, i - 4, i) == "data:" then return at end
+    if byte(text, at + 1) ~= 123 and is_at_start_of_data(text, at) then return at end
     at = find(text, "[", at + 1, true)
   end
   return nil
@@ -379,21 +411,15 @@ end
 -- Words of which some event that matters has one. A plain search runs from one occurrence of a word's first letter to the next: so
 -- they are cut to begin with a letter that is rare in the frames of the dialect's events. (Each is in the whole word, so nothing
 -- is missed in a stream of another.)
-local WORDS = {
-  usage = 'usage"', reason = 'reason"', stop = 'message_stop"', completed = 'mpleted"', incomplete = 'mplete"', success = 'success"',
-  skipped_of_success = 1,
-}
-local WORDS_IN_CHAT = {
-  usage = 'usage"', reason = '_reason"', stop = '_stop"', completed = 'pleted"', incomplete = 'plete"', success = 'uccess"',
-  skipped_of_success = 2,
-}
+local WORDS = { reason = 'reason"', stop = 'message_stop"', success = 'success"', skipped_of_success = 1 }
+local WORDS_IN_CHAT = { reason = '_reason"', stop = '_stop"', success = 'uccess"', skipped_of_success = 2 }
 
 local function may_matter(text, from, words, knows_model)
-  return is_told(text, from, words.usage) or is_told(text, from, words.reason)
+  return has_usage_or_message(text, from) or is_told(text, from, words.reason)
     or find(text, words.stop, from, true)
-    or find(text, words.completed, from, true) or find(text, words.incomplete, from, true) or find(text, 'failed"', from, true)
+    or is_complete_or_not(text, from) or find(text, 'failed"', from, true)
     or is_token(text, from, words.success, words.skipped_of_success)
-    or is_token(text, from, 'msg"', 1) or is_token(text, from, 'message"', 1)
+    or is_token(text, from, 'g"', 3) and is_token(text, from, 'msg"', 1)
     or tells_of_error(text, from) or begins_with_bracket(text, from)
     or (not knows_model and is_token(text, from, 'model"', 1))
     or has_needless_escape(text, from)
