@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol, cast
 
-import click
 import httpx
 from rich.console import Console
 from rich.live import Live
@@ -25,6 +24,7 @@ from rich.live import Live
 from common import logs, ports
 from extproc.demo import table
 from extproc.demo.numbers import History, Numbers, read_totals
+from extproc.demo.screen import Screen
 from extproc.demo.table import Running
 from extproc.demo.traffic import Traffic
 from extproc.launch import dashboard_program, programs
@@ -108,17 +108,18 @@ class _LiveTable:
 
 
 class _PlainLines:
-    def __init__(self) -> None:
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
         self._next = 0.0
 
     def show(self, numbers: Numbers, running: Running, stopping: bool) -> None:
         if numbers.totals.at >= self._next:
             self._next = numbers.totals.at + _LINE_SECONDS
-            click.echo(table.line(numbers))
+            self._screen.write(f"{table.line(numbers)}\n")
 
 
 async def _show_live(settings: Settings, directory: RuntimeDirectory, with_dashboard: bool) -> None:
-    console = Console(highlight=False)
+    console = Console(file=cast(IO[str], Screen()), highlight=False)
     starting = "Starting the simulator, the processor and Envoy …"
     with Live(starting, console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
         # Only now, so that log lines appear above the table instead of in it.
@@ -131,10 +132,12 @@ async def _show_live(settings: Settings, directory: RuntimeDirectory, with_dashb
 
 
 async def _show_plainly(settings: Settings, directory: RuntimeDirectory, with_dashboard: bool) -> None:
-    def announce() -> None:
-        click.echo(_announcement(settings, with_dashboard))
+    screen = Screen()
 
-    await _supervise(settings, directory, announce, _PlainLines(), with_dashboard, merge_output=False)
+    def announce() -> None:
+        screen.write(f"{_announcement(settings, with_dashboard)}\n")
+
+    await _supervise(settings, directory, announce, _PlainLines(screen), with_dashboard, merge_output=False)
 
 
 async def _supervise(

@@ -134,6 +134,30 @@ def test_in_a_terminal_it_shows_a_live_table_below_the_addresses_and_ctrl_c_ends
         assert demo.returncode == 0
 
 
+def test_a_terminal_that_is_held_holds_nothing_up(tmp_path: Path) -> None:
+    ours, its = pty.openpty()
+    environment = {**bare_environment(**free_ports()), "TERM": "xterm-256color"}
+    demo = subprocess.Popen(
+        [str(ZAI_PROXY), "demo", "--no-dashboard"], env=environment, cwd=tmp_path, stdin=its, stdout=its, stderr=its
+    )
+    try:
+        termios.tcflow(its, termios.TCOOFF)  # as Ctrl-S does
+        url = f"http://127.0.0.1:{environment['PROXY_PORT']}"
+        wait_until(lambda: answers(f"{url}/health"), "the proxy answers")
+        metrics = f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics"
+        requests = "zai_proxy_requests_total"
+        wait_until(lambda: Readings.scrape(metrics).value(requests, status_code="200") > 5, "the traffic goes on")
+
+        demo.send_signal(signal.SIGTERM)
+
+        assert demo.wait(40) == 0
+    finally:
+        demo.kill()
+        demo.wait()
+        os.close(its)
+        os.close(ours)
+
+
 @contextmanager
 def terminal(directory: Path) -> Iterator[tuple["subprocess.Popen[bytes]", "Screen"]]:
     """A demo in a terminal of 24 lines, and a look at all that it wrote, without its control sequences."""
