@@ -188,8 +188,9 @@ class Child:
     async def _watch(self, process: Process, began: float) -> None:
         """Waits until it is ready, then asks for signs of life; one that hangs is killed."""
         now = asyncio.get_running_loop().time
-        # At the very first start whoever waits for it has a deadline of its own.
-        patience = self._program.most_seconds_to_start if self.started.is_set() else None
+        # At its very first start whoever waits for what is essential has a deadline of its own.
+        is_waited_for = self.essential and not self.started.is_set()
+        patience = None if is_waited_for else self._program.most_seconds_to_start
         try:
             async with asyncio.timeout(patience):
                 await self._program.until_ready()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 PATIENCE_SECONDS: Final = 5.0
@@ -44,12 +43,12 @@ async def until_silent(gives_sign: Callable[[], Awaitable[bool]], patience: floa
             await asyncio.wait((asking,), timeout=_TICK_SECONDS)
             silence.look(now())
             if asking.done():
-                if asking.result():
+                # A question that fails, in whatever way, was not answered.
+                if asking.exception() is None and asking.result():
                     silence.end(now())
                 await asyncio.sleep(_TICK_SECONDS)
                 asking = asyncio.ensure_future(gives_sign())
     finally:
         asking.cancel()
-        with suppress(asyncio.CancelledError):
-            await asking
+        await asyncio.wait((asking,))
     return silence.seconds

@@ -234,6 +234,19 @@ async def test_one_that_hangs_while_it_is_started_again_is_killed_too(tmp_path: 
     await running
 
 
+async def test_one_that_is_not_essential_and_hangs_at_its_first_start_is_killed_too() -> None:
+    counted: list[RestartReason] = []
+    command = (sys.executable, "-I", "-S", "-c", SLEEPS)
+    program = Program("probe", command, {}, never, most_seconds_to_start=0.5, essential=False)
+    child = Child(program, print, counted.append)
+    running = asyncio.create_task(child.run())
+
+    await eventually(lambda: counted, lambda reasons: RestartReason.HUNG in reasons)
+
+    await child.end(5)
+    await running
+
+
 async def test_what_it_needs_is_made_before_each_start_and_a_failure_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

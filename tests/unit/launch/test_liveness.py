@@ -46,11 +46,13 @@ async def test_an_answer_that_comes_late_is_a_sign_of_life_too() -> None:
         await asyncio.wait_for(until_silent(answers_late, patience=1.0), 2.5)
 
 
-@pytest.mark.parametrize("way", ["no answer", "refused"])
+@pytest.mark.parametrize("way", ["no answer", "refused", "a question that fails"])
 async def test_one_that_says_nothing_is_silent_after_that_time(way: str) -> None:
     async def says_nothing() -> bool:
         if way == "no answer":
             await asyncio.Event().wait()
+        if way == "a question that fails":
+            raise RuntimeError(way)
         return False
 
     began = time.monotonic()
