@@ -5,45 +5,68 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from extproc.domain.pacing.plan_view import RefusedAttempt, read_plan_limits
+from extproc.domain.pacing.limits import UNKNOWN
+from extproc.domain.pacing.plan_view import PlanLimits, RefusedAttempt, read_plan_limits
 from extproc.domain.quota.gate_state import read_gate_state
-from extproc.domain.replicas.messages import Answer, Counted, Event, Report
+from extproc.domain.replicas.messages import Answer, Count, Counted, Event, Report
 from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.model_names import model_name
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text()
 """What runs in the store; its opening lines say what it takes and returns."""
 
-_FIRST_EVENT: Final = 17
+_FIRST_MODEL: Final = 15
+_MODEL_WORDS: Final = 4
+_COUNT_WORDS: Final = 5
 
 
 class UnreadableAnswerError(Exception):
     """The store answered something that the script does not answer, or to another report."""
 
 
-def keys(plan: str) -> tuple[str, str]:
-    """The two keys of a plan; what is in braces keeps both in one slot of a cluster."""
-    return f"zai-proxy:{{{plan}}}:limits", f"zai-proxy:{{{plan}}}:events"
+def keys(plan: str) -> tuple[str, str, str]:
+    """The keys of a plan, the second for older versions alone; what is in braces keeps all in one slot of a cluster."""
+    name = f"zai-proxy:{{{plan}}}"
+    return f"{name}:limits", f"{name}:events", f"{name}:models"
 
 
 def encode(report: Report, now: float = 0.0) -> list[str]:
     """The script's arguments. `now` replaces the store's own time, where time is virtual."""
-    demand, ruling = report.demand, report.ruling
-    ruled = ("", "0", "0", "0", "0")
+    ruling, models = report.ruling, report.demand.models
+    ruled = ["", "", "0", "0", "0"]
     if ruling is not None:
-        figures = (ruling.usable, f"{ruling.pace:.9g}", f"{ruling.burst:.9g}", ruling.read_to)
-        ruled = (json.dumps(ruling.as_dict(), separators=(",", ":")), *map(str, figures))  # type: ignore[assignment]
+        text = json.dumps(ruling.as_dict(), separators=(",", ":"))
+        ruled = [text, _rooms(ruling), f"{ruling.pace:.9g}", f"{ruling.burst:.9g}", str(ruling.read_to)]
     arguments = [
         f"{now * 1000:.0f}",
         report.id,
-        *map(str, (report.serial, demand.held, demand.want, demand.weight, demand.retrying)),
-        *map(str, (int(report.probe), int(report.leaves), report.epoch, report.read_to, report.ruling_seen)),
+        *map(str, (report.serial, int(report.probe), int(report.leaves))),
+        *map(str, (report.epoch, report.read_to, report.ruling_seen)),
         *ruled,
         "" if report.gate is None else json.dumps(report.gate.as_dict(), separators=(",", ":")),
         str(report.gate_seen),
+        str(len(models)),
     ]
+    for model, demand in models.items():
+        arguments += [model, str(demand.held), str(demand.want), f"{demand.weight:.3g}", str(demand.retrying)]
     for refusal in report.refusals:
-        arguments += [refusal.error_class.value, _code(refusal), f"{refusal.started:.4f}", f"{refusal.ended:.4f}"]
+        times = f"{refusal.started:.4f}", f"{refusal.ended:.4f}"
+        arguments += [refusal.model or UNKNOWN, refusal.error_class.value, _code(refusal), *times]
     return arguments
+
+
+def _rooms(ruling: PlanLimits) -> str:
+    """How many may be in flight now, in the words by which the script deals places out."""
+    places, usable = ruling.places, ruling.usable
+    rooms = [
+        usable,
+        usable if places.new is None else places.new,
+        usable if places.tools is None else places.tools,
+        len(places.groups),
+        *(group.usable for group in places.groups),
+    ]
+    models = [f"{model} {each.usable} {each.group}" for model, each in places.models.items()]
+    return " ".join([*map(str, rooms), *models])
 
 
 def _code(refusal: RefusedAttempt) -> str:
@@ -54,43 +77,56 @@ def _code(refusal: RefusedAttempt) -> str:
 
 def decode(answer: object) -> Answer:
     """What the script has returned. Raises UnreadableAnswerError."""
-    if not isinstance(answer, list) or len(answer) < _FIRST_EVENT:
+    if not isinstance(answer, list) or len(answer) < _FIRST_MODEL:
         raise UnreadableAnswerError("the report came too late" if answer == ["stale"] else "no answer of the script")
     try:
         return _decode(answer)
-    except (ValueError, TypeError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise UnreadableAnswerError(str(error)) from None
 
 
 def _decode(answer: Sequence[str]) -> Answer:
+    events = _FIRST_MODEL + _MODEL_WORDS * int(answer[14])
+    models = [answer[at : at + _MODEL_WORDS] for at in range(_FIRST_MODEL, min(events, len(answer)), _MODEL_WORDS)]
     return Answer(
         now=int(answer[0]) / 1000,
         settled=int(answer[1]) == 1,
         up=int(answer[2]) == 1,
-        granted=int(answer[3]),
-        leads=int(answer[4]) == 1,
-        epoch=int(answer[5]),
-        replicas=max(1, int(answer[6])),
-        held=int(answer[7]),
-        waiting=int(answer[8]),
-        ruling_version=int(answer[9]),
-        ruling=read_plan_limits(json.loads(answer[10])) if answer[10] else None,
-        gate_version=int(answer[11]),
-        gate=read_gate_state(json.loads(answer[12])) if answer[12] else None,
-        may_probe=int(answer[13]) == 1,
-        read_to=int(answer[14]),
-        newest=int(answer[15]),
-        busy=int(answer[16]),
-        events=tuple(_event(each) for each in answer[_FIRST_EVENT:]),
+        leads=int(answer[3]) == 1,
+        epoch=int(answer[4]),
+        replicas=max(1, int(answer[5])),
+        ruling_version=int(answer[6]),
+        ruling=read_plan_limits(json.loads(answer[7])) if answer[7] else None,
+        gate_version=int(answer[8]),
+        gate=read_gate_state(json.loads(answer[9])) if answer[9] else None,
+        may_probe=int(answer[10]) == 1,
+        read_to=int(answer[11]),
+        newest=int(answer[12]),
+        busy=int(answer[13]),
+        held={model_name(model): int(held) for model, held, _, _ in models},
+        waiting={model_name(model): int(waiting) for model, _, waiting, _ in models},
+        granted={model_name(model): int(granted) for model, _, _, granted in models if int(granted)},
+        events=tuple(_event(each) for each in answer[events:]),
     )
 
 
 def _event(text: str) -> Event:
     kind, at, *rest = text.split(" ")
     if kind == "c":
-        held, retrying, waiting, started = map(int, rest)
-        return Counted(float(at), held, retrying, bool(waiting), started)
-    error_class, code, started_at, ended_at = rest
+        counts = [rest[first : first + _COUNT_WORDS] for first in range(0, len(rest), _COUNT_WORDS)]
+        return Counted(float(at), tuple(_count(*each) for each in counts))
+    model, error_class, code, started_at, ended_at = rest
     code, _, told = code.partition("@")
-    retry_after = float(told) if told else None
-    return RefusedAttempt(float(at), ErrorClass(error_class), code, float(started_at), float(ended_at), retry_after)
+    return RefusedAttempt(
+        at=float(at),
+        error_class=ErrorClass(error_class),
+        code=code,
+        started=float(started_at),
+        ended=float(ended_at),
+        retry_after=float(told) if told else None,
+        model=model,
+    )
+
+
+def _count(model: str, held: str, retrying: str, waiting: str, started: str) -> Count:
+    return Count(model, int(held), int(retrying), waiting == "1", int(started))

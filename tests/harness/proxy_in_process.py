@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
+from extproc.domain.pacing.limits import UNKNOWN
 from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.pacing.records import Attempt
 from extproc.domain.quota.report import read_report
@@ -92,9 +93,9 @@ class ProxyInProcess:
         """The store says that the limits are shared by so many, and what the leader has decided. Needs LIMITS_URL."""
         now = time.time()
         answer = Answer(
-            now=now, settled=True, up=True, granted=granted, leads=leads, epoch=1, replicas=replicas, held=0, waiting=0,
-            ruling_version=1, ruling=ruling, gate_version=0, gate=None, may_probe=False, read_to=0, newest=0,
-            busy=replicas, events=(),
+            now=now, settled=True, up=True, leads=leads, epoch=1, replicas=replicas, ruling_version=1, ruling=ruling,
+            gate_version=0, gate=None, may_probe=False, read_to=0, newest=0, busy=replicas, held={}, waiting={},
+            granted={UNKNOWN: granted}, events=(),
         )  # fmt: skip
         self._replica.take(answer, now, now)
         self._shared._round_trip = 0.001

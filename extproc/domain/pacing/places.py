@@ -3,16 +3,13 @@
 Pure: the caller brings the time, in steady seconds. Whoever schedules asks one interface and need not know which it is.
 """
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.domain.pacing.limits import MCP, Limits
-from extproc.domain.pacing.plan_view import PlanView, RefusedAttempt
-from extproc.domain.request.business_codes import ErrorClass
-
-_PLANS_OWN = (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
+from extproc.domain.pacing.limits import Limits
+from extproc.domain.pacing.plan_view import RefusedAttempt
+from extproc.domain.pacing.records import LimitsStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +71,24 @@ class Places(Protocol):
     def left(self, model: str, in_flight: int) -> int:
         """How many more of a model may be in flight if so many of it are, here; 0 at least."""
 
-    def ahead(self, waiting: int) -> int:
-        """How many wait, if so many do here."""
+    def ahead(self, model: str, waiting: int) -> int:
+        """How many wait for a model, if so many do here."""
 
     def pause_left(self, model: str, t: float) -> float:
         """Seconds until anything of a model may start."""
+
+    def breath(self, t: float) -> float:
+        """The smallest share of a limit that is in use: 1.0 but after overloads."""
+
+    def status(
+        self,
+        in_flight: Mapping[str, int],
+        waiting: Mapping[str, int],
+        outside: Callable[[float], float],
+        now: float,
+        t: float,
+    ) -> LimitsStatus:
+        """What there is to see, if so many of each model are in flight and wait here. `now` is the `outside` time."""
 
 
 class OwnPlaces:
@@ -135,98 +145,21 @@ class OwnPlaces:
     def left(self, model: str, in_flight: int) -> int:
         return max(0, self.limits.limit_of(model) - in_flight)
 
-    def ahead(self, waiting: int) -> int:
+    def ahead(self, model: str, waiting: int) -> int:
         return waiting
 
     def pause_left(self, model: str, t: float) -> float:
         return self.limits.pause_left(model, t)
 
+    def breath(self, t: float) -> float:
+        return self.limits.breath(t)
 
-class GrantedPlaces:
-    """The limits are the whole plan's, learned by one of the replicas that share it; places are granted, a few at a
-    time, until the next report. Calls of MCP tools take none of them: `own` has their limit."""
-
-    teaches_at_once = False
-
-    def __init__(self, plan: PlanView, granted: int, own: Places) -> None:
-        self.plan = plan
-        self.granted = granted
-        self._own = own
-        # More than that many refusals in the half second between two reports would teach nothing new.
-        self._refusals: deque[RefusedAttempt] = deque(maxlen=256)
-
-    def is_free(self, model: str, t: float) -> bool:
-        if model == MCP:
-            return self._own.is_free(model, t)
-        return self.granted > 0
-
-    def hardly_waits(self, model: str, t: float) -> bool:
-        if model == MCP:
-            return self._own.hardly_waits(model, t)
-        return self.left(model, 0) > 0 and not self.plan.waiting
-
-    def is_proven(self, model: str, t: float) -> bool:
-        if model == MCP:
-            return self._own.is_proven(model, t)
-        return True
-
-    def is_stormy(self, model: str) -> bool:
-        return model == MCP and self._own.is_stormy(model)
-
-    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
-        if model == MCP:
-            self._own.start(model, retrying, t)
-        else:
-            self.granted = max(0, self.granted - 1)
-
-    def end(self, model: str, t: float) -> None:
-        if model == MCP:
-            self._own.end(model, t)
-
-    def move(self, before: str, after: str, count: int, t: float) -> None:
-        """Places are granted for whatever model."""
-
-    def refused(self, refusal: Refusal, t: float) -> None:
-        if refusal.model == MCP:
-            self._own.refused(refusal, t)
-        elif refusal.told.error_class in _PLANS_OWN:
-            self._refusals.append(refusal.told)
-
-    def advance(self, t: float) -> None:
-        self._own.advance(t)
-
-    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
-        self._own.set_demand(_of_tools(waiting), t)
-
-    def next_changes(self, waiting: Mapping[str, int], t: float) -> list[float]:
-        return self._own.next_changes(_of_tools(waiting), t)
-
-    def limit(self, model: str | None) -> int:
-        if model == MCP:
-            return self._own.limit(model)
-        return self.plan.ruling.limit
-
-    @property
-    def rate(self) -> float:
-        return self.plan.ruling.rate
-
-    def left(self, model: str, in_flight: int) -> int:
-        if model == MCP:
-            return self._own.left(model, in_flight)
-        return max(0, self.plan.ruling.limit - self.plan.held)
-
-    def ahead(self, waiting: int) -> int:
-        return max(waiting, self.plan.waiting)
-
-    def pause_left(self, model: str, t: float) -> float:
-        return self._own.pause_left(model, t) if model == MCP else 0.0
-
-    def take_refusals(self) -> tuple[RefusedAttempt, ...]:
-        """What the upstream has refused since the last call."""
-        refusals = tuple(self._refusals)
-        self._refusals.clear()
-        return refusals
-
-
-def _of_tools(waiting: Mapping[str, int]) -> Mapping[str, int]:
-    return {model: count for model, count in waiting.items() if model == MCP}
+    def status(
+        self,
+        in_flight: Mapping[str, int],
+        waiting: Mapping[str, int],
+        outside: Callable[[float], float],
+        now: float,
+        t: float,
+    ) -> LimitsStatus:
+        return self.limits.status(waiting, outside, now, t)

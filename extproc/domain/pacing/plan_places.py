@@ -48,6 +48,14 @@ class PlanPlaces:
         group = self.models[model].group
         return [each for each, places in self.models.items() if places.group == group]
 
+    def allow_the_same(self, other: "PlanPlaces") -> bool:
+        """Whether as many of each model may be in flight now by both."""
+        return self._rooms() == other._rooms()
+
+    def _rooms(self) -> tuple[object, ...]:
+        of_models = {model: (each.usable, each.group) for model, each in self.models.items()}
+        return of_models, [group.usable for group in self.groups], self.new, self.tools
+
     def as_dict(self) -> dict[str, object]:
         """Plain values, fit for JSON."""
         return {

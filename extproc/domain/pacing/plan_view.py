@@ -4,29 +4,39 @@ Times are Unix seconds of the store's clock unless they are said to be a replica
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from extproc.domain.pacing.learned_limits import Learned, read_learned
+from extproc.domain.pacing.limits import MCP
+from extproc.domain.pacing.plan_places import PlanPlaces, read_plan_places
 from extproc.domain.request.business_codes import ErrorClass
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What a replica has in flight and what it could start now. `weight` is how many sources it works for, at least 1;
-    `retrying` how many of those in flight may not be at the upstream."""
+class ModelDemand:
+    """What a replica has in flight of a model and could start now; `retrying` of those in flight may not be at the
+    upstream. `weight` is how many sources it works for: one that works for several models is a part of each."""
 
-    held: int
-    want: int
-    weight: int
-    retrying: int
+    held: int = 0
+    want: int = 0
+    weight: float = 0.0
+    retrying: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a replica has and wants of each model that it knows, also of those that have no work now."""
+
+    models: Mapping[str, ModelDemand] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
     """What the leader has decided for the whole plan.
 
-    `usable` requests may be in flight and `pace` a second start now, `burst` at once. `limit` and `rate` are the limits
-    behind those, of which `breath` is in use. `read_to` is the last event that was taken into account.
+    `usable` requests of the account may be in flight and `pace` a second start now, `burst` at once; `places` says how
+    many of each model. `limit` and `rate` are the limits behind those, of which `breath` is in use. `read_to` is the
+    last event that was taken into account.
     """
 
     usable: int
@@ -37,9 +47,35 @@ class PlanLimits:
     breath: float
     learned: Learned
     read_to: int
+    places: PlanPlaces = field(default_factory=PlanPlaces)
+
+    @property
+    def account(self) -> int:
+        """How many may be in flight of the account as a whole, as far as is learned."""
+        return int(self.learned.concurrency.limit)
+
+    def own_limit_of(self, model: str) -> int:
+        """How many of a model may be in flight by its own limit."""
+        known = self.places.models.get(model)
+        if known is not None:
+            return known.limit
+        new = self.places.tools if model == MCP else self.places.new
+        return self.account if new is None else new
+
+    def limit_of(self, model: str) -> int:
+        """How many of a model may be in flight, if no other is."""
+        own = self.own_limit_of(model)
+        if model == MCP:
+            return own
+        group = self.places.group_of(model)
+        return min(own, self.account) if group is None else min(own, group.limit, self.account)
+
+    def allows_the_same(self, other: "PlanLimits") -> bool:
+        """Whether as many of each model may be in flight now by both."""
+        return self.usable == other.usable and self.places.allow_the_same(other.places)
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, fit for JSON."""
+        """Plain values, fit for JSON. Replicas of older versions read the first of them, and what holds for all."""
         return {
             "usable": self.usable,
             "pace": self.pace,
@@ -49,11 +85,12 @@ class PlanLimits:
             "breath": self.breath,
             "learned": self.learned.as_dict(),
             "read_to": self.read_to,
+            "places": self.places.as_dict(),
         }
 
 
 def read_plan_limits(data: object) -> PlanLimits:
-    """What `as_dict` wrote. Raises ValueError for anything else."""
+    """What `as_dict` wrote, also that of an older version. Raises ValueError for anything else."""
     if not isinstance(data, Mapping):
         raise ValueError("the ruling: need an object")
     try:
@@ -66,19 +103,20 @@ def read_plan_limits(data: object) -> PlanLimits:
             breath=float(data["breath"]),
             learned=read_learned(data["learned"]),
             read_to=int(data["read_to"]),
+            places=read_plan_places(data["places"]) if "places" in data else PlanPlaces(),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"the ruling: {error!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """The whole plan as one replica sees it: the ruling, how many are in flight and wait in all, how many replicas
-    there are and how many of them have work."""
+    """The whole plan as one replica sees it: the ruling, how many are in flight and wait of each model in all, how many
+    replicas there are and how many of them have work."""
 
     ruling: PlanLimits
-    held: int
-    waiting: int
+    held: Mapping[str, int]
+    waiting: Mapping[str, int]
     replicas: int
     busy: int
 
@@ -86,6 +124,17 @@ class PlanView:
     def part(self) -> int:
         """About how many places one of the replicas that have work can have; 1 at least."""
         return max(1, self.ruling.limit // max(1, self.busy))
+
+    def left(self, model: str) -> int:
+        """How many more of a model may be in flight; 0 at least."""
+        ruling = self.ruling
+        left = [ruling.own_limit_of(model) - self.held.get(model, 0)]
+        if model != MCP:
+            in_all = sum(count for each, count in self.held.items() if each != MCP)
+            left.append(ruling.account - in_all)
+            if (group := ruling.places.group_of(model)) is not None:
+                left.append(group.limit - sum(self.held.get(each, 0) for each in ruling.places.members(model)))
+        return max(0, min(left))
 
 
 @dataclass(frozen=True, slots=True)

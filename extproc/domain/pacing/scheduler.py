@@ -5,7 +5,7 @@ Every time is a Unix time in seconds, all from one clock; one that jumps harms n
 """
 
 import math
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,11 +14,12 @@ from extproc.domain.pacing.adjustments import Direction, Move
 from extproc.domain.pacing.clock import HourBoundary, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
+from extproc.domain.pacing.granted_places import GrantedPlaces
 from extproc.domain.pacing.lane_throttle import LaneThrottle
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, read_learned
 from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
-from extproc.domain.pacing.places import GrantedPlaces, OwnPlaces, Places, Refusal
-from extproc.domain.pacing.plan_view import Demand, PlanView, RefusedAttempt
+from extproc.domain.pacing.places import OwnPlaces, Places, Refusal
+from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanView, RefusedAttempt
 from extproc.domain.pacing.records import (
     Admitted,
     Attempt,
@@ -92,7 +93,6 @@ class Pacing:
         self._own = OwnPlaces(Limits(config.share_of(self._replicas)))
         self._shared: GrantedPlaces | None = None
         self._places: Places = self._own
-        self._shown = self._own.limits
         self._queue = FairQueue()
         self._lane_throttle = LaneThrottle()
         self._models: OrderedDict[str, _Model] = OrderedDict()
@@ -295,26 +295,26 @@ class Pacing:
         """What it has in flight and could start. Places that were granted and not used are given back with it."""
         t = self._time(now)
         if self._shared is not None:
-            self._shared.granted = 0
-        closed = self._lane_throttle.closed(t)
-        again = sum(retry.model != MCP for retry in self._retry_queue.ready(t))
-        queued = self._queue.by_model(closed)
-        want = again + queued.total() - queued[MCP]
-        held = sum(run.model != MCP for run in self._running.values())
-        active = {run.source for run in self._running.values()} | self._retry_queue.sources()
-        sources = self._queue.waiting_sources() | active
-        return Demand(held, want, max(1, len(sources)), self._retries.count(t).total())
+            self._shared.give_back()
+        want = self._queue.by_model(self._lane_throttle.closed(t))
+        want += Counter(retry.model for retry in self._retry_queue.ready(t))
+        weights, retrying = self._weights(), self._retries.count(t)
+        return Demand(
+            {
+                model: ModelDemand(known.in_flight, want[model], weights[model], retrying[model])
+                for model, known in self._models.items()
+            }
+        )
 
-    def join(self, plan: PlanView, granted: int, leading: Limits | None, now: float) -> None:
-        """The limits are shared: so many places are granted, until the next `demand`. `leading` are the limits of the
-        whole plan if it is this replica that learns them."""
+    def join(self, plan: PlanView, granted: Mapping[str, int], leading: Limits | None, now: float) -> None:
+        """The limits are shared: so many places of each model are granted, until the next `demand`. `leading` are the
+        limits of the whole plan if it is this replica that learns them."""
         self._time(now)
         if self._shared is None:
-            self._shared = self._places = GrantedPlaces(plan, granted, self._own)
+            self._shared = self._places = GrantedPlaces(plan, granted, leading)
         else:
-            self._shared.plan, self._shared.granted = plan, granted
+            self._shared.take(plan, granted, leading)
         self._replicas = plan.replicas
-        self._shown = leading or self._own.limits
 
     def go_alone(self, now: float) -> None:
         """The others can't be asked any more: from now on it keeps to its share of what was known of the plan."""
@@ -322,10 +322,10 @@ class Pacing:
         if self._shared is None:
             return
         known, self._shared = self._shared.plan.ruling.learned, None
-        self._shown = Limits(self.config.share_of(self._replicas))
-        self._places = self._own = OwnPlaces(self._shown)
-        self._shown.correct({model: each.in_flight for model, each in self._models.items() if each.in_flight}, t)
-        self._shown.restore(known.scaled(1 / self._replicas), self._clock.past, t)
+        limits = Limits(self.config.share_of(self._replicas))
+        self._places = self._own = OwnPlaces(limits)
+        limits.correct({model: each.in_flight for model, each in self._models.items() if each.in_flight}, t)
+        limits.restore(known.scaled(1 / self._replicas), self._clock.past, t)
         self._settle(t)
 
     def take_refusals(self) -> tuple[RefusedAttempt, ...]:
@@ -351,7 +351,8 @@ class Pacing:
         limit, rate = self.limits
         known = self._learned(now)
         waiting = self._queue.by_model() + self._retry_queue.by_model()
-        shown = self._shown.status(waiting, self._clock.outside, now, t)
+        running = {model: each.in_flight for model, each in self._models.items() if each.in_flight}
+        shown = self._places.status(running, waiting, self._clock.outside, now, t)
         return PacingStatus(
             mode=self.config.mode,
             in_flight=len(self._running),
@@ -359,7 +360,7 @@ class Pacing:
             waiting={lane: self._queue.in_lane(lane) + self._retry_queue.in_lane(lane) for lane in Lane},
             concurrency=in_all(shown, known, limit, now),
             rate=replace(shown.rate, limit=rate),
-            breath=self._shown.breath(t) if self._shared is None else self._shared.plan.ruling.breath,
+            breath=self._places.breath(t),
             expected_wait=max((self._expected_wait(model, t) for model in waiting), default=0.0),
             models=shown.models,
         )
@@ -431,6 +432,17 @@ class Pacing:
         again = Counter(retry.model for retry in self._retry_queue.ready(t) if self._has_room(retry, t))
         return self._queue.by_model(self._lane_throttle.closed(t)) + again
 
+    def _weights(self) -> Mapping[str, float]:
+        """How many sources work for each model; one that works for several counts for a part in each of them."""
+        works = {(run.source, run.model) for run in self._running.values()}
+        works |= {(waiting.source, waiting.model) for waiting in self._queue.waiting()}
+        works |= {(retry.source, retry.model) for retry in self._retry_queue.ready(math.inf)}
+        models = Counter(source for source, model in works if model != MCP)
+        weights: defaultdict[str, float] = defaultdict(float)
+        for source, model in works:
+            weights[model] += 1.0 if model == MCP else 1.0 / models[source]
+        return weights
+
     def _start(self, request_id: str, run: _Run) -> None:
         self._places.start(run.model, self._retries.count(run.started), run.started)
         self._running[request_id] = run
@@ -480,8 +492,8 @@ class Pacing:
         here = self._queue.by_model()[model] + self._retry_queue.by_model()[model]
         if not here and not ahead and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t)):
             return 0.0
-        service = self._models[model].service
-        wait = service.wait(self._places.ahead(here) + ahead, max(1, self._places.limit(model)), self._places.rate)
+        ahead += self._places.ahead(model, here)
+        wait = self._models[model].service.wait(ahead, max(1, self._places.limit(model)), self._places.rate)
         return max(self._places.pause_left(model, t), wait)
 
     def _retry_after(self, model: str, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:

@@ -1,15 +1,19 @@
 """What one replica learns for all of them: the limits of the whole plan. Pure: the events bring the time."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from itertools import islice
+from typing import Final, Literal
 
 from extproc.domain.pacing.clock import HourBoundary, SteadyClock
 from extproc.domain.pacing.config import PacingConfig
-from extproc.domain.pacing.learned_limits import Learned
-from extproc.domain.pacing.limits import UNKNOWN, Limits
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned
+from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
 from extproc.domain.pacing.plan_view import PlanLimits
-from extproc.domain.replicas.messages import Counted, Event
+from extproc.domain.replicas.messages import Count, Counted, Event
 
+_NAMED: Final = MOST_MODELS - 2  # MCP and UNKNOWN beside
 # MAX_WORKERS bounds each replica; nothing but CONCURRENCY_LIMIT_MAX bounds them together.
 _MOST_IN_FLIGHT: Final = 10_000
 
@@ -20,36 +24,42 @@ class PlanLearner:
     Raises ValueError for settings that are none.
     """
 
-    def __init__(self, config: PacingConfig, learned: Learned, read_to: int, now: float) -> None:
+    def __init__(self, config: PacingConfig, learned: Learned, now: float) -> None:
         self.limits = Limits(replace(config, max_workers=_MOST_IN_FLIGHT))
         self._clock = SteadyClock()
         self._hour_boundary = HourBoundary()
-        self._read_to = read_to
-        self._waiting: dict[str, int] = {}
-        self.limits.restore(learned, self._clock.past, self._time(now))
+        self._counts: dict[str, Count] = {}
+        t = self._time(now)
+        self.limits.restore(learned, self._clock.past, t)
 
     def take(self, event: Event) -> None:
         """Something has happened. Events come in their order."""
         t = self._time(event.at)
+        self.limits.advance(t)
         if isinstance(event, Counted):
-            self.limits.correct({UNKNOWN: event.held - event.started}, t)
-            for _ in range(event.started):
-                self.limits.start(UNKNOWN, {UNKNOWN: event.retrying}, t)
-            self._waiting = {UNKNOWN: int(event.waiting)}
-            self.limits.set_demand(self._waiting, t)
+            self._take_counts(event.counts, t)
         else:
+            model = self._name(event.model)
             started = self._clock.past(event.started)
             ended = max(started, self._clock.past(event.ended))
-            self.limits.refused(UNKNOWN, event.error_class, event.code, started, ended, t, event.retry_after)
+            self.limits.refused(model, event.error_class, event.code, started, ended, t, event.retry_after)
+
+    def correct(self, held: Mapping[str, int], now: float) -> None:
+        """So many are in flight of each model, whatever was counted: events may be lost."""
+        for model in {*self._counts, *held}:
+            known = self._counts.pop(model, Count(model, 0, 0, False, 0))
+            if held.get(model, 0) or known.waiting:
+                self._counts[model] = replace(known, held=held.get(model, 0))
+        self.limits.correct(self._in_all("held"), self._time(now))
 
     def ruling(self, read_to: int, now: float) -> PlanLimits:
         """What holds for all, now that the events up to `read_to` are known."""
         t = self._time(now)
-        self.limits.set_demand(self._waiting, t)
-        usable = self.limits.usable(UNKNOWN, t)
+        self.limits.advance(t)
+        self.limits.set_demand(self._waiting(), t)
         pace, burst = self.limits.rate.pace
         return PlanLimits(
-            usable=usable,
+            usable=self.limits.account_usable(t),
             pace=pace,
             burst=burst,
             limit=self.limits.limit,
@@ -57,7 +67,42 @@ class PlanLearner:
             breath=self.limits.breath(t),
             learned=self.limits.learned(self._clock.outside, now),
             read_to=read_to,
+            places=self.limits.plan_places(t),
         )
+
+    def _take_counts(self, counts: tuple[Count, ...], t: float) -> None:
+        """Ends come first: a place that was given back may be the one that was taken."""
+        for each in counts:
+            if each.held or each.waiting:
+                self._counts[each.model] = each
+            else:
+                self._counts.pop(each.model, None)
+        started: Counter[str] = Counter()
+        for each in counts:
+            started[self._name(each.model)] += min(each.started, each.held)
+        held = self._in_all("held")
+        held.subtract(started)
+        self.limits.correct(+held, t)
+        retrying = self._in_all("retrying")
+        for model, count in started.items():
+            for _ in range(count):
+                self.limits.start(model, retrying, t)
+        self.limits.set_demand(self._waiting(), t)
+
+    def _waiting(self) -> dict[str, int]:
+        return {self._name(model): 1 for model, count in self._counts.items() if count.waiting}
+
+    def _in_all(self, what: Literal["held", "retrying"]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for model, count in self._counts.items():
+            counts[self._name(model)] += count.held if what == "held" else count.retrying
+        return counts
+
+    def _name(self, model: str) -> str:
+        """The name whose limit holds for a model: its own, or the common one where too many have work at once."""
+        if model in (MCP, UNKNOWN) or len(self._counts) <= _NAMED or model in islice(self._counts, _NAMED):
+            return model
+        return UNKNOWN
 
     def _time(self, now: float) -> float:
         t = self._clock.at(now)

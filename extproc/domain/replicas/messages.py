@@ -3,6 +3,7 @@
 Times are Unix seconds of the store's clock unless they are said to be a replica's own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,14 +24,22 @@ class SharedStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """From this moment so many are in flight in all, `started` of them anew; `waiting` says whether work waits."""
+class Count:
+    """So many of a model are in flight in all, `started` of them anew; `waiting` says whether work waits for it."""
 
-    at: float
+    model: str
     held: int
     retrying: int
     waiting: bool
     started: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is in flight from this moment on, of each model of which it is news."""
+
+    at: float
+    counts: tuple[Count, ...]
 
 
 Event: TypeAlias = Counted | RefusedAttempt
@@ -64,19 +73,17 @@ class Answer:
     """What a replica is told.
 
     `settled` says that all replicas that there are have had the time to report, `up` that the shared limits hold.
-    `granted` places are its own from now on. `ruling` and `gate` are None unless they are newer than what it has seen.
-    `busy` replicas have work. `events` are for the leader, up to `read_to`.
+    `held` and `waiting` are of each model that has work, in all; the `granted` places of each are its own from now on.
+    `ruling` and `gate` are None unless they are newer than what it has seen. `busy` replicas have work. `events` are
+    for the leader, up to `read_to` of the `newest`.
     """
 
     now: float
     settled: bool
     up: bool
-    granted: int
     leads: bool
     epoch: int
     replicas: int
-    held: int
-    waiting: int
     ruling_version: int
     ruling: PlanLimits | None
     gate_version: int
@@ -85,4 +92,7 @@ class Answer:
     read_to: int
     newest: int
     busy: int
+    held: Mapping[str, int]
+    waiting: Mapping[str, int]
+    granted: Mapping[str, int]
     events: tuple[Event, ...]

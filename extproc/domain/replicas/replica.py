@@ -88,7 +88,7 @@ class Replica:
 
     def leave(self, now: float) -> Report:
         """The last report: nothing is held any more."""
-        return replace(self.report(now), demand=Demand(0, 0, 1, 0), probe=False, leaves=True)
+        return replace(self.report(now), demand=Demand(), probe=False, leaves=True)
 
     def take(self, answer: Answer, asked_at: float, now: float) -> None:
         """What the store has answered to the report that was made at `asked_at`."""
@@ -124,9 +124,11 @@ class Replica:
         if self._learner is None or answer.epoch != self._epoch:
             known = answer.ruling or self._ruling
             learned = self._pacing.learned(now).shifted(self._ahead) if known is None else known.learned
-            self._learner = PlanLearner(self._pacing.config, learned, answer.read_to, answer.now)
+            self._learner = PlanLearner(self._pacing.config, learned, answer.now)
         for event in answer.events:
             self._learner.take(event)
+        if answer.read_to >= answer.newest:
+            self._learner.correct(answer.held, answer.now)
         self._read_to = answer.read_to
         self._ruling = self._learner.ruling(answer.read_to, answer.now)
 
@@ -134,7 +136,7 @@ class Replica:
         """Whether the others have to know at once; what moves slowly goes with the next report."""
         if self._learner is None or self._ruling is None:
             return False
-        return self._ruled is None or self._ruled.usable != self._ruling.usable
+        return self._ruled is None or not self._ruled.allows_the_same(self._ruling)
 
     def _gate_news(self, now: float) -> GateState | None:
         state = self._quota.gate_state(now)

@@ -1,17 +1,20 @@
 """One replica: what it tells, what it makes of the answer, and how it goes on alone."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.plan_view import PlanLimits, RefusedAttempt
+from extproc.domain.pacing.limits import MCP, UNKNOWN
+from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
+from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanLimits, RefusedAttempt
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.replicas import replica as replica_module
-from extproc.domain.replicas.messages import Answer, Counted
+from extproc.domain.replicas.messages import Answer, Count, Counted
 from extproc.domain.replicas.replica import Replica
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
@@ -21,6 +24,11 @@ NOW = 1_800_000_000.0
 AHEAD = 100.0  # the store's clock
 KNOWN = Learned(NOW + AHEAD, LearnedLimit(9, 10.0, NOW + AHEAD, 40.0), LearnedLimit(30.0, None, None, None))
 RULING = PlanLimits(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
+
+
+def counted(at: float, starts: int) -> tuple[Counted, ...]:
+    """One request starts each second, and none ends."""
+    return tuple(Counted(at + number, (Count(UNKNOWN, number + 1, 0, False, 1),)) for number in range(starts))
 
 
 class One:
@@ -33,21 +41,21 @@ class One:
         self.now = NOW
         self._ids = 0
 
-    def ask(self, lane: Lane = Lane.MAIN) -> Admitted | Queued | object:
+    def ask(self, lane: Lane = Lane.MAIN, model: str = "", source: str = "source") -> Admitted | Queued | object:
         self._ids += 1
-        return self.pacing.arrive(PacedRequest(f"r{self._ids}", "source", lane), self.now)
+        return self.pacing.arrive(PacedRequest(f"r{self._ids}", source, lane, asked=model, model=model), self.now)
 
-    def hear(self, granted: int = 0, **more: object) -> None:
+    def demand(self, model: str = UNKNOWN) -> ModelDemand:
+        return self.replica.report(self.now).demand.models[model]
+
+    def hear(self, granted: int | Mapping[str, int] = 0, **more: object) -> None:
         answer = Answer(
             now=self.now + AHEAD,
             settled=True,
             up=True,
-            granted=granted,
             leads=False,
             epoch=1,
             replicas=3,
-            held=0,
-            waiting=0,
             ruling_version=1,
             ruling=RULING,
             gate_version=0,
@@ -56,6 +64,9 @@ class One:
             read_to=5,
             newest=5,
             busy=3,
+            held={},
+            waiting={},
+            granted={UNKNOWN: granted} if isinstance(granted, int) else granted,
             events=(),
         )
         self.replica.take(replace(answer, **more), self.now, self.now)  # type: ignore[arg-type]
@@ -78,17 +89,17 @@ def test_alone_it_keeps_to_its_share(one: One) -> None:
 def test_while_sharing_each_request_waits_for_a_place_that_is_granted(one: One) -> None:
     one.hear()
     assert isinstance(one.ask(), Queued)
-    assert one.replica.report(one.now).demand.want == 1
+    assert one.demand().want == 1
     assert one.go() == []
     one.hear(granted=1)
     assert one.go() == ["r1"]
-    assert one.replica.report(one.now).demand.held == 1
+    assert one.demand().held == 1
 
 
 def test_places_that_were_not_used_are_given_back_with_the_next_report(one: One) -> None:
     one.hear(granted=2)
     assert one.go() == []
-    assert one.replica.report(one.now).demand.held == 0
+    assert one.replica.report(one.now).demand == Demand()
     assert isinstance(one.ask(), Queued)
 
 
@@ -99,8 +110,77 @@ def test_the_weight_is_the_number_of_sources_that_run_or_wait(one: One) -> None:
         one.now += 0.001
     one.go()
 
-    demand = one.replica.report(one.now).demand
+    demand = one.demand()
     assert (demand.held, demand.want, demand.weight) == (1, 2, 2)
+
+
+def test_a_source_that_works_for_several_models_counts_for_a_part_in_each(one: One) -> None:
+    one.hear()
+    for source, model in (("a", "glm-5.3"), ("a", "glm-5"), ("b", "glm-5"), ("b", MCP), ("c", MCP)):
+        one.ask(model=model, source=source)
+
+    weights = {model: demand.weight for model, demand in one.replica.report(one.now).demand.models.items()}
+    assert weights == {"glm-5.3": 0.5, "glm-5": 1.5, MCP: 2.0}
+
+
+def test_a_place_is_granted_for_one_model_and_lets_no_other_go(one: One) -> None:
+    one.hear()
+    for model in ("glm-5.3", "glm-5", "glm-5.3", MCP):
+        one.ask(model=model)
+    one.hear(granted={"glm-5": 3, MCP: 1})
+
+    assert one.go() == ["r2", "r4"]
+    assert [one.demand(model).want for model in ("glm-5.3", "glm-5", MCP)] == [2, 0, 0]
+
+
+def test_what_turns_out_to_be_served_by_another_model_is_told_so_with_the_next_report(one: One) -> None:
+    one.hear()
+    for _ in range(3):
+        one.ask(model="glm-latest")
+    one.hear(granted={"glm-latest": 2})
+    one.go()
+    one.pacing.serves("glm-latest", "glm-5.3", one.now)
+
+    demand = one.replica.report(one.now).demand.models
+    assert [(each.held, each.want) for each in (demand["glm-latest"], demand["glm-5.3"])] == [(0, 0), (2, 1)]
+
+
+def test_limits_and_places_are_told_by_model_and_are_the_plans(one: One) -> None:
+    models = {"glm-5.3": ModelPlaces(2, 2), "glm-5": ModelPlaces(6, 6, group=1), "glm-4": ModelPlaces(6, 6, group=1)}
+    places = PlanPlaces({**models, MCP: ModelPlaces(5, 5)}, (GroupPlaces(4, 4),), new=3, tools=3)
+    one.hear(ruling=replace(RULING, places=places), held={"glm-5.3": 1, "glm-5": 2, "glm-4": 1, MCP: 1})
+
+    names = ("glm-5.3", "glm-5", "new", MCP)
+    assert [one.pacing.limit_of(model) for model in names] == [2, 4, 3, 5]
+    assert [one.pacing.places_left(model) for model in names] == [1, 1, 3, 4]
+
+
+def test_a_follower_shows_the_limits_of_the_plan_and_its_own_work(one: One) -> None:
+    known = {"glm-5.3": LearnedLimit(2, 3.0, NOW + AHEAD, 40.0), "glm-5": LearnedLimit(6, None, None, None)}
+    places = PlanPlaces({"glm-5.3": ModelPlaces(1, 2, breath=0.5), "glm-5": ModelPlaces(6, 6)}, new=3, tools=3)
+    ruling = replace(RULING, learned=replace(KNOWN, models=known), places=places)
+    one.hear(ruling=ruling)
+    one.ask(model="glm-5.3")
+    one.ask(model="glm-5")
+    one.hear(granted={"glm-5": 1}, held={"glm-5.3": 2, "glm-5": 1}, ruling=ruling)
+    one.go()
+
+    shown = one.pacing.status(one.now).models
+    told = [
+        (each.model, each.in_flight, each.waiting, each.limit.limit, each.limit.ceiling, each.breath) for each in shown
+    ]
+    assert told == [("glm-5", 1, 0, 6, None, 1.0), ("glm-5.3", 0, 1, 2, 3.0, 0.5)]
+    assert one.pacing.status(one.now).concurrency.limit == 9
+
+
+def test_the_leader_shows_also_what_moved_the_limits(one: One) -> None:
+    at = NOW + AHEAD
+    one.hear(leads=True, events=(Counted(at, (Count("glm-5.3", 1, 0, False, 1),)),))
+    refused = RefusedAttempt(at, ErrorClass.CONCURRENCY, "1302", at, at, model="glm-5.3")
+    one.hear(leads=True, events=(refused,), ruling=None, held={"glm-5.3": 1})
+
+    [model] = one.pacing.status(one.now).models
+    assert (model.model, model.in_flight, model.limit.limit, len(model.limit.moves)) == ("glm-5.3", 0, 1, 1)
 
 
 def test_a_store_that_is_lost_leaves_each_its_share_of_what_was_known(one: One) -> None:
@@ -140,10 +220,10 @@ def test_what_runs_when_the_store_is_lost_counts_for_the_share(one: One) -> None
 
 
 def test_a_place_that_is_free_in_the_plan_is_no_wait_and_a_queue_elsewhere_is_one(one: One) -> None:
-    one.hear(held=8)
+    one.hear(held={UNKNOWN: 8})
     assert one.pacing.expected_wait("", one.now) == 0.0
     assert one.pacing.places_left("") == 1
-    one.hear(held=9, waiting=8)
+    one.hear(held={UNKNOWN: 9}, waiting={UNKNOWN: 8})
     assert one.pacing.expected_wait("", one.now) == pytest.approx(10.0)  # nine requests of 10 s in nine places
 
 
@@ -160,7 +240,7 @@ def test_a_lane_that_is_held_back_gets_its_share_of_this_replicas_part(one: One)
             del running[each]
             one.pacing.leave(each, one.now)
             one.ask(Lane.BACKGROUND)
-        want = one.replica.report(one.now).demand.want
+        want = one.demand().want
         one.hear(granted=min(want, 3 - len(running)))
         running |= dict.fromkeys(one.go(), one.now)
         used += len(running)
@@ -191,21 +271,21 @@ def test_errors_that_are_not_of_the_plan_are_not_told(one: One) -> None:
 
 def test_the_leader_learns_from_what_all_do_and_tells_at_once(one: One) -> None:
     at = NOW + AHEAD
-    counted = tuple(Counted(at + number, number + 1, 0, False, 1) for number in range(9))
     one.now = NOW + 10
-    one.hear(leads=True, events=counted)
+    one.hear(leads=True, events=counted(at, 9), held={UNKNOWN: 9})
     assert one.replica.pause() == 0.0
     first = one.replica.report(one.now)
     assert first.ruling is not None
     assert (first.ruling.usable, first.epoch) == (9, 1)
 
     refused = tuple(
-        RefusedAttempt(at + 10, ErrorClass.CONCURRENCY, "1302", at + 8.5 + each / 10, at + 9) for each in range(3)
+        RefusedAttempt(at + 10, ErrorClass.CONCURRENCY, "1302", at + 8.5 + each / 10, at + 9, model=UNKNOWN)
+        for each in range(3)
     )
-    one.hear(leads=True, events=refused, ruling=None)
+    one.hear(leads=True, events=refused, ruling=None, held={UNKNOWN: 9})
     ruling = one.replica.report(one.now).ruling
     assert ruling is not None
-    assert ruling.usable == 7  # once for the burst
+    assert ruling.places.models[UNKNOWN].usable == 7  # once for the burst
     assert one.pacing.limits[0] == ruling.limit
 
 
@@ -217,19 +297,19 @@ def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
     assert told.retry_after == 20.0
 
     at = NOW + AHEAD
-    counted = tuple(Counted(at + number, number + 1, 0, False, 1) for number in range(9))
     leader = One()
     leader.now = NOW + 10
-    leader.hear(leads=True, events=(*counted, replace(told, at=at + 10, started=at + 9.5, ended=at + 10)))
+    news = (*counted(at, 9), replace(told, at=at + 10, started=at + 9.5, ended=at + 10))
+    leader.hear(leads=True, events=news, held={UNKNOWN: 9})
     ruling = leader.replica.report(leader.now).ruling
     assert ruling is not None
-    assert (ruling.usable, ruling.limit) == (0, 9)
+    assert (ruling.places.models[UNKNOWN].usable, ruling.limit) == (0, 9)
 
     leader.now = NOW + 31
-    leader.hear(leads=True, ruling=None)
+    leader.hear(leads=True, ruling=None, held={UNKNOWN: 9})
     ruling = leader.replica.report(leader.now).ruling
     assert ruling is not None
-    assert ruling.usable == 9
+    assert ruling.places.models[UNKNOWN].usable == 9
 
 
 def test_the_lessons_of_another_reign_are_not_told(one: One) -> None:
