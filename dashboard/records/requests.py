@@ -56,7 +56,9 @@ Number: TypeAlias = float | None
 
 
 class Request(Record):
-    """A finished request. CSV has its fields in this order: a new one goes to the end."""
+    """A finished request."""
+
+    # The columns of a CSV file stand in this order: a new one goes to the end.
 
     id: int = Field(description="Rises with every stored request and is never used twice")
     target: int

@@ -720,7 +720,7 @@ export interface components {
             cache_read: number | null;
             cache_write: number | null;
         };
-        /** @description A finished request. CSV has its fields in this order: a new one goes to the end. */
+        /** @description A finished request. */
         Request: {
             /** @description Rises with every stored request and is never used twice */
             id: number;
