@@ -65,8 +65,6 @@ _GRPC_OPTIONS: Final = (
 )
 _STATUS_DAYS: Final = 31
 _STATE_NAME: Final = "limits.json"
-# Beyond the time in the queue; less than what Envoy's configuration allows.
-_LONGEST_PAUSE: Final = 20.0
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
@@ -113,7 +111,6 @@ class Service:
             self.pacer,
             lambda: self.key.current,
             self.guard,
-            settings.queue_timeout + _LONGEST_PAUSE,
         )
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)

@@ -91,7 +91,6 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "MAX_RETRIES": str(settings.max_retries),
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
         "MAX_WORKERS": str(settings.max_workers),
-        "MESSAGE_TIMEOUT": _duration(_DECISION_SECONDS + settings.queue_timeout),
         "MESSAGE_TIMEOUT_MS": str(int(1000 * (_DECISION_SECONDS + settings.queue_timeout))),
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),

@@ -31,8 +31,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
 class ExternalProcessor:
     """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call.
 
-    `longest_wait` is how many seconds an answer may take; whoever waits is told so at once, or Envoy would take the
-    silence for a processor that hangs.
+    When a request has to wait Envoy is told so at once, or it would take the silence for a processor that hangs.
     """
 
     def __init__(
@@ -43,9 +42,7 @@ class ExternalProcessor:
         pacer: Pacer,
         api_key: Callable[[], str],
         guard: StreamGuard,
-        longest_wait: float,
     ) -> None:
-        self._patience = wire.patience(longest_wait)
         self._admission = admission
         self._guard = guard
         self._clients = clients
@@ -83,7 +80,7 @@ class ExternalProcessor:
         if not route.leaves:
             await context.write(wire.CONTINUE)
             return
-        client = await self._clients.identify(head, lambda: context.write(self._patience))
+        client = await self._clients.identify(head, lambda: context.write(wire.PATIENCE))
         if isinstance(client, Refusal):
             await context.write(self._refused(client, self._exchange(head, route, None), route))
             return
@@ -108,7 +105,7 @@ class ExternalProcessor:
                 return refusal
             with self._pacer.enter(exchange, route, head.body_bytes) as ticket:
                 if not ticket.is_decided:
-                    await context.write(self._patience)
+                    await context.write(wire.PATIENCE)
                 refusal = await self._wait(ticket, exchange, route)
                 if refusal is not None:
                     return refusal

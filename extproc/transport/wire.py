@@ -23,6 +23,7 @@ ADMITTED_HEADER: Final = "x-zai-admitted"
 _LONGEST_REQUEST_ID: Final = 128
 _LONGEST_IDENTITY: Final = 64
 _LONGEST_LENGTH: Final = 15
+_PATIENCE_SECONDS: Final = 3600  # as much as Envoy's configuration allows
 _MOST_TOKENS: Final = 1e9
 
 
@@ -104,14 +105,15 @@ def answer(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
     ).SerializeToString()
 
 
-def patience(seconds: float) -> bytes:
-    """A word, serialised, that the answer itself will take a while: Envoy waits so long for it from now on."""
+def _patience(seconds: int) -> bytes:
     response = pb.ProcessingResponse()
-    response.override_message_timeout.FromMilliseconds(int(seconds * 1000))
+    response.override_message_timeout.FromSeconds(seconds)
     return response.SerializeToString()
 
 
 CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
+PATIENCE: Final = _patience(_PATIENCE_SECONDS)
+"""A word that the answer itself will take a while. How long, its sender knows; if it dies Envoy hears of it."""
 CONTINUE_TRAILERS: Final = pb.ProcessingResponse(response_trailers=pb.TrailersResponse()).SerializeToString()
 
 

@@ -120,6 +120,29 @@ async def test_a_machine_that_was_suspended_has_no_hanging_processes(proxy: Supe
     assert "started again" not in proxy.output
 
 
+async def test_a_request_that_waited_meanwhile_is_told_the_true_reason(tmp_path: Path, simulator: Simulator) -> None:
+    settings = {"PACING": "fixed", "CONCURRENCY_LIMIT_INITIAL": "1", "QUEUE_TIMEOUT": "3"}
+    headers = {"x-sim": json.dumps({"events": 300, "pause": 0.1})}
+    with running_proxy(tmp_path, simulator, KEY, "--no-dashboard", **settings) as proxy:
+        async with httpx.AsyncClient(timeout=60) as client:
+            post = client.post(f"{proxy.url}/v1/messages", json=STREAM, headers=headers)
+            first = asyncio.create_task(post)
+            await eventually(lambda: proxy.metrics().value("zai_proxy_concurrent_requests"), lambda n: n == 1)
+            second = asyncio.create_task(client.post(f"{proxy.url}/v1/messages", json=PROMPT))
+            await eventually(lambda: proxy.metrics().value("zai_proxy_rate_limit_queued_requests"), lambda n: n == 1)
+            everything = [proxy.process.pid, *proxy.children().values()]
+            for pid in everything:
+                os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(7)
+            for pid in reversed(everything):
+                os.kill(pid, signal.SIGCONT)
+            refused = await second
+            first.cancel()
+
+    assert refused.status_code == 429
+    assert refused.json()["error"]["message"].startswith("The plan has had no place")
+
+
 async def test_a_directory_that_is_swept_away_costs_no_stream_and_everything_is_back(proxy: Supervised) -> None:
     command = Path(f"/proc/{proxy.child('envoy')}/cmdline").read_text().split("\0")
     directory = Path(command[command.index("-c") + 1]).parent
