@@ -10,15 +10,16 @@ attempt came, of its model alone and of all that may count with it:
       has shrunk)
 
 What was taken for a model's is taken back if a second model is refused likewise and no other got through at such a
-level: then it was the larger limit's. Where all models are at their limits at once both look the same; either explains
-it, and what comes next tells.
+level: then it was the larger limit's. A model that wants more and was not refused yet is waited for, since it goes on
+to where the others were. Where all models are at their limits at once both look the same; either explains it, and what
+comes next tells.
 
 A model that is refused even alone, again and again, while another has work, may share its limit with that one: then
 the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,15 +138,21 @@ class Attribution:
                 self._doubts.append(doubt)
         return (own,)
 
-    def reconsider(self, larger: Iterable[Gate], t: float) -> None:
-        """Reads anew what was taken for models' own: what two of them met, and no other got past, is the larger's."""
+    def reconsider(self, larger: Mapping[Gate, Collection[str]], t: float) -> None:
+        """Reads anew what was taken for models' own: what two of them met, and no other got past, is the larger's.
+
+        `larger` says whose work waits for places of each larger gate.
+        """
         if not self._doubts:
             return
         self._keep(lambda doubt: self._may_be(doubt, t))
-        for gate in larger:
+        for gate, wanting in larger.items():
             for was_new in (True, False):
                 alike = [doubt for doubt in self._doubts if doubt.gate is gate and doubt.was_new is was_new]
-                if len({doubt.model for doubt in alike}) >= 2 and t >= alike[-1].at + _VERDICT:
+                models = {doubt.model for doubt in alike}
+                # A model that wants more and was not refused yet will tell: it goes on to where the others were.
+                is_open = was_new and not models.issuperset(wanting)
+                if len(models) >= 2 and not is_open and t >= alike[-1].at + _VERDICT:
                     self._take_back(gate, alike, t)
 
     def _take_back(self, gate: Gate, alike: Sequence[_Doubt], t: float) -> None:

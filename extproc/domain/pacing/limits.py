@@ -67,6 +67,7 @@ class Limits:
         self._trials: dict[str, _Trial] = {}
         self._tried: dict[tuple[str, str], float] = {}
         self._attribution = Attribution()
+        self._wanting: set[str] = set()
         self._account = Gate(config.concurrency_initial, config.most_in_flight)
         self._initial = config.concurrency_initial
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst)
@@ -133,7 +134,7 @@ class Limits:
         """Lets the numbers in flight rise as far as they may by now; the rate rises in `set_demand`."""
         for gate in self._gates():
             gate.limit.advance(t)
-        self._attribution.reconsider(self._shared_gates(), t)
+        self._attribution.reconsider(self._wanted(), t)
         for model in [each for each, trial in self._trials.items() if self._helped(each, trial, t)]:
             del self._trials[model]
 
@@ -276,6 +277,7 @@ class Limits:
         """Says how many of each model wait that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
+        self._wanting = {model for model, count in waiting.items() if count > 0}
         wanted: set[Gate] = set()
         wants_rate = False
         for model in self._models:
@@ -374,6 +376,14 @@ class Limits:
     def _shared_gates(self) -> list[Gate]:
         """The gates that several models pass, the smallest first."""
         return [*{group.gate: None for group in self._groups.values()}, self._account]
+
+    def _wanted(self) -> dict[Gate, set[str]]:
+        """Whose work waits for a place of each of those."""
+        wanted: dict[Gate, set[str]] = {gate: set() for gate in self._shared_gates()}
+        for model in self._wanting - {MCP}:
+            for gate in self._on_its_way(model)[1:]:
+                wanted[gate].add(model)
+        return wanted
 
     def _gates(self) -> list[Gate]:
         return [*self._models.values(), *self._shared_gates()]
