@@ -229,6 +229,7 @@ end
 
 -- The events, for whoever leads. What older versions tell comes first.
 local told, newest = number('told', 0), number('newest', 0)
+local told_before = told
 local push = function(event)
   redis.call('RPUSH', KEYS[3], event)
   told = told + 1
@@ -269,7 +270,7 @@ redis.call('LTRIM', KEYS[3], -KEPT, -1)
 local heard_to, events = told, {}
 if leader == me and settled then
   local from = tonumber(ARGV[7])
-  if tonumber(ARGV[6]) ~= epoch or from < 0 then from = heard or told end
+  if tonumber(ARGV[6]) ~= epoch or from < 0 then from = heard or told_before end
   local unread = math.min(told - math.min(from, told), redis.call('LLEN', KEYS[3]))
   if unread > 0 then
     events = redis.call('LRANGE', KEYS[3], -unread, math.min(-unread + AT_ONCE - 1, -1))
