@@ -13,10 +13,10 @@ import httpx
 from redis.exceptions import RedisError
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import Finding, Level
+from extproc.domain.diagnosis import Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
-from extproc.launch.addresses import client_url
+from extproc.launch.addresses import client_url, metrics_url
 from extproc.launch.envoy_config import Origin
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
@@ -29,7 +29,10 @@ _LONGEST_MESSAGE: Final = 200
 
 
 class Doctor:
-    """One look at the settings, the way to the upstream, the plan and the clients. Raises SettingsError for the key."""
+    """One look at the settings, the way to the upstream, the plan, the proxy and the clients.
+
+    Raises SettingsError for the key.
+    """
 
     def __init__(self, settings: Settings, *, sends_request: bool) -> None:
         self._settings = settings
@@ -54,6 +57,8 @@ class Doctor:
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         yield await self._look_at_the_proxy()
+        for finding in diagnosis.judge_places(await self._ask_for_places()):
+            yield finding
         for finding in diagnosis.judge_environment(os.environ, client_url(self._settings), self._key):
             yield finding
 
@@ -150,6 +155,24 @@ class Doctor:
         if answer.is_success:
             return Finding(Level.OK, "proxy", f"answers at {url}")
         return Finding(Level.PROBLEM, "proxy", f"{url}/health answers {answer.status_code}", "Look at its log.")
+
+    async def _ask_for_places(self) -> list[LearnedPlaces]:
+        """What the running proxy has learned of each model; nothing if it does not run, or is an older one."""
+        try:
+            async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+                answer = await client.get(f"{metrics_url(self._settings)}/status")
+            return [
+                LearnedPlaces(
+                    model=str(each["name"]),
+                    limit=int(each["limit"]),
+                    refused=None if each["ceiling"] is None else int(each["ceiling"]),
+                    in_flight=int(each["in_flight"]),
+                    waiting=int(each["waiting"]),
+                )
+                for each in answer.raise_for_status().json()["model_limits"]
+            ]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return []  # that it does not answer is a finding of its own
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(timeout=_TIMEOUT, verify=self._tls, trust_env=False)

@@ -1,6 +1,6 @@
 """What `zai-proxy doctor` makes of what it sees. Pure: no network, no clock, and never a secret in a finding."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,6 +18,8 @@ _SLOW_STORE: Final = 0.02
 _SOON: Final = 14 * 86400.0
 _BASE_URLS: Final = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "ZAI_BASE_URL")
 _CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
+_FAR_BELOW: Final = 3
+_NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests that name no model"}
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -35,6 +37,18 @@ class Finding:
     what: str
     found: str
     advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedPlaces:
+    """What a proxy says of a model: how many may be in flight, the number that was refused last (None: none was),
+    and what runs and waits."""
+
+    model: str
+    limit: int
+    refused: int | None
+    in_flight: int
+    waiting: int
 
 
 def judge_key(key: str) -> Finding:
@@ -115,6 +129,25 @@ def judge_lost_store(address: str, error: str) -> Finding:
         f"{address} can't be used ({error})",
         advice.get(error, "Look at LIMITS_URL and at the server. Until it is there each replica keeps to its share."),
     )
+
+
+def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
+    """What was learned of each model, what waits for it, and which has far fewer places than another."""
+    largest = max((each for each in models if each.model not in _NAMES), key=lambda each: each.limit, default=None)
+    for each in models:
+        at_most = f"{each.limit} at once" + ("" if each.refused is None else f" ({each.refused} were refused)")
+        found = f"{at_most}, {each.in_flight} in flight, {each.waiting or 'nothing'} waiting"
+        level, advice = Level.OK, ""
+        is_known = each.refused is not None and each.model not in _NAMES
+        if is_known and largest is not None and each.limit * _FAR_BELOW <= largest.limit:
+            level = Level.NOTE
+            advice = (
+                f"{largest.model} has {largest.limit}: sub-agents and background work that may use it would wait less."
+            )
+        elif each.waiting > each.limit:
+            level = Level.NOTE
+            advice = "More is wanted than the plan allows of it: fewer agents at once, or another model for some."
+        yield Finding(level, _NAMES.get(each.model, each.model), found, advice)
 
 
 def judge_error(what: str, code: str, status: int, message: str) -> Finding:

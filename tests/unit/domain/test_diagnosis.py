@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import Finding, Level
+from extproc.domain.diagnosis import Finding, LearnedPlaces, Level
 
 KEY = f"{'0a' * 16}.{'Xy' * 8}"
 PROXY = "http://127.0.0.1:8080"
@@ -72,3 +72,43 @@ def test_a_store_that_is_far_is_noted_and_one_that_refuses_is_a_problem_with_its
     assert diagnosis.judge_store("store:6379", 0.05).level is Level.NOTE
     assert "password" in diagnosis.judge_lost_store("store:6379", "AuthenticationError").advice
     assert diagnosis.judge_lost_store("store:6379", "ConnectionError").level is Level.PROBLEM
+
+
+def places(model: str, limit: int, refused: int | None, waiting: int = 0) -> LearnedPlaces:
+    return LearnedPlaces(model, limit, refused, in_flight=min(limit, 1), waiting=waiting)
+
+
+def test_what_was_learned_of_each_model_is_told_with_what_waits() -> None:
+    findings = list(diagnosis.judge_places([places("glm-5.3", 2, 3, waiting=2), places("mcp", 3, None)]))
+
+    assert [(finding.what, finding.level) for finding in findings] == [
+        ("glm-5.3", Level.OK),
+        ("calls of MCP tools", Level.OK),
+    ]
+    assert findings[0].found == "2 at once (3 were refused), 1 in flight, 2 waiting"
+    assert findings[1].found == "3 at once, 1 in flight, nothing waiting"
+
+
+def test_a_model_far_below_another_is_noted_and_the_other_named() -> None:
+    models = [places("glm-4.7", 2, 3), places("glm-5.3", 3, 4), places("glm-5.3-flash", 6, 7), places("mcp", 1, 2)]
+    findings = {finding.what: finding for finding in diagnosis.judge_places(models)}
+
+    assert [what for what, finding in findings.items() if finding.level is Level.NOTE] == ["glm-4.7"]
+    assert "glm-5.3-flash has 6" in findings["glm-4.7"].advice
+
+
+def test_a_model_of_which_more_waits_than_it_has_places_is_noted() -> None:
+    [finding] = diagnosis.judge_places([places("glm-5.3", 2, 3, waiting=3)])
+
+    assert finding.level is Level.NOTE
+    assert "fewer agents" in finding.advice
+
+
+def test_a_model_that_was_never_refused_is_not_below_any_other() -> None:
+    findings = list(diagnosis.judge_places([places("glm-5.3", 2, None), places("glm-5.3-flash", 9, 10)]))
+
+    assert {finding.level for finding in findings} == {Level.OK}
+
+
+def test_without_a_proxy_nothing_is_said_of_models() -> None:
+    assert list(diagnosis.judge_places([])) == []
