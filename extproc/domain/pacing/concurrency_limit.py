@@ -22,8 +22,8 @@ Between them it is in one of these states:
     refused above `limit`, or started       nothing is learned: what runs already drains, and a burst of refusals
       before the last decrease              has one answer
 
-A storm is no size of a plan: no plan has less than one place. When a request gets through again, the limit doubles each
-second, to where it was before the fall that ended in the storm; a refusal on the way is a refusal as any other.
+A storm is no size of a plan: no plan has less than one place. When a request gets through again, or the first probe
+after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
 
 What is in flight here may not be so there: a request that was refused and waits to be sent again holds its place here.
 So levels count what is at the upstream, the limit what is here.
@@ -108,6 +108,11 @@ class ConcurrencyLimit:
         return self._in_flight
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether work waits for nothing but a place, as was last said."""
+        return self._waiting
+
+    @property
     def proven(self) -> int:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
@@ -167,6 +172,8 @@ class ConcurrencyLimit:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
             self._prove(self._in_trial.popleft()[0], now)
+        if self._falling and self._proven < self._in_flight <= self.limit and self._probes.is_quiet(now):
+            self._prove(self._in_flight, now)  # what ran before the fall and runs on has a place there
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -186,8 +193,6 @@ class ConcurrencyLimit:
             self._grown_at = now
         self._pause = _FIRST_PAUSE
         self._falling = self._falling and self._proven < self.limit
-        if not self._falling and not self._recovering:
-            self._before_fall = None
 
     def _recover(self, now: float) -> None:
         if self._before_fall is not None and self.limit < int(self._before_fall):
@@ -196,7 +201,7 @@ class ConcurrencyLimit:
         else:
             self._recovering = False
             self._before_fall = None
-            self.ceiling = Ceiling(self.limit + 1.0, now)
+            self.ceiling = None
 
     def _grow(self, doubling: float, cause: str, now: float, most: float = math.inf) -> None:
         limit = self.limit
@@ -210,9 +215,12 @@ class ConcurrencyLimit:
         limit = self.limit
         if self._probing:
             self._probing = False
-            self.ceiling = None
             self._grown_at = now
             self._probes.changed(now)
+            if self._before_fall is None:
+                self.ceiling = None
+            else:
+                self._recovering = True
             self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, now)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
@@ -228,6 +236,11 @@ class ConcurrencyLimit:
     def is_stormy(self) -> bool:
         """Whether even a single request was refused, and the next one as well."""
         return self._pause > 2 * _FIRST_PAUSE
+
+    @property
+    def is_falling(self) -> bool:
+        """Whether nobody knows yet how far the plan has shrunk."""
+        return self._falling
 
     def assume(self, level: int, now: float) -> None:
         """So many are taken for all that there is, until a probe tells."""
@@ -317,6 +330,7 @@ class ConcurrencyLimit:
         self._lower(self._proven, now)
 
     def _fail_probe(self, now: float) -> None:
+        self._before_fall = None
         if self.ceiling is not None:
             self.ceiling.confirm(now)
         self._lower(self.limit - 1, now)
@@ -330,7 +344,7 @@ class ConcurrencyLimit:
     def _shrink(self, level: int, now: float) -> None:
         if self._before_fall is None:
             self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
-            self._probes.changed(now)
+        self._probes.fell(now)
         self.ceiling = Ceiling(max(2, level), now)
         self._falling = True
         self._recovering = False
@@ -354,6 +368,8 @@ class ConcurrencyLimit:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
+        if self._falling and self._proven < self._in_flight <= self.limit and not self._probes.is_quiet(now):
+            return self._probes.quiet_at
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
         if self._recovering:

@@ -64,6 +64,8 @@ class Limits:
         self._config = config
         self._models: OrderedDict[str, Gate] = OrderedDict()
         self._groups: dict[str, _Group] = {}
+        self._ways: dict[str, tuple[Gate, ...]] = {}
+        self._shared: tuple[Gate, ...] = ()
         self._trials: dict[str, _Trial] = {}
         self._tried: dict[tuple[str, str], float] = {}
         self._attribution = Attribution()
@@ -230,7 +232,7 @@ class Limits:
             self._try_to_share(model, t)
 
     def _try_to_share(self, model: str, t: float) -> None:
-        """A model that is refused even alone may share its limit with one that has work."""
+        """A model that is refused even alone may share its limit with one that has work and is not refused."""
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group = self._groups.get(model)
         busy = [
@@ -238,6 +240,7 @@ class Limits:
             for other, gate in self._models.items()
             if other not in (model, MCP)
             and gate.in_flight
+            and not gate.limit.is_falling
             and (model, other) not in self._tried
             and (group is None or self._groups.get(other) is not group)
         ]
@@ -269,6 +272,7 @@ class Limits:
         self._count_groups(t)
 
     def _count_groups(self, t: float) -> None:
+        self._regrouped()
         for group in set(self._groups.values()):
             in_flight = sum(self._models[each].in_flight for each in group.members if each in self._models)
             group.gate.correct(in_flight, t)
@@ -282,7 +286,9 @@ class Limits:
         wants_rate = False
         for model in self._models:
             own, *larger = self._on_its_way(model)
-            wants = waiting.get(model, 0) > 0
+            wants = model in self._wanting
+            if not wants and not own.limit.is_wanted:
+                continue
             is_full = own.places(t) <= 0
             full = [gate for gate in larger if gate.places(t) <= 0]
             # Where both are full, a limit that searches must not run ahead of one that holds: what it jumped over
@@ -294,17 +300,21 @@ class Limits:
             wants_rate = wants_rate or (wants and model != MCP and not is_full and not full)
         for gate in self._shared_gates():
             gate.limit.set_demand(gate in wanted, t)
-        shares = [gate.backoff.share(t) for model, gate in self._models.items() if model != MCP]
-        self.rate.breathe(max(shares, default=1.0), t)
+        self.rate.breathe(self._largest_share(t), t)
         self.rate.set_demand(wants_rate, t)
+
+    def _largest_share(self, t: float) -> float:
+        """The share of the rate to use: all of it, but where each model is short of capacity."""
+        shares = [gate.backoff.share(t) for model, gate in self._models.items() if model != MCP and gate.in_flight]
+        return max(shares, default=1.0)
 
     def next_changes(self, wanted: Mapping[str, int], t: float) -> list[float]:
         """When more may start, as far as time alone does it; `wanted` is how many of each model wait for that."""
         times = [change for gate in self._gates() if (change := gate.limit.next_change(t)) is not None]
         waits_for_rate = False
         for model, gate in self._models.items():
-            if self.places(model, t) > 0:
-                waits_for_rate = waits_for_rate or (model != MCP and wanted.get(model, 0) > 0)
+            if wanted.get(model, 0) > 0 and self.places(model, t) > 0:
+                waits_for_rate = waits_for_rate or model != MCP
             elif gate.backoff.share(t) < 1.0:
                 times.append(t + _BREATHING)
         if waits_for_rate:
@@ -365,17 +375,28 @@ class Limits:
         rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
         return LimitsStatus(models, account, rate)
 
-    def _on_its_way(self, model: str) -> list[Gate]:
+    def _on_its_way(self, model: str) -> tuple[Gate, ...]:
         """The gates that a request of a model passes, the smallest first."""
-        own = self._gate(model)
-        if model == MCP:
-            return [own]
-        group = self._groups.get(model)
-        return [own, self._account] if group is None else [own, group.gate, self._account]
+        way = self._ways.get(model)
+        if way is None:
+            own, group = self._gate(model), self._groups.get(model)
+            if model == MCP:
+                way = (own,)
+            else:
+                way = (own, self._account) if group is None else (own, group.gate, self._account)
+            self._ways[model] = way
+        return way
 
-    def _shared_gates(self) -> list[Gate]:
+    def _shared_gates(self) -> tuple[Gate, ...]:
         """The gates that several models pass, the smallest first."""
-        return [*{group.gate: None for group in self._groups.values()}, self._account]
+        if not self._shared:
+            self._shared = (*{group.gate: None for group in self._groups.values()}, self._account)
+        return self._shared
+
+    def _regrouped(self) -> None:
+        """A model or a group has come or gone: what each passes is found out anew."""
+        self._ways.clear()
+        self._shared = ()
 
     def _wanted(self) -> dict[Gate, set[str]]:
         """Whose work waits for a place of each of those."""
@@ -393,6 +414,7 @@ class Limits:
         if gate is None:
             self._make_room()
             gate = self._models[model] = Gate(self._initial_of(model), self._config.most_in_flight)
+            self._regrouped()
         return gate
 
     def _initial_of(self, model: str) -> int:
@@ -405,6 +427,7 @@ class Limits:
             idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
             if idle is not None:
                 del self._models[idle]
+                self._regrouped()
                 self._leave_group(idle, 0.0)
 
 

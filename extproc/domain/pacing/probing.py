@@ -10,6 +10,7 @@ loses least, and what it loses grows with the square root of the number of chang
 plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D, but
 what has just changed is likely to change again. So:
 
+    soon after a fall       one after 12 s: a storm of refusals passes, and looks like a smaller plan
     soon after a change     one try each minute
     later                   one try each 110 seconds
     at a full hour          one at once: that is when plans change
@@ -28,6 +29,8 @@ from extproc.domain.pacing.ceiling import Ceiling
 _SOON: Final = 60.0
 _LATER: Final = 110.0
 _SOON_IS_OVER: Final = 1200.0
+# What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
+_RETURN: Final = 12.0
 # For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
 
@@ -44,7 +47,7 @@ class ProbePolicy:
     Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes.
     """
 
-    __slots__ = ("_balance", "_changed_at", "_expected_at", "_later", "_refused_at", "_soon")
+    __slots__ = ("_balance", "_changed_at", "_expected_at", "_fell", "_later", "_refused_at", "_soon")
 
     def __init__(self, soon: float = _SOON, later: float = _LATER) -> None:
         self._soon, self._later = soon, later
@@ -52,6 +55,7 @@ class ProbePolicy:
         self._changed_at = 0.0
         self._refused_at = -math.inf
         self._expected_at: float | None = None
+        self._fell = False
 
     def sent(self) -> None:
         """An attempt was sent under the limit."""
@@ -68,6 +72,11 @@ class ProbePolicy:
         """The limit is not what it was."""
         self._changed_at = now
 
+    def fell(self, now: float) -> None:
+        """What was proven is gone, for good or for a while."""
+        self._changed_at = now
+        self._fell = True
+
     def expect_change(self, now: float) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
         self._expected_at = now
@@ -75,17 +84,25 @@ class ProbePolicy:
     def tried(self) -> None:
         """A try has begun."""
         self._expected_at = None
+        self._fell = False
+
+    @property
+    def quiet_at(self) -> float:
+        """When the last refusal is so old that its retry is on its way no more."""
+        return self._refused_at + _QUIET
 
     def is_quiet(self, now: float) -> bool:
         """Whether no refusal is so young that its retry may still be on its way."""
-        return now >= self._refused_at + _QUIET
+        return now >= self.quiet_at
 
     def due(self, ceiling: Ceiling, verdict: float, now: float) -> float:
         """When the next try above a ceiling is due; `verdict` is how long the news of a refusal takes."""
         if self._expected_at is not None:
             return self._refused_at + verdict
+        if self._fell:
+            return self._refused_at + _RETURN
         pause = self._soon if now < self._changed_at + _SOON_IS_OVER else self._later
         due = ceiling.seen + pause
         if self._balance >= 1.0:
             due = min(due, ceiling.doubtful_at())
-        return max(due, self._refused_at + _QUIET)
+        return max(due, self.quiet_at)

@@ -40,6 +40,9 @@ class Oracle:
         self._waiting[request_id] = self._models[request_id]
         return Queued(len(self._waiting))
 
+    def serves(self, asked: str, model: str, now: float) -> None:
+        """Knows it already."""
+
     def observe(self, attempt: Attempt, now: float) -> None:
         """Knows it already."""
 

@@ -9,7 +9,7 @@ are answered.
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Protocol, TypeAlias
 
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
+from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 
@@ -30,7 +31,8 @@ _LOG_FLUSH = 0.5
 @dataclass(frozen=True, slots=True)
 class Agent:
     """Sends one request after the other for a model, `think` seconds apart on average. `awake` are the seconds that it
-    works and rests by turns, if it does. It asks for the model by its own name unless `asked` is another."""
+    works and rests by turns, if it does. It asks for the model by its own name unless `asked` is another; what serves
+    that is one of the models `served`, each from a second on."""
 
     source: str
     lane: Lane = Lane.MAIN
@@ -38,6 +40,7 @@ class Agent:
     think: float = 0.0
     model: str = "glm"
     asked: str = ""
+    served: Sequence[tuple[float, str]] = ()
     awake: tuple[float, float] | None = None
 
 
@@ -86,6 +89,7 @@ class Paces(Protocol):
     """Decides when requests go: `Pacing`, or what it is compared with."""
 
     def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused: ...
+    def serves(self, asked: str, model: str, now: float) -> None: ...
     def leave(self, request_id: str, now: float) -> None: ...
     def retry(self, request_id: str, now: float) -> Admitted | Queued: ...
     def observe(self, attempt: Attempt, now: float) -> None: ...
@@ -101,6 +105,7 @@ class _Sent:
 
     id: str
     agent: Agent
+    model: str
     started: float
     attempt: int = 0
 
@@ -122,9 +127,10 @@ class World:
         self.rates: list[tuple[float, float]] = []
         self.waits: list[tuple[float, Agent, float]] = []
         self.served: Counter[str] = Counter()
-        self.place_seconds: Counter[str] = Counter()
+        self.place_seconds: defaultdict[str, float] = defaultdict(float)
         self.refused: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
+        self._answered: dict[str, str] = {}
         self._counted_at = 0.0
         self._gates = [(gate.models, [gate.capacity[0][1]]) for gate in plan.gates]
         self.refused_to_clients = 0
@@ -236,9 +242,10 @@ class World:
         if (rest := self._rests(agent)) > 0.0:
             self._at(self.now + rest, lambda: self._ask(agent))
             return
-        request = PacedRequest(
-            f"r{self._ids}", agent.source, agent.lane, agent.cost, asked=agent.asked or agent.model, model=agent.model
-        )
+        model = self._serving(agent)
+        asked = agent.asked or model
+        known = self._answered.get(asked, asked) if isinstance(self.pacing, Pacing) else model
+        request = PacedRequest(f"r{self._ids}", agent.source, agent.lane, agent.cost, asked=asked, model=known)
         answer = self.pacing.arrive(request, self.epoch + self.now)
         if isinstance(answer, Admitted):
             self._go(request.id, agent, 0.0)
@@ -247,13 +254,17 @@ class World:
         else:
             self._come_back(agent, answer)
 
+    def _serving(self, agent: Agent) -> str:
+        """What serves an agent's model now."""
+        return [model for since, model in agent.served if since <= self.now][-1] if agent.served else agent.model
+
     def _rests(self, agent: Agent) -> float:
         """Seconds until an agent goes on with its work."""
         if agent.awake is None:
             return 0.0
         works, rests = agent.awake
         phase = self.now % (works + rests)
-        return works + rests - phase if phase >= works else 0.0
+        return works + rests - phase + 0.001 if phase >= works else 0.0  # beyond what rounding takes
 
     def _come_back(self, agent: Agent, refused: Refused) -> None:
         self.refused_to_clients += 1
@@ -261,24 +272,31 @@ class World:
 
     def _go(self, request_id: str, agent: Agent, wait: float) -> None:
         self.waits.append((self.now, agent, wait))
-        self._send(_Sent(request_id, agent, self.now))
+        self._send(_Sent(request_id, agent, self._serving(agent), self.now))
 
     def _send(self, sent: _Sent) -> None:
         sent.started = self.now
         self._at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
 
     def _reach(self, sent: _Sent) -> None:
-        model = sent.agent.model
+        model = sent.model = self._serving(sent.agent)
         error = self._verdict(model)
         self.attempts.append((self.now, error))
         if error is None:
             self._count()
             self._running[model] += 1
             self._ours += 1
+            self._learn(sent.agent.asked or model, model)
             self._at(self.now + self._service_time(), lambda: self._end(sent))
         else:
             self.refused[model] += self.now >= self.counts_from
             self._at(self.now + self.rng.uniform(0.05, 0.2), lambda: self._fail(sent, error))
+
+    def _learn(self, asked: str, model: str) -> None:
+        """An answer has begun, and names its model."""
+        if self._answered.get(asked) != model:
+            self._answered[asked] = model
+            self.pacing.serves(asked, model, self.epoch + self.now)
 
     def _verdict(self, model: str) -> ErrorClass | None:
         if any(start <= self.now < end for start, end in self.plan.overloads):
@@ -303,7 +321,7 @@ class World:
 
     def _end(self, sent: _Sent) -> None:
         self._count()
-        self._running[sent.agent.model] -= 1
+        self._running[sent.model] -= 1
         self._ours -= 1
         self.served[sent.agent.source] += 1
         self._leave(sent)

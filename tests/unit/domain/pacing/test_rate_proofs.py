@@ -1,9 +1,10 @@
-"""What pacing makes of a hidden number of requests a second: 200 seeds, in virtual time."""
+"""What pacing makes of a hidden number of requests a second: in virtual time."""
 
 from functools import cache
 
 import pytest
 
+from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Plan, World
@@ -52,6 +53,7 @@ def test_an_overload_makes_it_breathe_out_and_teaches_no_ceiling() -> None:
         during = [error for at, error in world.attempts if 200.0 <= at < 215.0]
         assert set(during) == {ErrorClass.OVERLOAD}
         assert world.refused_to_clients == 0
+        assert isinstance(world.pacing, Pacing)
         status = world.pacing.status(EPOCH + 400.0)
         assert status.rate.ceiling is None
         assert sum(status.waiting.values()) == status.waiting[Lane.MAIN]

@@ -19,7 +19,7 @@ REFUSAL = 2.0
 _COLD_START = 60.0
 _AT_ONCE = 24
 # What bounds nothing.
-_PLENTY = 10_000
+PLENTY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def draw(rng: random.Random, least: int, most: int, every: float, horizon: float
 
 def by_model(rng: random.Random, every: float, horizon: float) -> Plan:
     gates = [Gate(frozenset([model]), draw(rng, 1, 7, every * 3, horizon)) for model in MODELS]
-    return Plan([(0.0, _PLENTY)], gates, mean=rng.uniform(2.0, 60.0))
+    return Plan([(0.0, PLENTY)], gates, mean=rng.uniform(2.0, 60.0))
 
 
 def of_the_account(rng: random.Random, every: float, horizon: float) -> Plan:
@@ -67,7 +67,7 @@ def of_models_that_share(rng: random.Random, every: float, horizon: float) -> Pl
         Gate(frozenset(MODELS[:2]), draw(rng, 2, 12, every * 2, horizon)),
         Gate(frozenset(MODELS[2:]), draw(rng, 1, 7, every * 2, horizon)),
     ]
-    return Plan([(0.0, _PLENTY)], gates, mean=rng.uniform(2.0, 60.0))
+    return Plan([(0.0, PLENTY)], gates, mean=rng.uniform(2.0, 60.0))
 
 
 def that_changes_its_kind(rng: random.Random, every: float, horizon: float) -> Plan:
@@ -76,9 +76,9 @@ def that_changes_its_kind(rng: random.Random, every: float, horizon: float) -> P
     total = rng.randint(3, 20)
     sizes = [rng.randint(1, 7) for _ in MODELS]
     first = rng.random() < 0.5
-    of_account: Changes = [(0.0, total if first else _PLENTY), (half, _PLENTY if first else total)]
+    of_account: Changes = [(0.0, total if first else PLENTY), (half, PLENTY if first else total)]
     gates = [
-        Gate(frozenset([model]), [(0.0, _PLENTY if first else size), (half, size if first else _PLENTY)])
+        Gate(frozenset([model]), [(0.0, PLENTY if first else size), (half, size if first else PLENTY)])
         for model, size in zip(MODELS, sizes, strict=True)
     ]
     return Plan(of_account, gates, mean=rng.uniform(2.0, 60.0))
@@ -93,8 +93,9 @@ WORLDS: Sequence[Callable[[random.Random, float, float], Plan]] = (
 )
 
 
-def crowd(models: Sequence[str] = MODELS) -> list[Agent]:
-    return [Agent(f"agent-{number}", model=model) for model in models for number in range(_AT_ONCE)]
+def crowd() -> list[Agent]:
+    """Work for all models."""
+    return [Agent(f"agent-{number}", model=model) for model in MODELS for number in range(_AT_ONCE)]
 
 
 def pacing_for(agents: int) -> Pacing:
@@ -108,8 +109,8 @@ def worth(world: World) -> float:
     return sum(world.place_seconds.values()) - REFUSAL * sum(world.refused.values())
 
 
-def score(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> Score:
-    """Runs a plan through pacing and through the oracle, and compares them after the cold start."""
+def run_both(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> tuple[World, World]:
+    """Runs a plan through pacing and through the oracle; what they use counts after the cold start."""
     worlds = []
     # The full hour is far away: what is found at once then is measured elsewhere.
     for pacing in (pacing_for(len(agents)), Oracle(plan, EPOCH + 1.0)):
@@ -117,6 +118,12 @@ def score(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> Sco
         world.counts_from = _COLD_START
         worlds.append(world.run(agents))
     ours, best = worlds
+    return ours, best
+
+
+def score(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> Score:
+    """What pacing gets out of a plan, beside the oracle."""
+    ours, best = run_both(plan, agents, seed, horizon)
     return Score(
         got=worth(ours),
         best=worth(best),

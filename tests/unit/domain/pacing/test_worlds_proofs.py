@@ -1,0 +1,108 @@
+"""What pacing makes of mixed plans that nobody describes to it, against an oracle that knows them: in virtual time.
+
+A score is used places x seconds, less two seconds of a place for each refusal. `PACING_SEEDS=200` asks for so many
+plans of each kind instead of the few that a run of all tests has time for; docs/pacing.md has their figures.
+"""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import pytest
+
+from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Gate, Plan, World
+from tests.unit.domain.pacing.scenarios import percentile
+from tests.unit.domain.pacing.worlds import (
+    MODELS,
+    PLENTY,
+    WORLDS,
+    Score,
+    crowd,
+    pacing_for,
+    run_both,
+    score,
+    scores,
+    worth,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+_ASKED: Final = int(os.environ.get("PACING_SEEDS", "0"))
+WorldOf = Callable[[random.Random, float, float], Plan]
+# Seconds between two changes, the share of the oracle's score that may be lost, hours of plan, and how many plans.
+_PACES: Final = ((600.0, 0.030, 3000.0, 12), (1800.0, 0.015, 3600.0, 8), (7200.0, 0.010, 14400.0, 3))
+
+
+def lost(results: Sequence[Score]) -> float:
+    return 1.0 - sum(each.got for each in results) / sum(each.best for each in results)
+
+
+@pytest.mark.parametrize(("every", "most", "horizon", "seeds"), _PACES)
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.__name__)
+def test_little_is_lost_of_what_one_could_use_who_knew_the_plan(
+    world: WorldOf, every: float, most: float, horizon: float, seeds: int
+) -> None:
+    results = scores(world, every, horizon, _ASKED or seeds)
+    assert lost(results) <= most
+    assert sum(each.seen_by_clients for each in results) <= 0.002 * sum(each.attempts for each in results)
+
+
+def with_one_that_rests(world: str, rng: random.Random) -> Plan:
+    mean = rng.uniform(2.0, 40.0)
+    if world == "of_the_account":
+        return Plan([(0.0, rng.randint(4, 16))], mean=mean)
+    own = [Gate(frozenset([model]), [(0.0, rng.randint(2, 8))]) for model in MODELS[:2]]
+    return Plan([(0.0, PLENTY if world == "by_model" else rng.randint(5, 12))], own, mean=mean)
+
+
+@pytest.mark.parametrize("world", ["by_model", "of_the_account", "of_both"])
+def test_where_one_model_stands_still_and_another_swings_little_is_lost(world: str) -> None:
+    for seed in range(_ASKED or 4):
+        rng = random.Random(seed * 7919)
+        plan, awake = with_one_that_rests(world, rng), (rng.uniform(60.0, 300.0), rng.uniform(60.0, 300.0))
+        agents = [
+            *(Agent(f"still-{number}", model=MODELS[0]) for number in range(24)),
+            *(Agent(f"swinging-{number}", model=MODELS[1], awake=awake) for number in range(24)),
+        ]
+        ours, best = run_both(plan, agents, seed, 3600.0)
+        assert worth(ours) >= 0.98 * worth(best), seed
+        if world == "by_model":
+            still = MODELS[0]
+            assert ours.place_seconds[still] >= 0.98 * best.place_seconds[still], seed
+
+
+def test_a_name_that_is_served_by_one_model_and_then_by_another_costs_little() -> None:
+    for seed in range(_ASKED or 6):
+        rng = random.Random(seed * 7919)
+        gates = [Gate(frozenset([model]), [(0.0, rng.randint(2, 7))]) for model in MODELS]
+        served = [(at, rng.choice(MODELS[:2])) for at in range(0, 1800, 150)]
+        agents = [Agent(f"alias-{number}", asked="claude", served=served) for number in range(24)]
+        agents += [Agent(f"agent-{number}", model=MODELS[2]) for number in range(24)]
+        result = score(Plan([(0.0, PLENTY)], gates, mean=8.0), agents, seed, 1800.0)
+        assert result.loss <= 0.08, seed
+        assert result.seen_by_clients <= 0.002 * result.attempts
+
+
+@pytest.mark.parametrize("is_by_model", [True, False])
+def test_after_a_storm_of_refusals_what_was_proven_is_soon_back(is_by_model: bool) -> None:
+    """For 15 s all is refused. Answers are short, so even a single request is."""
+    waits = []
+    for seed in range(_ASKED or 10):
+        rng = random.Random(seed * 7919)
+        sizes = [rng.randint(1, 7) for _ in MODELS]
+        storm = [(300.0, 0), (315.0, 1)]
+        if is_by_model:
+            gates = [
+                Gate(frozenset([model]), [(0.0, size), *((at, size * there) for at, there in storm)])
+                for model, size in zip(MODELS, sizes, strict=True)
+            ]
+            plan = Plan([(0.0, PLENTY)], gates, mean=2.0)
+        else:
+            plan = Plan([(0.0, sum(sizes)), *((at, sum(sizes) * there) for at, there in storm)], mean=2.0)
+        world = World(plan, pacing_for(len(crowd())), seed, 420.0, epoch=EPOCH + 1.0).run(crowd())
+        refused = max(at for at, error in world.attempts if error is not None and at <= 316.0)
+        enough = 0.9 * sum(sizes)
+        back = next(state.at for state in world.usage if state.at > 315.0 and state.ours >= enough)
+        waits.append(back - refused)
+    assert percentile(waits, 80) <= 20.0
