@@ -14,6 +14,8 @@ from tests.unit.domain.pacing.scenarios import COLD_START, SEEDS, dice, jain, me
 
 pytestmark = pytest.mark.slow
 
+DEAREST = 20.0
+
 
 def test_equal_sources_get_equal_shares_however_many_agents_they_run() -> None:
     indices = []
@@ -34,44 +36,56 @@ def test_shares_are_measured_in_credits() -> None:
         assert 3.0 <= world.served["light"] / world.served["heavy"] <= 5.0
 
 
+class TwoSources:
+    """Two sources that always have something waiting; what their requests take is known when they have ended."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = dice(seed)
+        self.places = self.rng.randint(1, 8)
+        self.taken = {"a": 0.0, "b": 0.0}
+        self._serial = itertools.count()
+        self._costs: dict[str, tuple[str, float]] = {}
+        self._running: list[str] = []
+        config = PacingConfig(
+            max_workers=500, concurrency_initial=self.places, mode=PacingMode.FIXED, rate_initial=100.0
+        )
+        self._paced = Pacing(config)
+
+    def step(self, now: float) -> None:
+        """One request ends, and others go."""
+        for source in self.taken:
+            while sum(each.source == source for each in self._paced.waiting()) < self.places + 2:
+                self._ask(source, now)
+        ended = self._running.pop(self.rng.randrange(len(self._running)))
+        source, cost = self._costs.pop(ended)
+        self.taken[source] += cost
+        self._paced.leave(ended, now)
+        self._paced.took(ended, cost)
+        self._running += [decision.id for decision in self._paced.due(now)]
+
+    def _ask(self, source: str, now: float) -> None:
+        request = PacedRequest(f"{source}{next(self._serial)}", source, cost=self.rng.uniform(0.5, DEAREST))
+        self._costs[request.id] = (source, self.rng.uniform(0.5, DEAREST))
+        if isinstance(self._paced.arrive(request, now), Admitted):
+            self._running.append(request.id)
+
+
 def test_the_gap_between_two_busy_sources_stays_within_what_may_run_unknown() -> None:
     """Guesses are wrong, and put right when a request has ended. Bound: Sheng et al., OSDI 2024, theorem 4.4: twice
     what the places hold at the most."""
     for seed in range(40):
-        rng = dice(seed)
-        places, dearest = rng.randint(1, 8), 20.0
-        paced = Pacing(
-            PacingConfig(max_workers=500, concurrency_initial=places, mode=PacingMode.FIXED, rate_initial=100.0)
-        )
-        taken, running, serial = {"a": 0.0, "b": 0.0}, [], itertools.count()
-
-        def ask(source: str, now: float) -> None:
-            cost = rng.uniform(0.5, dearest)
-            request = PacedRequest(f"{source}{next(serial)}", source, cost=rng.uniform(0.5, dearest))
-            actual[request.id] = (source, cost)
-            if isinstance(paced.arrive(request, now), Admitted):
-                running.append(request.id)
-
-        actual: dict[str, tuple[str, float]] = {}
-        for step in range(600):
-            now = EPOCH + step
-            for source in taken:
-                while sum(each.source == source for each in paced.waiting()) < places + 2:
-                    ask(source, now)
-            ended = running.pop(rng.randrange(len(running)))
-            source, cost = actual.pop(ended)
-            taken[source] += cost
-            paced.leave(ended, now)
-            paced.took(ended, cost)
-            running += [decision.id for decision in paced.due(now)]
-            assert abs(taken["a"] - taken["b"]) <= 2 * places * dearest, (seed, step)
+        sources = TwoSources(seed)
+        for second in range(600):
+            sources.step(EPOCH + second)
+            gap = abs(sources.taken["a"] - sources.taken["b"])
+            assert gap <= 2 * sources.places * DEAREST, (seed, second)
 
 
 def test_nobody_saves_turns_up_by_idling() -> None:
     paced = Pacing(PacingConfig(max_workers=500, concurrency_initial=1, mode=PacingMode.FIXED, rate_initial=100.0))
     for number in range(50):
         paced.arrive(PacedRequest(f"busy{number}", "busy", cost=5.0), EPOCH)
-    order = []
+    order: list[str] = []
     for step in range(20):
         running = order[-1] if order else "busy0"
         if step == 10:
