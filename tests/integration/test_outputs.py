@@ -99,7 +99,10 @@ async def test_once_somebody_reads_again_the_log_says_how_many_lines_are_missing
     with writing(tmp_path, simulator, stdout=end, stderr=end) as proxy:
         os.close(end)
         await proxy.ask(4000)
-        lost = await eventually(lambda: proxy.metrics().value("zai_proxy_log_lines_dropped_total"), bool)
+        counted = {"path": "/v1/messages", "status_code": "200"}
+        await eventually(lambda: proxy.metrics().value("zai_proxy_requests_total", **counted), lambda n: n == 4000)
+        lost = proxy.metrics().value("zai_proxy_log_lines_dropped_total")
+        assert lost > 0
 
         text = ""
         while "log lines were dropped" not in text:
