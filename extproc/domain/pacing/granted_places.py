@@ -51,10 +51,10 @@ class GrantedPlaces:
         return self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)
 
     def is_proven(self, model: str, t: float) -> bool:
-        return True
+        return self.plan.is_proven(model, self._granted)
 
     def is_stormy(self, model: str) -> bool:
-        return False
+        return self.plan.is_stormy(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
         if self._granted[model] > 0:

@@ -330,15 +330,26 @@ class Limits:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(self._groups.values()), 1)}
         models = {
             model: ModelPlaces(
-                _usable(gate, t),
-                gate.limit.limit,
-                gate.backoff.share(t),
-                numbers[self._groups[model]] if model in self._groups else 0,
+                usable=_usable(gate, t),
+                limit=gate.limit.limit,
+                breath=gate.backoff.share(t),
+                proven=gate.limit.proven,
+                stormy=self.is_stormy(model),
+                group=numbers[self._groups[model]] if model in self._groups else 0,
             )
             for model, gate in self._models.items()
         }
-        groups = tuple(GroupPlaces(_usable(group.gate, t), group.gate.limit.limit) for group in numbers)
-        return PlanPlaces(models, groups, self._initial_of(UNKNOWN), self._initial_of(MCP))
+        return PlanPlaces(
+            models=models,
+            groups=tuple(
+                GroupPlaces(_usable(group.gate, t), group.gate.limit.limit, group.gate.limit.proven)
+                for group in numbers
+            ),
+            new=self._initial_of(UNKNOWN),
+            tools=self._initial_of(MCP),
+            proven=self.account.proven,
+            rate_is_proven=self.rate.is_proven(t),
+        )
 
     def learned(self, outside: Callable[[float], float], now: float) -> Learned:
         """What is known of the plan at the outside time `now`; `outside` turns a steady time into one of those."""

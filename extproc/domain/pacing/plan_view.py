@@ -127,14 +127,43 @@ class PlanView:
 
     def left(self, model: str) -> int:
         """How many more of a model may be in flight; 0 at least."""
-        ruling = self.ruling
-        left = [ruling.own_limit_of(model) - self.held.get(model, 0)]
+        left = [self.ruling.own_limit_of(model) - self.held.get(model, 0)]
         if model != MCP:
-            in_all = sum(count for each, count in self.held.items() if each != MCP)
-            left.append(ruling.account - in_all)
-            if (group := ruling.places.group_of(model)) is not None:
-                left.append(group.limit - sum(self.held.get(each, 0) for each in ruling.places.members(model)))
+            left.append(self.ruling.account - _in_all(self.held))
+            if (group := self.ruling.places.group_of(model)) is not None:
+                left.append(group.limit - self._in_group(model, self.held))
         return max(0, min(left))
+
+    def is_proven(self, model: str, granted: Mapping[str, int]) -> bool:
+        """Whether one more of a model would be nothing new to the upstream, as far as is known, if so many of those in
+        flight are places that are granted and not in use."""
+        places = self.ruling.places
+        if places.proven is None:
+            return True
+        known = places.models.get(model)
+        if known is not None and (known.stormy or known.breath < 1.0):
+            return False
+        running = {each: count - granted.get(each, 0) for each, count in self.held.items()}
+        if running.get(model, 0) >= (known.proven if known is not None else 1):
+            return False
+        if model == MCP:
+            return True
+        group = places.group_of(model)
+        if group is not None and self._in_group(model, running) >= group.proven:
+            return False
+        return places.rate_is_proven and _in_all(running) < places.proven
+
+    def is_stormy(self, model: str) -> bool:
+        """Whether even a single request of a model was refused, and the next one as well."""
+        known = self.ruling.places.models.get(model)
+        return known is not None and known.stormy
+
+    def _in_group(self, model: str, counts: Mapping[str, int]) -> int:
+        return sum(counts.get(each, 0) for each in self.ruling.places.members(model))
+
+
+def _in_all(counts: Mapping[str, int]) -> int:
+    return sum(count for model, count in counts.items() if model != MCP)
 
 
 @dataclass(frozen=True, slots=True)

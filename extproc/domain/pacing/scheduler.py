@@ -294,10 +294,9 @@ class Pacing:
     def demand(self, now: float) -> Demand:
         """What it has in flight and could start. Places that were granted and not used are given back with it."""
         t = self._time(now)
+        want = self._wanting(t)
         if self._shared is not None:
             self._shared.give_back()
-        want = self._queue.by_model(self._lane_throttle.closed(t))
-        want += Counter(retry.model for retry in self._retry_queue.ready(t))
         weights, retrying = self._weights(), self._retries.count(t)
         return Demand(
             {

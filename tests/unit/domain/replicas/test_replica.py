@@ -114,6 +114,26 @@ def test_the_weight_is_the_number_of_sources_that_run_or_wait(one: One) -> None:
     assert (demand.held, demand.want, demand.weight) == (1, 2, 2)
 
 
+def test_who_was_refused_twice_waits_for_a_place_that_has_proven_to_be_there(one: One) -> None:
+    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
+    one.hear()
+    one.ask(model="glm-5")
+    one.hear(granted={"glm-5": 1}, ruling=replace(RULING, places=places), held={"glm-5": 1})
+    one.go()
+    for _ in range(2):
+        one.now += 1.0
+        one.pacing.observe(Attempt("r1", one.now - 0.5, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
+    one.pacing.retry("r1", one.now)
+    one.now += 1.0
+    one.hear(ruling=replace(RULING, places=places), held={"glm-5": 2})
+    assert one.demand("glm-5").want == 0
+
+    one.hear(ruling=replace(RULING, places=places), held={"glm-5": 1})
+    assert one.demand("glm-5").want == 1
+    one.hear(granted={"glm-5": 1}, ruling=replace(RULING, places=places), held={"glm-5": 2})
+    assert one.go() == ["r1"]
+
+
 def test_a_source_that_works_for_several_models_counts_for_a_part_in_each(one: One) -> None:
     one.hear()
     for source, model in (("a", "glm-5.3"), ("a", "glm-5"), ("b", "glm-5"), ("b", MCP), ("c", MCP)):

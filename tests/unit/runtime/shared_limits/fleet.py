@@ -89,6 +89,12 @@ class Fleet:
         member.pacing.observe(attempt, now)
         member.due = now
 
+    def serves(self, asked: str, model: str, now: float) -> None:
+        """Each replica has seen an answer that names its model."""
+        for member in self.members:
+            member.pacing.serves(asked, model, now)
+            member.due = now
+
     def sync(self, now: float) -> None:
         """Every replica that has to report does."""
         for member in self.members:
