@@ -11,14 +11,14 @@ KEY = make_key()
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (f'"{KEY}"', "quotes"),
-        (f"'{KEY}'", "quotes"),
-        (f" “{KEY}”\n", "quotes"),
-        (f'{KEY}"', "quotes"),
-        (f"ZAI_API_KEY={KEY}", "the name and the ="),
-        (f"export ZAI_API_KEY={KEY}", "the name and the ="),
-        (f'ZAI_API_KEY = "{KEY}', "the name and the ="),
-        (f"Bearer {KEY}", "Bearer"),
+        ('"{}"', "quotes"),
+        ("'{}'", "quotes"),
+        (" “{}”\n", "quotes"),
+        ('{}"', "quotes"),
+        ("ZAI_API_KEY={}", "the name and the ="),
+        ("export ZAI_API_KEY={}", "the name and the ="),
+        ('ZAI_API_KEY = "{}', "the name and the ="),
+        ("Bearer {}", "Bearer"),
         ("your-api-key", "stands for one"),
         ("YOUR_ZAI_API_KEY", "stands for one"),
         ("your_api_key_here", "stands for one"),
@@ -30,14 +30,14 @@ KEY = make_key()
         ("…", "stands for one"),
         ("changeme", "stands for one"),
         ("insert-key-here", "stands for one"),
-        (f"{KEY} {KEY}", "in one line"),
-        (f"{KEY}\n{KEY}", "in one line"),
+        ("{} {}", "in one line"),
+        ("{}\n{}", "in one line"),
         ("schlüssel", "in one line"),
         (" \n", "empty"),
     ],
 )
 def test_what_can_be_no_key_is_told_with_what_would_be_right_and_is_not_repeated(text: str, fault: str) -> None:
-    need = what_is_needed(text)
+    need = what_is_needed(text.replace("{}", KEY))
 
     assert need is not None
     assert need.startswith("need the Z.AI key")
@@ -45,9 +45,9 @@ def test_what_can_be_no_key_is_told_with_what_would_be_right_and_is_not_repeated
     assert KEY not in need
 
 
-@pytest.mark.parametrize("text", [KEY, f" {KEY}\r\n", "x", "sk-thekeyofarelay0123", "QUJD.REVG=="])
+@pytest.mark.parametrize("text", ["{}", " {}\r\n", "x", "sk-thekeyofarelay0123", "QUJD.REVG=="])
 def test_what_can_be_a_key_passes(text: str) -> None:
-    assert what_is_needed(text) is None
+    assert what_is_needed(text.replace("{}", KEY)) is None
 
 
 @given(st.from_regex(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}", fullmatch=True))
