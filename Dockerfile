@@ -19,7 +19,7 @@ RUN --mount=type=secret,id=ca \
     /tools/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-build.txt; \
     /tools/bin/pip --python /opt/zai-proxy/bin/python install --quiet --no-compile \
       --require-hashes --only-binary :all: -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY envoy envoy
 COPY common common
 COPY extproc extproc

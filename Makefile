@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup page setup-system setup-agents run demo test test-fast test-page test-agents chaos soak bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page wheel setup-system setup-agents run demo test test-fast test-page test-agents chaos soak bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +20,7 @@ PAGE_MODULES := $(FRONTEND)/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find $(FRONTEND)/src $(FRONTEND)/public $(FRONTEND)/index.html $(FRONTEND)/vite.config.ts 2>/dev/null)
 AGENTS := tests/agents
 AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
-SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk
+SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk nginx-light haproxy
 
 # Puts npm on the PATH: this machine's if its Node is new enough for the page's build, else the one of PyPI in .venv.
 NODE_IS_NEW_ENOUGH := const [a, b] = process.versions.node.split(".").map(Number); \
@@ -70,6 +70,9 @@ $(PAGE_MODULES): $(FRONTEND)/package-lock.json $(FRONTEND)/package.json requirem
 $(PAGE): $(PAGE_MODULES) $(PAGE_SOURCES)
 	@$(with_npm) && cd $(FRONTEND) && npm run --silent build -- --logLevel warn
 	@touch $@
+
+wheel: $(STAMP) page ## build the wheel, page and demo in it, into build/wheel
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheel .
 
 setup-system: ## as root on Debian: install what tests and benchmarks need of the system
 	@missing=$$(for each in $(SYSTEM_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
@@ -149,7 +152,8 @@ format: setup ## format the code
 PIN := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 lock: ## pin the newest versions that pyproject.toml allows, if they exist for arm64 too (needs uv)
 	$(PIN) --upgrade --extra dev pyproject.toml --output-file requirements-dev.txt
-	$(PIN) --constraint requirements-dev.txt pyproject.toml --output-file requirements.txt
+	@mkdir -p build/service && sed '/# for the demo alone$$/d' pyproject.toml > build/service/pyproject.toml
+	$(PIN) --constraint requirements-dev.txt build/service/pyproject.toml --output-file requirements.txt
 	$(PIN) --no-annotate --constraint requirements-dev.txt --extra simulator pyproject.toml \
 	  --output-file deploy/image/requirements-simulator.txt
 	echo hatchling | $(PIN) --no-annotate --constraint requirements-dev.txt - --output-file deploy/image/requirements-build.txt

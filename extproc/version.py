@@ -2,12 +2,25 @@
 
 import os
 import subprocess
-from importlib import metadata
+from collections.abc import Mapping
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+_UNKNOWN: Final = "unknown"
+
+
+def built_of(environ: Mapping[str, str], packaged: Traversable) -> str:
+    """The commit that an image or a wheel was built of, which its file `packaged` says; "unknown" in a checkout."""
+    told = environ.get("BUILD_COMMIT", _UNKNOWN)
+    if told == _UNKNOWN and packaged.is_file():
+        return packaged.read_text().strip()
+    return told
+
+
 VERSION: Final = metadata.version("zai-proxy")
-COMMIT: Final = os.environ.get("BUILD_COMMIT", "unknown")
+COMMIT: Final = built_of(os.environ, resources.files("extproc").joinpath("commit.txt"))
 BUILD_TIME: Final = os.environ.get("BUILD_TIME", "unknown")
 
 _CHECKOUT: Final = Path(__file__).parent.parent
@@ -15,7 +28,7 @@ _CHECKOUT: Final = Path(__file__).parent.parent
 
 def commit() -> str:
     """The commit that was built, or of the checkout that this runs from; "unknown" if neither is told."""
-    if COMMIT != "unknown" or not (_CHECKOUT / ".git").exists():
+    if COMMIT != _UNKNOWN or not (_CHECKOUT / ".git").exists():
         return COMMIT
     asked = ["git", "-C", str(_CHECKOUT), "rev-parse", "HEAD"]
     try:

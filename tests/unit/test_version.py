@@ -35,6 +35,17 @@ def test_a_checkout_knows_its_own_commit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told()["commit"] == head.stdout.strip()
 
 
+def test_a_wheel_knows_the_commit_that_it_was_built_of(tmp_path: Path) -> None:
+    packaged = tmp_path / "commit.txt"
+    assert version.built_of({}, packaged) == "unknown"
+
+    packaged.write_text("4567def")
+
+    assert version.built_of({}, packaged) == "4567def"
+    assert version.built_of({"BUILD_COMMIT": "unknown"}, packaged) == "4567def"
+    assert version.built_of({"BUILD_COMMIT": "0123abc"}, packaged) == "0123abc"
+
+
 def test_elsewhere_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(version, "COMMIT", "unknown")
     monkeypatch.setattr(version, "_CHECKOUT", tmp_path)
