@@ -11,6 +11,7 @@ from dashboard.domain.lenient import mapping, moment, number, objects, text, who
 
 _MOST_REQUESTS: Final = 2000
 _MOST_LIMITS: Final = 20
+_MOST_MODELS: Final = 60
 _MOST_MOVES: Final = 16
 _MOST_WINDOWS: Final = 32
 _MOST_IDENTITIES: Final = 20
@@ -60,6 +61,19 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLimit:
+    """The places of one model: how many of it may run (`value`), how many do, and how many wait for one. `model` is
+    `mcp` for calls of MCP tools, `unknown` where the proxy could not read it."""
+
+    model: str
+    value: float | None
+    ceiling: float | None
+    in_flight: int
+    waiting: int
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaWindow:
     """A window of the plan. Times are Unix seconds, `used` and `unused_at_reset` shares of the allowance."""
 
@@ -100,6 +114,7 @@ class ProxyStatus:
     running: tuple[Running, ...] = ()
     waiting: tuple[Running, ...] = ()
     limits: tuple[Limit, ...] = ()
+    model_limits: tuple[ModelLimit, ...] = ()
     shared: bool = False
     leads: bool = False
     quota: tuple[QuotaWindow, ...] = ()
@@ -126,6 +141,7 @@ def read_status(data: object) -> ProxyStatus:
         running=_requests(status.get("requests"), "age_seconds"),
         waiting=_requests(status.get("waiting"), "waited_seconds"),
         limits=tuple(_limit(each) for each in objects(status.get("limits"), _MOST_LIMITS)),
+        model_limits=tuple(_model_limit(each) for each in objects(status.get("model_limits"), _MOST_MODELS)),
         shared=sharing.get("up") is True,
         leads=sharing.get("leads") is True,
         quota=_quota(quota),
@@ -163,14 +179,29 @@ def _request(data: Mapping[str, Any], age: str) -> Running | None:
 
 
 def _limit(data: Mapping[str, Any]) -> Limit:
-    read = [_move(each) for each in objects(data.get("moves"), _MOST_MOVES)]
     return Limit(
         name=text(data.get("name")) or "limit",
         value=number(data.get("limit")),
         ceiling=number(data.get("ceiling")),
         used=number(data.get("used")),
-        moves=tuple(sorted((move for move in read if move is not None), key=lambda move: -move.at)),
+        moves=_moves(data),
     )
+
+
+def _model_limit(data: Mapping[str, Any]) -> ModelLimit:
+    return ModelLimit(
+        model=text(data.get("name")) or "unknown",
+        value=number(data.get("limit")),
+        ceiling=number(data.get("ceiling")),
+        in_flight=whole(data.get("in_flight")) or 0,
+        waiting=whole(data.get("waiting")) or 0,
+        moves=_moves(data),
+    )
+
+
+def _moves(data: Mapping[str, Any]) -> tuple[Move, ...]:
+    read = [_move(each) for each in objects(data.get("moves"), _MOST_MOVES)]
+    return tuple(sorted((move for move in read if move is not None), key=lambda move: -move.at))
 
 
 def _move(data: Mapping[str, Any]) -> Move | None:

@@ -15,6 +15,7 @@ from dashboard.records.snapshot import (
     Lane,
     Level,
     Limit,
+    ModelLimit,
     Move,
     PerMinute,
     QuotaWindow,
@@ -108,6 +109,7 @@ def build(
         waiting_total=queued,
         lanes=_lanes(running, waiting),
         limits=[*_shared_limits(heard), *_own_limits(heard)],
+        model_limits=[*_shared_model_limits(heard), *_own_model_limits(heard)],
         plan=next((target.status.plan for target in heard if target.status and target.status.plan), None),
         quota=[_window(window) for window in quota],
         per_minute=figures.per_minute,
@@ -190,7 +192,7 @@ def _own_limits(targets: Sequence[TargetView]) -> list[Limit]:
 def _shared_limits(targets: Sequence[TargetView]) -> list[Limit]:
     """The plan's limits once, as the proxy tells of them that has learned them."""
     sharing = [target for target in targets if target.is_sharing]
-    teller = next((target for target in sharing if _status(target).leads), next(iter(sharing), None))
+    teller = _teller(sharing)
     if teller is None:
         return []
     used = _sum(limit.used for target in sharing for limit in _status(target).limits if limit.name == IN_FLIGHT)
@@ -198,6 +200,51 @@ def _shared_limits(targets: Sequence[TargetView]) -> list[Limit]:
         _limit(teller, replace(limit, used=used) if limit.name == IN_FLIGHT else limit, len(sharing))
         for limit in _status(teller).limits
     ]
+
+
+def _teller(sharing: Sequence[TargetView]) -> TargetView | None:
+    return next((target for target in sharing if _status(target).leads), next(iter(sharing), None))
+
+
+def _own_model_limits(targets: Sequence[TargetView]) -> list[ModelLimit]:
+    own = [target for target in targets if not target.is_sharing]
+    return [
+        _model_limit(target, limit, 1, limit.in_flight, limit.waiting)
+        for target in own
+        for limit in _status(target).model_limits
+    ]
+
+
+def _shared_model_limits(targets: Sequence[TargetView]) -> list[ModelLimit]:
+    """The plan's places by model once, with what runs and waits at all who share them."""
+    sharing = [target for target in targets if target.is_sharing]
+    teller = _teller(sharing)
+    if teller is None:
+        return []
+    running, waiting = Counter[str](), Counter[str]()
+    for target in sharing:
+        for limit in _status(target).model_limits:
+            running[limit.model] += limit.in_flight
+            waiting[limit.model] += limit.waiting
+    return [
+        _model_limit(teller, limit, len(sharing), running[limit.model], waiting[limit.model])
+        for limit in _status(teller).model_limits
+    ]
+
+
+def _model_limit(
+    target: TargetView, limit: proxy_status.ModelLimit, replicas: int, in_flight: int, waiting: int
+) -> ModelLimit:
+    return ModelLimit(
+        target=target.id,
+        replicas=replicas,
+        model=limit.model,
+        value=limit.value,
+        ceiling=limit.ceiling,
+        in_flight=in_flight,
+        waiting=waiting,
+        moves=[Move(at=move.at, text=move.text) for move in limit.moves],
+    )
 
 
 def _limit(target: TargetView, limit: proxy_status.Limit, replicas: int) -> Limit:

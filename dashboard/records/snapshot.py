@@ -111,6 +111,21 @@ class Limit(Record):
     moves: list[Move] = Field(description="The latest, newest first")
 
 
+class ModelLimit(Record):
+    """The places of a model."""
+
+    target: int
+    replicas: int = Field(
+        description="How many of the targets share them; `in_flight` and `waiting` are of all of them"
+    )
+    model: str = Field(description="The one that serves; `mcp`: calls of MCP tools, `unknown`: it could not be read")
+    value: float | None = Field(description="How many may be in flight")
+    ceiling: float | None = Field(description="The number that was refused last")
+    in_flight: int
+    waiting: int
+    moves: list[Move] = Field(description="The latest, newest first")
+
+
 class QuotaWindow(Record):
     """A window of the plan."""
 
@@ -177,6 +192,7 @@ class Snapshot(Record):
     waiting_total: int
     lanes: list[Lane]
     limits: list[Limit]
+    model_limits: list[ModelLimit] = Field(description="By target, then by model")
     plan: str | None = Field(description="The plan's name")
     quota: list[QuotaWindow]
     per_minute: PerMinute

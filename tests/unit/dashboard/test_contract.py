@@ -188,6 +188,9 @@ async def test_the_limits_that_a_proxy_has_learned_are_read_with_their_moves() -
     assert move.text == f"upstream 1302: 4 → {status.limit} in flight"
     assert move.at == pytest.approx(time.time(), abs=5)
     assert (rate.name, rate.value) == ("requests/s", page.gauge("zai_proxy_rate_limit_requests_per_second"))
+    (model,) = status.model_limits
+    assert (model.ceiling, model.in_flight, model.waiting) == (4, 3, 0)
+    assert [move.text for move in model.moves] == [move.text]
 
 
 async def test_a_proxy_that_is_not_paced_has_a_limit_all_the_same() -> None:

@@ -5,6 +5,7 @@ export type {
   Lane,
   Level,
   Limit,
+  ModelLimit,
   Move as LimitMove,
   Now,
   PerMinute,

@@ -639,6 +639,22 @@ export interface components {
          * @enum {string}
          */
         MarkKind: "started" | "deployed" | "lost" | "back" | "reset" | "gate_closed" | "gate_opened";
+        /** @description The places of a model. */
+        ModelLimit: {
+            target: number;
+            /** @description How many of the targets share them; `in_flight` and `waiting` are of all of them */
+            replicas: number;
+            /** @description The one that serves; `mcp`: calls of MCP tools, `unknown`: it could not be read */
+            model: string;
+            /** @description How many may be in flight */
+            value: number | null;
+            /** @description The number that was refused last */
+            ceiling: number | null;
+            in_flight: number;
+            waiting: number;
+            /** @description The latest, newest first */
+            moves: components["schemas"]["Move"][];
+        };
         /** @description A change of a learned limit in words. */
         Move: {
             /** @description Unix time */
@@ -657,6 +673,8 @@ export interface components {
             waiting_total: number;
             lanes: components["schemas"]["Lane"][];
             limits: components["schemas"]["Limit"][];
+            /** @description By target, then by model */
+            model_limits: components["schemas"]["ModelLimit"][];
             /** @description The plan's name */
             plan: string | null;
             quota: components["schemas"]["QuotaWindow"][];
@@ -957,6 +975,7 @@ export type Lookup = components['schemas']['Lookup'];
 export type Lost = components['schemas']['Lost'];
 export type Mark = components['schemas']['Mark'];
 export type MarkKind = components['schemas']['MarkKind'];
+export type ModelLimit = components['schemas']['ModelLimit'];
 export type Move = components['schemas']['Move'];
 export type Now = components['schemas']['Now'];
 export type Origin = components['schemas']['Origin'];

@@ -30,6 +30,7 @@ export function aSnapshot(changes: Partial<Now> = {}): Now {
     waiting_total: 0,
     lanes: [],
     limits: [],
+    model_limits: [],
     plan: 'GLM Coding Max',
     quota: [],
     per_minute: {

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
 import { aRunningRequest } from './examples'
 import {
+  gateInWords,
   laneName,
   limitInWords,
   limitOwner,
   modelName,
+  moveInWords,
   otherModelAsked,
   requestName,
   senderName,
@@ -81,4 +83,16 @@ test('proxies that are late still answer, stale ones do not', () => {
     '2 of 4 proxies answer',
   ])
   expect(targetsInWords([])).toBeNull()
+})
+
+test('a move of a limit says from where to where it went, and why', () => {
+  expect(moveInWords('upstream 1302: 3 → 2 in flight')).toBe('3 → 2, refused with 1302')
+  expect(moveInWords('probe: 6 → 7 in flight')).toBe('6 → 7, one more is tried')
+  expect(moveInWords('probe held: 6 → 7 in flight')).toBe('6 → 7, the try has held')
+  expect(moveInWords('work waits: 3 → 8 in flight')).toBe('3 → 8, work waits')
+  expect(moveInWords('work waits: 1.5 → 2.25 requests/s')).toBe('work waits: 1.5 → 2.25 requests/s')
+})
+
+test('what has places and is no model has a name for people', () => {
+  expect(['glm-5.3', 'mcp', 'unknown'].map(gateInWords)).toEqual(['glm-5.3', 'MCP tools', 'no model named'])
 })

@@ -50,6 +50,28 @@ export function limitInWords({ name, value, used }: Pick<Limit, 'name' | 'value'
   return used === null ? most : `${formatCount(used)} of ${most}`
 }
 
+const GATES: Readonly<Record<string, string>> = { mcp: 'MCP tools', unknown: 'no model named' }
+
+/** What has places of its own: `glm-5.3`, `MCP tools`. */
+export function gateInWords(model: string): string {
+  return GATES[model] ?? model
+}
+
+const MOVE = /^(.*): (\d+) → (\d+) in flight$/
+const CAUSES: readonly [RegExp, string][] = [
+  [/^upstream (\d+)$/, 'refused with $1'],
+  [/^probe$/, 'one more is tried'],
+  [/^probe held$/, 'the try has held'],
+]
+
+/** A move of a limit: `3 → 2, refused with 1302`. What is not known stays as the proxy puts it. */
+export function moveInWords(text: string): string {
+  const [, cause, before, after] = MOVE.exec(text) ?? []
+  if (cause === undefined || before === undefined || after === undefined) return text
+  const [pattern, words] = CAUSES.find(([each]) => each.test(cause)) ?? [/.*/, cause]
+  return `${before} → ${after}, ${cause.replace(pattern, words)}`
+}
+
 /** Whose limit it is: `proxy-1:9090`, `shared by 3 proxies`. */
 export function limitOwner(
   { target, replicas }: Pick<Limit, 'target' | 'replicas'>,

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, read_status
+from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, read_status
 from tests.unit.dashboard.domain.test_finished import json_values
 
 RUNNING: dict[str, Any] = {
@@ -42,6 +42,24 @@ def test_the_moves_of_a_limit_are_read_newest_first_and_those_without_a_time_are
     assert status.in_flight == 5
 
 
+def test_the_places_of_each_model_are_read() -> None:
+    told = {
+        "name": "glm-5.3",
+        "limit": 2,
+        "ceiling": 3,
+        "in_flight": 2,
+        "waiting": 4,
+        "moves": [{"at": 1, "text": "m"}],
+    }
+
+    status = read_status({"model_limits": [told, {"name": "mcp"}]})
+
+    assert status.model_limits == (
+        ModelLimit("glm-5.3", 2, 3, 2, 4, (Move(1, "m"),)),
+        ModelLimit("mcp", None, None, 0, 0, ()),
+    )
+
+
 def test_a_window_that_refuses_work_is_told_of_even_if_no_report_has_come() -> None:
     (window,) = read_status({"quota": {"windows": [], "gate": [{"window": "weekly", "resets_at": None}]}}).quota
 
@@ -50,10 +68,10 @@ def test_a_window_that_refuses_work_is_told_of_even_if_no_report_has_come() -> N
 
 @given(data=json_values)
 def test_anything_at_all_is_a_status(data: object) -> None:
-    parts = ("requests", "waiting", "limits", "quota", "workers", "shared_limits")
+    parts = ("requests", "waiting", "limits", "model_limits", "quota", "workers", "shared_limits")
     for status in (data, dict.fromkeys(parts, data)):
         assert isinstance(read_status(status), ProxyStatus)
-    for inner in ("requests", "limits"):
+    for inner in ("requests", "limits", "model_limits"):
         assert isinstance(read_status({inner: [data, {"name": data, "id": data, "moves": data}]}), ProxyStatus)
     for each in ({"windows": data, "gate": data}, {"windows": [data, {"used": data}], "gate": [{"window": data}]}):
         assert isinstance(read_status({"quota": each}), ProxyStatus)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dashboard.domain.proxy_status import Limit, Move, ProxyStatus, Running
+from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, Running
 from dashboard.domain.snapshot import Figures, TargetView, build
 from dashboard.domain.stalls import StallWatch
 from dashboard.domain.token_guess import TokenGuess
@@ -120,6 +120,27 @@ def test_a_plan_that_replicas_share_counts_once() -> None:
             "moves": [{"at": 5.0, "text": "told by 2"}],
         }
     ]  # fmt: skip
+
+
+def of_models(number: int, **places: tuple[int, int]) -> tuple[ModelLimit, ...]:
+    """What a proxy says of its models: what runs and waits of each, and a move of its own."""
+    moves = (Move(5.0, f"told by {number}"),)
+    return tuple(ModelLimit(model, 6, 7, *counts, moves) for model, counts in places.items())
+
+
+def test_the_places_of_a_model_that_replicas_share_are_listed_once_with_what_runs_at_all_of_them() -> None:
+    seen = picture(
+        sharing(1, 9, 1, model_limits=of_models(1, glm=(1, 2), mcp=(1, 0))),
+        sharing(2, 9, 2, leads=True, model_limits=of_models(2, glm=(2, 3))),
+        sharing(3, 3, 1, shared=False, model_limits=of_models(3, glm=(1, 0))),
+    )
+
+    told = [(each["target"], each["replicas"], each["model"], each["in_flight"]) for each in seen["model_limits"]]
+    assert told == [(2, 2, "glm", 3), (3, 1, "glm", 1)]
+    assert seen["model_limits"][0] == {
+        "target": 2, "replicas": 2, "model": "glm", "value": 6, "ceiling": 7, "in_flight": 3, "waiting": 5,
+        "moves": [{"at": 5.0, "text": "told by 2"}],
+    }  # fmt: skip
 
 
 def test_what_a_replica_has_learned_of_its_own_share_comes_on_top() -> None:

@@ -1,22 +1,71 @@
-import type { Limit, TargetState } from '../../api/now'
+import type { Limit, ModelLimit, TargetState } from '../../api/now'
 import { Card } from '../../components/Card'
+import { type Column, DataTable } from '../../components/DataTable'
 import { EmptyState } from '../../components/EmptyState'
-import { formatCompact } from '../../lib/numbers'
-import { limitInWords, limitOwner } from '../../lib/requestWords'
+import { formatCompact, formatCount } from '../../lib/numbers'
+import { gateInWords, limitInWords, limitOwner, moveInWords } from '../../lib/requestWords'
 import { formatClock, formatMoment } from '../../lib/times'
 
 const LATEST = 3
+const LATEST_OF_A_MODEL = 2
+
+const COLUMNS: readonly Column<ModelLimit>[] = [
+  {
+    key: 'model',
+    head: 'Model',
+    cell: ({ model }) => gateInWords(model),
+    className: 'align-top whitespace-nowrap',
+  },
+  {
+    key: 'in-flight',
+    head: 'In flight',
+    align: 'end',
+    cell: ({ in_flight }) => formatCount(in_flight),
+    className: 'align-top',
+  },
+  {
+    key: 'limit',
+    head: 'Limit',
+    align: 'end',
+    cell: ({ value }) => formatCount(value),
+    className: 'align-top font-semibold',
+  },
+  {
+    key: 'waiting',
+    head: 'Waiting',
+    align: 'end',
+    cell: ({ waiting }) => formatCount(waiting),
+    className: 'align-top',
+  },
+  {
+    key: 'moves',
+    head: 'Last moves',
+    cell: ({ moves }) =>
+      moves.length === 0 ? (
+        <span className="text-soft">has not moved yet</span>
+      ) : (
+        <Moves moves={moves.slice(0, LATEST_OF_A_MODEL)} />
+      ),
+    className: 'w-full align-top max-sm:hidden',
+  },
+]
 
 interface LimitsCardProps {
   limits: readonly Limit[]
+  models: readonly ModelLimit[]
   targets: readonly TargetState[]
-  now: number
 }
 
-/** What the proxies have learned that the plan allows, and why it last changed. */
-export function LimitsCard({ limits, targets }: LimitsCardProps) {
+/** What the proxies have learned that the plan allows, of each model and in all, and why it last changed. */
+export function LimitsCard({ limits, models, targets }: LimitsCardProps) {
   const names = new Map(targets.map(({ id, name }) => [id, name]))
   const isOne = targets.length === 1
+  const owner: Column<ModelLimit> = {
+    key: 'owner',
+    head: 'Proxy',
+    cell: (limit) => limitOwner(limit, names),
+    className: 'align-top whitespace-nowrap',
+  }
   return (
     <Card title="Learned limits">
       {limits.length === 0 ? (
@@ -24,15 +73,27 @@ export function LimitsCard({ limits, targets }: LimitsCardProps) {
           No proxy tells of limits: pacing is off, or none has answered.
         </EmptyState>
       ) : (
-        <ul className="grid gap-x-8 gap-y-4 sm:grid-cols-2">
-          {limits.map((limit) => (
-            <LimitItem
-              key={`${limit.target} ${limit.name}`}
-              limit={limit}
-              of={isOne ? null : limitOwner(limit, names)}
-            />
-          ))}
-        </ul>
+        <>
+          {models.length > 0 && (
+            <div className="mb-4">
+              <DataTable
+                caption="Places by model"
+                columns={isOne ? COLUMNS : [owner, ...COLUMNS]}
+                rows={models}
+                rowKey={({ target, model }) => `${target} ${model}`}
+              />
+            </div>
+          )}
+          <ul className="grid gap-x-8 gap-y-4 sm:grid-cols-2">
+            {limits.map((limit) => (
+              <LimitItem
+                key={`${limit.target} ${limit.name}`}
+                limit={limit}
+                of={isOne ? null : limitOwner(limit, names)}
+              />
+            ))}
+          </ul>
+        </>
       )}
     </Card>
   )
@@ -70,7 +131,7 @@ function Moves({ moves }: { moves: Limit['moves'] }) {
           <time dateTime={new Date(at * 1000).toISOString()} title={formatMoment(at)}>
             {formatClock(at, true)}
           </time>
-          <span className="min-w-0 break-words text-text">{text}</span>
+          <span className="min-w-0 break-words text-text">{moveInWords(text)}</span>
         </li>
       ))}
     </ol>

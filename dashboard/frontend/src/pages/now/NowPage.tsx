@@ -25,7 +25,7 @@ export function NowPage() {
           <PlacesCard now={now} />
           <RunningCard now={now} />
           <WaitingCard now={now} />
-          <LimitsCard limits={now.limits} targets={now.targets} now={now.at} />
+          <LimitsCard limits={now.limits} models={now.model_limits} targets={now.targets} />
         </div>
         <div className="grid min-w-0 gap-4">
           <QuotaCard quota={now.quota} plan={now.plan} now={now.at} />
