@@ -169,6 +169,26 @@ def test_a_client_that_z_ai_refuses_is_named_where_one_looks_first(tab: Tab, cal
     expect(page.get_by_role("main").get_by_text("Z.AI refuses this client: ")).to_have_count(0)
 
 
+def test_what_was_learned_is_a_table_by_model(browser: Browser, tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", MAX_RETRIES="0") as paced:
+        caller = Caller(paced)
+        beside = DashboardProcess(tmp_path, f"{paced.metrics_url}/metrics")
+        try:
+            assert [caller.ask(code="1302").status_code, caller.ask().status_code] == [429, 200]
+            with new_tab(browser, beside.url) as tab:
+                tab.sign_in(beside.token)
+                page = tab.open("/")
+
+                table = page.get_by_role("region", name="Places by model")
+                expect(table.get_by_role("row")).to_have_count(2)
+                row = table.get_by_role("row").filter(has_text="glm-5.3")
+                expect(row).to_contain_text("3 → 1, refused with 1302")
+                assert row.get_by_role("cell").all_inner_texts()[:4] == ["glm-5.3", "0", "1", "0"]
+        finally:
+            beside.kill()
+            caller.close()
+
+
 def test_of_two_proxies_one_can_be_looked_at_alone(
     browser: Browser, stack: Stack, caller: Caller, tmp_path: Path
 ) -> None:
