@@ -48,10 +48,10 @@ def encode(report: Report, now: float = 0.0) -> list[str]:
         str(len(models)),
     ]
     for model, demand in models.items():
-        arguments += [model, str(demand.held), str(demand.want), f"{demand.weight:.3g}", str(demand.retrying)]
+        arguments += [_word(model), str(demand.held), str(demand.want), f"{demand.weight:.3g}", str(demand.retrying)]
     for refusal in report.refusals:
         times = f"{refusal.started:.4f}", f"{refusal.ended:.4f}"
-        arguments += [refusal.model or UNKNOWN, refusal.error_class.value, _code(refusal), *times]
+        arguments += [_word(refusal.model), refusal.error_class.value, _code(refusal), *times]
     return arguments
 
 
@@ -65,8 +65,13 @@ def _rooms(ruling: PlanLimits) -> str:
         len(places.groups),
         *(group.usable for group in places.groups),
     ]
-    models = [f"{model} {each.usable} {each.group}" for model, each in places.models.items()]
+    models = [f"{_word(model)} {each.usable} {each.group}" for model, each in places.models.items()]
     return " ".join([*map(str, rooms), *models])
+
+
+def _word(model: str) -> str:
+    """A model's name as one word: the script parts what it keeps by spaces."""
+    return model_name(model) or UNKNOWN
 
 
 def _code(refusal: RefusedAttempt) -> str:

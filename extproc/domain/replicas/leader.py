@@ -46,10 +46,9 @@ class PlanLearner:
 
     def correct(self, held: Mapping[str, int], now: float) -> None:
         """So many are in flight of each model, whatever was counted: events may be lost."""
-        for model in {*self._counts, *held}:
-            known = self._counts.pop(model, Count(model, 0, 0, False, 0))
-            if held.get(model, 0) or known.waiting:
-                self._counts[model] = replace(known, held=held.get(model, 0))
+        for model in dict.fromkeys((*self._counts, *held)):
+            known = self._counts.get(model, Count(model, 0, 0, False, 0))
+            self._note(replace(known, held=held.get(model, 0)))
         self.limits.correct(self._in_all("held"), self._time(now))
 
     def ruling(self, read_to: int, now: float) -> PlanLimits:
@@ -73,10 +72,7 @@ class PlanLearner:
     def _take_counts(self, counts: tuple[Count, ...], t: float) -> None:
         """Ends come first: a place that was given back may be the one that was taken."""
         for each in counts:
-            if each.held or each.waiting:
-                self._counts[each.model] = each
-            else:
-                self._counts.pop(each.model, None)
+            self._note(each)
         started: Counter[str] = Counter()
         for each in counts:
             started[self._name(each.model)] += min(each.started, each.held)
@@ -88,6 +84,13 @@ class PlanLearner:
             for _ in range(count):
                 self.limits.start(model, retrying, t)
         self.limits.set_demand(self._waiting(), t)
+
+    def _note(self, count: Count) -> None:
+        """Those that have work stay in the order in which they came, so that names do not change hands."""
+        if count.held or count.waiting:
+            self._counts[count.model] = count
+        else:
+            self._counts.pop(count.model, None)
 
     def _waiting(self) -> dict[str, int]:
         return {self._name(model): 1 for model, count in self._counts.items() if count.waiting}

@@ -332,6 +332,30 @@ def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
     assert ruling.places.models[UNKNOWN].usable == 9
 
 
+def test_the_leader_knows_fifty_models_of_all_replicas_and_the_rest_as_one(one: One) -> None:
+    at = NOW + AHEAD
+    held = {f"model-{number}": 1 for number in range(120)}
+    counts = tuple(Count(model, 1, 0, True, 1) for model in held)
+    refused = RefusedAttempt(at, ErrorClass.CONCURRENCY, "1302", at, at, model="model-119")
+    one.hear(leads=True, events=(Counted(at, counts), refused), held=held)
+    ruling = one.replica.report(one.now).ruling
+
+    assert ruling is not None
+    assert len(ruling.places.models) <= 50
+    assert UNKNOWN in ruling.places.models
+    assert "model-119" not in ruling.places.models
+
+
+def test_a_count_that_was_lost_is_put_right_by_what_the_store_says(one: One) -> None:
+    at = NOW + AHEAD
+    one.hear(leads=True, events=(Counted(at, (Count("glm-5", 3, 0, False, 3),)),), held={"glm-4": 2})
+
+    learner = one.replica._learner
+    assert learner is not None
+    assert (learner.limits.of("glm-5").in_flight, learner.limits.of("glm-4").in_flight) == (0, 2)
+    assert learner.limits.account.in_flight == 2
+
+
 def test_the_lessons_of_another_reign_are_not_told(one: One) -> None:
     one.hear(leads=True)
     one.replica.report(one.now)

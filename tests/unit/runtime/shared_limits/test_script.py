@@ -363,3 +363,25 @@ def test_the_leader_is_told_what_changed_of_each_model(mixed: Plan) -> None:
         {MCP: Count(MCP, 0, 0, False, 0)},
     ]
     assert (told.held, told.waiting) == ({"big": 2}, {"big": 0})
+
+
+@pytest.mark.parametrize("name", ["a b", "", "models", "7", "r:one", "%S+", "\n", "x" * 99, "mcp ", "é"])
+def test_whatever_a_model_is_called_its_places_are_counted(four: Plan, name: str) -> None:
+    answer = four.tell("one", SETTLED, models={name: ModelDemand(0, 3, 1.0), "glm-5": ModelDemand(0, 1, 1.0)})
+    assert sum(answer.granted.values()) == 4
+    [called] = [model for model in answer.granted if model != "glm-5"]
+
+    four.tell("one", SETTLED, models={name: ModelDemand(3, 0, 1.0)}, refusals=(
+        RefusedAttempt(0.0, ErrorClass.CONCURRENCY, "1302", NOW, NOW, model=name),
+    ))  # fmt: skip
+    epoch = four.tell("leader", SETTLED).epoch
+    told = four.tell("leader", SETTLED, epoch=epoch, read_to=0)
+    assert told.held == {called: 3}
+    assert [event.model for event in told.events if isinstance(event, RefusedAttempt)] == [called]
+
+
+def test_no_more_models_are_asked_about_than_have_work(four: Plan) -> None:
+    known = {f"model-{number}": ModelDemand() for number in range(50)}
+    answer = four.tell("one", SETTLED, models={**known, "glm-5": ModelDemand(0, 1, 1.0)})
+
+    assert (answer.granted, answer.held, answer.waiting) == ({"glm-5": 1}, {"glm-5": 1}, {"glm-5": 0})
