@@ -300,7 +300,7 @@ class Pacing:
         weights, retrying = self._weights(), self._retries.count(t)
         return Demand(
             {
-                model: ModelDemand(known.in_flight, want[model], weights[model], retrying[model])
+                model: ModelDemand(known.in_flight, want[model], weights.get(model, 0.0), retrying[model])
                 for model, known in self._models.items()
             }
         )
