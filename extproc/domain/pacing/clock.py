@@ -3,7 +3,10 @@ the hour, in every whole time zone at the same moment.
 """
 
 import math
-from typing import Final
+from typing import Final, NewType
+
+Steady = NewType("Steady", float)
+"""Seconds of a `SteadyClock`. Where both times meet, a type checker holds them apart: a Unix time is a plain float."""
 
 
 class SteadyClock:
@@ -15,18 +18,18 @@ class SteadyClock:
         self._latest: float | None = None
         self._offset = 0.0
 
-    def at(self, now: float, longest: float = math.inf) -> float:
+    def at(self, now: float, longest: float = math.inf) -> Steady:
         """The steady time of the caller's present. A step forward counts as `longest` seconds at most."""
         if self._latest is not None:
             step = now - self._latest
             self._offset += min(max(step, 0.0), longest) - step
         self._latest = now
-        return now + self._offset
+        return Steady(now + self._offset)
 
-    def past(self, stamp: float) -> float:
+    def past(self, stamp: float) -> Steady:
         """The steady time of something that happened before now; what claims a later time happened just now."""
         latest = stamp if self._latest is None else min(stamp, self._latest)
-        return latest + self._offset
+        return Steady(latest + self._offset)
 
     def outside(self, steady: float) -> float:
         """A steady time, as the caller's clock will show it unless it jumps again."""

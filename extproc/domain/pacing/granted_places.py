@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from extproc.domain.pacing.adjustments import Direction
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.limits import Limits
 from extproc.domain.pacing.places import Refusal
@@ -44,39 +45,39 @@ class GrantedPlaces:
         self._refusals.clear()
         return refusals
 
-    def is_free(self, model: str, t: float) -> bool:
+    def is_free(self, model: str, t: Steady) -> bool:
         return self._granted[model] > 0
 
-    def hardly_waits(self, model: str, t: float) -> bool:
+    def hardly_waits(self, model: str, t: Steady) -> bool:
         return self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)
 
-    def is_proven(self, model: str, t: float) -> bool:
+    def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
 
     def is_stormy(self, model: str) -> bool:
         return self.plan.is_stormy(model)
 
-    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
+    def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         if self._granted[model] > 0:
             self._granted[model] -= 1
 
-    def end(self, model: str, t: float) -> None:
+    def end(self, model: str, t: Steady) -> None:
         """The next report tells."""
 
-    def move(self, before: str, after: str, count: int, t: float) -> None:
+    def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """The next report tells."""
 
-    def refused(self, refusal: Refusal, t: float) -> None:
+    def refused(self, refusal: Refusal, t: Steady) -> None:
         if refusal.told.error_class in _PLANS_OWN:
             self._refusals.append(refusal.told)
 
-    def advance(self, t: float) -> None:
+    def advance(self, t: Steady) -> None:
         """Nothing changes by itself."""
 
-    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
+    def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
         """The next report tells."""
 
-    def next_changes(self, waiting: Mapping[str, int], t: float) -> list[float]:
+    def next_changes(self, waiting: Mapping[str, int], t: Steady) -> list[float]:
         return []
 
     def limit(self, model: str | None) -> int:
@@ -92,10 +93,10 @@ class GrantedPlaces:
     def ahead(self, model: str, waiting: int) -> int:
         return max(waiting, self.plan.waiting.get(model, 0))
 
-    def pause_left(self, model: str, t: float) -> float:
+    def pause_left(self, model: str, t: Steady) -> float:
         return 0.0
 
-    def breath(self, t: float) -> float:
+    def breath(self, t: Steady) -> float:
         return self.plan.ruling.breath
 
     def status(
@@ -104,7 +105,7 @@ class GrantedPlaces:
         waiting: Mapping[str, int],
         outside: Callable[[float], float],
         now: float,
-        t: float,
+        t: Steady,
     ) -> LimitsStatus:
         """The plan's limits, with the moves that made them if they are learned here."""
         ruling = self.plan.ruling

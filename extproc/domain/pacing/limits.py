@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.gate import Gate
@@ -93,27 +94,27 @@ class Limits:
         """How many of a model may be in flight, if no other is."""
         return min(gate.limit.limit for gate in self._on_its_way(model))
 
-    def pause_left(self, model: str, t: float) -> float:
+    def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start; 0.0 but during a pause."""
         return max(gate.limit.pause_left(t) for gate in self._on_its_way(model))
 
-    def breath(self, t: float) -> float:
+    def breath(self, t: Steady) -> float:
         """The smallest share of a model's limit that is in use: 1.0 but after overloads."""
         return min((gate.backoff.share(t) for gate in self._models.values()), default=1.0)
 
-    def usable(self, model: str, t: float) -> int:
+    def usable(self, model: str, t: Steady) -> int:
         """How many of a model may be in flight now, if no other is; 0 during a pause."""
         return min(gate.limit.usable(gate.backoff.share(t), t) for gate in self._on_its_way(model))
 
-    def places(self, model: str, t: float) -> int:
+    def places(self, model: str, t: Steady) -> int:
         """How many more of a model may be in flight now."""
         return min(gate.places(t) for gate in self._on_its_way(model))
 
-    def is_free(self, model: str, t: float) -> bool:
+    def is_free(self, model: str, t: Steady) -> bool:
         """Whether one of a model may start now."""
         return self.places(model, t) > 0 and (model == MCP or self.rate.wait(t) <= 0.0)
 
-    def is_proven(self, model: str, t: float) -> bool:
+    def is_proven(self, model: str, t: Steady) -> bool:
         """Whether one more would be nothing new to the upstream, as far as is known."""
         gates = self._on_its_way(model)
         if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
@@ -126,13 +127,13 @@ class Limits:
         """Whether even a single request of a model was refused, and the next one as well."""
         return any(gate.limit.is_stormy for gate in self._on_its_way(model))
 
-    def expect_change(self, t: float) -> None:
+    def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
         for gate in self._gates():
             gate.limit.expect_change(t)
         self.rate.expect_change(t)
 
-    def advance(self, t: float) -> None:
+    def advance(self, t: Steady) -> None:
         """Lets the numbers in flight rise as far as they may by now; the rate rises in `set_demand`."""
         for gate in self._gates():
             gate.limit.advance(t)
@@ -140,7 +141,7 @@ class Limits:
         for model in [each for each, trial in self._trials.items() if self._helped(each, trial, t)]:
             del self._trials[model]
 
-    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
+    def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """One has started; so many of those in flight, by model, may not be at the upstream."""
         self._gate(model).start(retrying.get(model, 0), t)
         self._models.move_to_end(model)
@@ -154,12 +155,12 @@ class Limits:
         self._attribution.started(model, tuple(levels), t)
         self.rate.start(t)
 
-    def end(self, model: str, t: float) -> None:
+    def end(self, model: str, t: Steady) -> None:
         """One has ended."""
         for gate in self._on_its_way(model):
             gate.end(t)
 
-    def move(self, before: str, after: str, count: int, t: float) -> None:
+    def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """So many in flight are of another model than was believed. A model that is new takes over what was learned."""
         if after not in self._models and self._gate(before).in_flight == count:
             self._models[after] = self._models.pop(before)
@@ -169,10 +170,10 @@ class Limits:
             if not self._gate(before).in_flight:
                 del self._models[before]
         if before not in self._models:
-            self._leave_group(before, t)
+            self._leave_group(before)
         self._count_groups(t)
 
-    def correct(self, in_flight: Mapping[str, int], t: float) -> None:
+    def correct(self, in_flight: Mapping[str, int], t: Steady) -> None:
         """So many are in flight of each model, whatever was counted."""
         for model in {*self._models, *in_flight}:
             self._gate(model).correct(in_flight.get(model, 0), t)
@@ -186,7 +187,7 @@ class Limits:
         code: str,
         started: float,
         ended: float,
-        t: float,
+        t: Steady,
         retry_after: float | None = None,
     ) -> None:
         """The upstream refused an attempt that began and ended then; other classes than the plan's teach nothing.
@@ -211,13 +212,14 @@ class Limits:
         if until is not None:
             own.limit.pause(until)
 
-    def _too_many(self, attempt: RefusedStart, own: Gate, t: float) -> None:
+    def _too_many(self, attempt: RefusedStart, own: Gate, t: Steady) -> None:
         model = attempt.model
         trial = self._trials.get(model)
         if trial is not None and attempt.started >= trial.since and own.level(attempt.started, attempt.ended) == 1:
             self._trials[model] = trial = replace(trial, refusals=trial.refusals + 1)
             if trial.refusals >= _TRIES:
-                self._leave_group(model, t)
+                self._leave_group(model)
+                self._count_groups(t)
                 self._tried[model, trial.other] = t
             else:
                 # What runs of the other may be more than there is by now.
@@ -231,7 +233,7 @@ class Limits:
         if level == 1 and not is_single and own.limit.is_stormy:
             self._try_to_share(model, t)
 
-    def _try_to_share(self, model: str, t: float) -> None:
+    def _try_to_share(self, model: str, t: Steady) -> None:
         """A model that is refused even alone may share its limit with one that has work and is not refused."""
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group = self._groups.get(model)
@@ -257,10 +259,10 @@ class Limits:
         # What of the model is in flight here was refused there.
         group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
 
-    def _helped(self, model: str, trial: _Trial, t: float) -> bool:
+    def _helped(self, model: str, trial: _Trial, t: Steady) -> bool:
         return self._attribution.got_through(model, trial.since, t)
 
-    def _leave_group(self, model: str, t: float) -> None:
+    def _leave_group(self, model: str) -> None:
         self._trials.pop(model, None)
         group = self._groups.pop(model, None)
         if group is None:
@@ -269,15 +271,15 @@ class Limits:
         if len(group.members) < 2:
             for other in group.members:
                 self._groups.pop(other, None)
-        self._count_groups(t)
+        self._regrouped()
 
-    def _count_groups(self, t: float) -> None:
+    def _count_groups(self, t: Steady) -> None:
         self._regrouped()
         for group in set(self._groups.values()):
             in_flight = sum(self._models[each].in_flight for each in group.members if each in self._models)
             group.gate.correct(in_flight, t)
 
-    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
+    def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
         """Says how many of each model wait that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
@@ -303,12 +305,12 @@ class Limits:
         self.rate.breathe(self._largest_share(t), t)
         self.rate.set_demand(wants_rate, t)
 
-    def _largest_share(self, t: float) -> float:
+    def _largest_share(self, t: Steady) -> float:
         """The share of the rate to use: all of it, but where each model is short of capacity."""
         shares = [gate.backoff.share(t) for model, gate in self._models.items() if model != MCP and gate.in_flight]
         return max(shares, default=1.0)
 
-    def next_changes(self, wanted: Mapping[str, int], t: float) -> list[float]:
+    def next_changes(self, wanted: Mapping[str, int], t: Steady) -> list[float]:
         """When more may start, as far as time alone does it; `wanted` is how many of each model wait for that."""
         times = [change for gate in self._gates() if (change := gate.limit.next_change(t)) is not None]
         waits_for_rate = False
@@ -321,11 +323,11 @@ class Limits:
             times.append(t + self.rate.wait(t))
         return times
 
-    def account_usable(self, t: float) -> int:
+    def account_usable(self, t: Steady) -> int:
         """How many may be in flight of the account as a whole now; 0 during a pause."""
         return _usable(self._account, t)
 
-    def plan_places(self, t: float) -> PlanPlaces:
+    def plan_places(self, t: Steady) -> PlanPlaces:
         """How many of each model may be in flight now, for those who deal the places out."""
         numbers = {group: number for number, group in enumerate(dict.fromkeys(self._groups.values()), 1)}
         models = {
@@ -356,7 +358,7 @@ class Limits:
         models = {model: gate.limit.learned(outside) for model, gate in self._models.items()}
         return Learned(now, self.account.learned(outside), self.rate.learned(outside), models)
 
-    def restore(self, learned: Learned, past: Callable[[float], float], t: float) -> None:
+    def restore(self, learned: Learned, past: Callable[[float], Steady], t: Steady) -> None:
         """Goes on from what was known, unless the limits are fixed; `past` turns an outside time into a steady one."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
@@ -369,7 +371,7 @@ class Limits:
             self._gate(model).limit.restore(known, past)
 
     def status(
-        self, waiting: Mapping[str, int], outside: Callable[[float], float], now: float, t: float
+        self, waiting: Mapping[str, int], outside: Callable[[float], float], now: float, t: Steady
     ) -> LimitsStatus:
         """What there is to see; `waiting` is how many of each model wait."""
         models = tuple(
@@ -439,10 +441,10 @@ class Limits:
             if idle is not None:
                 del self._models[idle]
                 self._regrouped()
-                self._leave_group(idle, 0.0)
+                self._leave_group(idle)
 
 
-def _usable(gate: Gate, t: float) -> int:
+def _usable(gate: Gate, t: Steady) -> int:
     return gate.limit.usable(gate.backoff.share(t), t)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.limits import Limits
 from extproc.domain.pacing.plan_view import RefusedAttempt
 from extproc.domain.pacing.records import LimitsStatus
@@ -28,37 +29,37 @@ class Places(Protocol):
     teaches_at_once: bool
     """Whether the limits have heard of a refusal when `refused` returns."""
 
-    def is_free(self, model: str, t: float) -> bool:
+    def is_free(self, model: str, t: Steady) -> bool:
         """Whether one may start now."""
 
-    def hardly_waits(self, model: str, t: float) -> bool:
+    def hardly_waits(self, model: str, t: Steady) -> bool:
         """Whether one that came now would hardly wait."""
 
-    def is_proven(self, model: str, t: float) -> bool:
+    def is_proven(self, model: str, t: Steady) -> bool:
         """Whether one more would be nothing new to the upstream, as far as is known."""
 
     def is_stormy(self, model: str) -> bool:
         """Whether even a single request of a model was refused, and the next one as well."""
 
-    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
+    def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """One has started; so many of those in flight, by model, may not be at the upstream."""
 
-    def end(self, model: str, t: float) -> None:
+    def end(self, model: str, t: Steady) -> None:
         """One has ended."""
 
-    def move(self, before: str, after: str, count: int, t: float) -> None:
+    def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """So many of those in flight are of another model than was believed."""
 
-    def refused(self, refusal: Refusal, t: float) -> None:
+    def refused(self, refusal: Refusal, t: Steady) -> None:
         """The upstream has refused an attempt."""
 
-    def advance(self, t: float) -> None:
+    def advance(self, t: Steady) -> None:
         """Time has passed."""
 
-    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
+    def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
         """So many of each model wait that nothing but the limits holds back."""
 
-    def next_changes(self, waiting: Mapping[str, int], t: float) -> list[float]:
+    def next_changes(self, waiting: Mapping[str, int], t: Steady) -> list[float]:
         """When more may start, as far as time alone does it."""
 
     def limit(self, model: str | None) -> int:
@@ -74,10 +75,10 @@ class Places(Protocol):
     def ahead(self, model: str, waiting: int) -> int:
         """How many wait for a model, if so many do here."""
 
-    def pause_left(self, model: str, t: float) -> float:
+    def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start."""
 
-    def breath(self, t: float) -> float:
+    def breath(self, t: Steady) -> float:
         """The smallest share of a limit that is in use: 1.0 but after overloads."""
 
     def status(
@@ -86,7 +87,7 @@ class Places(Protocol):
         waiting: Mapping[str, int],
         outside: Callable[[float], float],
         now: float,
-        t: float,
+        t: Steady,
     ) -> LimitsStatus:
         """What there is to see, if so many of each model are in flight and wait here. `now` is the `outside` time."""
 
@@ -99,40 +100,40 @@ class OwnPlaces:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
 
-    def is_free(self, model: str, t: float) -> bool:
+    def is_free(self, model: str, t: Steady) -> bool:
         return self.limits.is_free(model, t)
 
-    def hardly_waits(self, model: str, t: float) -> bool:
+    def hardly_waits(self, model: str, t: Steady) -> bool:
         return self.limits.is_free(model, t)
 
-    def is_proven(self, model: str, t: float) -> bool:
+    def is_proven(self, model: str, t: Steady) -> bool:
         return self.limits.is_proven(model, t)
 
     def is_stormy(self, model: str) -> bool:
         return self.limits.is_stormy(model)
 
-    def start(self, model: str, retrying: Mapping[str, int], t: float) -> None:
+    def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         self.limits.start(model, retrying, t)
 
-    def end(self, model: str, t: float) -> None:
+    def end(self, model: str, t: Steady) -> None:
         self.limits.end(model, t)
 
-    def move(self, before: str, after: str, count: int, t: float) -> None:
+    def move(self, before: str, after: str, count: int, t: Steady) -> None:
         self.limits.move(before, after, count, t)
 
-    def refused(self, refusal: Refusal, t: float) -> None:
+    def refused(self, refusal: Refusal, t: Steady) -> None:
         told = refusal.told
         self.limits.refused(
             refusal.model, told.error_class, told.code, refusal.started, refusal.ended, t, told.retry_after
         )
 
-    def advance(self, t: float) -> None:
+    def advance(self, t: Steady) -> None:
         self.limits.advance(t)
 
-    def set_demand(self, waiting: Mapping[str, int], t: float) -> None:
+    def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
         self.limits.set_demand(waiting, t)
 
-    def next_changes(self, waiting: Mapping[str, int], t: float) -> list[float]:
+    def next_changes(self, waiting: Mapping[str, int], t: Steady) -> list[float]:
         return self.limits.next_changes(waiting, t)
 
     def limit(self, model: str | None) -> int:
@@ -148,10 +149,10 @@ class OwnPlaces:
     def ahead(self, model: str, waiting: int) -> int:
         return waiting
 
-    def pause_left(self, model: str, t: float) -> float:
+    def pause_left(self, model: str, t: Steady) -> float:
         return self.limits.pause_left(model, t)
 
-    def breath(self, t: float) -> float:
+    def breath(self, t: Steady) -> float:
         return self.limits.breath(t)
 
     def status(
@@ -160,6 +161,6 @@ class OwnPlaces:
         waiting: Mapping[str, int],
         outside: Callable[[float], float],
         now: float,
-        t: float,
+        t: Steady,
     ) -> LimitsStatus:
         return self.limits.status(waiting, outside, now, t)

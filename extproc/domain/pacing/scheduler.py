@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from extproc.domain.pacing.adjustments import Direction, Move
-from extproc.domain.pacing.clock import HourBoundary, SteadyClock, until_next
+from extproc.domain.pacing.clock import HourBoundary, Steady, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
 from extproc.domain.pacing.granted_places import GrantedPlaces
@@ -54,7 +54,7 @@ class _Run:
     asked: str
     model: str
     arrived: float
-    started: float
+    started: Steady
     refused: ErrorClass | None = None
 
 
@@ -385,7 +385,7 @@ class Pacing:
         is_waiting = request_id in self._queue or request_id in self._retry_queue
         return is_waiting or request_id in self._running or request_id in self._exempt
 
-    def _time(self, now: float) -> float:
+    def _time(self, now: float) -> Steady:
         t = self._clock.at(now, _LONGEST_STEP if self.is_waiting else math.inf)
         if self._hour_boundary.has_passed(now):
             self._own.limits.expect_change(t)
@@ -411,22 +411,22 @@ class Pacing:
         if len(self._lately) > _REMEMBERED:
             self._lately.popitem(last=False)
 
-    def _is_overtaking(self, model: str, closed: Collection[Lane], t: float) -> bool:
+    def _is_overtaking(self, model: str, closed: Collection[Lane], t: Steady) -> bool:
         """Whether somebody who came now for a model would have somebody before them."""
         if self._queue.has(model, closed):
             return True
         return bool(self._retry_queue) and any(retry.model == model for retry in self._retry_queue.ready(t))
 
-    def _may_go_again(self, retry: WaitingRetry, t: float) -> bool:
+    def _may_go_again(self, retry: WaitingRetry, t: Steady) -> bool:
         return t >= retry.deadline or (self._places.is_free(retry.model, t) and self._has_room(retry, t))
 
-    def _has_room(self, retry: WaitingRetry, t: float) -> bool:
+    def _has_room(self, retry: WaitingRetry, t: Steady) -> bool:
         return not retry.is_patient or self._places.is_proven(retry.model, t) or self._is_worth_a_try(retry, t)
 
-    def _is_worth_a_try(self, retry: WaitingRetry, t: float) -> bool:
+    def _is_worth_a_try(self, retry: WaitingRetry, t: Steady) -> bool:
         return self._places.is_stormy(retry.model) and retry.is_worth_a_try(t)
 
-    def _wanting(self, t: float) -> Counter[str]:
+    def _wanting(self, t: Steady) -> Counter[str]:
         """How many of each model wait for nothing but a place and the rate."""
         again = Counter(retry.model for retry in self._retry_queue.ready(t) if self._has_room(retry, t))
         return self._queue.by_model(self._lane_throttle.closed(t)) + again
@@ -448,13 +448,13 @@ class Pacing:
         self._models[run.model].in_flight += 1
         self._lanes[run.lane] += 1
 
-    def _stop(self, request_id: str, t: float) -> None:
+    def _stop(self, request_id: str, t: Steady) -> None:
         run = self._running.pop(request_id)
         self._models[run.model].in_flight -= 1
         self._lanes[run.lane] -= 1
         self._places.end(run.model, t)
 
-    def _settle(self, t: float) -> None:
+    def _settle(self, t: Steady) -> None:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
         waiting = self._queue.by_model(self._lane_throttle.closed(t))
@@ -462,13 +462,13 @@ class Pacing:
             waiting += Counter(retry.model for retry in self._retry_queue.ready(t))
         self._places.set_demand(waiting, t)
 
-    def _book_lanes(self, t: float) -> None:
+    def _book_lanes(self, t: Steady) -> None:
         if self._lane_throttle.is_active:
             waiting = {lane: self._queue.in_lane(lane) for lane in Lane}
             limit = self.limits[0] if self._shared is None else self._shared.plan.part
             self._lane_throttle.note(self._lanes, waiting, limit, t)
 
-    def _expire(self, t: float) -> list[Decision]:
+    def _expire(self, t: Steady) -> list[Decision]:
         """Refuses those that have waited too long: the first of them may come back first."""
         expired: list[Waiting] = []
         while (oldest := self._queue.oldest()) is not None and t >= oldest.since + self.config.queue_timeout:
@@ -482,12 +482,12 @@ class Pacing:
             for ahead, each in enumerate(expired)
         ]
 
-    def _openings(self, t: float) -> list[float]:
+    def _openings(self, t: Steady) -> list[float]:
         """When lanes open in which somebody waits."""
         lanes = [lane for lane in self._lane_throttle.closed(t) if self._queue.in_lane(lane)]
         return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
-    def _expected_wait(self, model: str, t: float, ahead: int = 0) -> float:
+    def _expected_wait(self, model: str, t: Steady, ahead: int = 0) -> float:
         here = self._queue.by_model()[model] + self._retry_queue.by_model()[model]
         if not here and not ahead and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t)):
             return 0.0
@@ -495,7 +495,7 @@ class Pacing:
         wait = self._models[model].service.wait(ahead, max(1, self._places.limit(model)), self._places.rate)
         return max(self._places.pause_left(model, t), wait)
 
-    def _retry_after(self, model: str, t: float, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
+    def _retry_after(self, model: str, t: Steady, lane: Lane = Lane.MAIN, ahead: int = 0) -> int:
         wait = self._expected_wait(model, t, ahead)
         if lane in self._lane_throttle.closed(t):
             opens_at = self._lane_throttle.opens_at(lane, t)

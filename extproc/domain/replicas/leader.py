@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, Literal
 
-from extproc.domain.pacing.clock import HourBoundary, SteadyClock
+from extproc.domain.pacing.clock import HourBoundary, Steady, SteadyClock
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned
 from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
@@ -69,7 +69,7 @@ class PlanLearner:
             places=self.limits.plan_places(t),
         )
 
-    def _take_counts(self, counts: tuple[Count, ...], t: float) -> None:
+    def _take_counts(self, counts: tuple[Count, ...], t: Steady) -> None:
         """Ends come first: a place that was given back may be the one that was taken."""
         for each in counts:
             self._note(each)
@@ -107,7 +107,7 @@ class PlanLearner:
             return model
         return UNKNOWN
 
-    def _time(self, now: float) -> float:
+    def _time(self, now: float) -> Steady:
         t = self._clock.at(now)
         if self._hour_boundary.has_passed(now):
             self.limits.expect_change(t)
