@@ -96,7 +96,7 @@ def retry_headers(scenario: Scenario) -> list[tuple[str, str]]:
 
 
 def _unified_headers(headers: list[tuple[str, str]], seconds: float | None) -> list[tuple[str, str]]:
-    """What the Anthropic surface adds for clients that know Anthropic's own limits: they say until when it is used up."""
+    """What the Anthropic surface adds for clients that know Anthropic's own limits: until when all is used up."""
     added = [("anthropic-ratelimit-unified-status", "rejected")]
     if all(name != "retry-after" for name, _ in headers):
         added.append(("retry-after", str(_UNTOLD_RETRY if seconds is None else max(1, math.ceil(seconds)))))

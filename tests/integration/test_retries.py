@@ -168,7 +168,7 @@ async def test_an_upstreams_long_retry_after_is_not_waited_for(stack: Stack) -> 
     assert time.monotonic() - began < 9.0
 
 
-async def test_no_more_than_a_fifth_of_the_running_requests_or_ten_are_tried_again_at_the_same_time(stack: Stack) -> None:
+async def test_no_more_than_a_fifth_of_what_runs_or_ten_are_tried_again_at_the_same_time(stack: Stack) -> None:
     overflowed = stack.envoy_stat("cluster.zai.upstream_rq_retry_overflow")
     async with httpx.AsyncClient(timeout=30) as client:
         ask = (
