@@ -1,0 +1,172 @@
+"""Limits by model through the real Envoy: each model has its places, and MCP tools have theirs."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+PLACES: Final = {"glm-5.3": 2, "glm-5.3-flash": 6, "glm-4.7": 1}
+CALL: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {}}}
+TOOLS: Final = "/api/mcp/web_search_prime/mcp"
+FAST: Final = {"PACING": "on", "MAX_WORKERS": "60", "RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
+
+
+class Client:
+    """One connection pool for all requests of a test."""
+
+    def __init__(self, stack: Stack, client: httpx.AsyncClient) -> None:
+        self._url = stack.url
+        self._client = client
+        self.statuses: Counter[int] = Counter()
+
+    async def ask(self, model: str, seconds: float = 0.0) -> httpx.Response:
+        """A whole answer of a model, which takes so long; a refusal comes at once."""
+        body = {**PROMPT, "model": model, "stream": True}
+        return await self._post("/v1/messages", body, events=1, first_event_delay=seconds)
+
+    async def call(self, **scenario: Any) -> httpx.Response:
+        return await self._post(TOOLS, CALL, accept="application/json, text/event-stream", **scenario)
+
+    async def _post(self, path: str, body: Any, accept: str = "*/*", **scenario: Any) -> httpx.Response:
+        headers = {"x-sim": json.dumps(scenario), "accept": accept}
+        answer = await self._client.post(self._url + path, json=body, headers=headers)
+        self.statuses[answer.status_code] += 1
+        return answer
+
+
+@asynccontextmanager
+async def client_of(stack: Stack) -> AsyncIterator[Client]:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as client:
+        yield Client(stack, client)
+
+
+def place_seconds(stack: Stack) -> dict[str, float]:
+    return {name: model["place_seconds"] for name, model in stack.simulator.stats()["models"].items()}
+
+
+def running(stack: Stack, model: str) -> int:
+    """How many of a model the upstream answers now."""
+    in_flight: int = stack.simulator.stats()["models"].get(model, {}).get("in_flight", 0)
+    return in_flight
+
+
+def learned(stack: Stack) -> dict[str, dict[str, Any]]:
+    return {limit["name"]: limit for limit in stack.status()["model_limits"]}
+
+
+async def test_each_models_places_are_in_use_and_no_client_sees_a_refusal(tmp_path: Path) -> None:
+    limits = [f"--model-concurrency={model}={places}" for model, places in PLACES.items()]
+    with running_stack(tmp_path, *limits, "--mcp-concurrency=2", "--mcp-recovery-seconds=1", **FAST) as stack:
+        async with client_of(stack) as client:
+
+            async def work(model: str) -> None:
+                while True:
+                    await client.ask(model, seconds=1.0)
+
+            async def use_tools() -> None:
+                while True:
+                    await client.call(delay=0.3)
+
+            agents = [work(model) for model, places in PLACES.items() for _ in range(2 * places + 2)]
+            running = [asyncio.create_task(each) for each in (*agents, use_tools(), use_tools(), use_tools())]
+            await asyncio.sleep(15.0)
+            before, began = place_seconds(stack), time.monotonic()
+            await asyncio.sleep(30.0)
+            after, seconds = place_seconds(stack), time.monotonic() - began
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+        used = {model: (after[model] - before[model]) / seconds / places for model, places in PLACES.items()}
+        assert min(used.values()) > 0.85, used
+        assert set(client.statuses) == {200}
+
+
+@asynccontextmanager
+async def one_place_is_taken(stack: Stack, client: Client, model: str) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """The model has one place, the limit knows it, and a request holds it for five seconds."""
+    stack.simulator.limit(model_concurrency={model: 1})
+    while learned(stack).get(model, {}).get("limit") != 1:
+        await asyncio.gather(*(client.ask(model, seconds=0.3) for _ in range(3)))
+    held = asyncio.create_task(client.ask(model, seconds=5.0))
+    await eventually(lambda: running(stack, model), lambda number: number == 1)
+    yield held
+    assert (await held).status_code == 200
+
+
+async def test_a_request_for_a_free_model_passes_those_that_wait_for_a_full_one(tmp_path: Path) -> None:
+    with running_stack(tmp_path, **FAST) as stack:
+        async with client_of(stack) as client, one_place_is_taken(stack, client, "glm-5.3") as held:
+            queued = [asyncio.create_task(client.ask("glm-5.3", seconds=0.1)) for _ in range(3)]
+            await eventually(lambda: learned(stack)["glm-5.3"]["waiting"], lambda number: number == 3)
+
+            passing = await client.ask("glm-5.3-flash")
+
+            assert (passing.status_code, passing.headers["x-zai-queue-ms"]) == (200, "0")
+            assert not held.done()
+            assert not any(each.done() for each in queued)
+            assert {answer.status_code for answer in await asyncio.gather(*queued)} == {200}
+
+
+async def test_hints_speak_of_the_requests_model(tmp_path: Path) -> None:
+    with running_stack(tmp_path, **FAST) as stack:
+        async with client_of(stack) as client, one_place_is_taken(stack, client, "glm-5.3"):
+            queued = asyncio.create_task(client.ask("glm-5.3", seconds=0.1))
+            await eventually(lambda: learned(stack)["glm-5.3"]["waiting"], lambda number: number == 1)
+
+            of_another = await client.ask("glm-5.3-flash")
+
+            assert of_another.headers["x-ratelimit-limit-requests"] == "3"
+            assert int(of_another.headers["x-ratelimit-remaining-requests"]) >= 1
+            assert of_another.headers["x-ratelimit-reset-requests"] == "0s"
+            assert of_another.headers["x-zai-queue-ms"] == "0"
+            waited = await queued
+            assert waited.headers["x-ratelimit-limit-requests"] == "1"
+            assert waited.headers["x-ratelimit-remaining-requests"] == "0"
+            assert int(waited.headers["x-zai-queue-ms"]) > 500
+
+
+async def test_a_refusal_of_mcp_slows_mcp_alone_and_its_calls_wait_for_places_of_their_own(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--mcp-concurrency=1", "--mcp-recovery-seconds=0.5", **FAST) as stack:
+        async with client_of(stack) as client:
+            while learned(stack).get("mcp", {}).get("limit") != 1:
+                await asyncio.gather(*(client.call(delay=0.3) for _ in range(3)))
+            assert set(client.statuses) == {200}
+
+            held = asyncio.create_task(client.call(delay=4.0))
+            await eventually(lambda: stack.simulator.stats()["mcp"]["in_flight"], lambda number: number == 1)
+            queued = asyncio.create_task(client.call())
+            await eventually(lambda: learned(stack)["mcp"]["waiting"], lambda number: number == 1)
+            messages = await asyncio.gather(*(client.ask("glm-5.3") for _ in range(3)))
+
+            assert {(answer.status_code, answer.headers["x-zai-queue-ms"]) for answer in messages} == {(200, "0")}
+            assert [limit["moves"] for limit in stack.status()["limits"]] == [[], []]
+            assert not queued.done()
+            assert (await held).status_code == 200
+            assert int((await queued).headers["x-zai-queue-ms"]) > 500
+
+
+async def test_the_doctor_says_what_was_learned_of_each_model(tmp_path: Path) -> None:
+    with running_stack(tmp_path, **FAST) as stack:
+        async with client_of(stack) as client, one_place_is_taken(stack, client, "glm-5.3"):
+            await client.ask("glm-5.3-flash")
+            process = await asyncio.create_subprocess_exec(
+                ZAI_PROXY, "doctor", env=stack.environment, stdout=asyncio.subprocess.PIPE
+            )
+            told = (await process.communicate())[0].decode()
+
+    assert "glm-5.3: 1 at once (2 were refused), 1 in flight, nothing waiting" in told
+    assert "glm-5.3-flash: 3 at once, 0 in flight, nothing waiting" in told
