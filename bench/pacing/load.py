@@ -164,7 +164,7 @@ PLANS: Final = (
         "growth",
         "Growth between the hours: 1 place, then 4, answers of two seconds",
         {"": ((0.0, 1), (60.0, 4))},
-        horizon=180.0,
+        horizon=300.0,
         speed=1.0,
         agents=team(median=2.0),
         fixed_workers=3,
