@@ -2,6 +2,7 @@
 
 from extproc.domain.pacing.config import PacingMode
 from extproc.domain.pacing.learned_limits import ACCOUNT
+from extproc.domain.pacing.limits import MCP
 from extproc.domain.pacing.records import LimitStatus, PacingStatus
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.model_names import ModelNames
@@ -47,7 +48,11 @@ def describe_limits(pace: PacingStatus) -> list[dict[str, object]]:
     if not is_paced(pace):
         return []
     return [
-        {**_describe_limit("in flight", pace.concurrency), "used": pace.in_flight},
+        # MCP tools are beside that limit.
+        {
+            **_describe_limit("in flight", pace.concurrency),
+            "used": sum(each.in_flight for each in pace.models if each.model != MCP),
+        },
         _describe_limit("requests/s", pace.rate),
     ]
 
