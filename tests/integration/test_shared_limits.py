@@ -102,6 +102,7 @@ async def test_every_replica_shows_the_same_limits(fleet: Fleet) -> None:
 
 async def test_nothing_about_the_store_but_its_address_is_told(fleet: Fleet) -> None:
     secret = fleet.valkey.password
+    assert (await post(fleet.stacks[0])).status_code == 200
     for stack in fleet.stacks:
         logs = {"processor": stack.processor.output, "envoy": stack.envoy.output}
         assert leaks({**pages(stack), **logs}, [secret]) == []
