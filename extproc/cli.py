@@ -21,7 +21,7 @@ import structlog
 from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
-from extproc.settings import Settings, load_settings, make_state_directory, unknown_settings
+from extproc.settings import Settings, load_settings, make_state_directory, unknown_settings, unused_for_the_way
 
 if TYPE_CHECKING:
     from extproc.launch.runtime_directory import RuntimeDirectory
@@ -143,6 +143,33 @@ def doctor(sends_request: bool) -> None:
 
 
 @cli.command()
+@click.option("--spend", type=click.IntRange(min=1), default=5000, show_default=True, help="Tokens, at most.")
+@click.option("--model", default="glm-5.3-flash", show_default=True, help="The model that is asked.")
+@click.option("--places", is_flag=True, help="Also send more and more at once, until one is refused.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--record", type=click.Path(file_okay=False, path_type=Path), help="Where to write what is seen, redacted."
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(0, 120),
+    default=41.0,
+    show_default=True,
+    help="Seconds for which a connection is left alone; 0 leaves that out.",
+)
+def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, record: Path | None, idle: float) -> None:
+    """Try on Z.AI itself what the proxy takes for true of it. Sends some 20 small requests, and asks before.
+
+    Exits with 1 if something differs.
+    """
+    from extproc.commands.verify import Options, run_verify
+
+    options = Options(spend, model, places, yes, as_json, record, idle)
+    sys.exit(run_verify(_load(needs_key=True), options))
+
+
+@cli.command()
 @click.option("--days", type=click.IntRange(1, 31), default=7, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def usage(days: int, as_json: bool) -> None:
@@ -199,10 +226,10 @@ def main() -> None:
 def _check(settings: Settings, with_dashboard: bool) -> None:
     """Checks what can be checked beforehand. Raises SettingsError; warns of what is right but dangerous."""
     from extproc.launch import dashboard_program, preflight
-    from extproc.launch.banner import exposure
+    from extproc.launch.banner import exposures
 
     preflight.check(settings, *([dashboard_program.check] if with_dashboard else []))
-    if warning := exposure(settings):
+    for warning in (*exposures(settings), *unused_for_the_way(settings, os.environ)):
         log.warning(warning)
 
 
@@ -240,7 +267,9 @@ def _warn_of_unknown_settings() -> None:
 def _need_simulator() -> None:
     missing = [name for name in ("aiohttp", "yaml", "simulator") if importlib.util.find_spec(name) is None]
     if missing:
-        raise click.UsageError(f"{missing[0]} is not installed: need `pip install 'zai-proxy[simulator]'`")
+        raise click.UsageError(
+            f"{missing[0]} is not installed: need what a whole installation has, `pip install zai-proxy`"
+        )
 
 
 def _socket(settings: Settings) -> Path:

@@ -18,6 +18,7 @@ from common.settings import Address, EnvironmentSettings, LogFormat, LogLevel, S
 from dashboard.settings import Settings as DashboardSettings
 from extproc.domain.pacing.config import PacingMode
 from extproc.domain.request.key_form import what_is_needed
+from extproc.domain.request.way_up import ForwardProxy, way_to, what_is_not_used
 
 _FILES: Final = (
     "zai_api_key_file",
@@ -29,8 +30,11 @@ _FILES: Final = (
 )
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_OF_OTHERS: Final = ("HTTP_PROXY",)
+"""What is near the name of a setting, and has a meaning of its own."""
 # Of difflib's ratio: MAX_WORKER and PROXI_PORT are above it, PATH and SSL_CERT_FILE below.
 _NEAR_MISS: Final = 0.87
+_ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[A-Za-z0-9*.\[\]:_-]+")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -51,6 +55,18 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return _HOST.fullmatch(host) is not None
     return True
+
+
+def _origins(value: str) -> str:
+    origins = split_origins(value)
+    if not origins or not all(_ORIGIN.fullmatch(each) for each in origins):
+        raise ValueError
+    return ",".join(origins)
+
+
+def split_origins(value: str) -> list[str]:
+    """The origins of CORS_ORIGINS. A slash at the end, which no origin has, is dropped."""
+    return [each.strip().rstrip("/") for each in value.split(",") if each.strip()]
 
 
 def _matching(pattern: re.Pattern[str]) -> AfterValidator:
@@ -74,6 +90,16 @@ class Settings(EnvironmentSettings):
     )
     zai_ca_file: Path | None = setting(
         None, "Certificates that the upstream's has to chain to; the system's if unset.", "a readable PEM file"
+    )
+    https_proxy: SecretStr | None = setting(
+        None,
+        "A company's proxy on the way to the upstream (CONNECT), with a name and a password if it wants them.",
+        "a URL like http://proxy.example.com:3128, or with name:password@ before the host",
+    )
+    no_proxy: str | None = setting(
+        None,
+        "Hosts, domains and address ranges that are reached without HTTPS_PROXY, separated by commas.",
+        "names and addresses, separated by commas",
     )
     zai_openai_base_path: Annotated[str, _matching(_BASE_PATH)] = setting(
         "/api/coding/paas/v4",
@@ -228,6 +254,12 @@ class Settings(EnvironmentSettings):
         le=86400,
     )
 
+    cors_origins: Annotated[str, AfterValidator(_origins)] | None = setting(
+        None,
+        "Origins of web pages and webviews that may use the client port, separated by commas; `*` for all, or for a "
+        "part of one (`vscode-webview://*`).",
+        "origins like https://chat.example.com or http://localhost:*, separated by commas, or *",
+    )
     client_tokens_file: Path | None = setting(
         None,
         "Tokens that clients must send, made by `zai-proxy token add NAME`; read again when it changes. "
@@ -283,7 +315,7 @@ def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
     and near misses of the name of a setting, the dashboard's included."""
     known = [name.upper() for fields in (Settings.model_fields, DashboardSettings.model_fields) for name in fields]
     meant: dict[str, str] = {}
-    for name in sorted(each for each in environ if each.upper() not in known):
+    for name in sorted(each for each in environ if each.upper() not in (*known, *_OF_OTHERS)):
         cutoff = 0.0 if name.startswith("ZAI_") else _NEAR_MISS
         meant.update((name, nearest) for nearest in difflib.get_close_matches(name.upper(), known, 1, cutoff))
     return meant
@@ -301,6 +333,25 @@ def read_key(text: str) -> str:
     if need is not None:
         raise ValueError(need)
     return text.strip()
+
+
+def way_up(settings: Settings, url: str | None = None) -> ForwardProxy | None:
+    """The proxy on the way to a URL, by default the upstream's; None where there is none."""
+    proxy = None if settings.https_proxy is None else settings.https_proxy.get_secret_value()
+    return way_to(url or settings.zai_target_url, proxy, settings.no_proxy)
+
+
+def proxy_url(settings: Settings, url: str) -> str | None:
+    """The same for an HTTP client: the proxy's URL, credentials in it."""
+    proxy = way_up(settings, url)
+    return None if proxy is None else proxy.url
+
+
+def unused_for_the_way(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """What is set about the way to the upstream, and not used."""
+    proxy = None if settings.https_proxy is None else settings.https_proxy.get_secret_value()
+    certificates = str(ca_file(settings))
+    return what_is_not_used(environ, settings.zai_target_url, proxy, settings.no_proxy, certificates)
 
 
 def make_state_directory(settings: Settings) -> None:
@@ -333,6 +384,8 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
     if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
         yield Settings.problem("quota_webhook_url")
+    if settings.https_proxy is not None and not _is_proxy(settings.https_proxy.get_secret_value()):
+        yield Settings.problem("https_proxy")
     if settings.limits_url is not None and not _is_store_url(settings.limits_url.get_secret_value()):
         yield Settings.problem("limits_url")
     if settings.state_dir is not None and not _can_be_used(settings.state_dir):
@@ -378,6 +431,14 @@ def _is_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
     except ValueError:
         return False
+
+
+def _is_proxy(text: str) -> bool:
+    try:
+        ForwardProxy.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_store_url(text: str) -> bool:

@@ -16,12 +16,13 @@ from extproc.domain import diagnosis
 from extproc.domain.diagnosis import Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
+from extproc.domain.request.way_up import ForwardProxy
 from extproc.launch.addresses import client_url, metrics_url
 from extproc.launch.envoy_config import Origin
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.quota_poll import QuotaPoller
-from extproc.settings import Settings, ca_file
+from extproc.settings import Settings, ca_file, unused_for_the_way, way_up
 
 _TIMEOUT: Final = 15.0
 _CHEAPEST_MODEL: Final = "glm-4.5-air"
@@ -40,12 +41,15 @@ class Doctor:
         self._key = ApiKey.from_settings(settings).current
         self._origin = Origin.parse(settings.zai_target_url)
         self._tls = ssl.create_default_context(cafile=ca_file(settings))
+        self._proxy = way_up(settings)
 
     async def look(self) -> AsyncIterator[Finding]:
         """The findings, as they are made."""
         yield diagnosis.judge_key(self._key)
         for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
             yield finding
+        for line in unused_for_the_way(self._settings, os.environ):
+            yield Finding(Level.NOTE, "environment", line)
         reachable = True
         async for finding in self._look_at_the_way():
             reachable = reachable and finding.level is not Level.PROBLEM
@@ -63,6 +67,9 @@ class Doctor:
             yield finding
 
     async def _look_at_the_way(self) -> AsyncIterator[Finding]:
+        if self._proxy is not None:
+            yield await self._look_through(self._proxy)
+            return
         host, port = self._origin.host, self._origin.port
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -76,6 +83,26 @@ class Doctor:
             if certificate.level is Level.PROBLEM:
                 return
         yield await self._look_at_the_clock()
+
+    async def _look_through(self, proxy: ForwardProxy) -> Finding:
+        """The way through HTTPS_PROXY, the upstream's certificate included."""
+        what = "HTTPS_PROXY"
+        try:
+            async with self._client() as client:
+                await client.head(self._settings.zai_target_url)
+        except httpx.ProxyError as error:
+            # "407 Proxy Authentication Required", as the proxy has put it.
+            advice = "Look at the name and the password in HTTPS_PROXY, and ask who runs that proxy."
+            return Finding(
+                Level.PROBLEM, what, f"{proxy.address} opens no tunnel ({str(error)[:_LONGEST_MESSAGE]})", advice
+            )
+        except httpx.HTTPError as error:
+            if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
+                advice = "If the proxy reads the traffic: set ZAI_CA_FILE to your company's certificates."
+                return Finding(Level.PROBLEM, "TLS", f"{self._origin.host}: its certificate is not trusted", advice)
+            found = f"{self._origin.authority} can't be reached through {proxy.address} ({type(error).__name__})"
+            return Finding(Level.PROBLEM, what, found, "Look at HTTPS_PROXY; NO_PROXY leads past it.")
+        return Finding(Level.OK, what, f"{proxy.address} opens tunnels to {self._origin.authority}")
 
     def _look_at_the_certificate(self) -> Finding:
         host, port = self._origin.host, self._origin.port
@@ -110,6 +137,7 @@ class Doctor:
             lambda: self._key,
             on_sample=lambda _sample, _at: None,
             ca_file=ca_file(self._settings),
+            proxy=None if self._proxy is None else self._proxy.url,
         )
         report = await poller.ask_once()
         if isinstance(report, UnusableReport):
@@ -175,7 +203,8 @@ class Doctor:
             return []  # that it does not answer is a finding of its own
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=_TIMEOUT, verify=self._tls, trust_env=False)
+        proxy = None if self._proxy is None else self._proxy.url
+        return httpx.AsyncClient(timeout=_TIMEOUT, verify=self._tls, proxy=proxy, trust_env=False)
 
     def _unreachable(self, error: Exception) -> Finding:
         # The type alone: the text of an error can quote what it is about.

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from common.ports import reachable
 from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
-from extproc.settings import Settings, ca_file
+from extproc.domain.request.way_up import ForwardProxy
+from extproc.settings import Settings, ca_file, split_origins, way_up
 
 # The Lua filters of envoy/, and the modules that each needs, in order.
 _LUA_MODULES: Final = {"downstream": ("json_scan", "request"), "upstream": ("json_scan", "answer")}
@@ -25,6 +26,27 @@ _PLAINTEXT: Final[dict[str, object]] = {
 # Time that the processor gets for a decision beyond the longest time that a request may wait in it.
 _DECISION_SECONDS: Final = 30
 _PROGRESS_SECONDS: Final = 2
+_PROXY: Final = "upstream_proxy"
+PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
+"""The variable of Envoy's environment that holds what it says to HTTPS_PROXY about who it is."""
+_DISCOVERY: Final[dict[str, object]] = {
+    "name": "envoy.cluster.dns",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+        "all_addresses_in_single_endpoint": True,
+        "dns_lookup_family": "ALL",
+        "respect_dns_ttl": True,
+        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "10s"},
+    },
+}
+# What has a meaning in a regular expression and may stand in an origin, and what stands for it there.
+_SPECIAL: Final = re.compile(r"[*.+\[\]]")
+_INSTEAD: Final = {"*": ".*", "[": "[[]", "]": "[]]"}
+# The caller's origin if it is one of those that may come, else nothing; with the asterisk alone it fits any.
+_ALLOWED_ORIGIN: Final = (
+    "%%CEL('origin' in request.headers && request.headers['origin'].matches('^(%s)$')"
+    " ? request.headers['origin'] : '')%%"
+)
 # What Envoy needs beside prompts: itself, connections, answers on their way.
 _IDLE_HEAP: Final = 128 * 1024 * 1024
 
@@ -71,6 +93,12 @@ def render(settings: Settings, extproc_socket: Path) -> str:
     return _filled(source("envoy.yaml"), values | filters)
 
 
+def secrets(settings: Settings) -> dict[str, str]:
+    """What Envoy's environment has to hold beside: the credentials for HTTPS_PROXY, if there are some."""
+    proxy = way_up(settings)
+    return {} if proxy is None or not proxy.authorization else {PROXY_AUTHORIZATION: proxy.authorization}
+
+
 def _filled(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
@@ -79,9 +107,11 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
     origin = Origin.parse(settings.zai_target_url)
     return {
         "ADMIN_PORT": str(settings.envoy_admin_port),
+        "ALLOWED_ORIGIN": "" if settings.cors_origins is None else _ALLOWED_ORIGIN % _origins(settings.cors_origins),
         "BEYOND_RETRY_BUFFER": str(settings.retry_buffer_bytes + 1),
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
+        "EXPOSED_HEADERS": "" if settings.cors_origins is None else "*",
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
         # Of each thread: half of the workers can bring a prompt at the same moment, and one always can.
@@ -95,17 +125,17 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
+        "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
         "PROXY_PORT": str(settings.proxy_port),
         # A body that waited for admission counts twice (envoy#30613); 1 byte is the least that Envoy takes.
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
         "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
         "TARGET_AUTHORITY": origin.authority,
-        "TARGET_HOST": origin.host,
-        "TARGET_PORT": str(origin.port),
         "TRANSIENT_CODES": _lua_set(sorted(TRANSIENT_CODES | TRANSIENT_WORDS)),
         "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
+        **_way_up(origin, way_up(settings), ca_file(settings)),
     }
 
 
@@ -117,6 +147,13 @@ def _headers_to_withhold(settings: Settings) -> list[dict[str, str]]:
     """What the processor does not get to see: cookies, and where it asks for no tokens also what could be one."""
     could_be_tokens = () if settings.client_tokens_file is not None else ("authorization", "x-api-key", "api-key")
     return [{"exact": name} for name in ("cookie", *could_be_tokens)]
+
+
+def _origins(setting: str) -> str:
+    """A regular expression for CORS_ORIGINS, without a backslash: it stands in YAML, in CEL and in RE2."""
+    return "|".join(
+        _SPECIAL.sub(lambda match: _INSTEAD.get(match[0], f"[{match[0]}]"), o) for o in split_origins(setting)
+    )
 
 
 def _client_transport(settings: Settings) -> dict[str, object]:
@@ -157,6 +194,72 @@ def _upstream_transport(origin: Origin, certificates: Path) -> dict[str, object]
             "sni": "" if _is_ip(origin.host) else origin.host,
         },
     }
+
+
+def _way_up(origin: Origin, proxy: ForwardProxy | None, certificates: Path) -> dict[str, str]:
+    """Where the upstream's connections begin: at its own name, or at a listener that opens tunnels through a proxy."""
+    if proxy is None:
+        return {
+            "UPSTREAM_DISCOVERY": f"cluster_type: {json.dumps(_DISCOVERY)}",
+            "UPSTREAM_ADDRESS": json.dumps(_address(origin.host, origin.port)),
+            "UPSTREAM_PROXY_LISTENER": "",
+            "UPSTREAM_PROXY_CLUSTER": "",
+        }
+    return {
+        "UPSTREAM_DISCOVERY": "type: STATIC",
+        "UPSTREAM_ADDRESS": json.dumps({"envoy_internal_address": {"server_listener_name": _PROXY}}),
+        "UPSTREAM_PROXY_LISTENER": f"- {json.dumps(_proxy_listener(origin, proxy))}",
+        "UPSTREAM_PROXY_CLUSTER": f"- {json.dumps(_proxy_cluster(proxy, certificates))}",
+    }
+
+
+def _proxy_listener(origin: Origin, proxy: ForwardProxy) -> dict[str, object]:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    tunnel: dict[str, object] = {"hostname": f"{host}:{origin.port}"}
+    if proxy.authorization:
+        value = f"%ENVIRONMENT({PROXY_AUTHORIZATION})%"
+        tunnel["headers_to_add"] = [{"header": {"key": "proxy-authorization", "value": value}}]
+    tcp_proxy = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": _PROXY,
+        "cluster": _PROXY,
+        "idle_timeout": "0s",  # the upstream's own cluster ends what is idle
+        "tunneling_config": tunnel,
+    }
+    return {
+        "name": _PROXY,
+        "internal_listener": {},
+        "per_connection_buffer_limit_bytes": 1048576,
+        "ignore_global_conn_limit": True,
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": tcp_proxy}]}],
+    }
+
+
+def _proxy_cluster(proxy: ForwardProxy, certificates: Path) -> dict[str, object]:
+    endpoint = {"endpoint": {"address": _address(proxy.host, proxy.port)}}
+    options = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    unbounded = {"max_requests": 100000, "max_pending_requests": 100000, "max_connections": 100000}
+    spoken_to = Origin(proxy.scheme, proxy.host, proxy.port, proxy.address)
+    return {
+        "name": _PROXY,
+        "connect_timeout": "10s",
+        "cluster_type": _DISCOVERY,
+        "per_connection_buffer_limit_bytes": 1048576,
+        "load_assignment": {"cluster_name": _PROXY, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "transport_socket": _upstream_transport(spoken_to, certificates),
+        "circuit_breakers": {"thresholds": [unbounded]},
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 10, "keepalive_probes": 3}
+        },
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+    }
+
+
+def _address(host: str, port: int) -> dict[str, object]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _upstream_protocol(origin: Origin) -> str:

@@ -79,7 +79,10 @@ def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) ->
     return Program(
         name="envoy",
         command=envoy_command(config),
-        environment={name: os.environ[name] for name in _ENVOY_KNOWS if name in os.environ},
+        environment={
+            **{name: os.environ[name] for name in _ENVOY_KNOWS if name in os.environ},
+            **envoy_config.secrets(settings),
+        },
         until_ready=lambda: admin.until_ready(config),
         gives_sign=admin.gives_sign,
         prepare=prepare,

@@ -77,6 +77,7 @@ class QuotaPoller:
         interval: float = 60.0,
         timeout: float = 10.0,
         ca_file: Path | None = None,
+        proxy: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._target_url = target_url.rstrip("/")
@@ -85,6 +86,7 @@ class QuotaPoller:
         self._interval = interval
         self._timeout = timeout
         self._ca_file = ca_file
+        self._proxy = proxy
         self._clock = clock
         self._form = _FORMS[0]
         self._sample: QuotaSample | None = None
@@ -189,7 +191,7 @@ class QuotaPoller:
         await asyncio.sleep(max(0.0, self._began + spacing - asyncio.get_running_loop().time()))
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=self._tls(), timeout=self._timeout, trust_env=False)
+        return httpx.AsyncClient(verify=self._tls(), proxy=self._proxy, timeout=self._timeout, trust_env=False)
 
     def _tls(self) -> ssl.SSLContext:
         if self._target_url.startswith("https:"):

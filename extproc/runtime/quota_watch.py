@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import structlog
+from pydantic import SecretStr
 
 from extproc.domain.quota.quota import Quota, QuotaRules, QuotaSnapshot
 from extproc.domain.request.exchange import Exchange
@@ -19,7 +20,7 @@ from extproc.domain.usage.outcome import Outcome
 from extproc.metrics.quota import QuotaCollector
 from extproc.runtime.quota_poll import QuotaPoller
 from extproc.runtime.quota_webhook import QuotaWebhook
-from extproc.settings import Settings, ca_file
+from extproc.settings import Settings, ca_file, proxy_url
 
 log = structlog.get_logger("extproc.quota")
 
@@ -35,17 +36,16 @@ class QuotaWatch:
         self.quota = Quota(QuotaRules(settings.quota_gate, settings.quota_reserve / 100, settings.quota_pilot))
         self.tells: Callable[[], bool] = lambda: True
         """Whether it is for this replica to tell the webhook: among those that share a plan only one does."""
-        certificates = ca_file(settings)
         self._poller = QuotaPoller(
             settings.zai_target_url,
             api_key,
             on_sample=self.quota.take_sample,
             interval=settings.quota_poll_interval,
-            ca_file=certificates,
+            ca_file=ca_file(settings),
+            proxy=proxy_url(settings, settings.zai_target_url),
         )
         url = settings.quota_webhook_url
-        variant = settings.deployment_variant
-        self._webhook = QuotaWebhook(url.get_secret_value(), variant=variant, ca_file=certificates) if url else None
+        self._webhook = None if url is None else _webhook(settings, url)
 
     def snapshot(self) -> QuotaSnapshot:
         return self.quota.snapshot(time.time())
@@ -121,3 +121,9 @@ class QuotaWatch:
                 log.warning("quota gate", event_kind=event.kind.value, window=event.window)
                 if self._webhook is not None and self.tells():
                     self._webhook.tell(event)
+
+
+def _webhook(settings: Settings, secret_url: SecretStr) -> QuotaWebhook:
+    url = secret_url.get_secret_value()
+    proxy = proxy_url(settings, url)
+    return QuotaWebhook(url, variant=settings.deployment_variant, ca_file=ca_file(settings), proxy=proxy)

@@ -39,12 +39,19 @@ class QuotaWebhook:
     """
 
     def __init__(
-        self, url: str, *, variant: str = "", ca_file: Path | None = None, waits: tuple[float, ...] = _WAITS
+        self,
+        url: str,
+        *,
+        variant: str = "",
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+        waits: tuple[float, ...] = _WAITS,
     ) -> None:
         self._url = url
         self._host = urlsplit(url).hostname or ""
         self._variant = variant
         self._ca_file = ca_file
+        self._proxy = proxy
         self._waits = waits
         self._events: asyncio.Queue[GateEvent] = asyncio.Queue(_MOST_WAITING)
         self._counts: Counter[WebhookResult] = Counter()
@@ -63,7 +70,8 @@ class QuotaWebhook:
 
     async def run(self) -> None:
         """Sends for ever."""
-        async with httpx.AsyncClient(verify=self._tls(), timeout=_TIMEOUT, trust_env=False) as client:
+        tls = self._tls()
+        async with httpx.AsyncClient(verify=tls, proxy=self._proxy, timeout=_TIMEOUT, trust_env=False) as client:
             while True:
                 event = await self._events.get()
                 problem = await self._send(client, payload(event, self._variant))

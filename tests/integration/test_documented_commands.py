@@ -19,8 +19,8 @@ from tests.harness.supervised import Supervised, answers, free_ports, supervised
 from tests.harness.waiting import wait_until
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = {"sh", "python", "promql", "json", "toml", "yaml"}
-NEEDS = re.compile(r"\b[Nn]eeds (?:Docker|Node|Claude Code|an? (?:cluster|key))")
+LANGUAGES = {"sh", "python", "promql", "json", "toml", "yaml", "nginx", "haproxy", "caddy"}
+NEEDS = re.compile(r"\b[Nn]eeds (?:Docker|Node|Claude Code|an? (?:cluster|key|wheel))")
 """What the paragraph before a block says if it isn't run here: tests/deploy has Docker, tests/agents Claude Code."""
 RUN_ELSEWHERE = {"make demo", "make test", "make sbom"}
 """tests/integration/test_demo.py runs the first, the second is what runs this, tests/deploy/test_files.py the third."""

@@ -19,7 +19,9 @@ from extproc.settings import (
     load_settings,
     make_state_directory,
     misspelt_settings,
+    proxy_url,
     read_key,
+    split_origins,
     unknown_settings,
 )
 from tests.harness.processes import make_key
@@ -154,6 +156,40 @@ def test_a_store_is_taken_and_shown_without_its_password(monkeypatch: pytest.Mon
     monkeypatch.setenv("LIMITS_URL", url)
 
     assert load_settings().shown()["LIMITS_URL"] == "***"
+
+
+@pytest.mark.parametrize("origins", ["https://chat example.com", "chat.example.com", "https://a/b", ",", "http://x|y"])
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+    [line] = problems(monkeypatch, CORS_ORIGINS=origins)
+
+    assert line.startswith(f"CORS_ORIGINS={origins}: need origins like https://chat.example.com")
+
+
+def test_origins_are_taken_with_blanks_and_slashes_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", " https://chat.example.com/, vscode-webview://*,http://[::1]:8000,null ,")
+
+    taken = load_settings().cors_origins or ""
+
+    assert split_origins(taken) == ["https://chat.example.com", "vscode-webview://*", "http://[::1]:8000", "null"]
+
+
+def test_a_proxy_is_taken_in_either_case_and_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://anna:secret@proxy:3128")
+    settings = load_settings()
+
+    assert settings.shown()["HTTPS_PROXY"] == "***"
+    assert proxy_url(settings, settings.zai_target_url) == "http://anna:secret@proxy:3128"
+    assert proxy_url(settings, "http://127.0.0.1/hook") is None
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://:secret@proxy", "proxy:3128", "http://:secret@", "http://:secret@proxy/path"]
+)
+def test_a_proxy_that_is_none_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    [line] = problems(monkeypatch, HTTPS_PROXY=url)
+
+    assert line.startswith("HTTPS_PROXY=***: need a URL like http://")
+    assert "secret" not in line
 
 
 def test_no_problem_with_another_setting_shows_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,7 @@ async def test_the_processors_own_pages_are_not_reached_from_the_client_port(
 async def test_refused_paths_are_refused_under_every_method(stack: Stack) -> None:
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
         assert httpx.request(method, f"{stack.url}/api/monitor/usage").status_code == 403
-        assert httpx.request(method, f"{stack.url}/api/nothing").status_code == 404
+        expected = 204 if method == "OPTIONS" else 404  # what is allowed can be asked for any path
+        assert httpx.request(method, f"{stack.url}/api/nothing").status_code == expected
 
     assert stack.simulator.log() == []

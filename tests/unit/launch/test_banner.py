@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from extproc.launch.addresses import client_url
-from extproc.launch.banner import announcement, exposure
+from extproc.launch.banner import announcement, exposures
 from extproc.settings import Settings
 from tests.harness.processes import make_key
 
@@ -51,20 +51,28 @@ def test_with_a_certificate_clients_speak_tls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", [OPEN, "::", "192.0.2.7"])
 def test_an_address_that_others_reach_is_warned_of(address: str) -> None:
-    warning = exposure(settings(bind_address=address))
+    [warning] = exposures(settings(bind_address=address))
 
-    assert warning is not None
     assert warning.startswith(f"BIND_ADDRESS={address} is open to other machines")
     assert "CLIENT_TOKENS_FILE" in warning
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_loopback_is_not_warned_of(address: str) -> None:
-    assert exposure(settings(bind_address=address)) is None
+    assert list(exposures(settings(bind_address=address))) == []
 
 
 def test_where_clients_need_tokens_nothing_is_warned_of(tmp_path: Path) -> None:
-    assert exposure(settings(bind_address=OPEN, client_tokens_file=tmp_path / "tokens")) is None
+    open_to_all = settings(bind_address=OPEN, cors_origins="*", client_tokens_file=tmp_path / "tokens")
+
+    assert list(exposures(open_to_all)) == []
+
+
+def test_pages_of_any_origin_are_warned_of() -> None:
+    [warning] = exposures(settings(cors_origins="*"))
+
+    assert warning.startswith("CORS_ORIGINS=* lets every web page")
+    assert list(exposures(settings(cors_origins="https://chat.example.com"))) == []
 
 
 def test_the_announcement_fits_a_terminal_of_80_columns() -> None:

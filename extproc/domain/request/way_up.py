@@ -1,0 +1,89 @@
+"""The way to the upstream: straight, or through a company's proxy by CONNECT. No text for people has credentials."""
+
+import base64
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_UNUSED_PROXIES: Final = ("HTTP_PROXY", "ALL_PROXY")
+_UNUSED_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardProxy:
+    """A proxy that opens tunnels. `scheme` (http or https) is how it is spoken to; `authorization` is a whole header
+    value, empty without credentials; `url` is for an HTTP client and holds the credentials."""
+
+    scheme: str
+    host: str
+    port: int
+    authorization: str = field(repr=False)
+    url: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "ForwardProxy":
+        """Raises ValueError, without the URL, if it is none of an http or https proxy."""
+        parts = urlsplit(url)
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.port == 0 or not url.isascii():
+            raise ValueError("no URL of a proxy")
+        if parts.path not in ("", "/") or parts.query or parts.fragment or not url.isprintable() or " " in url:
+            raise ValueError("no URL of a proxy")
+        return cls(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme], _basic(url), url)
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def way_to(url: str, https_proxy: str | None, no_proxy: str | None) -> ForwardProxy | None:
+    """The proxy that a request for a URL goes through; None if it goes straight."""
+    parts = urlsplit(url)
+    if https_proxy is None or parts.scheme != "https" or is_excepted(parts.hostname or "", parts.port or 443, no_proxy):
+        return None
+    return ForwardProxy.parse(https_proxy)
+
+
+def is_excepted(host: str, port: int, no_proxy: str | None) -> bool:
+    """Whether NO_PROXY names a host: itself, a domain above it, an address range that holds it, with or without a port,
+    or everything by an asterisk."""
+    return any(_names(entry, host.lower(), port) for entry in (no_proxy or "").lower().replace(",", " ").split())
+
+
+def what_is_not_used(
+    environ: Mapping[str, str], url: str, https_proxy: str | None, no_proxy: str | None, ca_file: str
+) -> Iterator[str]:
+    """A line for each variable about the network that is set and changes nothing for requests to `url`."""
+    if https_proxy is not None and way_to(url, https_proxy, no_proxy) is None:
+        why = "NO_PROXY names its host" if url.startswith("https:") else "it is no https URL"
+        yield f"HTTPS_PROXY is set and not used for {url}: {why}"
+    given = {name.upper(): value for name, value in environ.items() if value}
+    for name in _UNUSED_PROXIES:
+        if name in given and https_proxy is None:
+            yield f"{name} is set and not used: for a proxy on the way to Z.AI set HTTPS_PROXY"
+    for name in _UNUSED_CERTIFICATES:
+        if name in given and given[name] != ca_file:
+            yield f"{name} is set and not used: for certificates of your own set ZAI_CA_FILE"
+
+
+def _basic(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is None:
+        return ""
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    name, separator, number = entry.rpartition(":")
+    if separator and number.isdigit() and (":" not in name or name.endswith("]")):
+        return number == str(port) and _names(name, host, port)
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        domain = entry.removeprefix("*").lstrip(".")
+        return host == domain or (bool(domain) and host.endswith(f".{domain}"))

@@ -1,0 +1,162 @@
+"""Z.AI through a company's proxy that opens tunnels, and by whichever family of addresses answers."""
+
+import base64
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+
+from tests.harness import plain_http
+from tests.harness.certificates import Authority
+from tests.harness.forward_proxy import ForwardProxy, forward_proxy
+from tests.harness.processes import bare_environment, make_key
+from tests.harness.stack import PROMPT, Simulator
+from tests.harness.supervised import quiet_settings, running_proxy, start_in_vain
+
+pytestmark = pytest.mark.slow
+
+KEY = make_key()
+NAME = "anna"
+PASSWORD = "correct-horse-battery"
+AUTHORIZATION = "Basic " + base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
+UPSTREAM = "https://api.z.ai"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def z_ai(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Simulator]:
+    certificate, key = authority.issue("api.z.ai")
+    simulator = Simulator(tmp_path_factory.mktemp("z-ai"), KEY, "--tls-cert", str(certificate), "--tls-key", str(key))
+    yield simulator
+    simulator.process.kill()
+
+
+@pytest.fixture
+def company(z_ai: Simulator) -> Iterator[ForwardProxy]:
+    """A proxy that wants credentials, and is alone in knowing where api.z.ai is."""
+    z_ai.reset()
+    with forward_proxy(AUTHORIZATION, {"api.z.ai:443": ("127.0.0.1", z_ai.port)}) as proxy:
+        yield proxy
+
+
+def through(company: ForwardProxy, authority: Authority, password: str = PASSWORD) -> dict[str, str]:
+    return {
+        "ZAI_TARGET_URL": UPSTREAM,
+        "ZAI_CA_FILE": str(authority.certificate_file),
+        "HTTPS_PROXY": f"http://{NAME}:{password}@127.0.0.1:{company.port}",
+    }
+
+
+def test_requests_and_polls_go_through_it_and_its_password_is_shown_nowhere(
+    tmp_path: Path, z_ai: Simulator, company: ForwardProxy, authority: Authority
+) -> None:
+    settings = {**through(company, authority), "QUOTA_POLL_INTERVAL": "1", "QUOTA_GATE": "off"}
+    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", **settings) as proxy:
+        answer = httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+        stream = httpx.post(f"{proxy.url}/v1/messages", json={**PROMPT, "stream": True}, timeout=30)
+        admin = f"http://127.0.0.1:{proxy.environment['ENVOY_ADMIN_PORT']}"
+        shown = [
+            proxy.output,
+            plain_http.get(f"{admin}/config_dump").text,
+            plain_http.get(f"{proxy.metrics_url}/status").text,
+            plain_http.get(f"{proxy.metrics_url}/metrics").text,
+        ]
+
+    assert answer.status_code == 200, answer.text
+    assert "message_stop" in stream.text
+    assert set(company.asked) == {"api.z.ai:443"}
+    assert company.refused == 0
+    assert {entry["path"] for entry in z_ai.log()} >= {"/api/anthropic/v1/messages"}
+    assert not [text for text in shown if PASSWORD in text or AUTHORIZATION.split()[1] in text]
+
+
+def test_wrong_credentials_are_a_503_and_the_doctor_says_why(
+    tmp_path: Path, z_ai: Simulator, company: ForwardProxy, authority: Authority
+) -> None:
+    settings = through(company, authority, password="wrong")
+    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", **settings, MAX_RETRIES="0") as proxy:
+        answer = httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+        told = start_in_vain({**proxy.environment}, "doctor")
+
+    assert answer.status_code == 503
+    assert answer.headers["x-should-retry"] == "true"
+    assert told.returncode == 1
+    assert "PROBLEM  HTTPS_PROXY: 127.0.0.1:" in told.stdout
+    assert "407" in told.stdout
+    assert "wrong" not in told.stdout + told.stderr
+
+
+def test_the_doctor_tries_the_way_through_it(tmp_path: Path, company: ForwardProxy, authority: Authority) -> None:
+    environment = {**quiet_settings(tmp_path, KEY, UPSTREAM), **through(company, authority)}
+
+    told = start_in_vain(environment, "doctor")
+
+    assert f"ok       HTTPS_PROXY: 127.0.0.1:{company.port} opens tunnels to api.z.ai" in told.stdout
+    assert PASSWORD not in told.stdout + told.stderr
+
+
+def test_no_proxy_leads_past_it_and_that_is_said(
+    tmp_path: Path, z_ai: Simulator, company: ForwardProxy, authority: Authority
+) -> None:
+    settings = {**through(company, authority), "ZAI_TARGET_URL": z_ai.url, "NO_PROXY": "127.0.0.0/8"}
+    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", **settings) as proxy:
+        httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+        told = proxy.output
+
+    assert f"HTTPS_PROXY is set and not used for {z_ai.url}: NO_PROXY names its host" in told
+    assert company.asked == []
+    assert company.refused == 0
+
+
+def test_a_proxy_that_is_none_is_one_line_without_its_password() -> None:
+    environment = bare_environment(ZAI_API_KEY=KEY, HTTPS_PROXY=f"socks5://{NAME}:{PASSWORD}@proxy:1080")
+
+    told = start_in_vain(environment, "run")
+
+    assert told.returncode == 2
+    assert told.stderr.startswith("HTTPS_PROXY=***: need a URL like http://proxy.example.com:3128")
+    assert PASSWORD not in told.stderr
+
+
+class _Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = b'{"object": "list", "data": []}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test looks at what the client gets."""
+
+
+class _OfVersion6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+@pytest.mark.parametrize(("server", "address"), [(ThreadingHTTPServer, "127.0.0.1"), (_OfVersion6, "::1")])
+def test_of_a_name_with_addresses_of_both_families_the_one_that_answers_is_found(
+    tmp_path: Path, z_ai: Simulator, server: type[ThreadingHTTPServer], address: str
+) -> None:
+    try:
+        upstream = server((address, 0), _Answering)
+    except OSError as error:
+        pytest.skip(f"{address} is no address of this machine ({error.strerror})")
+    Thread(target=upstream.serve_forever, daemon=True).start()
+    url = f"http://localhost:{upstream.server_address[1]}"
+    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", ZAI_TARGET_URL=url) as proxy:
+        answer = httpx.get(f"{proxy.url}/v1/models", timeout=30)
+    upstream.shutdown()
+
+    assert answer.status_code == 200, answer.text
