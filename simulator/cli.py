@@ -14,6 +14,7 @@ from simulator.plan.limit_changes import model_concurrency as read_model_concurr
 from simulator.plan.limit_changes import shared_pools as read_shared_pools
 from simulator.plan.limits import MCP_RECOVERY_SECONDS, UNLIMITED_CREDITS
 from simulator.scenario.parsing import ScenarioError
+from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import Rulebook, load_rulebook
 from simulator.server.app import serve, tls_context
 from simulator.server.settings import FIVE_HOURS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
@@ -60,7 +61,14 @@ def _pools(_context: click.Context, _option: click.Parameter, values: tuple[str,
         raise click.BadParameter(str(error)) from None
 
 
-def _read_rules(path: Path | None) -> Rulebook:
+def _read_rules(path: Path | None, recording: Path | None) -> Rulebook:
+    if path is not None and recording is not None:
+        raise click.UsageError("--scenario goes not with --replay: both say what is answered")
+    if recording is not None:
+        try:
+            return load_recording(recording)
+        except ScenarioError as error:
+            raise click.BadParameter(str(error), param_hint="--replay") from None
     if path is None:
         return Rulebook()
     try:
@@ -89,6 +97,12 @@ def _check_tls(settings: SimulatorSettings) -> None:
     "--key-file", type=click.Path(path_type=Path), envvar="ZAI_API_KEY_FILE", help="A file with the right key."
 )
 @click.option("--scenario", type=click.Path(path_type=Path), envvar="SIMULATOR_SCENARIO", help="YAML or JSON rules.")
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    envvar="SIMULATOR_REPLAY",
+    help="Answers that `zai-proxy verify --record` has seen.",
+)
 @click.option("--speed", default=0.0, type=click.FloatRange(min=0), envvar="SIMULATOR_SPEED", help="Tokens a second.")
 @click.option("--concurrency", type=click.IntRange(min=0), envvar="SIMULATOR_CONCURRENCY", help="Requests at once.")
 @click.option(
@@ -135,6 +149,7 @@ def simulator_command(
     key: str | None,
     key_file: Path | None,
     scenario: Path | None,
+    replay: Path | None,
     speed: float,
     concurrency: int | None,
     model_concurrency: Mapping[str, int],
@@ -173,7 +188,7 @@ def simulator_command(
         host=host,
         port=port,
         key=_read_key(key, key_file),
-        rulebook=_read_rules(scenario),
+        rulebook=_read_rules(scenario, replay),
         limits=limits,
         speed=speed,
         plan_level=plan_level,

@@ -13,6 +13,7 @@ _ALWAYS = (
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("vary", "Accept-Encoding, Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
 )
+_ONLY_ONCE = frozenset({"date", "x-log-id"})
 _STREAM = (("cache-control", "no-cache"), ("access-control-allow-origin", "*"))
 
 
@@ -32,9 +33,15 @@ def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: 
         ("set-cookie", f"acw_tc={log_id[14:]};path=/;HttpOnly;Max-Age=1800"),
         *_ALWAYS,
         *reply.headers,
-        *scenario.headers.items(),
     ]
+    headers = [(name, value) for name, value in headers if name.lower() not in _replaced(scenario)]
+    headers += scenario.headers.items()
     return Head(reply.status, headers, _framing(reply, scenario), scenario.trailers)
+
+
+def _replaced(scenario: Scenario) -> frozenset[str]:
+    """The headers that can be there only once and that the scenario has another value for."""
+    return _ONLY_ONCE & scenario.headers.keys()
 
 
 def _framing(reply: Reply, scenario: Scenario) -> Framing:

@@ -132,6 +132,8 @@ class Exchange:
         endpoint, settings = self._endpoint, self._state.settings
         if settings.expected_host is not None and self._request.headers.get("host") != settings.expected_host:
             return _page(403)
+        if endpoint is None and scenario.play is not None:
+            return played_reply(scenario)
         if endpoint is None and is_wrong_coding_path(self._path):
             return error_reply(Surface.CODING, "500", self._log_id, time.time(), scenario=_WRONG_PATH)
         if endpoint is None:
