@@ -1,0 +1,42 @@
+"""What trials may cost at most, and what they have cost."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+# English has more than four bytes a token; what a chat template adds to a request comes on top.
+_BYTES_PER_TOKEN: Final = 3
+_TEMPLATE_TOKENS: Final = 50
+
+
+def most_tokens(body: bytes, max_output: int) -> int:
+    """The tokens that a request in English takes at most."""
+    return math.ceil(len(body) / _BYTES_PER_TOKEN) + _TEMPLATE_TOKENS + max_output
+
+
+@dataclass(slots=True)
+class Budget:
+    """`tokens` and `requests` may be spent. What has no answer yet counts as much as it may cost."""
+
+    tokens: int
+    requests: int
+    spent: int = 0
+    sent: int = 0
+
+    def take(self, most: int) -> bool:
+        """Takes what a request costs at most; False, and nothing is taken, if that is no longer there."""
+        if self.sent >= self.requests or self.spent + most > self.tokens:
+            return False
+        self.spent += most
+        self.sent += 1
+        return True
+
+    def give_back(self, most: int) -> None:
+        """Takes a `take` back: the request was not sent."""
+        self.spent -= most
+        self.sent -= 1
+
+    def settle(self, most: int, told: int | None) -> None:
+        """Puts what an answer told in the place of what it could have cost; None: it told nothing."""
+        if told is not None:
+            self.spent += told - most

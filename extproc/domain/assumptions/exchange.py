@@ -1,0 +1,131 @@
+"""One request to the upstream and what came of it."""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_LARGEST_BODY: Final = 1 << 20
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of a stream: its text, what its data holds if that is a JSON object, and when it was whole."""
+
+    text: str
+    fields: Mapping[str, object]
+    at: float
+
+    @property
+    def data(self) -> str:
+        lines = (line[5:].strip() for line in self.text.split("\n") if line.startswith("data:"))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """`trial` is the name of the trial that it belongs to. Without an answer `status` is 0 and `failure` the kind of
+    the error. `headers` have names in lower case. `pieces` are the body as it came, each with the seconds since the
+    request went out; `ended` is when the body ended, in the same seconds. `began` is a Unix time."""
+
+    trial: str
+    method: str
+    path: str
+    model: str = ""
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[tuple[float, bytes], ...] = ()
+    ended: float = 0.0
+    began: float = 0.0
+    failure: str = ""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it has the answer that was asked for."""
+        return self.status == 200 and not self.failure
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.headers.get("content-encoding", "identity").lower() not in ("", "identity")
+
+    @property
+    def body(self) -> bytes:
+        """The body, without its gzip if it has one; at most 1 MiB of it."""
+        raw = b"".join(data for _, data in self.pieces)
+        if self.headers.get("content-encoding", "").lower() != "gzip":
+            return raw
+        try:
+            return zlib.decompressobj(_GZIP).decompress(raw, _LARGEST_BODY)
+        except zlib.error:
+            return raw
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What a JSON body holds; nothing if it is none."""
+        return json_object(self.body.decode("utf-8", "replace"))
+
+    @property
+    def is_stream(self) -> bool:
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+    def events(self) -> list[Event]:
+        """The events of a stream. Those of a compressed one all came at its end."""
+        pieces = ((self.ended, self.body),) if self.is_compressed else self.pieces
+        return list(_events(pieces))
+
+    def tokens(self) -> int | None:
+        """All tokens that it says it took; None if it tells none."""
+        figures = usage_of(self.fields)
+        if self.is_stream:
+            for event in self.events():
+                figures |= {name: value for name, value in usage_of(event.fields).items() if value}
+        if not figures:
+            return None
+        if "prompt_tokens" in figures:
+            return figures["prompt_tokens"] + figures.get("completion_tokens", 0)
+        if "total_tokens" in figures:
+            return figures["total_tokens"]
+        names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        return sum(figures.get(name, 0) for name in names)
+
+
+def json_object(text: str) -> Mapping[str, object]:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def usage_of(fields: Mapping[str, object]) -> dict[str, int]:
+    """The figures of a usage object, wherever a dialect puts it; `cached_tokens` is lifted out of its details."""
+    inner: object = fields
+    for holder in (None, "message", "response"):
+        inner = fields if holder is None else fields.get(holder)
+        if isinstance(inner, dict) and isinstance(usage := inner.get("usage"), dict):
+            return _figures(usage)
+    return {}
+
+
+def _figures(usage: Mapping[str, object]) -> dict[str, int]:
+    details = (usage.get("prompt_tokens_details"), usage.get("input_tokens_details"))
+    cached = next((each.get("cached_tokens") for each in details if isinstance(each, dict)), None)
+    figures = {**usage, "cached_tokens": cached}
+    return {name: value for name, value in figures.items() if type(value) is int and 0 <= value < 10**12}
+
+
+def _events(pieces: tuple[tuple[float, bytes], ...]) -> Iterator[Event]:
+    rest = b""
+    at = 0.0
+    for at, data in pieces:
+        *whole, rest = (rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
+        yield from (_event(text, at) for text in whole if text.strip())
+    if rest.strip():
+        yield _event(rest, at)
+
+
+def _event(raw: bytes, at: float) -> Event:
+    event = Event(raw.decode("utf-8", "replace"), {}, at)
+    return Event(event.text, json_object(event.data), at)

@@ -1,0 +1,573 @@
+"""Whether what was seen is what the proxy takes for true, and what it means for the user where it is not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Final
+
+from extproc.domain.assumptions.exchange import Exchange, usage_of
+from extproc.domain.quota.report import UnusableReport, read_report
+from extproc.domain.quota.windows import QuotaReport
+from extproc.domain.request.error_bodies import extract_code
+from extproc.domain.request.labels import OTHER
+
+_BEIJING: Final = timezone(timedelta(hours=8))
+_CLOCK_TOLERANCE: Final = 60.0
+_LOG_ID_TOLERANCE: Final = 600.0
+_LONGEST_END: Final = 1.0
+_SHORTEST_GAP: Final = 0.001
+_NEARLY: Final = 0.1
+_LONGEST_SHOWN: Final = 80
+_ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
+_KEPT_OPEN: Final = 40.0
+_LIMIT_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
+
+
+class Outcome(StrEnum):
+    HOLDS = "holds"
+    DIFFERS = "differs"
+    UNTOLD = "could not be told"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the trials have seen. `exchanges` are by trial; one that was not sent is missing. `burst` are the steps of
+    the burst, each with as many requests as were in flight at once. `protocol` is what TLS agreed on (`h2`,
+    `http/1.1`, empty for nothing), None where TLS could not be tried. `idle` is for how many seconds a connection was
+    left alone, and whether it was still open; None if that was not tried."""
+
+    exchanges: Mapping[str, Exchange]
+    burst: Sequence[Sequence[Exchange]] = ()
+    protocol: str | None = None
+    idle: tuple[float, bool] | None = None
+
+    @property
+    def all(self) -> list[Exchange]:
+        return [*self.exchanges.values(), *(each for step in self.burst for each in step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    outcome: Outcome
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One thing that the proxy takes for true, what it means if it is not, and how to tell."""
+
+    name: str
+    assumed: str
+    otherwise: str
+    judge: Callable[[Evidence], Judgement] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out for one assumption; `meaning` is empty unless it differs."""
+
+    name: str
+    assumed: str
+    outcome: Outcome
+    seen: str
+    meaning: str = ""
+
+
+def verdicts(evidence: Evidence) -> list[Verdict]:
+    """One for each assumption, in a fixed order."""
+    return [_verdict(each, each.judge(evidence)) for each in ASSUMPTIONS]
+
+
+def _verdict(assumption: Assumption, judgement: Judgement) -> Verdict:
+    meaning = assumption.otherwise if judgement.outcome is Outcome.DIFFERS else ""
+    return Verdict(assumption.name, assumption.assumed, judgement.outcome, judgement.seen, meaning)
+
+
+def _told(holds: bool, seen: str) -> Judgement:
+    return Judgement(Outcome.HOLDS if holds else Outcome.DIFFERS, seen)
+
+
+def _untold(seen: str) -> Judgement:
+    return Judgement(Outcome.UNTOLD, seen)
+
+
+def _answered(evidence: Evidence, *trials: str) -> Judgement | None:
+    """Why nothing can be told where one of the trials has no healthy answer; None where all have."""
+    for trial in trials:
+        exchange = evidence.exchanges.get(trial)
+        if exchange is None:
+            return _untold("was not tried")
+        if not exchange.is_answered:
+            return _untold(_outcome_of(exchange))
+    return None
+
+
+def _outcome_of(exchange: Exchange) -> str:
+    if exchange.failure:
+        return f"no whole answer ({exchange.failure})"
+    code = extract_code(exchange.body).code
+    return f"HTTP {exchange.status}" + (f" with code {code}" if code else "")
+
+
+def _error(trial: str, statuses: Sequence[int], codes: Sequence[str], shape: str) -> Callable[[Evidence], Judgement]:
+    """An error of a known status and code, in a known shape (any, if it is empty)."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        exchange = evidence.exchanges.get(trial)
+        if exchange is None:
+            return _untold("was not tried")
+        if exchange.failure or exchange.status in _ABOUT_SOMETHING_ELSE:
+            return _untold(_outcome_of(exchange))
+        found = shape_of(exchange)
+        code = extract_code(exchange.body).code or ""
+        seen = f"{_outcome_of(exchange)}, as {found}"
+        right = exchange.status in statuses and (not codes or code in codes) and (not shape or found == shape)
+        return _told(right, seen)
+
+    return judge
+
+
+def shape_of(exchange: Exchange) -> str:
+    """The names of an error body's fields, as they are nested."""
+    fields = exchange.fields
+    if not fields:
+        return "HTML" if exchange.body.lstrip().startswith(b"<") else "no JSON object"
+    inner = fields.get("error")
+    if not isinstance(inner, dict):
+        return "{" + ", ".join(sorted(map(_short, fields))) + "}"
+    rest = [_short(name) for name in fields if name != "error"]
+    return "{" + ", ".join([f"error{{{', '.join(sorted(map(_short, inner)))}}}", *sorted(rest)]) + "}"
+
+
+def _short(text: str) -> str:
+    """Printable and bounded, for a terminal."""
+    return "".join(character for character in text[:_LONGEST_SHOWN] if character.isprintable())
+
+
+def _limit_headers(evidence: Evidence) -> Judgement:
+    answers = [each for each in evidence.all if each.status]
+    if not answers:
+        return _untold("nothing was answered")
+    found = {_short(name) for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
+    return _told(not found, ", ".join(sorted(found)[:8]) or f"none in {len(answers)} answers")
+
+
+def _identity(evidence: Evidence) -> Judgement:
+    answers = [each for each in evidence.all if each.status]
+    if not answers:
+        return _untold("nothing was answered")
+    packed = [each for each in answers if each.is_compressed]
+    if not packed:
+        return _told(True, f"none of {len(answers)} answers was compressed")
+    return _told(False, f"{_short(packed[0].headers['content-encoding'])} in {len(packed)} of {len(answers)} answers")
+
+
+def _http2(evidence: Evidence) -> Judgement:
+    if evidence.protocol is None:
+        return _untold("no TLS of our own on this way (plain HTTP, or a proxy between)")
+    return _told(evidence.protocol == "h2", f"TLS agreed on {_short(evidence.protocol) or 'no protocol'}")
+
+
+def _idle(evidence: Evidence) -> Judgement:
+    if evidence.idle is None:
+        return _untold("was not tried")
+    seconds, held = evidence.idle
+    seen = f"{'open' if held else 'closed'} after {seconds:.0f} s without a request"
+    return _untold(seen) if held and seconds < _KEPT_OPEN else _told(held, seen)
+
+
+def _cached(exchange: Exchange) -> int:
+    figures = usage_of(exchange.fields)
+    return figures.get("cache_read_input_tokens", 0) or figures.get("cached_tokens", 0)
+
+
+def _cached_beside(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "cache first", "cache again"):
+        return missing
+    first, again = evidence.exchanges["cache first"], evidence.exchanges["cache again"]
+    whole = usage_of(first.fields).get("input_tokens", 0) + _cached(first)
+    rest, cached = usage_of(again.fields).get("input_tokens", 0), _cached(again)
+    if not cached or not whole:
+        return _untold("the second of two equal prompts was not taken from the cache")
+    seen = f"{rest:,} input_tokens beside {cached:,} cached; the same prompt was {whole:,} in all"
+    if abs(rest + cached - whole) <= _NEARLY * whole:
+        return _told(True, seen)
+    return _told(False, seen)
+
+
+def _cache_hit(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "cache first", "cache again"):
+        return missing
+    cached = _cached(evidence.exchanges["cache again"])
+    return _told(cached > 0, f"{cached:,} tokens came from the cache when the same prompt was sent again at once")
+
+
+def _attribution(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "cache again", "cache other line"):
+        return missing
+    same, other = (_cached(evidence.exchanges[trial]) for trial in ("cache again", "cache other line"))
+    if not same:
+        return _untold("nothing came from the cache, with the same line either")
+    return _told(other < same / 2, f"{other:,} tokens from the cache after another line, {same:,} after the same")
+
+
+def _cache_writes(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "cache first"):
+        return missing
+    written = usage_of(evidence.exchanges["cache first"].fields).get("cache_creation_input_tokens", 0)
+    return _told(not written, f"{written:,} tokens" if written else "absent, or 0")
+
+
+def _model(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "cache first"):
+        return missing
+    exchange = evidence.exchanges["cache first"]
+    served = _short(str(exchange.fields.get("model", "none")))
+    return _told(served.lower() == exchange.model.lower(), f"{served} for {exchange.model}")
+
+
+def _count_tokens(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "count tokens"):
+        return missing
+    counted = evidence.exchanges["count tokens"].fields.get("input_tokens")
+    return _told(counted == 0, f"input_tokens is {_short(str(counted))}")
+
+
+def _passes(trial: str) -> Callable[[Evidence], Judgement]:
+    """A request that is answered, not refused."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        exchange = evidence.exchanges.get(trial)
+        if exchange is None:
+            return _untold("was not tried")
+        if exchange.failure or exchange.status >= 500:
+            return _untold(_outcome_of(exchange))
+        return _told(exchange.status == 200 and extract_code(exchange.body).code is None, _outcome_of(exchange))
+
+    return judge
+
+
+def _stream_anthropic(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "stream anthropic"):
+        return missing
+    usages = [(event, usage_of(event.fields)) for event in evidence.exchanges["stream anthropic"].events()]
+    start = next((figures for event, figures in usages if event.fields.get("type") == "message_start"), {})
+    deltas = [figures for event, figures in usages if event.fields.get("type") == "message_delta" and figures]
+    figures = deltas[-1] if deltas else {}
+    seen = (
+        f"{len(deltas)} message_delta with usage, the last with {figures.get('input_tokens', 'no')} input and "
+        f"{figures.get('output_tokens', 'no')} output; message_start has {start.get('input_tokens', 'no')} input"
+    )
+    final = bool(figures.get("input_tokens")) and "output_tokens" in figures
+    return _told(len(deltas) == 1 and final and not start.get("input_tokens"), seen)
+
+
+def _stream_chat(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "stream chat"):
+        return missing
+    chunks = [event for event in evidence.exchanges["stream chat"].events() if event.fields]
+    with_usage = [n for n, event in enumerate(chunks, start=1) if usage_of(event.fields).get("prompt_tokens")]
+    seen = f"usage in chunk {', '.join(map(str, with_usage[:5])) or 'none'} of {len(chunks)}"
+    has_choices = bool(with_usage) and bool(chunks[-1].fields.get("choices"))
+    return _told(with_usage == [len(chunks)] and has_choices, seen + (", with choices" if has_choices else ""))
+
+
+def _stream_responses(evidence: Evidence) -> Judgement:
+    if missing := _answered(evidence, "stream responses"):
+        return missing
+    ends = ("response.completed", "response.incomplete")
+    events = evidence.exchanges["stream responses"].events()
+    kinds = [
+        _short(str(event.fields.get("type", ""))) for event in events if usage_of(event.fields).get("input_tokens")
+    ]
+    return _told(len(kinds) == 1 and kinds[0] in ends, f"usage in {', '.join(kinds[:5]) or 'no event'}")
+
+
+def _final(trial: str, ends: Sequence[str]) -> Callable[[Evidence], Judgement]:
+    """The last event is one of `ends`, and the body ends soon after."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        if missing := _answered(evidence, trial):
+            return missing
+        exchange = evidence.exchanges[trial]
+        events = [event for event in exchange.events() if event.data]
+        if not events:
+            return _told(False, "no event at all")
+        last = events[-1]
+        name = last.data if last.data == "[DONE]" else _short(str(last.fields.get("type", "an event without type")))
+        gap = max(0.0, exchange.ended - last.at)
+        told = f"{gap * 1000:.0f} ms later" if gap >= _SHORTEST_GAP else "at once"
+        return _told(name in ends and gap <= _LONGEST_END, f"{name}, and the end {told}")
+
+    return judge
+
+
+def _two_models(evidence: Evidence) -> Judgement:
+    pair = [evidence.exchanges.get(trial) for trial in ("pair one", "pair two")]
+    if any(each is None for each in pair):
+        return _untold("was not tried")
+    both = [each for each in pair if each is not None]
+    seen = "; ".join(f"{each.model}: {_outcome_of(each)}" for each in both)
+    if any(each.failure for each in both):
+        return _untold(seen)
+    refused = [each for each in both if each.status == 429 or extract_code(each.body).code is not None]
+    if refused and extract_code(refused[0].body).code not in ("1302", "1303"):
+        return _untold(seen)
+    return _told(not refused, seen)
+
+
+def _places(evidence: Evidence) -> Judgement:
+    if not evidence.burst:
+        return _untold("was not tried: only with --places")
+    for step in evidence.burst:
+        refused = [each for each in step if each.status != 200]
+        if not refused:
+            continue
+        passed = len(step) - len(refused)
+        seen = f"{passed} of {len(step)} at once passed, the others got {_outcome_of(refused[0])}"
+        right = all(each.status == 429 and extract_code(each.body).code == "1302" for each in refused)
+        return _untold(seen) if any(each.failure for each in refused) else _told(right, seen)
+    return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
+
+
+def _quota_form(evidence: Evidence) -> Judgement:
+    exchange = evidence.exchanges.get("quota before")
+    if exchange is None or exchange.failure:
+        return _untold("was not tried" if exchange is None else _outcome_of(exchange))
+    report = read_report(exchange.status, exchange.body)
+    if isinstance(report, UnusableReport):
+        return _told(False, f"no report: {_short(report.message)}")
+    names = sorted({window.name for window in report.windows})
+    unknown = [name for name in names if name == OTHER or name.startswith("unit")]
+    return _told(bool(names) and not unknown, f"plan {_short(report.plan) or 'without a name'}: {', '.join(names)}")
+
+
+def _quota_moves(evidence: Evidence) -> Judgement:
+    reports = []
+    for trial in ("quota before", "quota after"):
+        exchange = evidence.exchanges.get(trial)
+        report = None if exchange is None or exchange.failure else read_report(exchange.status, exchange.body)
+        if not isinstance(report, QuotaReport):
+            return _untold("there are no two reports to compare")
+        reports.append({(window.name, window.limit_type): window for window in report.windows})
+    before, after = reports
+    both = [(before[key], after[key]) for key in before.keys() & after.keys()]
+    shares = [(then.used_ratio, now.used_ratio) for then, now in both]
+    counts = [(then.used, now.used) for then, now in both]
+    if any(now < then for then, now in _pairs(shares)):
+        return _told(False, "a window has less used after these requests than before")
+    if any(now > then for then, now in (*_pairs(shares), *_pairs(counts))):
+        return _told(True, "more of a window is used after these requests")
+    return _untold("nothing moved yet: too little was spent, or it is told later")
+
+
+def _pairs(values: Sequence[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    """Those of which both are known."""
+    return [(then, now) for then, now in values if then is not None and now is not None]
+
+
+def _clock(evidence: Evidence) -> Judgement:
+    for exchange in evidence.all:
+        try:
+            theirs = parsedate_to_datetime(exchange.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            continue
+        skew = exchange.began + exchange.ended - theirs
+        return _told(abs(skew) <= _CLOCK_TOLERANCE, f"{abs(skew):.0f} s apart")
+    return _untold("no answer has a date")
+
+
+def _zone(evidence: Evidence) -> Judgement:
+    for exchange in evidence.all:
+        stamp = exchange.headers.get("x-log-id", "")[:14]
+        try:
+            at = datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=_BEIJING)
+        except ValueError:
+            continue
+        apart = (at - datetime.fromtimestamp(exchange.began, UTC)).total_seconds()
+        return _told(abs(apart) <= _LOG_ID_TOLERANCE, f"read as UTC+8, x-log-id is {abs(apart):.0f} s from our time")
+    return _untold("no answer has an x-log-id with a time")
+
+
+_ANTHROPIC_ERROR: Final = "{error{code, message, type}, request_id, type}"
+_PAAS_ERROR: Final = "{error{code, message}}"
+_OTHER_ENVELOPE: Final = (
+    "Errors may be counted as of another kind, and tried again or given up wrongly. Send us what was seen (--record)."
+)
+_USAGE_LOST: Final = "Tokens of such streams are counted wrongly, or estimated. Send us what was seen (--record)."
+_END_LOST: Final = (
+    "Whether such a stream was whole is told wrongly, and a client that leaves at its end counts as one that broke off."
+)
+
+ASSUMPTIONS: Final = (
+    Assumption(
+        "unknown model, Anthropic",
+        f"HTTP 400 with code 1211, as {_ANTHROPIC_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad model anthropic", (400,), ("1211", "1214"), _ANTHROPIC_ERROR),
+    ),
+    Assumption(
+        "unknown model, Chat",
+        f"HTTP 400 with code 1211, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad model chat", (400,), ("1211", "1214"), _PAAS_ERROR),
+    ),
+    Assumption(
+        "bad parameter",
+        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_ANTHROPIC_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad parameter", (400,), ("1210", "1213", "1214", "1215"), _ANTHROPIC_ERROR),
+    ),
+    Assumption(
+        "wrong path",
+        f"below /api/coding HTTP 500 with code 500, as {_PAAS_ERROR}",
+        "A mistyped path may be tried again in vain, or a real failure of Z.AI's not be tried again.",
+        _error("wrong path", (500,), ("500",), _PAAS_ERROR),
+    ),
+    Assumption(
+        "headers about limits",
+        "none: limits are found out from refusals",
+        "The proxy honours retry-after and x-should-retry; the others it ignores, and could learn from: tell us.",
+        _limit_headers,
+    ),
+    Assumption(
+        "identity encoding",
+        "answers are not compressed unless that is asked for",
+        "Compressed answers pass unread: their tokens are estimated, and errors in them are not seen.",
+        _identity,
+    ),
+    Assumption(
+        "HTTP/2",
+        "is spoken",
+        "Nothing breaks: the proxy uses HTTP/1.1, with a connection for each request in flight.",
+        _http2,
+    ),
+    Assumption(
+        "idle connection",
+        "stays open for 40 s at least, after which the proxy closes it",
+        "A request after a pause may meet a closed connection: it is tried again, and is slower.",
+        _idle,
+    ),
+    Assumption(
+        "cached tokens, Anthropic",
+        "stand beside input_tokens, not inside",
+        "Cached tokens are counted twice, as input and as cache_read: usage, prices and credits come out too high.",
+        _cached_beside,
+    ),
+    Assumption(
+        "cache hit at once",
+        "the same prompt again is taken from the cache",
+        "Short or quick repeats cost the full price; what the proxy tells of lost cache hits is too dark.",
+        _cache_hit,
+    ),
+    Assumption(
+        "attribution line",
+        "is not stripped: another line at the front of a prompt loses the cache",
+        "Good news: Claude Code needs no CLAUDE_CODE_ATTRIBUTION_HEADER=0 for its cache hits.",
+        _attribution,
+    ),
+    Assumption(
+        "cache writes",
+        "no cache_creation_input_tokens: they are free",
+        "Such tokens are counted as cache_creation; whether they cost something, the price table does not know.",
+        _cache_writes,
+    ),
+    Assumption(
+        "model",
+        "the answer names the model that was asked for",
+        "The proxy counts and prices by the answer's model, and so by another one than the client asked for.",
+        _model,
+    ),
+    Assumption(
+        "count_tokens",
+        "is 0 for glm-5.3",
+        "Good news if it is a number above 0: clients can count their prompts on glm-5.3.",
+        _count_tokens,
+    ),
+    Assumption(
+        "anthropic-beta",
+        "does not get a request refused",
+        "Claude Code sends it with every request and would be refused: tell us, the proxy can leave it out.",
+        _passes("beta"),
+    ),
+    Assumption(
+        "unknown fields",
+        "stream_options and fields that Z.AI does not know are let pass",
+        "Clients that send such fields are refused: set them up to send none.",
+        _passes("stream chat options"),
+    ),
+    Assumption(
+        "usage in streams, Anthropic",
+        "0 in message_start, all of it in one message_delta at the end",
+        _USAGE_LOST,
+        _stream_anthropic,
+    ),
+    Assumption(
+        "usage in streams, Chat",
+        "in the last chunk, the one with the finish_reason, unasked",
+        _USAGE_LOST,
+        _stream_chat,
+    ),
+    Assumption(
+        "usage in streams, Responses",
+        "in response.completed or response.incomplete",
+        _USAGE_LOST,
+        _stream_responses,
+    ),
+    Assumption(
+        "end of streams, Anthropic",
+        "message_stop, and the end of the body within 1 s",
+        _END_LOST,
+        _final("stream anthropic", ("message_stop",)),
+    ),
+    Assumption(
+        "end of streams, Chat",
+        "[DONE], and the end of the body within 1 s",
+        _END_LOST,
+        _final("stream chat", ("[DONE]",)),
+    ),
+    Assumption(
+        "end of streams, Responses",
+        "[DONE] after the last event, and the end of the body within 1 s",
+        _END_LOST,
+        _final("stream responses", ("[DONE]",)),
+    ),
+    Assumption(
+        "two models at once",
+        "both are served",
+        "The models share their places: the proxy finds that out from refusals, at the price of some.",
+        _two_models,
+    ),
+    Assumption(
+        "too many at once",
+        "HTTP 429 with code 1302",
+        "The proxy learns the plan's places from 1302; from this it learns something else, or nothing.",
+        _places,
+    ),
+    Assumption(
+        "quota",
+        "the monitor API tells windows of known lengths",
+        "The gate and the forecast work without what can't be read: requests run into the plan's own refusals.",
+        _quota_form,
+    ),
+    Assumption(
+        "quota after requests",
+        "what requests cost shows in it, and nothing falls",
+        "The forecast and the gate start from figures that do not hold.",
+        _quota_moves,
+    ),
+    Assumption(
+        "clock",
+        "this machine's and Z.AI's agree within 60 s",
+        "Resets and peak hours are taken from this machine's clock: let it keep its time (NTP).",
+        _clock,
+    ),
+    Assumption(
+        "time zone",
+        "times without a zone are UTC+8",
+        "Resets that a refusal names are read hours wrong; those of the monitor API are right.",
+        _zone,
+    ),
+)

@@ -1,0 +1,150 @@
+"""The requests that `zai-proxy verify` sends: as few and as small as tell what is to be told."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from extproc.domain.assumptions.budget import most_tokens
+
+DEFAULT_MODEL: Final = "glm-5.3-flash"
+_OTHER_MODEL: Final = "glm-4.5-air"
+_COUNTED_MODEL: Final = "glm-5.3"
+_NO_MODEL: Final = "zai-proxy-verify-no-such-model"
+_MOST_OUTPUT: Final = 8
+
+_MESSAGES: Final = "/api/anthropic/v1/messages"
+_CODING: Final = "/api/coding/paas/v4"
+MODELS_PATH: Final = "/api/anthropic/v1/models"
+_QUOTA: Final = "/api/monitor/usage/quota/limit"
+
+_STEPS: Final = (2, 4, 8)
+_BETA: Final = "claude-code-20250219,interleaved-thinking-2025-05-14"
+_LINE: Final = "x-anthropic-billing-header: cc_version=2.1.330.{}; cc_entrypoint=cli;"
+_SENTENCE: Final = "The gateway in front of the model passes every byte as it comes, and counts what it costs. "
+_PROMPT_BYTES: Final = 3000
+
+
+class Credential(StrEnum):
+    """How the key is shown."""
+
+    API_KEY = "x-api-key"
+    BEARER = "bearer"
+    BARE = "bare"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One request. `body` is None for a GET. `most` is the tokens that it may take at most, 0 if it is free."""
+
+    name: str
+    path: str
+    credential: Credential
+    body: Mapping[str, object] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    most: int = 0
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def model(self) -> str:
+        return "" if self.body is None else str(self.body.get("model", ""))
+
+    @property
+    def content(self) -> bytes:
+        return b"" if self.body is None else json.dumps(self.body).encode()
+
+
+def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
+    """The trials in their order; those of one group are sent at the same time. `nonce` makes the long prompts new to
+    the cache. `chat_base` is where the clients' Chat Completions go."""
+    first, second = nonce[:3], nonce[::-1][:3] + "0"
+    pair = (model, _OTHER_MODEL if model != _OTHER_MODEL else DEFAULT_MODEL)
+    return [
+        [Trial("quota before", _QUOTA, Credential.BARE)],
+        [_anthropic("bad model anthropic", _NO_MODEL)],
+        [_chat("bad model chat", chat_base, _NO_MODEL)],
+        [_anthropic("bad parameter", model, messages=[])],
+        [Trial("wrong path", f"{_CODING}/zai-proxy-verify", Credential.BEARER, {"model": model})],
+        [_count_tokens()],
+        [_cached("cache first", model, first, nonce)],
+        [_cached("cache again", model, first, nonce)],
+        [_cached("cache other line", model, second, nonce)],
+        [_anthropic("beta", model, headers={"anthropic-beta": _BETA})],
+        [_anthropic("stream anthropic", model, stream=True)],
+        [_chat("stream chat", chat_base, model, stream=True)],
+        [
+            _chat(
+                "stream chat options",
+                chat_base,
+                model,
+                stream=True,
+                stream_options={"include_usage": True},
+                zai_proxy_verify=True,
+            )
+        ],
+        [_responses("stream responses", model)],
+        [_chat(name, chat_base, each) for name, each in zip(("pair one", "pair two"), pair, strict=True)],
+    ]
+
+
+def burst(model: str, chat_base: str) -> list[Sequence[Trial]]:
+    """More and more requests at once, to be sent until one is refused."""
+    return [[_chat(f"burst of {size}", chat_base, model) for _ in range(size)] for size in _STEPS]
+
+
+def last() -> Trial:
+    return Trial("quota after", _QUOTA, Credential.BARE)
+
+
+def models() -> Trial:
+    """A request that costs nothing, for a connection that is to be left alone."""
+    return Trial("models", MODELS_PATH, Credential.API_KEY)
+
+
+def most_of(groups: Sequence[Sequence[Trial]]) -> int:
+    """The tokens that all of them may take at most."""
+    return sum(trial.most for group in groups for trial in group)
+
+
+def _billed(
+    name: str, path: str, credential: Credential, body: Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> Trial:
+    most = most_tokens(json.dumps(body).encode(), _MOST_OUTPUT)
+    return Trial(name, path, credential, body, headers or {}, most)
+
+
+def _anthropic(name: str, model: str, headers: Mapping[str, str] | None = None, **fields: object) -> Trial:
+    body = {"model": model, "max_tokens": _MOST_OUTPUT, "messages": _said("Say yes."), **fields}
+    return _billed(name, _MESSAGES, Credential.API_KEY, body, headers)
+
+
+def _cached(name: str, model: str, line: str, nonce: str) -> Trial:
+    text = f"{nonce}. {_SENTENCE * (_PROMPT_BYTES // len(_SENTENCE))}"
+    system = [
+        {"type": "text", "text": _LINE.format(line)},
+        {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}},
+    ]
+    return _anthropic(name, model, system=system)
+
+
+def _chat(name: str, base: str, model: str, **fields: object) -> Trial:
+    body = {"model": model, "max_tokens": _MOST_OUTPUT, "messages": _said("Say yes."), **fields}
+    return _billed(name, f"{base}/chat/completions", Credential.BEARER, body)
+
+
+def _responses(name: str, model: str) -> Trial:
+    body = {"model": model, "max_output_tokens": _MOST_OUTPUT, "input": "Say yes.", "stream": True}
+    return _billed(name, "/api/v1/responses", Credential.BEARER, body)
+
+
+def _count_tokens() -> Trial:
+    body = {"model": _COUNTED_MODEL, "messages": _said("Say yes.")}
+    return Trial("count tokens", f"{_MESSAGES}/count_tokens", Credential.API_KEY, body)
+
+
+def _said(text: str) -> list[Mapping[str, object]]:
+    return [{"role": "user", "content": text}]

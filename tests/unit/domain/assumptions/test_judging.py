@@ -1,0 +1,116 @@
+"""What is made of what the trials have seen."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from extproc.domain.assumptions.budget import Budget, most_tokens
+from extproc.domain.assumptions.exchange import Exchange
+from extproc.domain.assumptions.judging import ASSUMPTIONS, Evidence, Outcome, verdicts
+from extproc.domain.assumptions.trials import DEFAULT_MODEL, burst, most_of, plan
+
+AT = 1_790_000_000.0
+
+
+def answered(trial: str, body: object, **fields: object) -> Exchange:
+    exchange = Exchange(trial, "POST", "/", DEFAULT_MODEL, 200, {}, ((0.1, json.dumps(body).encode()),), 0.1, AT)
+    return replace(exchange, **fields)  # type: ignore[arg-type]
+
+
+def outcome(name: str, *exchanges: Exchange, **fields: object) -> Outcome:
+    evidence = Evidence({exchange.trial: exchange for exchange in exchanges}, **fields)  # type: ignore[arg-type]
+    return next(verdict.outcome for verdict in verdicts(evidence) if verdict.name == name)
+
+
+def usage(**figures: int) -> Mapping[str, object]:
+    return {"model": DEFAULT_MODEL, "usage": figures}
+
+
+def test_nothing_can_be_told_of_nothing() -> None:
+    found = verdicts(Evidence({}))
+
+    assert {verdict.outcome for verdict in found} == {Outcome.UNTOLD}
+    assert len(found) == len(ASSUMPTIONS)
+    assert not any(verdict.meaning for verdict in found)
+
+
+@pytest.mark.parametrize(
+    ("again", "expected"),
+    [
+        (usage(input_tokens=30, cache_read_input_tokens=770), Outcome.HOLDS),
+        (usage(input_tokens=800, cache_read_input_tokens=770), Outcome.DIFFERS),
+        (usage(input_tokens=800, cache_read_input_tokens=0), Outcome.UNTOLD),
+    ],
+)
+def test_cached_tokens_stand_beside_or_inside(again: Mapping[str, object], expected: Outcome) -> None:
+    first = answered("cache first", usage(input_tokens=800))
+
+    assert outcome("cached tokens, Anthropic", first, answered("cache again", again)) is expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"), [("h2", Outcome.HOLDS), ("", Outcome.DIFFERS), (None, Outcome.UNTOLD)]
+)
+def test_http2_is_what_tls_agreed_on(protocol: str | None, expected: Outcome) -> None:
+    assert outcome("HTTP/2", protocol=protocol) is expected
+
+
+@pytest.mark.parametrize(
+    ("idle", "expected"),
+    [((41.0, True), Outcome.HOLDS), ((41.0, False), Outcome.DIFFERS), ((1.0, True), Outcome.UNTOLD)],
+)
+def test_a_connection_that_was_left_alone_too_shortly_tells_nothing(
+    idle: tuple[float, bool], expected: Outcome
+) -> None:
+    assert outcome("idle connection", idle=idle) is expected
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 529])
+def test_a_refusal_of_another_kind_tells_nothing_of_an_error(status: int) -> None:
+    refused = answered("bad parameter", {"error": {"code": "1302", "message": "…"}}, status=status)
+
+    assert outcome("bad parameter", refused) is Outcome.UNTOLD
+
+
+def test_an_answer_that_broke_off_tells_nothing() -> None:
+    broken = answered("cache first", usage(input_tokens=800), failure="ReadError")
+
+    assert outcome("cache writes", broken) is Outcome.UNTOLD
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_an_end_long_after_the_final_event_differs(line_end: bytes) -> None:
+    body = b"data: {}\n\ndata: [DONE]\n\n".replace(b"\n", line_end)
+    stream = answered(
+        "stream chat", {}, headers={"content-type": "text/event-stream"}, pieces=((0.2, body),), ended=0.3
+    )
+
+    assert outcome("end of streams, Chat", stream) is Outcome.HOLDS
+    assert outcome("end of streams, Chat", replace(stream, ended=1.5)) is Outcome.DIFFERS
+
+
+def test_the_trials_fit_into_what_may_be_spent_by_default() -> None:
+    assert most_of(plan(DEFAULT_MODEL, "/api/coding/paas/v4", "0123456789abcdef")) <= 5000
+    assert most_of(burst(DEFAULT_MODEL, "/api/coding/paas/v4")) <= 1500
+
+
+def test_the_two_models_at_once_are_two() -> None:
+    for model in (DEFAULT_MODEL, "glm-4.5-air"):
+        pair = plan(model, "/v4", "0123456789abcdef")[-1]
+        assert len({trial.model for trial in pair}) == 2
+
+
+def test_a_budget_gives_no_more_than_it_has() -> None:
+    budget = Budget(tokens=100, requests=3)
+
+    assert budget.take(60)
+    assert not budget.take(60)
+    budget.settle(60, 10)
+    assert budget.take(60)
+    budget.settle(60, None)  # told nothing: it may have cost all of it
+    assert budget.spent == 70
+    assert budget.take(0)
+    assert not budget.take(0)  # no request is left
+    assert most_tokens(b"a" * 300, 8) == 158
