@@ -27,6 +27,12 @@ from extproc.settings import Settings, ca_file, unused_for_the_way, way_up
 _TIMEOUT: Final = 15.0
 _CHEAPEST_MODEL: Final = "glm-4.5-air"
 _LONGEST_MESSAGE: Final = 200
+_ASSUMPTIONS: Final = Finding(
+    Level.NOTE,
+    "assumptions",
+    "not looked at here: whether Z.AI behaves as this proxy takes it to",
+    "`zai-proxy verify` tries that with some twenty small requests, and asks before.",
+)
 
 
 class Doctor:
@@ -58,6 +64,7 @@ class Doctor:
             yield await self._look_at_the_quota()
             if self._sends_request:
                 yield await self._ask_for_one_token()
+            yield _ASSUMPTIONS
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         yield await self._look_at_the_proxy()
