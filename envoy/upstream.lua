@@ -160,7 +160,7 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  for _, name in ipairs({ "x-zai-code", "x-zai-transient", "x-zai-exchange", "x-zai-retry-after", "x-zai-guard", "x-zai-wait" }) do
+  for _, name in ipairs({ "x-zai-code", "x-zai-transient", "x-zai-exchange", "x-zai-retry-after", "x-zai-guard", "x-zai-wait", "x-zai-end" }) do
     headers:remove(name)   -- nobody upstream speaks for this filter
   end
   local retry_after = headers:get("retry-after")

@@ -14,7 +14,7 @@ from extproc.domain.request.identity import Caller, RefusedIdentities, as_identi
 from extproc.domain.request.model_names import model_name
 from extproc.domain.request.routes import Route, classify
 from extproc.domain.usage.failure import Failure
-from extproc.domain.usage.log_entry import EntryKind, LogEntry
+from extproc.domain.usage.log_entry import Ending, EntryKind, LogEntry
 from extproc.domain.usage.outcome import Outcome, error_within, interpret, teaches
 from extproc.domain.usage.prices import PriceTable
 from extproc.domain.usage.token_estimates import TokenEstimator
@@ -73,8 +73,27 @@ class Recorder:
             self._take_failed_attempt(entry)
         else:
             began = time.perf_counter()
-            self._take_outcome(interpret(entry, self._estimator, self._prices))
+            self._take_outcome(interpret(self._named(entry), self._estimator, self._prices))
             self._observe(time.perf_counter() - began)
+
+    def _named(self, entry: LogEntry) -> LogEntry:
+        """The same, with what its metadata would say if its client had not left before the processor answered."""
+        if entry.exchange_id or entry.ending is not Ending.CLIENT_LEFT:
+            return entry
+        exchange = self._admission.recall(self._admission.id_of(entry.request_id) or "")
+        if exchange is None or not exchange.waits:
+            return entry
+        return replace(
+            entry,
+            path_label=exchange.path,
+            source=exchange.source,
+            client=exchange.client,
+            session=exchange.session,
+            agent=exchange.agent,
+            lane=exchange.lane.value,
+            model_asked=exchange.asked,
+            waited=entry.duration,
+        )
 
     def _take_outcome(self, outcome: Outcome) -> None:
         entry = outcome.entry

@@ -68,7 +68,7 @@ class ExternalProcessor:
         if not isinstance(message, pb.ProcessingRequest):
             return
         if message.HasField("response_headers"):
-            await self._guard.hold(message, context)
+            await self._guard.answer(message, context)
         elif message.HasField("request_headers"):
             head = wire.read_head(message)
             del message  # this frame lives as long as the HTTP stream

@@ -21,6 +21,7 @@ from extproc.domain.request.business_codes import BusinessCode, http_status
 from extproc.domain.request.business_codes import classify as classify_code
 from extproc.domain.request.error_bodies import error_object, extract_code
 from extproc.domain.request.routes import Dialect, Route, classify
+from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.transport import wire
 from extproc.transport.pb import ext_proc_pb2 as pb
 
@@ -37,7 +38,13 @@ _LONGEST_PAUSE: Final = {"retry-after": 60, "retry-after-ms": 60_000}
 _LONGEST_NUMBER: Final = 9  # in digits
 # Who is told of an event for which no head waits any more: so many are kept, or they would pile up.
 _MOST_EVENTS: Final = 1000
+# Errors whose end nobody has asked for: tried again, or their client has left.
+_MOST_ERRORS: Final = 250
 _EXCHANGE, _ATTEMPT, _CODE = "x-exchange", "x-attempt", "x-code"
+_END: Final = "x-zai-end"
+# Envoy says these of an answer itself.
+_OWN: Final = frozenset({":status", "content-type", "content-length", "transfer-encoding", "connection", _END})
+_ANSWERED: Final = "guard"
 
 
 class GuardResult(StrEnum):
@@ -67,6 +74,7 @@ class StreamGuard:
         self._max_retries = max_retries
         self._count = count
         self._events: OrderedDict[tuple[str, int], asyncio.Future[FirstEvent]] = OrderedDict()
+        self._errors: OrderedDict[str, bytes] = OrderedDict()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a gRPC server, for what the reader within Envoy tells."""
@@ -76,6 +84,17 @@ class StreamGuard:
     def watches(self, method: str, route: Route) -> bool:
         """Whether the head of such a request's answer is to wait. Other streams may have nothing to say for hours."""
         return self._is_on and method == "POST" and route.llm_protocol is not None
+
+    async def answer(self, head: pb.ProcessingRequest, context: Context) -> None:
+        """Answers Envoy, which asks about a head: of an attempt's answer, or of an error that is to be ended."""
+        noted = wire.metadata_fields(head, wire.METADATA_NAMESPACE)
+        exchange_id = noted["id"].string_value if "id" in noted else ""
+        held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
+        if _END in held:
+            error = self._errors.pop(exchange_id, None)
+            await context.write(_GO_ON_TO_THE_CLIENT if error is None else _ended(held, error))
+        else:
+            await self.hold(head, context)
 
     async def hold(self, head: pb.ProcessingRequest, context: Context) -> None:
         """Answers Envoy once the first event is known, or after ten seconds."""
@@ -93,9 +112,16 @@ class StreamGuard:
         self._count(GuardResult.RETRIED if has_tries_left else GuardResult.REFUSED)
         path = noted["path"].string_value if "path" in noted else ""
         body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
+        self._keep(exchange_id, body)
         held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
         changed = _head(event.code, code, exchange_id, held)
         await context.write(_error(changed, _misleading(held) if code.transient else [], body))
+
+    def _keep(self, exchange_id: str, body: bytes) -> None:
+        self._errors.pop(exchange_id, None)
+        self._errors[exchange_id] = body
+        if len(self._errors) > _MOST_ERRORS:
+            self._errors.popitem(last=False)
 
     async def _first_event(self, key: tuple[str, int]) -> FirstEvent:
         try:
@@ -127,6 +153,23 @@ class StreamGuard:
 
 
 _GO_ON: Final = pb.ProcessingResponse(response_headers=pb.HeadersResponse()).SerializeToString()
+_GO_ON_TO_THE_CLIENT: Final = pb.ProcessingResponse(
+    response_headers=pb.HeadersResponse(
+        response=pb.CommonResponse(header_mutation=pb.HeaderMutation(remove_headers=[_END]))
+    )
+).SerializeToString()
+
+
+def _ended(held: Mapping[str, bytes], body: bytes) -> bytes:
+    """An error answer that is over: the head that is held, and its body."""
+    headers = [wire.set_header(name, value.decode("latin-1")) for name, value in held.items() if name not in _OWN]
+    answer = pb.ImmediateResponse(
+        status=pb.HttpStatus(code=int(held[":status"])),
+        headers=pb.HeaderMutation(set_headers=headers),
+        body=body,
+        details=ENDED_ERROR,
+    )
+    return wire.metadata({"answered": _ANSWERED}) + pb.ProcessingResponse(immediate_response=answer).SerializeToString()
 
 
 def _head(told: str, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
@@ -137,6 +180,7 @@ def _head(told: str, code: BusinessCode, exchange_id: str, held: Mapping[str, by
         "content-type": "application/json",
         "x-zai-code": told,
         "x-zai-exchange": exchange_id,
+        _END: "1",
     }
     if code.transient:
         changed["x-zai-transient"] = "1"

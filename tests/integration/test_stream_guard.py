@@ -302,3 +302,31 @@ async def test_a_flood_of_events_behind_held_heads_harms_nobody(tmp_path_factory
         difference = stack.metrics_at_rest() - before
         assert difference.value("zai_proxy_stream_guard_total", result="passed") == 32
         assert difference.value("zai_proxy_tokens_total", direction="output") == 7 * 32
+
+
+@pytest.mark.parametrize("code", ["1210", "1305"])
+@pytest.mark.parametrize("behind", [[8], [0.3, "<reset>"]], ids=["silence", "a reset"])
+async def test_the_error_is_over_at_once_whatever_z_ai_does_behind_it(
+    stack: Stack, before: Readings, code: str, behind: list[object]
+) -> None:
+    error = {"type": "error", "error": {"type": "x", "code": code, "message": "x"}}
+    headers = simulating(play=[event(error), *behind], headers={"retry-after": "1"})
+    body = {**PROMPT, "stream": True}
+    async with (
+        httpx.AsyncClient(http1=False, http2=True, timeout=40) as over_http2,
+        httpx.AsyncClient(timeout=40) as over_http1,
+    ):
+        for speaker in (over_http2, over_http1):
+            began = time.monotonic()
+            answer = await speaker.post(f"{stack.url}/v1/messages", json=body, headers=headers)
+
+            assert time.monotonic() - began < 7.5
+            assert answer.status_code == (400 if code == "1210" else 529)
+            assert answer.json() == error
+            assert int(answer.headers["content-length"]) == len(answer.content)
+            assert answer.headers["content-type"] == "application/json"
+            assert not [name for name in answer.headers if name in ("x-zai-code", "x-zai-guard", "x-zai-end")]
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 2)
+    assert difference.value("zai_proxy_upstream_errors_total", error_type=str(answer.status_code)) == 2
+    assert difference.value("zai_proxy_upstream_errors_total") == 2
+    assert difference.value("zai_proxy_zai_errors_total", code=code) == (2 if code == "1210" else 8)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.usage.failure import Failure
-from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.log_entry import Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import Outcome
 from extproc.recorder import Listener, Recorder
 from tests.unit.books import FAILED, PRICES, Books
@@ -166,3 +166,25 @@ def test_who_is_unknown_is_not_judged(books: Books) -> None:
     books.record(replace(overload, started=at + 4))
 
     assert books.count("zai_errors_total", **{"class": "overload"}) == 2
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["in the queue", "elsewhere"])
+def test_who_leaves_in_the_queue_keeps_the_name_and_the_model(waits: bool) -> None:
+    heard: list[Outcome] = []
+    admission = Admission(3)
+    recorder = Recorder(admission, PRICES, [Listener("one", heard.append)], lambda: None, lambda _seconds: None)
+    exchange = Exchange(
+        "x-9", "r-9", "POST", "/v1/messages", "team-a", 100.0, client="team-a", asked="glm-5.3", waits=waits
+    )
+    with admission.enter(exchange):
+        pass
+
+    entry = LogEntry(EntryKind.REQUEST, "POST", "/v1/messages", "r-9", 100.0, ending=Ending.CLIENT_LEFT, duration=2.5)
+    recorder.record(entry)
+
+    [outcome] = heard
+    told = outcome.entry
+    assert outcome.status == 499
+    assert outcome.usage is None
+    assert (told.client, told.source, told.model_asked) == (("team-a", "team-a", "glm-5.3") if waits else ("", "", ""))
+    assert told.waited == (2.5 if waits else None)

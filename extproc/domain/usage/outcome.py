@@ -21,6 +21,9 @@ from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 CLIENT_LEFT: Final = 499
 """The status of a request whose client left before the answer was complete (nginx's convention)."""
 
+ENDED_ERROR: Final = "processor_guard"
+"""The log's details of an error of Z.AI's that was ended before Z.AI ended it."""
+
 NO_PROCESSOR_ROUTE: Final = "no_processor"
 
 
@@ -156,7 +159,7 @@ def _error(entry: LogEntry, told: str | None, is_metered: bool) -> str | None:
         return ErrorType.WRITE_ERROR
     if is_metered and not entry.answer.is_opaque:
         return ErrorType.READ_ERROR
-    came_from_upstream = entry.details == "via_upstream" and entry.exchange_id
+    came_from_upstream = entry.details in ("via_upstream", ENDED_ERROR) and entry.exchange_id
     return str(entry.status) if came_from_upstream and entry.status >= 400 else None
 
 
@@ -178,7 +181,8 @@ def _may_have_generated(entry: LogEntry) -> bool:
     answer = entry.answer
     if answer.is_opaque:
         return entry.response_bytes > 0 or entry.ending in _CUT_HERE
-    return answer.begun or (entry.ending in _CUT_HERE and not answer.final)
+    # An error that nothing followed: its client left before the next attempt.
+    return answer.begun or (entry.ending in _CUT_HERE and not answer.final and not answer.code)
 
 
 def _usage(entry: LogEntry, protocol: LlmProtocol | None, estimator: TokenEstimator, prices: PriceTable) -> Usage:

@@ -71,6 +71,16 @@ class Guarded:
         stream = Stream()
         return stream, asyncio.create_task(self.guard.hold(head, stream))  # type: ignore[arg-type]
 
+    async def end(self, headers: Mapping[str, str], exchange: str = "run-1") -> Stream:
+        held = [pb.HeaderValue(key=name, raw_value=value.encode()) for name, value in headers.items()]
+        head = pb.ProcessingRequest(response_headers=pb.HttpHeaders(headers=pb.HeaderMap(headers=held)))
+        processor = Struct()
+        processor.update({"id": exchange})
+        head.metadata_context.filter_metadata["zai"].CopyFrom(processor)
+        stream = Stream()
+        await self.guard.answer(head, stream)  # type: ignore[arg-type]
+        return stream
+
     async def tell(self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1) -> None:
         await self.guard._take(text.encode(), Call(exchange, attempt, code))  # type: ignore[arg-type]
 
@@ -254,3 +264,20 @@ def test_only_answers_of_models_are_watched(method: str, path: str, watched: boo
 
     assert StreamGuard(True, 3, print).watches(method, route) is watched
     assert not StreamGuard(False, 3, print).watches(method, route)
+
+
+async def test_an_error_that_is_to_be_ended_is_answered_once_with_the_head_that_is_held() -> None:
+    guarded = Guarded(max_retries=0)
+    _, asking = guarded.ask()
+    await guarded.tell("1210", event({"error": {"code": "1210", "message": "x"}}))
+    await asking
+    held = {":status": "400", "x-zai-end": "1", "retry-after": "2", "content-type": "application/json"}
+
+    first, second = await guarded.end(held), await guarded.end(held)
+
+    answer = first.told[0].immediate_response
+    assert answer.status.code == 400
+    assert json.loads(answer.body)["error"] == {"type": "invalid_request_error", "code": "1210", "message": "x"}
+    assert [each.header.key for each in answer.headers.set_headers] == ["retry-after"]
+    assert first.told[0].dynamic_metadata.fields["zai"].struct_value.fields["answered"].string_value == "guard"
+    assert list(second.common.header_mutation.remove_headers) == ["x-zai-end"]

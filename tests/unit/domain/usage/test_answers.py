@@ -181,3 +181,13 @@ def test_where_no_model_answers_only_a_code_of_z_ai_is_an_error(path: str) -> No
     assert of_the_gate.error == "429"
     assert of_the_gate.late_error is not None
     assert of_the_gate.late_error.code == "1302"
+
+
+def test_a_refused_attempt_generated_nothing_although_its_client_left_before_the_next() -> None:
+    refused = replace(OPENED, model="", code="1302")
+    row = Row("", MESSAGES, refused, LEFT, 0, "write_error", changes={"business_code": "1302"})
+
+    outcome = outcome_of(row)
+
+    assert outcome.status == 499
+    assert outcome.usage is None or outcome.usage.tokens == NO_TOKENS
