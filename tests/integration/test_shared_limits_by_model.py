@@ -1,0 +1,121 @@
+"""Several replicas on a plan that limits each model: they share each model's places, whoever of them dies."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.harness.fleet import Fleet, running_fleet
+from tests.harness.stack import PROMPT, Stack
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+PLACES: Final = {"glm-5.3": 2, "glm-5.3-flash": 6, "glm-4.7": 1}
+LIMITS: Final = [f"--model-concurrency={model}={places}" for model, places in PLACES.items()]
+SETTINGS: Final = {"PACING": "on", "MAX_WORKERS": "60", "RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
+CALL: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {}}}
+MEASURED: Final = 8.0
+
+
+class Load:
+    """Clients of several replicas that always want more than there is."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self._client = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None))
+
+    async def ask(self, stack: Stack, path: str, body: dict[str, Any], session: str, **scenario: Any) -> None:
+        accept = "application/json, text/event-stream"
+        headers = {"x-sim": json.dumps(scenario), "accept": accept, "x-claude-code-session-id": session}
+        answer = await self._client.post(stack.url + path, json=body, headers=headers)
+        self.answers[body.get("model", "tools"), answer.status_code] += 1
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """What was refused as too much, by model; a replica that dies says 503."""
+        return {model: count for (model, status), count in self.answers.items() if status == 429}
+
+    async def work(self, stack: Stack, model: str, session: str) -> None:
+        """Asks again and again, until the replica is dead."""
+        try:
+            while True:
+                await self.ask(stack, "/v1/messages", {**PROMPT, "model": model}, session, delay=1.0)
+        except httpx.TransportError:
+            return
+
+    async def use_tools(self, stack: Stack) -> None:
+        try:
+            while True:
+                await self.ask(stack, "/api/mcp/web_search_prime/mcp", CALL, "tools", delay=0.3)
+        except httpx.TransportError:
+            return
+
+
+@asynccontextmanager
+async def under_load(stacks: Sequence[Stack]) -> AsyncIterator[Load]:
+    load = Load()
+    tasks = [
+        asyncio.create_task(load.work(stack, model, f"{model}-{number}"))
+        for stack in stacks
+        for model, places in PLACES.items()
+        for number in range(places + 1)
+    ]
+    tasks += [asyncio.create_task(load.use_tools(stack)) for stack in stacks]
+    yield load
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def place_seconds(fleet: Fleet) -> dict[str, float]:
+    return {name: model["place_seconds"] for name, model in fleet.simulator.stats()["models"].items()}
+
+
+async def shares(fleet: Fleet) -> dict[str, float]:
+    """The share of each model's places that is in use, over some seconds."""
+    before = place_seconds(fleet)
+    await asyncio.sleep(MEASURED)
+    return {model: (place_seconds(fleet)[model] - before.get(model, 0.0)) / MEASURED / n for model, n in PLACES.items()}
+
+
+def learned(stack: Stack) -> dict[str, int]:
+    return {limit["name"]: limit["limit"] for limit in stack.status()["model_limits"]}
+
+
+def shared(stacks: Sequence[Stack], what: str) -> list[Any]:
+    return [stack.status()["shared_limits"][what] for stack in stacks]
+
+
+async def test_each_models_places_are_in_use_and_stay_so_when_the_leader_and_the_store_die(tmp_path: Path) -> None:
+    with running_fleet(tmp_path, 3, *LIMITS, "--mcp-concurrency=2", "--mcp-recovery-seconds=1", **SETTINGS) as fleet:
+        async with under_load(fleet.stacks) as load:
+            await asyncio.sleep(15)
+            assert min((await shares(fleet)).values()) >= 0.7
+            for stack in fleet.stacks:
+                assert all(abs(learned(stack)[model] - places) <= 1 for model, places in PLACES.items())
+            assert load.refused == {}
+
+            leader = next(stack for stack in fleet.stacks if stack.status()["shared_limits"]["leads"])
+            living = [stack for stack in fleet.stacks if stack is not leader]
+            leader.processor.kill()
+            leader.envoy.kill()
+            await eventually(lambda: shared(living, "leads"), lambda told: sum(told) == 1)
+            await eventually(lambda: shared(living, "replicas"), lambda told: told == [2, 2])
+            assert min((await shares(fleet)).values()) >= 0.6
+
+            fleet.valkey.process.kill()
+            await eventually(lambda: shared(living, "up"), lambda told: told == [False, False])
+            answered = load.answers.total()
+            await eventually(load.answers.total, lambda number: number >= answered + 10)
+            fleet.valkey.restart()
+            await eventually(lambda: shared(living, "up"), lambda told: told == [True, True])
+            await asyncio.sleep(5)
+            assert min((await shares(fleet)).values()) >= 0.6
+            assert load.refused == {}
