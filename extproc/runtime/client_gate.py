@@ -11,7 +11,7 @@ import structlog
 
 from extproc.domain.clients.clients import Client
 from extproc.domain.clients.token_throttle import WrongTokens
-from extproc.domain.clients.usage_ledger import UsageLedger, Used, seconds_to_midnight
+from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used, seconds_to_midnight
 from extproc.domain.request import refusals
 from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import UNKNOWN
@@ -42,7 +42,7 @@ class ClientGate:
     def __init__(self, settings: Settings) -> None:
         self._file = None if settings.client_tokens_file is None else ClientFile(settings.client_tokens_file)
         self.names_are_labels = settings.client_labels
-        self._state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
+        self._state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME, MOST_BYTES)
         self._in_flight: Counter[str] = Counter()
         self._wrong = WrongTokens()
         self._paused = 0

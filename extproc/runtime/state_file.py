@@ -1,12 +1,13 @@
 """A small JSON file that is either the old one or the new one, whenever the power goes."""
 
+import errno
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Final
 
-_LARGEST: Final = 1024 * 1024
+_MOST_BYTES: Final = 1024 * 1024
 
 
 class StateError(Exception):
@@ -14,21 +15,22 @@ class StateError(Exception):
 
 
 class StateFile:
-    """`path` need not exist; its directory must, for a write."""
+    """`path` need not exist; its directory must, for a write. What is written can be read: `most_bytes` bounds both."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_bytes: int = _MOST_BYTES) -> None:
         self.path = path
+        self._most_bytes = most_bytes
 
     def read(self) -> object | None:
         """What was written last; None if nothing was. Raises StateError for a file that is damaged or unreadable."""
         try:
             with self.path.open("rb") as file:
-                raw = file.read(_LARGEST + 1)
+                raw = file.read(self._most_bytes + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StateError(error.strerror or "it can't be read") from None
-        if len(raw) > _LARGEST:
+        if len(raw) > self._most_bytes:
             raise StateError("it is larger than anything that is written there")
         try:
             return json.loads(raw)  # type: ignore[no-any-return]
@@ -36,11 +38,18 @@ class StateFile:
             raise StateError("it is no JSON") from None
 
     def write(self, value: object) -> None:
-        """Replaces the file as a whole. Raises OSError."""
+        """Replaces the file as a whole. Raises OSError and leaves the old one, also for a value that could not be read
+        again because it is larger than the bound."""
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with os.fdopen(handle, "w") as file:
-                json.dump(value, file)
+                left = self._most_bytes
+                # In pieces: whoever else runs in this process gets its turn between them.
+                for piece in json.JSONEncoder().iterencode(value):
+                    left -= len(piece)  # ASCII
+                    if left < 0:
+                        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(self.path)

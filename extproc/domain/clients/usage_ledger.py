@@ -1,16 +1,24 @@
 """Who used how much: requests, tokens and cost by day (UTC), client and model. Pure: the caller brings the time."""
 
+import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from extproc.domain.request.labels import OTHER
+from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""What a snapshot takes as JSON, at most: 92 days whose rows are all there and as long as a row can be."""
 _KEPT_DAYS: Final = 92
-# A day has at most so many rows; what comes after counts for client and model `other`.
+# Today has at most so many rows. Those after the first 4000 know their client, but not the model: the tokens of a
+# client must not vanish among `other`, or its limit of the day would bind no more.
 _MOST_ROWS: Final = 5000
+_MOST_MODEL_ROWS: Final = 4000
+# A day that is over keeps the rows that used most; all others are one.
+_MOST_PAST_ROWS: Final = 500
 
 
 @dataclass(slots=True)
@@ -42,12 +50,16 @@ class UsageLedger:
         self._days: dict[str, dict[tuple[str, str], Used]] = {}
 
     def add(self, client: str, model: str, used: Used, now: float) -> None:
-        """Counts what a finished request has used."""
-        day = self._days.setdefault(day_of(now), {})
-        while len(self._days) > _KEPT_DAYS:
-            del self._days[min(self._days)]
-        key = (client, model)
-        if key not in day and len(day) >= _MOST_ROWS:
+        """Counts what a finished request has used. Of names it keeps 64 characters, all of them visible ASCII."""
+        today = day_of(now)
+        if today not in self._days:
+            self._begin(today)
+        day = self._days[today]
+        keys = ((model_name(client), model_name(model)), (model_name(client), OTHER))
+        for key, most in zip(keys, (_MOST_MODEL_ROWS, _MOST_ROWS), strict=True):
+            if key in day or len(day) < most:
+                break
+        else:
             key = (OTHER, OTHER)
         day.setdefault(key, Used()).add(used)
 
@@ -66,10 +78,7 @@ class UsageLedger:
 
     def snapshot(self) -> dict[str, object]:
         """Plain values for `restore`."""
-        days = {
-            day: [[client, model, *asdict(used).values()] for (client, model), used in rows.items()]
-            for day, rows in self._days.items()
-        }
+        days = {day: [_plain(key, used) for key, used in rows.items()] for day, rows in self._days.items()}
         return {"version": VERSION, "days": days}
 
     def restore(self, data: object) -> None:
@@ -77,9 +86,22 @@ class UsageLedger:
         if not isinstance(data, Mapping) or data.get("version") != VERSION or not isinstance(data.get("days"), Mapping):
             raise ValueError("it is no book of usage of this version")
         try:
-            self._days = {_day(day): dict(_row(row) for row in rows) for day, rows in data["days"].items()}
+            days = {_day(day): dict(_row(row) for row in rows) for day, rows in data["days"].items()}
         except (TypeError, ValueError):
             raise ValueError("a row of it is damaged") from None
+        self._days = days
+        self._bound(max(days, default=""))
+
+    def _begin(self, today: str) -> None:
+        self._days[today] = {}
+        self._bound(today)
+
+    def _bound(self, today: str) -> None:
+        while len(self._days) > _KEPT_DAYS:
+            del self._days[min(self._days)]
+        for day, rows in self._days.items():
+            if day != today and len(rows) > _MOST_PAST_ROWS:
+                self._days[day] = _largest(rows)
 
 
 def day_of(now: float) -> str:
@@ -90,6 +112,21 @@ def day_of(now: float) -> str:
 def seconds_to_midnight(now: float) -> float:
     """How long the day (UTC) of a Unix time still lasts."""
     return 86400 - now % 86400
+
+
+def _largest(rows: dict[tuple[str, str], Used]) -> dict[tuple[str, str], Used]:
+    """The rows that used most, and the sum of all others as one."""
+    kept = dict(heapq.nlargest(_MOST_PAST_ROWS - 1, rows.items(), key=lambda row: row[1].tokens))
+    rest = kept.setdefault((OTHER, OTHER), Used())
+    for key, used in rows.items():
+        if key not in kept:
+            rest.add(used)
+    return kept
+
+
+def _plain(key: tuple[str, str], used: Used) -> list[object]:
+    # Not `asdict`, which takes ten times as long: the loop that admits requests waits for it.
+    return [*key, used.requests, used.input_tokens, used.output_tokens, used.cost_usd, used.credits]
 
 
 def _day(text: Any) -> str:

@@ -58,6 +58,38 @@ def test_days_and_rows_are_bounded() -> None:
     assert sum(int(str(row["requests"])) for row in today) == 6001
 
 
+def test_a_client_that_asks_for_ever_new_models_is_still_counted_for_its_limit_of_the_day() -> None:
+    book = UsageLedger()
+    for number in range(6000):
+        book.add("anna", f"m-{number}", used(5), NOON)
+    book.add("bert", "m", used(7), NOON)
+
+    assert book.tokens_today("anna", NOON) == 60_000
+    assert book.tokens_today("bert", NOON) == 14
+
+
+def test_a_day_that_is_over_keeps_the_rows_that_used_most_and_the_sum() -> None:
+    book, again = UsageLedger(), UsageLedger()
+    for number in range(2000):
+        book.add(f"session-{number:04}", "m", used(number), NOON)
+    again.restore(book.snapshot())
+    for each in (book, again):
+        each.add("anna", "m", used(1), NOON + DAY)
+        over = [row for row in each.rows(2, NOON + DAY) if row["day"] == "2026-11-24"]
+
+        assert len(over) == 500
+        assert {row["client"] for row in over} == {"other", *(f"session-{n}" for n in range(1501, 2000))}
+        assert sum(int(str(row["input_tokens"])) for row in over) == sum(range(2000))
+
+
+def test_names_are_kept_as_far_as_they_can_be_shown() -> None:
+    book = UsageLedger()
+    book.add("anna" * 100, "glm\U0001f600" + "\udcff" * 100, used(), NOON)
+    (row,) = book.rows(1, NOON)
+    assert row["client"] == "anna" * 16
+    assert row["model"] == "glm" + "_" * 61
+
+
 rows = st.tuples(st.sampled_from("abc"), st.sampled_from("mn"), st.integers(0, 10**9), st.floats(0, 40 * DAY))
 
 

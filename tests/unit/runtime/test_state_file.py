@@ -1,0 +1,65 @@
+"""Every file that is kept can be read again, however much it holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientRegistry, digest_of, read_clients
+from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit, read_learned
+from extproc.runtime.state_file import StateError, StateFile
+
+DAY = 86400.0
+NOW = 1_800_000_000.0
+LONG_NUMBER = 2**53
+LONG_FLOAT = 12345.678901234567
+
+
+def test_what_fits_to_the_byte_is_read_and_one_byte_more_is_never_written(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.json", most_bytes=100)
+    file.write("x" * 98)
+    with pytest.raises(OSError, match="File too large"):
+        file.write("y" * 99)
+
+    assert file.read() == "x" * 98
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_file_that_somebody_else_made_larger_is_refused(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state.json", most_bytes=100)
+    file.path.write_text(json.dumps("x" * 99))
+    with pytest.raises(StateError, match="larger than anything"):
+        file.read()
+
+
+def test_a_full_book_of_usage_is_read_again(tmp_path: Path) -> None:
+    book, again = UsageLedger(), UsageLedger()
+    most = Used(LONG_NUMBER, LONG_NUMBER, LONG_NUMBER, LONG_FLOAT, LONG_FLOAT)
+    for day in range(92):
+        for number in range(5001 if day == 91 else 600):
+            # A quotation mark takes two bytes in JSON: no name can be longer.
+            book.add(f"{number:04}" + '"' * 100, f"{number:04}" + '"' * 100, most, NOW + day * DAY)
+
+    file = StateFile(tmp_path / "usage.json", MOST_BYTES)
+    file.write(book.snapshot())
+    again.restore(file.read())
+
+    now = NOW + 91 * DAY
+    assert file.path.stat().st_size > 10 * 1024 * 1024
+    assert list(again.rows(92, now)) == list(book.rows(92, now))
+
+
+def test_as_many_clients_as_there_may_be_are_read_again(tmp_path: Path) -> None:
+    clients = [Client(f"{n:048}", digest_of(str(n)), 10**15, 10**15) for n in range(MOST_CLIENTS)]
+    file = StateFile(tmp_path / "tokens.json")
+    file.write(ClientRegistry(clients).as_dict())
+    assert read_clients(file.read()).clients == tuple(clients)
+
+
+def test_as_many_learned_limits_as_there_may_be_are_read_again(tmp_path: Path) -> None:
+    limit = LearnedLimit(1234.5678901234567, 1234.5678901234567, 1_700_000_000.1234567, 123.45678901234567)
+    learned = Learned(NOW, limit, limit, {f"{n:02}" + '"' * 62: limit for n in range(MOST_MODELS)})
+    file = StateFile(tmp_path / "limits.json")
+    file.write(learned.as_dict())
+    assert read_learned(file.read()) == learned
