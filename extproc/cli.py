@@ -161,7 +161,7 @@ def doctor(sends_request: bool) -> None:
 def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, record: Path | None, idle: float) -> None:
     """Try on Z.AI itself what the proxy takes for true of it. Sends some 20 small requests, and asks before.
 
-    Exits with 1 if something differs.
+    Exits with 1 if something differs or nothing is answered.
     """
     from extproc.commands.verify import Options, run_verify
 

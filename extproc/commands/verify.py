@@ -30,6 +30,7 @@ _SECONDS_EACH: Final = 60.0
 _SECONDS_IN_ALL: Final = 300.0
 _INTERRUPTED: Final = 130
 _KEY_REFUSED: Final = 401
+_IN_VAIN: Final = 2
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
 
 
@@ -47,8 +48,8 @@ class Options:
 
 
 def run_verify(settings: Settings, options: Options) -> int:
-    """Says what it will do, asks, tries, and prints what came out. The exit code: 0, 1 where something differs, 130
-    for Ctrl-C. Raises SettingsError for the key."""
+    """Says what it will do, asks, tries, and prints what came out. The exit code: 0, 1 where something differs or
+    nothing is answered, 130 for Ctrl-C. Raises SettingsError for the key."""
     verifier = Verifier(settings, options, lambda line: click.echo(line, err=True))
     for line in verifier.announcement():
         click.echo(line, err=True)
@@ -71,7 +72,7 @@ def run_verify(settings: Settings, options: Options) -> int:
         for line in lines(found):
             click.echo(line)
         click.echo(verifier.costs())
-    return 1 if any(verdict.outcome is Outcome.DIFFERS for verdict in found) else 0
+    return 0 if verifier.was_answered and all(verdict.outcome is not Outcome.DIFFERS for verdict in found) else 1
 
 
 @dataclass(slots=True)
@@ -120,6 +121,11 @@ class Verifier:
     def costs(self) -> str:
         return f"{self.budget.sent} requests, {self.budget.spent:,} tokens of {self.budget.tokens:,} at most were spent"
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether the key is accepted and something answers."""
+        return bool(self._found.exchanges) and not self._hopeless()
+
     def evidence(self) -> Evidence:
         found = self._found
         by_trial = {exchange.trial: exchange for exchange in found.exchanges}
@@ -142,8 +148,8 @@ class Verifier:
                 self._found.protocol = await asyncio.to_thread(self._agreed_protocol)
                 for group in self._groups:
                     self._found.exchanges += await self._send_together(client, group)
-                    if any(exchange.status == _KEY_REFUSED for exchange in self._found.exchanges):
-                        self._tell("the key is not accepted: `zai-proxy doctor` says more")
+                    if why := self._hopeless():
+                        self._tell(f"{why}: `zai-proxy doctor` says more")
                         if idle is not None:
                             idle.cancel()
                         return
@@ -157,6 +163,13 @@ class Verifier:
                     self._tell(f"waiting: a connection is left alone for {self._options.idle:.0f} s")
         except TimeoutError:
             self._tell(f"stopped after {_SECONDS_IN_ALL:.0f} s: the rest was not tried")
+
+    def _hopeless(self) -> str:
+        """Why the trials that are left would tell nothing; empty while they may."""
+        found = self._found.exchanges
+        if any(exchange.status == _KEY_REFUSED for exchange in found):
+            return "the key is not accepted"
+        return "nothing answers" if len(found) >= _IN_VAIN and not any(each.status for each in found) else ""
 
     async def _send_together(self, client: httpx.AsyncClient, group: Sequence[Trial]) -> list[Exchange]:
         """The exchanges of a group; none if its tokens or requests are not there any more."""

@@ -256,6 +256,15 @@ def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPa
     assert verifier.budget.spent == 0
 
 
+def test_an_upstream_that_does_not_answer_ends_it_soon() -> None:
+    process = command("http://127.0.0.1:9", "--yes")
+    told, progress = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "nothing answers: `zai-proxy doctor` says more" in progress
+    assert "0 hold, 0 differ" in told
+
+
 def test_ctrl_c_says_what_was_spent() -> None:
     with simulated(rule(MESSAGES, {"delay": 60}, model=MODEL, nth=3)) as simulator:
         process = command(simulator.url, "--yes")
