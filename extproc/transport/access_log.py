@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.domain.request.business_codes import classify
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
+from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
 from extproc.transport.pb import access_log_pb2 as pb
@@ -172,7 +173,7 @@ def _ending(common: pb.AccessLogCommon, details: str) -> Ending:
     flags = {field.name for field, _ in common.response_flags.ListFields()}
     if not flags or details == _UPGRADE_REFUSED:
         return Ending.COMPLETE
-    if details == _VIA_UPSTREAM:
+    if details in (_VIA_UPSTREAM, ENDED_ERROR):
         flags.discard("upstream_overflow")  # only the retry found no place: the answer is Z.AI's
     return next((ending for name, ending in _ENDINGS if name in flags), Ending.COMPLETE)
 

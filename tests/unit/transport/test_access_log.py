@@ -151,11 +151,12 @@ def test_the_flags_say_how_it_ended(flags: tuple[str, ...], ending: Ending) -> N
     assert read_entry(ended).ending is ending
 
 
-def test_a_retry_that_finds_no_place_leaves_the_answer_z_ais() -> None:
+@pytest.mark.parametrize("details", ["via_upstream", "processor_guard"])
+def test_a_retry_that_finds_no_place_leaves_the_answer_z_ais(details: str) -> None:
     ended = entry()
     ended.common_properties.response_flags.upstream_overflow = True
     assert read_entry(ended).ending is Ending.NO_UPSTREAM_REQUEST
 
-    ended.response.response_code_details = "via_upstream"
+    ended.response.response_code_details = details
 
     assert read_entry(ended).ending is Ending.COMPLETE
