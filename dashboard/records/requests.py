@@ -90,6 +90,7 @@ class Request(Record):
     response_bytes: Annotated[Whole, _sorted("response_bytes", Kind.WHOLE)]
     attempts: Annotated[Whole, _sorted("attempts", Kind.WHOLE)]
     tokens: Annotated[Tokens, _sorted("input + output + cache_read + cache_write")]
+    program: Annotated[Text, _text(filters=True, searched=True)] = Field(description="What its user agent is known as")
 
 
 class Lost(Record):

@@ -104,7 +104,12 @@ _ASKED: Final = """
 ALTER TABLE request ADD COLUMN model_asked TEXT;
 """
 
-MIGRATIONS: Final = (_FIRST, _ASKED)
+# The client's program, as its user agent is known.
+_PROGRAM: Final = """
+ALTER TABLE request ADD COLUMN program TEXT;
+"""
+
+MIGRATIONS: Final = (_FIRST, _ASKED, _PROGRAM)
 
 
 class NewerSchemaError(Exception):

@@ -1,6 +1,7 @@
 """A finished request as the feed tells it: what it was and what it cost, never what it said."""
 
 from extproc.domain.request.labels import method_label
+from extproc.domain.request.programs import program_of
 from extproc.domain.usage.outcome import Outcome, Usage
 
 
@@ -12,6 +13,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "request_id": entry.request_id,
         "started": entry.started,
         "client": entry.client or entry.source or None,
+        "program": program_of(entry.user_agent) or None,
         "session": entry.session or None,
         "agent": entry.agent or None,
         "lane": entry.lane or None,

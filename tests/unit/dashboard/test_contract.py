@@ -46,7 +46,8 @@ ENDED = LogEntry(
     details="via_upstream", exchange_id="x-1", path_label="/v1/messages", source="source-07", client="anna",
     session="s-1", agent="a-1", lane="subagent", waited=0.1, request_bytes=1000, response_bytes=2000, duration=3.0,
     sent_upstream=0.5, first_byte=1.0, last_byte=3.0, attempts=2, streamed=True,
-    model_asked="glm-5.2", answer=ReadAnswer("events", "glm-5.3", TokenCounts(100, 50, 20, 10, 5), True, True, "stop"),
+    model_asked="glm-5.2", user_agent="claude-cli/2.1",
+    answer=ReadAnswer("events", "glm-5.3", TokenCounts(100, 50, 20, 10, 5), True, True, "stop"),
 )  # fmt: skip
 
 READERS = [

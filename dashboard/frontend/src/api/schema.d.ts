@@ -140,6 +140,8 @@ export interface paths {
                     path?: string[];
                     /** @description Exactly this; repeat for several */
                     model?: string[];
+                    /** @description Exactly this; repeat for several */
+                    program?: string[];
                     /** @description A status like 200 or a class like 4xx; repeat for several */
                     status?: string[];
                     /** @description A target's id: this proxy only */
@@ -776,6 +778,8 @@ export interface components {
             response_bytes: number | null;
             attempts: number | null;
             tokens: components["schemas"]["Tokens"];
+            /** @description What its user agent is known as */
+            program: string | null;
         };
         /** @description A page of the table. */
         Requests: {

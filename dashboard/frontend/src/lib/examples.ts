@@ -86,6 +86,7 @@ export function aRequest(changes: Partial<FinishedRequest> = {}): FinishedReques
     tokens_are: 'complete',
     cost_usd: 0.0123,
     credits: 0.4,
+    program: 'Claude Code',
     attempts: 1,
     ...changes,
   }

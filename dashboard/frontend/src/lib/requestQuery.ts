@@ -7,6 +7,7 @@ import { parseRange, rangeQuery, type TimeRange } from './timeRange'
 /** Filters with exact values, in the order in which they are shown. */
 export const FILTER_NAMES = [
   'client',
+  'program',
   'session',
   'agent',
   'model',

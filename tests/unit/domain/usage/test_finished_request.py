@@ -28,6 +28,11 @@ def test_the_model_of_an_answer_without_tokens_is_told_too() -> None:
     assert (record["model"], record["tokens"], record["error"], record["code"]) == ("glm-5.3", None, "529", "1305")
 
 
+def test_the_feed_names_the_program_that_asked_where_it_is_known() -> None:
+    assert record_of(user_agent="claude-cli/2.1.330 (external, cli)")["program"] == "Claude Code"
+    assert record_of(user_agent="invented/1")["program"] is None
+
+
 def test_what_is_not_known_is_null() -> None:
     record = record_of(answer=NOTHING_READ, status=429)
 

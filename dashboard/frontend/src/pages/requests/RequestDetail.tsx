@@ -92,10 +92,12 @@ function Figure({ name, children }: { name: string; children: ReactNode }) {
 
 /** Who and what it was. What can be a filter is one, what is an id can be copied. */
 function Identity({ request }: { request: FinishedRequest }) {
-  const { client, session, agent, lane, model, model_asked, method, path, attempts, target } = request
+  const { client, program, session, agent, lane, model, model_asked, method, path, attempts, target } =
+    request
   return (
     <dl className="grid min-w-0 content-start grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-1.5">
       <Row name="Client" filter="client" value={client} />
+      <Row name="Program" filter="program" value={program} />
       <Row name="Session" filter="session" value={session} isId />
       <Row name="Agent" filter="agent" value={agent} />
       <Row name="Lane" filter="lane" value={lane} shown={laneName(lane)} />

@@ -142,7 +142,7 @@ function OutcomeCell({ request }: { request: FinishedRequest }) {
 
 /** On a phone the columns that have no room there stand below. */
 function Request({ request }: { request: FinishedRequest }) {
-  const { agent, ended } = request
+  const { program, agent, ended } = request
   return (
     <>
       <span className="block truncate">
@@ -150,6 +150,7 @@ function Request({ request }: { request: FinishedRequest }) {
       </span>
       <span className="block truncate text-xs text-soft">
         {senderName(request)}
+        {program !== null && ` · ${program}`}
         {agent !== null && ` · agent ${agent}`}
       </span>
       <span className="mt-0.5 flex items-center gap-2 text-xs text-soft sm:hidden">
