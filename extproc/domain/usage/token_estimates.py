@@ -42,6 +42,9 @@ _ANY_PROTOCOL: Final = Priors(input=_PROMPT, output=_JSON_TEXT, output_streamed=
 _LEAST_TOKENS_PER_BYTE: Final = 1 / 5000
 _MOST_TOKENS_PER_BYTE: Final = 1.0
 
+# One answer moves a ratio by a quarter at most: a few events of thousands of tokens hold thirty times as many a byte.
+_LARGEST_STEP: Final = 1.25
+
 # Beyond these a number is an error, not a lesson.
 _LARGEST_BODY: Final = 1 << 40
 _LARGEST_COUNT: Final = 10_000_000
@@ -146,7 +149,9 @@ class _Ratio:
         sample = min(max(tokens / size, _LEAST_TOKENS_PER_BYTE), _MOST_TOKENS_PER_BYTE)
         weight = min(size * self._prior, self._pace.sample)
         evidence = self._evidence + weight
-        self._tokens_per_byte += weight / evidence * (sample - self._tokens_per_byte)
+        known = self._tokens_per_byte
+        moved = known + weight / evidence * (sample - known)
+        self._tokens_per_byte = min(max(moved, known / _LARGEST_STEP), known * _LARGEST_STEP)
         self._evidence = min(evidence, self._pace.memory)
 
     def tokens_in(self, size: int, most: int) -> int:

@@ -160,6 +160,29 @@ def test_a_huge_prompt_counts_for_a_tenth_of_what_is_known_and_no_more() -> None
     assert 22_500 <= estimator.estimate(MESSAGES, "glm-5.3", True, 100_000, 0).input < 25_000
 
 
+def test_one_answer_in_large_events_moves_an_estimate_by_a_quarter_at_most() -> None:
+    estimator = TokenEstimator()
+    before = estimator.estimate(MESSAGES, "glm-5.3", True, 0, 52_000).output
+    estimator.learn(MESSAGES, "glm-5.3", True, 0, 40_600, 0, 10_000)
+    after = estimator.estimate(MESSAGES, "glm-5.3", True, 0, 52_000).output
+    assert before < after <= 1.26 * before
+
+
+@pytest.mark.parametrize("large_of_ten", [0, 1, 3, 5, 9])
+def test_estimates_of_a_mix_with_large_events_add_up_to_what_was_used_within_a_factor_of_two(large_of_ten: int) -> None:
+    estimator = TokenEstimator()
+    used = estimated = 0
+    for number in range(3000):
+        # An answer whose events hold a token each, or one whose events hold hundreds.
+        size, tokens = (40_600, 10_000) if number * 7 % 10 < large_of_ten else (104_000, 800)
+        if number > 300 and number % 11 == 0:
+            used += tokens
+            estimated += estimator.estimate(MESSAGES, "glm-5.3", True, 0, size).output
+        else:
+            estimator.learn(MESSAGES, "glm-5.3", True, 0, size, 0, tokens)
+    assert used / 2 < estimated < used * 2
+
+
 def test_a_new_model_starts_from_what_the_others_taught() -> None:
     estimator = TokenEstimator()
     for _ in range(100):
