@@ -40,8 +40,8 @@ from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import ProbePolicy
 
-# A refusal comes within a round trip and is reported half a second later at most: a level that was in use for so long
-# without one has proven to be there.
+# A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
+# for so long without one has proven to be there.
 _VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
@@ -172,8 +172,8 @@ class ConcurrencyLimit:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
             self._prove(self._in_trial.popleft()[0], now)
-        if self._falling and self._proven < self._in_flight <= self.limit and self._probes.is_quiet(now):
-            self._prove(self._in_flight, now)  # what ran before the fall and runs on has a place there
+        if self._is_down_to_one and self._probes.is_quiet(now):
+            self._prove(1, now)  # what runs since before the fall proves no more: it would not be cut
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -236,6 +236,11 @@ class ConcurrencyLimit:
     def is_stormy(self) -> bool:
         """Whether even a single request was refused, and the next one as well."""
         return self._pause > 2 * _FIRST_PAUSE
+
+    @property
+    def _is_down_to_one(self) -> bool:
+        """Whether the fall has ended at one place, and one is in flight that may have started before it."""
+        return self._falling and self._proven == 0 and self.limit == self._in_flight == 1
 
     @property
     def is_falling(self) -> bool:
@@ -368,7 +373,7 @@ class ConcurrencyLimit:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
-        if self._falling and self._proven < self._in_flight <= self.limit and not self._probes.is_quiet(now):
+        if self._is_down_to_one and not self._probes.is_quiet(now):
             return self._probes.quiet_at
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None

@@ -3,8 +3,7 @@
 The upstream takes a request if each gate that it passes has room (ours and another user's running there are fewer than
 the gate's capacity) and a token of its rate is there; what runs is never cut. A gate is for one model, for some, or for
 the account as a whole. A refusal travels back, asks for another turn as Envoy would (after a random part of 0.5, 1.5,
-3.5 s), and is told to pacing in batches, as the access log is flushed every half second. Agents ask again once they
-are answered.
+3.5 s), and is told to pacing in batches, as the access log is flushed. Agents ask again once they are answered.
 """
 
 import math
@@ -25,7 +24,7 @@ from extproc.domain.request.priority import Lane
 EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
 _RETRY_PAUSES = (0.5, 1.5, 3.5)
-_LOG_FLUSH = 0.5
+_LOG_FLUSH = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,25 @@ def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
     assert limit.ceiling.level == level
 
 
+def test_what_runs_since_before_a_fall_proves_no_level_but_one() -> None:
+    limit = places(initial=8, maximum=8)
+    now = saturate(limit, 0.0, 10.0)
+    limit.refused(8, now - 0.1, "upstream 1302", now)
+    for _ in range(2):
+        limit.end()
+    limit.advance(now + 30.0)
+    assert (limit.in_flight, limit.limit) == (6, 6)
+    assert limit.is_new(2), "they are not cut, however small the plan has become"
+
+    for level in (6, 5, 4, 3, 2):
+        limit.refused(level, now + 31.0, "upstream 1302", now + 31.0)
+        now += 1.0
+    while limit.in_flight > 1:
+        limit.end()
+    limit.set_demand(True, now + 60.0)
+    assert not limit.is_falling, "one place is always there, so from one the limit may climb"
+
+
 def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
     limit = places(initial=1, maximum=1)
     limit.start(0, 0.0)
