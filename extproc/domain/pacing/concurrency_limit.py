@@ -335,7 +335,8 @@ class ConcurrencyLimit:
         self._lower(self._proven, now)
 
     def _fail_probe(self, now: float) -> None:
-        self._before_fall = None
+        if not self._probes.may_return:
+            self._before_fall = None
         if self.ceiling is not None:
             self.ceiling.confirm(now)
         self._lower(self.limit - 1, now)

@@ -10,7 +10,8 @@ loses least, and what it loses grows with the square root of the number of chang
 plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D, but
 what has just changed is likely to change again. So:
 
-    soon after a fall       one after 12 s: a storm of refusals passes, and looks like a smaller plan
+    soon after a fall       one after 12 s and one more after 12 s: a storm of refusals looks like a smaller plan, and
+                            passes
     soon after a change     one try each minute
     later                   one try each 110 seconds
     at a full hour          one at once: that is when plans change
@@ -31,6 +32,7 @@ _LATER: Final = 110.0
 _SOON_IS_OVER: Final = 1200.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
+_RETURNS: Final = 2
 # For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
 
@@ -47,7 +49,7 @@ class ProbePolicy:
     Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes.
     """
 
-    __slots__ = ("_balance", "_changed_at", "_expected_at", "_fell", "_later", "_refused_at", "_soon")
+    __slots__ = ("_balance", "_changed_at", "_expected_at", "_later", "_refused_at", "_returns", "_soon")
 
     def __init__(self, soon: float = _SOON, later: float = _LATER) -> None:
         self._soon, self._later = soon, later
@@ -55,7 +57,7 @@ class ProbePolicy:
         self._changed_at = 0.0
         self._refused_at = -math.inf
         self._expected_at: float | None = None
-        self._fell = False
+        self._returns = 0
 
     def sent(self) -> None:
         """An attempt was sent under the limit."""
@@ -75,7 +77,12 @@ class ProbePolicy:
     def fell(self, now: float) -> None:
         """What was proven is gone, for good or for a while."""
         self._changed_at = now
-        self._fell = True
+        self._returns = _RETURNS
+
+    @property
+    def may_return(self) -> bool:
+        """Whether what was proven before a fall may still come back soon."""
+        return self._returns > 0
 
     def expect_change(self, now: float) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
@@ -84,7 +91,7 @@ class ProbePolicy:
     def tried(self) -> None:
         """A try has begun."""
         self._expected_at = None
-        self._fell = False
+        self._returns = max(0, self._returns - 1)
 
     @property
     def quiet_at(self) -> float:
@@ -99,7 +106,7 @@ class ProbePolicy:
         """When the next try above a ceiling is due; `verdict` is how long the news of a refusal takes."""
         if self._expected_at is not None:
             return self._refused_at + verdict
-        if self._fell:
+        if self._returns:
             return self._refused_at + _RETURN
         pause = self._soon if now < self._changed_at + _SOON_IS_OVER else self._later
         due = ceiling.seen + pause
