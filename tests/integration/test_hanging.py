@@ -109,12 +109,12 @@ async def test_a_machine_that_was_suspended_has_no_hanging_processes(proxy: Supe
     everything = [proxy.process.pid, *proxy.children().values()]
     for pid in everything:
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(8)
+    time.sleep(8)  # longer than a hang is suffered: nothing runs that could be waited for
     for pid in reversed(everything):
         os.kill(pid, signal.SIGCONT)
 
     assert ask(proxy).status_code == 200
-    time.sleep(6)
+    time.sleep(6)  # that nothing is started again has no moment at which it is true
 
     assert ask(proxy).status_code == 200
     assert "started again" not in proxy.output
