@@ -47,10 +47,14 @@ def report(percentage: int) -> str:
     return json.dumps({"code": 200, "msg": "ok", "success": True, "data": {"level": "pro", "limits": [limit]}})
 
 
+# So few that the percentage moves, and enough for all that is sent in hours of peak, when credits count twice.
+CREDITS = 3.0
+
+
 def simulated(*rules: Rule, default: dict[str, Any] | None = None, **limits: Any) -> SimulatorThread:
     book = rulebook_from({"default": default or {}, "rules": [*rules, *AS_ASSUMED]})
     return SimulatorThread(
-        SimulatorSettings(key=KEY, rulebook=book, limits=plan(**{"five_hour_credits": 1.0, **limits}))
+        SimulatorSettings(key=KEY, rulebook=book, limits=plan(**{"five_hour_credits": CREDITS, **limits}))
     )
 
 
