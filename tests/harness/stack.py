@@ -38,7 +38,8 @@ class Simulator:
         self._client = httpx.Client(base_url=self.url, verify=_trusting() if scheme == "https" else True, timeout=20)
         command = [sys.executable, "-m", "simulator", "--port", str(self.port), *options]
         self.process = Process("simulator", command, bare_environment(ZAI_API_KEY=key), directory)
-        wait_until(self._answers, "the simulator answers")
+        with _ended_in_vain(self.process):
+            wait_until(self._answers, "the simulator answers")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -106,7 +107,8 @@ class Stack:
         # What a log's two ends have counted for a predecessor of the other: each begins anew when it is restarted.
         self._written_to_others, self._arrived_from_others = 0, 0.0
         self.processor = self._start_processor()
-        self.envoy = self._start_envoy()
+        with _ended_in_vain(self.processor):
+            self.envoy = self._start_envoy()
 
     def metrics(self) -> Readings:
         return Readings.scrape(f"{self.metrics_url}/metrics")
@@ -150,8 +152,9 @@ class Stack:
 
     def _start_processor(self) -> Process:
         process = Process("processor", [str(ZAI_PROXY), "extproc"], self.environment, self._directory)
-        wait_until(lambda: _is_ok(f"{self.metrics_url}/readyz") or not process.is_running, "the processor is ready")
-        assert process.is_running, process.output
+        with _ended_in_vain(process):
+            wait_until(lambda: _is_ok(f"{self.metrics_url}/readyz") or not process.is_running, "the processor is ready")
+            assert process.is_running, process.output
         return process
 
     def _start_envoy(self, *options: str) -> Process:
@@ -162,8 +165,9 @@ class Stack:
         (self._directory / "envoy-config.log").unlink()
         command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2"]
         process = Process("envoy", [*command, *(options or ("-l", "warning"))], bare_environment(), self._directory)
-        wait_until(lambda: _is_ok(f"{self.admin_url}/ready") or not process.is_running, "Envoy is ready")
-        assert process.is_running, process.output
+        with _ended_in_vain(process):
+            wait_until(lambda: _is_ok(f"{self.admin_url}/ready") or not process.is_running, "Envoy is ready")
+            assert process.is_running, process.output
         return process
 
 
@@ -180,6 +184,16 @@ def running_stack(directory: Path, *simulator_options: str, **settings: str) -> 
             stack.stop()
     finally:
         simulator.process.kill()
+
+
+@contextmanager
+def _ended_in_vain(process: Process) -> Iterator[None]:
+    """Ends a process that runs already when what has to follow fails: its test never gets hold of it."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _is_ok(url: str) -> bool:
