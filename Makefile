@@ -20,7 +20,7 @@ PAGE_MODULES := $(FRONTEND)/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find $(FRONTEND)/src $(FRONTEND)/public $(FRONTEND)/index.html $(FRONTEND)/vite.config.ts 2>/dev/null)
 AGENTS := tests/agents
 AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
-SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk nginx-light haproxy
+SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk nginx-light haproxy caddy
 
 # Puts npm on the PATH: this machine's if its Node is new enough for the page's build, else the one of PyPI in .venv.
 NODE_IS_NEW_ENOUGH := const [a, b] = process.versions.node.split(".").map(Number); \

@@ -1,14 +1,19 @@
-"""nginx and HAProxy in front, as docs/deploy.md says: streams come as they are written, prompts of any size pass."""
+"""What may stand in front, as docs/deploy.md says: streams come as they are written, prompts of any size pass.
+
+nginx, HAProxy and Caddy are Debian's, Traefik is a package of PyPI.
+"""
 
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.harness import plain_http
 from tests.harness.ports import free_port
@@ -58,12 +63,39 @@ frontend clients
     return ["-db", "-f", str(directory / "haproxy.cfg")]
 
 
+def caddy(stack: Stack, directory: Path, port: int) -> list[str]:
+    options = f"{{\nadmin off\nstorage file_system {directory}\nauto_https off\n}}\n"
+    site = snippet("caddy", stack).replace("zai.example.com", f"http://127.0.0.1:{port}")
+    (directory / "Caddyfile").write_text(options + site)
+    return ["run", "--adapter", "caddyfile", "--config", str(directory / "Caddyfile")]
+
+
+def traefik(stack: Stack, directory: Path, port: int) -> list[str]:
+    (directory / "dynamic.yaml").write_text(snippet("yaml", stack).replace("zai.example.com", "127.0.0.1"))
+    timeouts = {"transport": {"respondingTimeouts": {"readTimeout": 0}}}
+    static = {
+        "entryPoints": {"clients": {"address": f"127.0.0.1:{port}", **timeouts}},
+        "providers": {"file": {"filename": str(directory / "dynamic.yaml")}},
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+    }
+    (directory / "traefik.yaml").write_text(yaml.safe_dump(static))
+    return [f"--configFile={directory / 'traefik.yaml'}"]
+
+
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-IN_FRONT: dict[str, Callable[[Stack, Path, int], list[str]]] = {"nginx": nginx, "haproxy": haproxy}
+IN_FRONT: dict[str, Callable[[Stack, Path, int], list[str]]] = {
+    "nginx": nginx,
+    "haproxy": haproxy,
+    "caddy": caddy,
+    "traefik": traefik,
+}
 
 
 def find(program: str) -> str | None:
-    return shutil.which(program, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    return shutil.which(
+        program,
+        path=f"{Path(sys.executable).parent}:/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin",
+    )
 
 
 @pytest.fixture(scope="module")
