@@ -126,6 +126,19 @@ def test_the_template_explains_each_filter() -> None:
         assert lines[lines.index(line) - 1].strip().startswith("#"), line
 
 
+def test_nothing_stands_twice_in_a_list() -> None:
+    """A filter that does stands twice in the way of each request, and costs it memory."""
+    assert list(repeated(yaml.safe_load(render(Settings(), SOCKET)))) == []
+
+
+def repeated(node: object) -> Iterator[object]:
+    """What its list has twice, anywhere in a tree."""
+    if isinstance(node, list):
+        yield from (each for at, each in enumerate(node) if each in node[:at])
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from repeated(each)
+
+
 def test_what_envoy_tries_again_is_what_the_table_of_codes_calls_transient(tmp_path: Path) -> None:
     rendered = render(Settings(), tmp_path / "socket")
 
