@@ -5,7 +5,7 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -20,14 +20,6 @@ from extproc.domain.pacing.config import PacingMode
 from extproc.domain.request.key_form import what_is_needed
 from extproc.domain.request.way_up import ForwardProxy, way_to, what_is_not_used
 
-_FILES: Final = (
-    "zai_api_key_file",
-    "zai_ca_file",
-    "prices_file",
-    "tls_cert_file",
-    "tls_key_file",
-    "client_tokens_file",
-)
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OF_OTHERS: Final = ("HTTP_PROXY",)
@@ -78,20 +70,78 @@ def _matching(pattern: re.Pattern[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError
+    return path
+
+
+def _writable(directory: Path) -> Path:
+    place = directory if os.path.lexists(directory) else directory.absolute().parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError
+    return directory
+
+
+def _pause_or_none(seconds: float) -> float:
+    if 0 < seconds < 1:
+        raise ValueError
+    return seconds
+
+
+def _secret(is_right: Callable[[str], bool]) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if not is_right(value.get_secret_value()):
+            raise ValueError
+        return value
+
+    return AfterValidator(check)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+def _is_proxy(text: str) -> bool:
+    try:
+        ForwardProxy.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_store_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_place = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("redis", "rediss", "unix") and has_place and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+WritableDirectory = Annotated[Path, AfterValidator(_writable)]
+"""A directory in which files can be written, once it is made if it is missing."""
+
+
 class Settings(EnvironmentSettings):
     """Everything that can be set, read from the environment once."""
 
     zai_api_key: SecretStr | None = setting(None, "The Z.AI key.", "the Z.AI key (or set ZAI_API_KEY_FILE)")
-    zai_api_key_file: Path | None = setting(
+    zai_api_key_file: ReadableFile | None = setting(
         None, "A file that holds the Z.AI key; read again when it changes.", "a readable file that holds the Z.AI key"
     )
     zai_target_url: Annotated[str, AfterValidator(_origin)] = setting(
         "https://api.z.ai", "The upstream's origin.", "an http or https origin like https://api.z.ai, without a path"
     )
-    zai_ca_file: Path | None = setting(
+    zai_ca_file: ReadableFile | None = setting(
         None, "Certificates that the upstream's has to chain to; the system's if unset.", "a readable PEM file"
     )
-    https_proxy: SecretStr | None = setting(
+    https_proxy: Annotated[SecretStr, _secret(_is_proxy)] | None = setting(
         None,
         "A company's proxy on the way to the upstream (CONNECT), with a name and a password if it wants them.",
         "a URL like http://proxy.example.com:3128, or with name:password@ before the host",
@@ -153,7 +203,7 @@ class Settings(EnvironmentSettings):
         ge=0,
         le=240,
     )
-    limits_url: SecretStr | None = setting(
+    limits_url: Annotated[SecretStr, _secret(_is_store_url)] | None = setting(
         None,
         "Redis or Valkey through which several replicas share one plan's limits; unset, each keeps to its share.",
         "a URL like redis://:password@host:6379/0, rediss://… or unix:///path",
@@ -170,7 +220,7 @@ class Settings(EnvironmentSettings):
         ge=1,
         le=1000,
     )
-    state_dir: Path | None = setting(
+    state_dir: WritableDirectory | None = setting(
         None,
         "A directory where the learned limits are kept over a restart; made if only it is missing.",
         "a writable directory, or one to make in a writable directory that is there",
@@ -191,10 +241,10 @@ class Settings(EnvironmentSettings):
         "true or false (on, off)",
     )
     token_counting_enabled: bool = setting(True, "Count tokens, cost and credits.", "true or false")
-    prices_file: Path | None = setting(
+    prices_file: ReadableFile | None = setting(
         None, "A price table that replaces the packaged one.", "a readable JSON file in the form of the packaged table"
     )
-    quota_poll_interval: float = setting(
+    quota_poll_interval: Annotated[float, AfterValidator(_pause_or_none)] = setting(
         60,
         "Seconds between two polls of the plan's quota; 0 does not poll.",
         "a number of seconds, 0 or from 1 to 3600",
@@ -214,7 +264,7 @@ class Settings(EnvironmentSettings):
         "Slow background work and sub-agents down while a window would run out before its reset.",
         "true or false (on, off)",
     )
-    quota_webhook_url: SecretStr | None = setting(
+    quota_webhook_url: Annotated[SecretStr, _secret(_is_url)] | None = setting(
         None,
         "URL that is told, by POST, when a used-up window stops work and when work goes on.",
         "an http or https URL",
@@ -229,10 +279,10 @@ class Settings(EnvironmentSettings):
     proxy_port: int = port(8080, "The client port.")
     metrics_port: int = port(9090, "/metrics, /healthz, /readyz and /status.")
     envoy_admin_port: int = port(9901, "Envoy's admin interface, on loopback only.")
-    tls_cert_file: Path | None = setting(
+    tls_cert_file: ReadableFile | None = setting(
         None, "Certificate chain of the client port (PEM); with TLS_KEY_FILE it speaks TLS.", "a readable PEM file"
     )
-    tls_key_file: Path | None = setting(None, "Private key of the client port (PEM).", "a readable PEM file")
+    tls_key_file: ReadableFile | None = setting(None, "Private key of the client port (PEM).", "a readable PEM file")
     max_connections: int = setting(
         1000, "Client connections at the same time.", "a whole number from 1 to 100000", ge=1, le=100000
     )
@@ -260,7 +310,7 @@ class Settings(EnvironmentSettings):
         "part of one (`vscode-webview://*`).",
         "origins like https://chat.example.com or http://localhost:*, separated by commas, or *",
     )
-    client_tokens_file: Path | None = setting(
+    client_tokens_file: ReadableFile | None = setting(
         None,
         "Tokens that clients must send, made by `zai-proxy token add NAME`; read again when it changes. "
         "Unset, nobody has to.",
@@ -382,18 +432,7 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
-    if settings.quota_webhook_url is not None and not _is_url(settings.quota_webhook_url.get_secret_value()):
-        yield Settings.problem("quota_webhook_url")
-    if settings.https_proxy is not None and not _is_proxy(settings.https_proxy.get_secret_value()):
-        yield Settings.problem("https_proxy")
-    if settings.limits_url is not None and not _is_store_url(settings.limits_url.get_secret_value()):
-        yield Settings.problem("limits_url")
-    if settings.state_dir is not None and not _can_be_used(settings.state_dir):
-        yield Settings.problem("state_dir")
     yield from _rate_conflicts(settings)
-    if 0 < settings.quota_poll_interval < 1:
-        yield Settings.problem("quota_poll_interval")
-    yield from (Settings.problem(name) for name in _FILES if not _is_readable(getattr(settings, name)))
     yield from _port_conflicts(settings)
 
 
@@ -413,38 +452,3 @@ def _rate_conflicts(settings: Settings) -> Iterator[str]:
     elif not least <= settings.rate_limit_initial <= most:
         need = f"need a number from RATE_LIMIT_MIN to RATE_LIMIT_MAX, {least:g} to {most:g}"
         yield f"RATE_LIMIT_INITIAL={settings.rate_limit_initial:g}: {need}"
-
-
-def _can_be_used(directory: Path) -> bool:
-    """Whether files can be written in it, once it is made if it is missing."""
-    place = directory if os.path.lexists(directory) else directory.absolute().parent
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-
-
-def _is_readable(path: Path | None) -> bool:
-    return path is None or (path.is_file() and os.access(path, os.R_OK))
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
-    except ValueError:
-        return False
-
-
-def _is_proxy(text: str) -> bool:
-    try:
-        ForwardProxy.parse(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_store_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        has_place = bool(parts.path) if parts.scheme == "unix" else bool(parts.hostname) and parts.port != 0
-        return parts.scheme in ("redis", "rediss", "unix") and has_place and text.isprintable() and " " not in text
-    except ValueError:
-        return False

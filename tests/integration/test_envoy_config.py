@@ -49,7 +49,7 @@ def extremes() -> Iterator[dict[str, object]]:
     yield {"max_workers": 10_000, "max_connections": 100_000, "stream_idle_timeout": 86_400.0, "max_retries": 10}
     yield {"zai_openai_base_path": "/api/paas/v4", "stream_idle_timeout": 1.5}
     yield {"zai_openai_base_path": ""}
-    yield {"client_tokens_file": Path("/etc/zai-proxy/tokens"), "queue_timeout": 240}
+    yield {"client_tokens_file": Path(__file__), "queue_timeout": 240}
 
 
 def validate(path: Path) -> None:

@@ -46,7 +46,10 @@ def test_an_address_is_announced_as_this_machine_calls_it(address: str, url: str
 
 
 def test_with_a_certificate_clients_speak_tls(tmp_path: Path) -> None:
-    assert client_url(settings(tls_cert_file=tmp_path, tls_key_file=tmp_path)) == "https://127.0.0.1:1234"
+    file = tmp_path / "pem"
+    file.touch()
+
+    assert client_url(settings(tls_cert_file=file, tls_key_file=file)) == "https://127.0.0.1:1234"
 
 
 @pytest.mark.parametrize("address", [OPEN, "::", "192.0.2.7"])
@@ -63,7 +66,9 @@ def test_loopback_is_not_warned_of(address: str) -> None:
 
 
 def test_where_clients_need_tokens_nothing_is_warned_of(tmp_path: Path) -> None:
-    open_to_all = settings(bind_address=OPEN, cors_origins="*", client_tokens_file=tmp_path / "tokens")
+    tokens = tmp_path / "tokens"
+    tokens.touch()
+    open_to_all = settings(bind_address=OPEN, cors_origins="*", client_tokens_file=tokens)
 
     assert list(exposures(open_to_all)) == []
 

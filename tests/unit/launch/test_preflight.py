@@ -90,7 +90,11 @@ def test_the_directory_for_the_state_is_made(tmp_path: Path) -> None:
 
 
 def test_a_directory_for_the_state_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
-    [line] = problems(settings(state_dir=tmp_path / "missing" / "state"))
+    (tmp_path / "there").mkdir()
+    chosen = settings(state_dir=tmp_path / "there" / "state")
+    (tmp_path / "there").rmdir()
+
+    [line] = problems(chosen)
 
     assert line.startswith("STATE_DIR=")
     assert line.endswith("(No such file or directory)")
