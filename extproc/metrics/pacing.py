@@ -31,11 +31,11 @@ class PacingCollector(Collector):
         if now.mode is not PacingMode.OFF:
             yield from _limits("rate_limit", "requests_per_second", "Requests a second that may start", now.rate)
             yield from _limits("concurrency_limit", "requests", "Requests that may be in flight", now.concurrency)
-            breath = GaugeMetricFamily(
+            in_use = GaugeMetricFamily(
                 "zai_proxy_limits_in_use_ratio", "Share of the limits in use; below 1 after Z.AI was overloaded."
             )
-            breath.add_metric((), now.breath)
-            yield breath
+            in_use.add_metric((), now.share_in_use)
+            yield in_use
             yield from _models(now.models)
 
 

@@ -32,16 +32,16 @@ def keys(plan: str) -> tuple[str, str, str]:
 
 def encode(report: Report, now: float = 0.0) -> list[str]:
     """The script's arguments. `now` replaces the store's own time, where time is virtual."""
-    ruling, models = report.ruling, report.demand.models
+    limits, models = report.plan_limits, report.demand.models
     ruled = ["", "", "0", "0", "0"]
-    if ruling is not None:
-        text = json.dumps(ruling.as_dict(), separators=(",", ":"))
-        ruled = [text, _rooms(ruling), f"{ruling.pace:.9g}", f"{ruling.burst:.9g}", str(ruling.read_to)]
+    if limits is not None:
+        text = json.dumps(limits.as_dict(), separators=(",", ":"))
+        ruled = [text, _rooms(limits), f"{limits.pace:.9g}", f"{limits.burst:.9g}", str(limits.read_to)]
     arguments = [
         f"{now * 1000:.0f}",
         report.id,
         *map(str, (report.serial, int(report.probe), int(report.leaves))),
-        *map(str, (report.epoch, report.read_to, report.ruling_seen)),
+        *map(str, (report.epoch, report.read_to, report.plan_limits_seen)),
         *ruled,
         "" if report.gate is None else json.dumps(report.gate.as_dict(), separators=(",", ":")),
         str(report.gate_seen),
@@ -55,9 +55,9 @@ def encode(report: Report, now: float = 0.0) -> list[str]:
     return arguments
 
 
-def _rooms(ruling: PlanLimits) -> str:
+def _rooms(limits: PlanLimits) -> str:
     """How many may be in flight now, in the words by which the script deals places out."""
-    places, usable = ruling.places, ruling.usable
+    places, usable = limits.places, limits.usable
     rooms = [
         usable,
         usable if places.new is None else places.new,
@@ -100,8 +100,8 @@ def _decode(answer: Sequence[str]) -> Answer:
         leads=int(answer[3]) == 1,
         epoch=int(answer[4]),
         replicas=max(1, int(answer[5])),
-        ruling_version=int(answer[6]),
-        ruling=read_plan_limits(json.loads(answer[7])) if answer[7] else None,
+        plan_limits_version=int(answer[6]),
+        plan_limits=read_plan_limits(json.loads(answer[7])) if answer[7] else None,
         gate_version=int(answer[8]),
         gate=read_gate_state(json.loads(answer[9])) if answer[9] else None,
         may_probe=int(answer[10]) == 1,

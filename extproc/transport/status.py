@@ -39,7 +39,7 @@ def describe_pacing(pace: PacingStatus) -> dict[str, object]:
         "mode": pace.mode.value,
         "waiting": {lane.value: waiting for lane, waiting in pace.waiting.items()},
         "expected_wait_seconds": round(pace.expected_wait, 3),
-        "limits_in_use": round(pace.breath, 3),
+        "limits_in_use": round(pace.share_in_use, 3),
     }
 
 
@@ -67,7 +67,7 @@ def describe_model_limits(pace: PacingStatus) -> list[dict[str, object]]:
             "account": ACCOUNT,
             "in_flight": each.in_flight,
             "waiting": each.waiting,
-            "in_use": round(each.breath, 3),
+            "in_use": round(each.share_in_use, 3),
         }
         for each in pace.models
     ]

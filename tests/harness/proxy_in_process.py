@@ -89,13 +89,13 @@ class ProxyInProcess:
         """Z.AI refuses a request since a window is used up."""
         self.service.quota.quota.take_refusal(code, "x", time.time(), time.time())
 
-    def share(self, ruling: PlanLimits, *, leads: bool = False, granted: int = 0, replicas: int = 3) -> None:
+    def share(self, limits: PlanLimits, *, leads: bool = False, granted: int = 0, replicas: int = 3) -> None:
         """The store says that the limits are shared by so many, and what the leader has decided. Needs LIMITS_URL."""
         now = time.time()
         answer = Answer(
-            now=now, settled=True, up=True, leads=leads, epoch=1, replicas=replicas, ruling_version=1, ruling=ruling,
-            gate_version=0, gate=None, may_probe=False, read_to=0, newest=0, busy=replicas, held={}, waiting={},
-            granted={UNKNOWN: granted}, events=(),
+            now=now, settled=True, up=True, leads=leads, epoch=1, replicas=replicas, plan_limits_version=1,
+            plan_limits=limits, gate_version=0, gate=None, may_probe=False, read_to=0, newest=0, busy=replicas, held={},
+            waiting={}, granted={UNKNOWN: granted}, events=(),
         )  # fmt: skip
         self._replica.take(answer, now, now)
         self._shared._round_trip = 0.001

@@ -81,11 +81,11 @@ class GrantedPlaces:
         return []
 
     def limit(self, model: str | None) -> int:
-        return self.plan.ruling.limit if model is None else self.plan.ruling.limit_of(model)
+        return self.plan.limits.limit if model is None else self.plan.limits.limit_of(model)
 
     @property
     def rate(self) -> float:
-        return self.plan.ruling.rate
+        return self.plan.limits.rate
 
     def left(self, model: str, in_flight: int) -> int:
         return self.plan.left(model)
@@ -96,8 +96,8 @@ class GrantedPlaces:
     def pause_left(self, model: str, t: Steady) -> float:
         return 0.0
 
-    def breath(self, t: Steady) -> float:
-        return self.plan.ruling.breath
+    def share_in_use(self, t: Steady) -> float:
+        return self.plan.limits.share_in_use
 
     def status(
         self,
@@ -108,8 +108,8 @@ class GrantedPlaces:
         t: Steady,
     ) -> LimitsStatus:
         """The plan's limits, with the moves that made them if they are learned here."""
-        ruling = self.plan.ruling
-        learned, places = ruling.learned, ruling.places.models
+        limits = self.plan.limits
+        learned, places = limits.learned, limits.places.models
         led = self.leading.status(waiting, outside, now, t) if self.leading is not None else None
         of_models = {each.model: each.limit for each in led.models} if led is not None else {}
         models = tuple(
@@ -117,13 +117,13 @@ class GrantedPlaces:
                 model=model,
                 in_flight=in_flight.get(model, 0),
                 waiting=waiting.get(model, 0),
-                limit=_status(ruling.own_limit_of(model), learned.models.get(model), of_models.get(model), now),
-                breath=places[model].breath if model in places else 1.0,
+                limit=_status(limits.own_limit_of(model), learned.models.get(model), of_models.get(model), now),
+                share_in_use=places[model].share_in_use if model in places else 1.0,
             )
             for model in sorted({*learned.models, *places, *in_flight, *waiting})
         )
-        account = _status(ruling.account, learned.concurrency, led.account if led is not None else None, now)
-        rate = _status(ruling.rate, learned.rate, led.rate if led is not None else None, now)
+        account = _status(limits.account, learned.concurrency, led.account if led is not None else None, now)
+        rate = _status(limits.rate, learned.rate, led.rate if led is not None else None, now)
         return LimitsStatus(models, account, rate)
 
 

@@ -98,7 +98,7 @@ class Limits:
         """Seconds until anything of a model may start; 0.0 but during a pause."""
         return max(gate.limit.pause_left(t) for gate in self._on_its_way(model))
 
-    def breath(self, t: Steady) -> float:
+    def share_in_use(self, t: Steady) -> float:
         """The smallest share of a model's limit that is in use: 1.0 but after overloads."""
         return min((gate.backoff.share(t) for gate in self._models.values()), default=1.0)
 
@@ -302,7 +302,7 @@ class Limits:
             wants_rate = wants_rate or (wants and model != MCP and not is_full and not full)
         for gate in self._shared_gates():
             gate.limit.set_demand(gate in wanted, t)
-        self.rate.breathe(self._largest_share(t), t)
+        self.rate.use_share(self._largest_share(t), t)
         self.rate.set_demand(wants_rate, t)
 
     def _largest_share(self, t: Steady) -> float:
@@ -334,7 +334,7 @@ class Limits:
             model: ModelPlaces(
                 usable=_usable(gate, t),
                 limit=gate.limit.limit,
-                breath=gate.backoff.share(t),
+                share_in_use=gate.backoff.share(t),
                 proven=gate.limit.proven,
                 stormy=self.is_stormy(model),
                 group=numbers[self._groups[model]] if model in self._groups else 0,
@@ -380,7 +380,7 @@ class Limits:
                 in_flight=gate.in_flight,
                 waiting=waiting.get(model, 0),
                 limit=limit_status(gate.limit, gate.limit.limit, gate.limit.learned(outside), outside, now),
-                breath=gate.backoff.share(t),
+                share_in_use=gate.backoff.share(t),
             )
             for model, gate in sorted(self._models.items())
         )

@@ -78,7 +78,7 @@ class Places(Protocol):
     def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start."""
 
-    def breath(self, t: Steady) -> float:
+    def share_in_use(self, t: Steady) -> float:
         """The smallest share of a limit that is in use: 1.0 but after overloads."""
 
     def status(
@@ -152,8 +152,8 @@ class OwnPlaces:
     def pause_left(self, model: str, t: Steady) -> float:
         return self.limits.pause_left(model, t)
 
-    def breath(self, t: Steady) -> float:
-        return self.limits.breath(t)
+    def share_in_use(self, t: Steady) -> float:
+        return self.limits.share_in_use(t)
 
     def status(
         self,

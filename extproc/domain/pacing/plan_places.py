@@ -9,23 +9,35 @@ from extproc.domain.request.model_names import model_name
 
 @dataclass(frozen=True, slots=True)
 class ModelPlaces:
-    """So many of a model may be in flight: `usable` now, `limit` as far as is learned, of which `breath` is in use.
+    """How many of a model may be in flight: `usable` at this moment; `limit` is what was learned of the plan.
 
-    `proven` is how many have proven to be there, and `stormy` says that even a single request was refused. `group` is
-    0, or the number from 1 on of the group of models with which it shares one limit more.
+    After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `proven` were in flight without a
+    refusal, and `stormy` says that even a single request was refused. `group` is the number, counted from 1, of the
+    group of models with which it shares a further limit; 0 if it shares none.
     """
 
     usable: int
     limit: int
-    breath: float = 1.0
+    share_in_use: float = 1.0
     proven: int = 1
     stormy: bool = False
     group: int = 0
 
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, fit for JSON. `breath` is the name that replicas of every version know."""
+        return {
+            "usable": self.usable,
+            "limit": self.limit,
+            "breath": self.share_in_use,
+            "proven": self.proven,
+            "stormy": self.stormy,
+            "group": self.group,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class GroupPlaces:
-    """So many of some models together may be in flight: now, as far as is learned, and as has proven to be there."""
+    """The same figures for models that share a limit, all of them together."""
 
     usable: int
     limit: int
@@ -34,9 +46,13 @@ class GroupPlaces:
 
 @dataclass(frozen=True, slots=True)
 class PlanPlaces:
-    """What may be in flight of each model. `new` is for one that is not named, `tools` for MCP tools if they are not;
-    None, as older leaders rule, is as many as the account may have. So many of the account are `proven`; None, as older
-    leaders rule, stands for any number. `rate_is_proven` says that nothing came too often lately."""
+    """What may be in flight of each model.
+
+    `new` holds for a model that is not named, `tools` for MCP tools if they are not. `proven` is how many of the whole
+    account were in flight without a refusal. Leaders of older versions say none of the three, which is None: then the
+    account's limit holds for new models and tools, and any number counts as proven. `rate_is_proven` says that nothing
+    was refused lately for coming too often.
+    """
 
     models: Mapping[str, ModelPlaces] = field(default_factory=dict)
     groups: tuple[GroupPlaces, ...] = ()
@@ -51,12 +67,12 @@ class PlanPlaces:
         return self.groups[known.group - 1] if known is not None and known.group else None
 
     def members(self, model: str) -> list[str]:
-        """The models that share those, itself included."""
+        """The models that share these places, this one included."""
         group = self.models[model].group
         return [each for each, places in self.models.items() if places.group == group]
 
     def allow_the_same(self, other: "PlanPlaces") -> bool:
-        """Whether as many of each model may be in flight now by both."""
+        """Whether both let the same number of each model be in flight now."""
         return self._rooms() == other._rooms()
 
     def _rooms(self) -> tuple[object, ...]:
@@ -66,7 +82,7 @@ class PlanPlaces:
     def as_dict(self) -> dict[str, object]:
         """Plain values, fit for JSON."""
         return {
-            "models": {model: asdict(places) for model, places in self.models.items()},
+            "models": {model: places.as_dict() for model, places in self.models.items()},
             "groups": [asdict(group) for group in self.groups],
             "new": self.new,
             "tools": self.tools,
@@ -90,7 +106,7 @@ def read_plan_places(data: object) -> PlanPlaces:
             places[model_name(model)] = ModelPlaces(
                 usable=_count(each, "usable"),
                 limit=_count(each, "limit"),
-                breath=float(each["breath"]),
+                share_in_use=float(each["breath"]),
                 proven=_count(each, "proven"),
                 stormy=bool(each["stormy"]),
                 group=group,

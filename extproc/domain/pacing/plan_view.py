@@ -14,8 +14,10 @@ from extproc.domain.request.business_codes import ErrorClass
 
 @dataclass(frozen=True, slots=True)
 class ModelDemand:
-    """What a replica has in flight of a model and could start now; `retrying` of those in flight may not be at the
-    upstream. `weight` is how many sources it works for: one that works for several models is a part of each."""
+    """What a replica has in flight of a model, and how many more it could start now.
+
+    Up to `retrying` of those in flight may wait to be sent again, and so not be at the upstream. `weight` is the number
+    of sources that it works for; a source that uses several models counts in parts, one for each of them."""
 
     held: int = 0
     want: int = 0
@@ -34,9 +36,9 @@ class Demand:
 class PlanLimits:
     """What the leader has decided for the whole plan.
 
-    `usable` requests of the account may be in flight and `pace` a second start now, `burst` at once; `places` says how
-    many of each model. `limit` and `rate` are the limits behind those, of which `breath` is in use. `read_to` is the
-    last event that was taken into account.
+    Now `usable` requests of the account may be in flight (`places` says how many of each model), and `pace` a second
+    may start, `burst` of them at once. `limit` and `rate` are the learned limits behind those; after an overload only
+    `share_in_use` of them may be used. `read_to` is the last event that was taken into account.
     """
 
     usable: int
@@ -44,7 +46,7 @@ class PlanLimits:
     burst: float
     limit: int
     rate: float
-    breath: float
+    share_in_use: float
     learned: Learned
     read_to: int
     places: PlanPlaces = field(default_factory=PlanPlaces)
@@ -71,7 +73,7 @@ class PlanLimits:
         return min(own, self.account) if group is None else min(own, group.limit, self.account)
 
     def allows_the_same(self, other: "PlanLimits") -> bool:
-        """Whether as many of each model may be in flight now by both."""
+        """Whether both let the same number of each model be in flight now."""
         return self.usable == other.usable and self.places.allow_the_same(other.places)
 
     def as_dict(self) -> dict[str, object]:
@@ -82,7 +84,7 @@ class PlanLimits:
             "burst": self.burst,
             "limit": self.limit,
             "rate": self.rate,
-            "breath": self.breath,
+            "breath": self.share_in_use,
             "learned": self.learned.as_dict(),
             "read_to": self.read_to,
             "places": self.places.as_dict(),
@@ -92,7 +94,7 @@ class PlanLimits:
 def read_plan_limits(data: object) -> PlanLimits:
     """What `as_dict` wrote, also that of an older version. Raises ValueError for anything else."""
     if not isinstance(data, Mapping):
-        raise ValueError("the ruling: need an object")
+        raise ValueError("the limits of the plan: need an object")
     try:
         return PlanLimits(
             usable=int(data["usable"]),
@@ -100,21 +102,21 @@ def read_plan_limits(data: object) -> PlanLimits:
             burst=float(data["burst"]),
             limit=int(data["limit"]),
             rate=float(data["rate"]),
-            breath=float(data["breath"]),
+            share_in_use=float(data["breath"]),
             learned=read_learned(data["learned"]),
             read_to=int(data["read_to"]),
             places=read_plan_places(data["places"]) if "places" in data else PlanPlaces(),
         )
     except (KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"the ruling: {error!r}") from None
+        raise ValueError(f"the limits of the plan: {error!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """The whole plan as one replica sees it: the ruling, how many are in flight and wait of each model in all, how many
-    replicas there are and how many of them have work."""
+    """The whole plan as one replica sees it: its `limits`, how many are in flight and wait of each model in all, how
+    many replicas there are and how many of them have work."""
 
-    ruling: PlanLimits
+    limits: PlanLimits
     held: Mapping[str, int]
     waiting: Mapping[str, int]
     replicas: int
@@ -123,25 +125,25 @@ class PlanView:
     @property
     def part(self) -> int:
         """About how many places one of the replicas that have work can have; 1 at least."""
-        return max(1, self.ruling.limit // max(1, self.busy))
+        return max(1, self.limits.limit // max(1, self.busy))
 
     def left(self, model: str) -> int:
         """How many more of a model may be in flight; 0 at least."""
-        left = [self.ruling.own_limit_of(model) - self.held.get(model, 0)]
+        left = [self.limits.own_limit_of(model) - self.held.get(model, 0)]
         if model != MCP:
-            left.append(self.ruling.account - _in_all(self.held))
-            if (group := self.ruling.places.group_of(model)) is not None:
+            left.append(self.limits.account - _in_all(self.held))
+            if (group := self.limits.places.group_of(model)) is not None:
                 left.append(group.limit - self._in_group(model, self.held))
         return max(0, min(left))
 
     def is_proven(self, model: str, granted: Mapping[str, int]) -> bool:
         """Whether one more of a model would be nothing new to the upstream, as far as is known, if so many of those in
         flight are places that are granted and not in use."""
-        places = self.ruling.places
+        places = self.limits.places
         if places.proven is None:
             return True
         known = places.models.get(model)
-        if known is not None and (known.stormy or known.breath < 1.0):
+        if known is not None and (known.stormy or known.share_in_use < 1.0):
             return False
         running = {each: count - granted.get(each, 0) for each, count in self.held.items()}
         if running.get(model, 0) >= (known.proven if known is not None else 1):
@@ -155,11 +157,11 @@ class PlanView:
 
     def is_stormy(self, model: str) -> bool:
         """Whether even a single request of a model was refused, and the next one as well."""
-        known = self.ruling.places.models.get(model)
+        known = self.limits.places.models.get(model)
         return known is not None and known.stormy
 
     def _in_group(self, model: str, counts: Mapping[str, int]) -> int:
-        return sum(counts.get(each, 0) for each in self.ruling.places.members(model))
+        return sum(counts.get(each, 0) for each in self.limits.places.members(model))
 
 
 def _in_all(counts: Mapping[str, int]) -> int:

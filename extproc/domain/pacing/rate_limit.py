@@ -68,7 +68,7 @@ class RateLimit:
 
     @property
     def pace(self) -> tuple[float, float]:
-        """How many a second may start now, with what breathing takes off, and how many at once."""
+        """How many a second may start now, after what an overload takes off, and how many at once."""
         return self._bucket.rate, self._bucket.burst
 
     def wait(self, now: float) -> float:
@@ -79,7 +79,7 @@ class RateLimit:
         """Whether nothing has been refused for a while, at a rate that is not on trial."""
         return self._probe_until is None and now >= self._refused_at + _QUIET
 
-    def breathe(self, share: float, now: float) -> None:
+    def use_share(self, share: float, now: float) -> None:
         """Uses only a share of the rate, from now on."""
         if share != self._share:
             self._share = share

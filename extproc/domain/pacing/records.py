@@ -89,14 +89,13 @@ class LimitStatus:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model's places. `breath` is the share of its limit in use: 1.0 but after
-    overloads."""
+    """One model's places. `share_in_use` is the share of its limit that may be used: 1.0 except after overloads."""
 
     model: str
     in_flight: int
     waiting: int
     limit: LimitStatus
-    breath: float
+    share_in_use: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +113,9 @@ class PacingStatus:
     """Everything there is to see at one moment.
 
     `in_flight` counts what runs under the limits, `exempt` what runs beside them. `concurrency` is what may be in
-    flight in all: what the models may together, and the account at most; its moves are those of all of them. `breath`
-    is the smallest share of a limit in use: 1.0 but after overloads. `expected_wait` is the seconds that a request that
-    came now would wait. `models` are in the order of their names.
+    flight in all: what the models may together, and the account at most; its moves are those of all of them.
+    `share_in_use` is the smallest share of a limit that may be used: 1.0 except after overloads. `expected_wait` is the
+    seconds that a request that came now would wait. `models` are in the order of their names.
     """
 
     mode: PacingMode
@@ -125,6 +124,6 @@ class PacingStatus:
     waiting: Mapping[Lane, int]
     concurrency: LimitStatus
     rate: LimitStatus
-    breath: float
+    share_in_use: float
     expected_wait: float
     models: tuple[ModelStatus, ...] = ()

@@ -320,7 +320,7 @@ class Pacing:
         t = self._time(now)
         if self._shared is None:
             return
-        known, self._shared = self._shared.plan.ruling.learned, None
+        known, self._shared = self._shared.plan.limits.learned, None
         limits = Limits(self.config.share_of(self._replicas))
         self._places = self._own = OwnPlaces(limits)
         limits.correct({model: each.in_flight for model, each in self._models.items() if each.in_flight}, t)
@@ -359,7 +359,7 @@ class Pacing:
             waiting={lane: self._queue.in_lane(lane) + self._retry_queue.in_lane(lane) for lane in Lane},
             concurrency=in_all(shown, known, limit, now),
             rate=replace(shown.rate, limit=rate),
-            breath=self._places.breath(t),
+            share_in_use=self._places.share_in_use(t),
             expected_wait=max((self._expected_wait(model, t) for model in waiting), default=0.0),
             models=shown.models,
         )
@@ -505,7 +505,7 @@ class Pacing:
     def _learned(self, now: float) -> Learned:
         """What is known of the share, or of the plan while it is shared."""
         if self._shared is not None:
-            return self._shared.plan.ruling.learned
+            return self._shared.plan.limits.learned
         return self._own.limits.learned(self._clock.outside, now)
 
 

@@ -19,9 +19,9 @@ _MOST_IN_FLIGHT: Final = 10_000
 
 
 class PlanLearner:
-    """The leader's limits: the same that a replica has for itself alone, fed with what all of them did.
+    """The limits that the leader keeps: those of a single replica, told of what all replicas did.
 
-    Raises ValueError for settings that are none.
+    Raises ValueError for settings that can't be right.
     """
 
     def __init__(self, config: PacingConfig, learned: Learned, now: float) -> None:
@@ -45,14 +45,14 @@ class PlanLearner:
             self.limits.refused(model, event.error_class, event.code, started, ended, t, event.retry_after)
 
     def correct(self, held: Mapping[str, int], now: float) -> None:
-        """So many are in flight of each model, whatever was counted: events may be lost."""
+        """Replaces what was counted by the true numbers in flight of each model: events may have been lost."""
         for model in dict.fromkeys((*self._counts, *held)):
             known = self._counts.get(model, Count(model, 0, 0, False, 0))
             self._note(replace(known, held=held.get(model, 0)))
         self.limits.correct(self._in_all("held"), self._time(now))
 
-    def ruling(self, read_to: int, now: float) -> PlanLimits:
-        """What holds for all, now that the events up to `read_to` are known."""
+    def plan_limits(self, read_to: int, now: float) -> PlanLimits:
+        """The limits that hold for all replicas, now that the events up to `read_to` are known."""
         t = self._time(now)
         self.limits.advance(t)
         self.limits.set_demand(self._waiting(), t)
@@ -63,14 +63,14 @@ class PlanLearner:
             burst=burst,
             limit=self.limits.limit,
             rate=self.limits.rate.rate,
-            breath=self.limits.breath(t),
+            share_in_use=self.limits.share_in_use(t),
             learned=self.limits.learned(self._clock.outside, now),
             read_to=read_to,
             places=self.limits.plan_places(t),
         )
 
     def _take_counts(self, counts: tuple[Count, ...], t: Steady) -> None:
-        """Ends come first: a place that was given back may be the one that was taken."""
+        """Takes the ends in before the starts: a place that was given back may be the one that was taken next."""
         for each in counts:
             self._note(each)
         started: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class PlanLearner:
         self.limits.set_demand(self._waiting(), t)
 
     def _note(self, count: Count) -> None:
-        """Those that have work stay in the order in which they came, so that names do not change hands."""
+        """Keeps models that have work in the order in which they came: the first of them have a limit of their own."""
         if count.held or count.waiting:
             self._counts[count.model] = count
         else:

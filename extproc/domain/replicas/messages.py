@@ -25,7 +25,8 @@ class SharedStatus:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many of a model are in flight in all, `started` of them anew; `waiting` says whether work waits for it."""
+    """How many requests of a model all replicas together `held` in flight; `started` of them are new, `retrying` wait
+    to be sent again. `waiting` says whether work waits for a place of the model."""
 
     model: str
     held: int
@@ -36,7 +37,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is in flight from this moment on, of each model of which it is news."""
+    """What is in flight from the moment `at` on, of each model whose number has changed."""
 
     at: float
     counts: tuple[Count, ...]
@@ -47,11 +48,12 @@ Event: TypeAlias = Counted | RefusedAttempt
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a replica tells, all of it as it is now: a report that is lost is made good by the next.
+    """What a replica tells the store: everything as it is now, so that the next report makes up for a lost one.
 
-    `serial` grows with each, so that one that comes late counts for nothing. `epoch` and `read_to` are of the reign in
-    which the replica believes to lead. `ruling` is None unless it has a new one; `gate` likewise, made from the version
-    `gate_seen`. `probe` says that it wants to try a closed gate, or does.
+    `serial` grows with each report, so that the store can ignore one that comes late. `epoch` is the term in which the
+    replica believes to lead, `read_to` the last event that it has read as the leader. `plan_limits` and `gate` are None
+    unless they are news; the gate was changed from the version `gate_seen`. `probe` says that the replica wants to try
+    a closed gate, or is trying it.
     """
 
     id: str
@@ -60,8 +62,8 @@ class Report:
     refusals: tuple[RefusedAttempt, ...] = ()
     epoch: int = 0
     read_to: int = -1
-    ruling: PlanLimits | None = None
-    ruling_seen: int = -1
+    plan_limits: PlanLimits | None = None
+    plan_limits_seen: int = -1
     gate: GateState | None = None
     gate_seen: int = 0
     probe: bool = False
@@ -70,12 +72,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a replica is told.
+    """What the store answers to a report.
 
-    `settled` says that all replicas that there are have had the time to report, `up` that the shared limits hold.
-    `held` and `waiting` are of each model that has work, in all; the `granted` places of each are its own from now on.
-    `ruling` and `gate` are None unless they are newer than what it has seen. `busy` replicas have work. `events` are
-    for the leader, up to `read_to` of the `newest`.
+    `settled` says that every replica has had the time to report, `up` that the shared limits hold. `held` and `waiting`
+    count what all replicas have of each model with work; the `granted` places are this replica's from now on.
+    `plan_limits` and `gate` are None unless they are newer than what the replica has seen. `busy` replicas have work.
+    The leader also gets `events`, those up to `read_to`; `newest` is the last that there is.
     """
 
     now: float
@@ -84,8 +86,8 @@ class Answer:
     leads: bool
     epoch: int
     replicas: int
-    ruling_version: int
-    ruling: PlanLimits | None
+    plan_limits_version: int
+    plan_limits: PlanLimits | None
     gate_version: int
     gate: GateState | None
     may_probe: bool

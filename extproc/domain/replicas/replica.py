@@ -1,7 +1,7 @@
 """One replica among those that share a plan: what it reports, and what it makes of the answer. Pure: no clock, no I/O.
 
 Each report says how things are, not what has changed, so one that is lost harms nothing. The replica that leads learns
-the limits for all; if it dies, the next one goes on from its last ruling.
+the limits for all; if it dies, the next one goes on from the limits that it announced last.
 """
 
 from dataclasses import replace
@@ -36,9 +36,9 @@ class Replica:
         self._epoch = 0
         self._learner: PlanLearner | None = None
         self._read_to = -1
-        self._ruling: PlanLimits | None = None
-        self._ruling_version = -1
-        self._ruled: PlanLimits | None = None
+        self._plan_limits: PlanLimits | None = None
+        self._plan_limits_version = -1
+        self._reported_limits: PlanLimits | None = None
         self._gate: GateState = GateState()
         self._gate_version = 0
         self._answer: Answer | None = None
@@ -55,23 +55,23 @@ class Replica:
 
     @property
     def replicas(self) -> int:
-        """How many there are, itself included, as far as it was told; 0 if nobody ever did."""
+        """How many replicas there are, this one included, by the store's last answer; 0 before the first."""
         return self._answer.replicas if self._answer is not None else 0
 
     def pause(self) -> float:
         """Seconds until the next report is due, if nothing happens before; 0.0 if there is news already."""
         led = self._answer if self._learner is not None else None
-        if led is not None and (self._ruling_is_news() or self._read_to < led.newest):
+        if led is not None and (self._limits_are_news() or self._read_to < led.newest):
             return 0.0
         if self._pacing.is_shared and self._pacing.is_waiting:
             return _WAITING
         return _LEADING if led is not None and led.waiting else _HEARTBEAT
 
     def report(self, now: float) -> Report:
-        """How things are here."""
+        """What this replica tells the store: everything as it is now."""
         self._serial += 1
         gate = self._gate_news(now)
-        self._ruled = self._ruling if self._learner is not None else None
+        self._reported_limits = self._plan_limits if self._learner is not None else None
         return Report(
             id=self.id,
             serial=self._serial,
@@ -79,33 +79,33 @@ class Replica:
             refusals=tuple(each.shifted(self._ahead) for each in self._pacing.take_refusals()),
             epoch=self._epoch,
             read_to=self._read_to,
-            ruling=self._ruled,
-            ruling_seen=self._ruling_version,
+            plan_limits=self._reported_limits,
+            plan_limits_seen=self._plan_limits_version,
             gate=gate,
             gate_seen=self._gate_version,
             probe=self._quota.wants_probe(now),
         )
 
     def leave(self, now: float) -> Report:
-        """The last report: nothing is held any more."""
+        """The report with which it leaves: it holds no place any more."""
         return replace(self.report(now), demand=Demand(), probe=False, leaves=True)
 
     def take(self, answer: Answer, asked_at: float, now: float) -> None:
         """What the store has answered to the report that was made at `asked_at`."""
         self._ahead = answer.now - (asked_at + now) / 2
         self._answer = answer
-        if answer.ruling is not None:
-            self._ruling_version = answer.ruling_version
+        if answer.plan_limits is not None:
+            self._plan_limits_version = answer.plan_limits_version
         self._take_gate(answer, now)
         if answer.settled and answer.leads:
             self._lead(answer, now)
         else:
             self._learner = None
             self._read_to = -1
-            self._ruling = answer.ruling or self._ruling
+            self._plan_limits = answer.plan_limits or self._plan_limits
         self._epoch = answer.epoch
-        if answer.up and self._ruling is not None:
-            own = replace(self._ruling, learned=self._ruling.learned.shifted(-self._ahead))
+        if answer.up and self._plan_limits is not None:
+            own = replace(self._plan_limits, learned=self._plan_limits.learned.shifted(-self._ahead))
             view = PlanView(own, answer.held, answer.waiting, answer.replicas, answer.busy)
             self._pacing.join(view, answer.granted, self._learner.limits if self._learner else None, now)
         else:
@@ -115,14 +115,14 @@ class Replica:
         """The store can't be reached: every replica keeps to its share."""
         self._learner = None
         self._read_to = -1
-        self._ruling_version = -1
+        self._plan_limits_version = -1
         self._answer = None
         self._pacing.go_alone(now)
         self._quota.allow_probe(True)
 
     def _lead(self, answer: Answer, now: float) -> None:
         if self._learner is None or answer.epoch != self._epoch:
-            known = answer.ruling or self._ruling
+            known = answer.plan_limits or self._plan_limits
             learned = self._pacing.learned(now).shifted(self._ahead) if known is None else known.learned
             self._learner = PlanLearner(self._pacing.config, learned, answer.now)
         for event in answer.events:
@@ -130,13 +130,13 @@ class Replica:
         if answer.read_to >= answer.newest:
             self._learner.correct(answer.held, answer.now)
         self._read_to = answer.read_to
-        self._ruling = self._learner.ruling(answer.read_to, answer.now)
+        self._plan_limits = self._learner.plan_limits(answer.read_to, answer.now)
 
-    def _ruling_is_news(self) -> bool:
-        """Whether the others have to know at once; what moves slowly goes with the next report."""
-        if self._learner is None or self._ruling is None:
+    def _limits_are_news(self) -> bool:
+        """Whether the limits have changed so much that the others have to know at once."""
+        if self._learner is None or self._plan_limits is None:
             return False
-        return self._ruled is None or not self._ruled.allows_the_same(self._ruling)
+        return self._reported_limits is None or not self._reported_limits.allows_the_same(self._plan_limits)
 
     def _gate_news(self, now: float) -> GateState | None:
         state = self._quota.gate_state(now)

@@ -62,7 +62,7 @@ READERS = [
 ]
 
 
-def ruling(limit: int, ceiling: float | None = None) -> PlanLimits:
+def plan_limits(limit: int, ceiling: float | None = None) -> PlanLimits:
     """What the leader of a plan has decided that has so many places."""
     at = time.time()
     learned = Learned(at, LearnedLimit(limit, ceiling, at, 40.0), LearnedLimit(30.0, 40.0, at, 40.0))
@@ -74,7 +74,7 @@ def eventful(**settings: Any) -> ProxyInProcess:
     proxy = ProxyInProcess(**{**SHARED, "quota_webhook_url": "http://127.0.0.1:9/", **settings})
     proxy.service.envoy_stats.latest = EnvoyReading(1, 2, 3)
     proxy.report_quota(0.4, time.time() + 3600)
-    proxy.share(ruling(PLAN, ceiling=10.0), leads=True)
+    proxy.share(plan_limits(PLAN, ceiling=10.0), leads=True)
     record = proxy.service.recorder.record
     record(ENDED)
     record(replace(ENDED, answer=NOTHING_READ, business_code="1310", status=429))
@@ -296,7 +296,7 @@ class TestThreeReplicas:
     async def replicas(self) -> list[ProxyInProcess]:
         replicas = [ProxyInProcess(**SHARED, concurrency_limit_initial=PLAN, max_workers=5) for _ in range(3)]
         for number, replica in enumerate(replicas):
-            replica.share(ruling(PLAN, ceiling=10.0), leads=number == 1, granted=1)
+            replica.share(plan_limits(PLAN, ceiling=10.0), leads=number == 1, granted=1)
             replica.arrive(f"r-{number}")
         return replicas
 

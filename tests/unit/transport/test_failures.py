@@ -72,7 +72,7 @@ async def test_an_overload_slows_all_and_a_refused_identity_nobody(is_identity: 
 
         pacer.take_failure(failure("1305", is_identity=is_identity))
 
-        assert (pacer.status().breath == 1.0) is is_identity
+        assert (pacer.status().share_in_use == 1.0) is is_identity
 
 
 async def test_a_refusal_that_names_a_time_lets_nobody_go_before_it() -> None:

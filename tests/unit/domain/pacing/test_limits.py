@@ -140,7 +140,7 @@ def test_a_probe_that_meets_an_overload_proves_nothing() -> None:
     assert limit.limit == level
 
     limit.overloaded("upstream 1305", now)
-    limit.set_demand(False, now)  # a breath holds everything back
+    limit.set_demand(False, now)  # an overload holds everything back
     limit.advance(now + 10.0)
 
     assert limit.limit == level - 1
@@ -304,6 +304,6 @@ def test_a_breath_slows_the_bucket_and_keeps_the_rate() -> None:
     limit = rate(initial=1.0)
     for _ in range(5):
         limit.start(0.0)
-    limit.breathe(0.5, 0.0)
+    limit.use_share(0.5, 0.0)
     assert limit.wait(0.0) == pytest.approx(2.0)
     assert limit.rate == 1.0

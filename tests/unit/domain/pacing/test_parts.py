@@ -61,24 +61,24 @@ def test_a_new_rate_holds_from_now_on() -> None:
 
 
 def test_a_breath_takes_a_third_and_comes_back_within_seconds() -> None:
-    breath = OverloadBackoff()
-    assert breath.overloaded(0.0, 1.0)
-    assert breath.share(1.0) == pytest.approx(0.67)
-    assert breath.share(11.0) == 1.0
+    backoff = OverloadBackoff()
+    assert backoff.overloaded(0.0, 1.0)
+    assert backoff.share(1.0) == pytest.approx(0.67)
+    assert backoff.share(11.0) == 1.0
 
 
 def test_a_wave_of_overloads_is_one_breath() -> None:
-    breath = OverloadBackoff()
-    breath.overloaded(0.0, 1.0)
-    assert not breath.overloaded(0.5, 1.1)
-    assert breath.share(1.0) == pytest.approx(0.67)
+    backoff = OverloadBackoff()
+    backoff.overloaded(0.0, 1.0)
+    assert not backoff.overloaded(0.5, 1.1)
+    assert backoff.share(1.0) == pytest.approx(0.67)
 
 
 def test_breath_never_falls_below_a_quarter() -> None:
-    breath = OverloadBackoff()
+    backoff = OverloadBackoff()
     for second in range(20):
-        breath.overloaded(float(second), float(second))
-    assert breath.share(19.0) == 0.25
+        backoff.overloaded(float(second), float(second))
+    assert backoff.share(19.0) == 0.25
 
 
 def test_confidence_in_a_ceiling_halves_as_it_ages_and_holds_longer_once_confirmed() -> None:

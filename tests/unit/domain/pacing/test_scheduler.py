@@ -264,7 +264,7 @@ def test_who_met_an_overload_twice_waits_until_all_of_the_limits_are_in_use_agai
     paced.retry("r0", EPOCH + 0.2)
     waited = next(at for at in range(60) if admitted(paced, EPOCH + at))
     assert 9 <= waited <= 24
-    assert paced.status(EPOCH + waited).breath == 1.0
+    assert paced.status(EPOCH + waited).share_in_use == 1.0
 
 
 def test_at_a_full_hour_the_plan_is_tried_at_once() -> None:
@@ -319,7 +319,7 @@ def test_other_errors_teach_nothing(error: ErrorClass | None) -> None:
     before = paced.limits
     paced.observe(Attempt("r0", EPOCH, EPOCH + 1.0, error, "1308"), EPOCH + 1.0)
     assert paced.limits == before
-    assert paced.status(EPOCH + 1.0).breath == 1.0
+    assert paced.status(EPOCH + 1.0).share_in_use == 1.0
 
 
 def test_an_overload_scales_both_limits_for_seconds_and_teaches_no_ceiling() -> None:
@@ -327,7 +327,7 @@ def test_an_overload_scales_both_limits_for_seconds_and_teaches_no_ceiling() -> 
     fill(paced, 8)
     paced.observe(refusal("r0", ErrorClass.OVERLOAD, "1305", EPOCH), EPOCH + 0.5)
     status = paced.status(EPOCH + 0.5)
-    assert status.breath == pytest.approx(0.67)
+    assert status.share_in_use == pytest.approx(0.67)
     assert (status.concurrency.limit, status.concurrency.ceiling, status.rate.ceiling) == (6, None, None)
     paced.leave("r1", EPOCH + 0.5)
     assert admitted(paced, EPOCH + 0.5) == []
@@ -345,7 +345,7 @@ def test_fixed_limits_stay_whatever_is_refused() -> None:
         paced.observe(refusal("r0", error, code, EPOCH), EPOCH + 0.5)
     paced.due(EPOCH + 30.0)
     assert paced.limits == (4, 100.0)
-    assert paced.status(EPOCH + 30.0).breath == 1.0
+    assert paced.status(EPOCH + 30.0).share_in_use == 1.0
 
 
 def test_off_lets_everything_go_up_to_the_workers() -> None:

@@ -23,7 +23,7 @@ from extproc.runtime import shared_limits
 NOW = 1_800_000_000.0
 AHEAD = 100.0  # the store's clock
 KNOWN = Learned(NOW + AHEAD, LearnedLimit(9, 10.0, NOW + AHEAD, 40.0), LearnedLimit(30.0, None, None, None))
-RULING = PlanLimits(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
+PLAN_LIMITS = PlanLimits(9, 30.0, 3.0, 9, 30.0, 1.0, KNOWN, read_to=5)
 
 
 def counted(at: float, starts: int) -> tuple[Counted, ...]:
@@ -56,8 +56,8 @@ class One:
             leads=False,
             epoch=1,
             replicas=3,
-            ruling_version=1,
-            ruling=RULING,
+            plan_limits_version=1,
+            plan_limits=PLAN_LIMITS,
             gate_version=0,
             gate=None,
             may_probe=False,
@@ -118,19 +118,19 @@ def test_who_was_refused_twice_waits_for_a_place_that_has_proven_to_be_there(one
     places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
     one.hear()
     one.ask(model="glm-5")
-    one.hear(granted={"glm-5": 1}, ruling=replace(RULING, places=places), held={"glm-5": 1})
+    one.hear(granted={"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
     one.go()
     for _ in range(2):
         one.now += 1.0
         one.pacing.observe(Attempt("r1", one.now - 0.5, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
     one.pacing.retry("r1", one.now)
     one.now += 1.0
-    one.hear(ruling=replace(RULING, places=places), held={"glm-5": 2})
+    one.hear(plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
     assert one.demand("glm-5").want == 0
 
-    one.hear(ruling=replace(RULING, places=places), held={"glm-5": 1})
+    one.hear(plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
     assert one.demand("glm-5").want == 1
-    one.hear(granted={"glm-5": 1}, ruling=replace(RULING, places=places), held={"glm-5": 2})
+    one.hear(granted={"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
     assert one.go() == ["r1"]
 
 
@@ -168,7 +168,7 @@ def test_what_turns_out_to_be_served_by_another_model_is_told_so_with_the_next_r
 def test_limits_and_places_are_told_by_model_and_are_the_plans(one: One) -> None:
     models = {"glm-5.3": ModelPlaces(2, 2), "glm-5": ModelPlaces(6, 6, group=1), "glm-4": ModelPlaces(6, 6, group=1)}
     places = PlanPlaces({**models, MCP: ModelPlaces(5, 5)}, (GroupPlaces(4, 4),), new=3, tools=3)
-    one.hear(ruling=replace(RULING, places=places), held={"glm-5.3": 1, "glm-5": 2, "glm-4": 1, MCP: 1})
+    one.hear(plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5.3": 1, "glm-5": 2, "glm-4": 1, MCP: 1})
 
     names = ("glm-5.3", "glm-5", "new", MCP)
     assert [one.pacing.limit_of(model) for model in names] == [2, 4, 3, 5]
@@ -177,17 +177,18 @@ def test_limits_and_places_are_told_by_model_and_are_the_plans(one: One) -> None
 
 def test_a_follower_shows_the_limits_of_the_plan_and_its_own_work(one: One) -> None:
     known = {"glm-5.3": LearnedLimit(2, 3.0, NOW + AHEAD, 40.0), "glm-5": LearnedLimit(6, None, None, None)}
-    places = PlanPlaces({"glm-5.3": ModelPlaces(1, 2, breath=0.5), "glm-5": ModelPlaces(6, 6)}, new=3, tools=3)
-    ruling = replace(RULING, learned=replace(KNOWN, models=known), places=places)
-    one.hear(ruling=ruling)
+    places = PlanPlaces({"glm-5.3": ModelPlaces(1, 2, share_in_use=0.5), "glm-5": ModelPlaces(6, 6)}, new=3, tools=3)
+    plan_limits = replace(PLAN_LIMITS, learned=replace(KNOWN, models=known), places=places)
+    one.hear(plan_limits=plan_limits)
     one.ask(model="glm-5.3")
     one.ask(model="glm-5")
-    one.hear(granted={"glm-5": 1}, held={"glm-5.3": 2, "glm-5": 1}, ruling=ruling)
+    one.hear(granted={"glm-5": 1}, held={"glm-5.3": 2, "glm-5": 1}, plan_limits=plan_limits)
     one.go()
 
     shown = one.pacing.status(one.now).models
     told = [
-        (each.model, each.in_flight, each.waiting, each.limit.limit, each.limit.ceiling, each.breath) for each in shown
+        (each.model, each.in_flight, each.waiting, each.limit.limit, each.limit.ceiling, each.share_in_use)
+        for each in shown
     ]
     assert told == [("glm-5", 1, 0, 6, None, 1.0), ("glm-5.3", 0, 1, 2, 3.0, 0.5)]
     assert one.pacing.status(one.now).concurrency.limit == 9
@@ -197,7 +198,7 @@ def test_the_leader_shows_also_what_moved_the_limits(one: One) -> None:
     at = NOW + AHEAD
     one.hear(leads=True, events=(Counted(at, (Count("glm-5.3", 1, 0, False, 1),)),))
     refused = RefusedAttempt(at, ErrorClass.CONCURRENCY, "1302", at, at, model="glm-5.3")
-    one.hear(leads=True, events=(refused,), ruling=None, held={"glm-5.3": 1})
+    one.hear(leads=True, events=(refused,), plan_limits=None, held={"glm-5.3": 1})
 
     [model] = one.pacing.status(one.now).models
     assert (model.model, model.in_flight, model.limit.limit, len(model.limit.moves)) == ("glm-5.3", 0, 1, 1)
@@ -295,18 +296,18 @@ def test_the_leader_learns_from_what_all_do_and_tells_at_once(one: One) -> None:
     one.hear(leads=True, events=counted(at, 9), held={UNKNOWN: 9})
     assert one.replica.pause() == 0.0
     first = one.replica.report(one.now)
-    assert first.ruling is not None
-    assert (first.ruling.usable, first.epoch) == (9, 1)
+    assert first.plan_limits is not None
+    assert (first.plan_limits.usable, first.epoch) == (9, 1)
 
     refused = tuple(
         RefusedAttempt(at + 10, ErrorClass.CONCURRENCY, "1302", at + 8.5 + each / 10, at + 9, model=UNKNOWN)
         for each in range(3)
     )
-    one.hear(leads=True, events=refused, ruling=None, held={UNKNOWN: 9})
-    ruling = one.replica.report(one.now).ruling
-    assert ruling is not None
-    assert ruling.places.models[UNKNOWN].usable == 7  # once for the burst
-    assert one.pacing.limits[0] == ruling.limit
+    one.hear(leads=True, events=refused, plan_limits=None, held={UNKNOWN: 9})
+    plan_limits = one.replica.report(one.now).plan_limits
+    assert plan_limits is not None
+    assert plan_limits.places.models[UNKNOWN].usable == 7  # once for the burst
+    assert one.pacing.limits[0] == plan_limits.limit
 
 
 def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
@@ -321,15 +322,15 @@ def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
     leader.now = NOW + 10
     news = (*counted(at, 9), replace(told, at=at + 10, started=at + 9.5, ended=at + 10))
     leader.hear(leads=True, events=news, held={UNKNOWN: 9})
-    ruling = leader.replica.report(leader.now).ruling
-    assert ruling is not None
-    assert (ruling.places.models[UNKNOWN].usable, ruling.limit) == (0, 9)
+    plan_limits = leader.replica.report(leader.now).plan_limits
+    assert plan_limits is not None
+    assert (plan_limits.places.models[UNKNOWN].usable, plan_limits.limit) == (0, 9)
 
     leader.now = NOW + 31
-    leader.hear(leads=True, ruling=None, held={UNKNOWN: 9})
-    ruling = leader.replica.report(leader.now).ruling
-    assert ruling is not None
-    assert ruling.places.models[UNKNOWN].usable == 9
+    leader.hear(leads=True, plan_limits=None, held={UNKNOWN: 9})
+    plan_limits = leader.replica.report(leader.now).plan_limits
+    assert plan_limits is not None
+    assert plan_limits.places.models[UNKNOWN].usable == 9
 
 
 def test_the_leader_knows_fifty_models_of_all_replicas_and_the_rest_as_one(one: One) -> None:
@@ -338,12 +339,12 @@ def test_the_leader_knows_fifty_models_of_all_replicas_and_the_rest_as_one(one: 
     counts = tuple(Count(model, 1, 0, True, 1) for model in held)
     refused = RefusedAttempt(at, ErrorClass.CONCURRENCY, "1302", at, at, model="model-119")
     one.hear(leads=True, events=(Counted(at, counts), refused), held=held)
-    ruling = one.replica.report(one.now).ruling
+    plan_limits = one.replica.report(one.now).plan_limits
 
-    assert ruling is not None
-    assert len(ruling.places.models) <= 50
-    assert UNKNOWN in ruling.places.models
-    assert "model-119" not in ruling.places.models
+    assert plan_limits is not None
+    assert len(plan_limits.places.models) <= 50
+    assert UNKNOWN in plan_limits.places.models
+    assert "model-119" not in plan_limits.places.models
 
 
 def test_a_count_that_was_lost_is_put_right_by_what_the_store_says(one: One) -> None:
@@ -361,16 +362,16 @@ def test_the_lessons_of_another_reign_are_not_told(one: One) -> None:
     one.replica.report(one.now)
     one.hear(leads=False)
 
-    assert one.replica.report(one.now).ruling is None
+    assert one.replica.report(one.now).plan_limits is None
 
 
 def test_a_store_that_has_forgotten_is_told_what_was_known(one: One) -> None:
     one.hear()
-    one.hear(leads=True, up=False, ruling=None, ruling_version=0, events=(), read_to=0, newest=0)
-    ruling = one.replica.report(one.now).ruling
+    one.hear(leads=True, up=False, plan_limits=None, plan_limits_version=0, events=(), read_to=0, newest=0)
+    plan_limits = one.replica.report(one.now).plan_limits
 
-    assert ruling is not None
-    assert ruling.learned.concurrency.limit == 9
+    assert plan_limits is not None
+    assert plan_limits.learned.concurrency.limit == 9
 
 
 def test_a_gate_that_closes_here_is_told_and_one_that_closed_elsewhere_is_taken_over(one: One) -> None:

@@ -82,8 +82,12 @@ def test_a_newcomer_shares_the_places_at_once_and_leads_by_what_was_learned(plan
         {"glm-5.3": 1},
         {UNKNOWN: 3, "glm-5.3": 1},
     )
-    assert answer.ruling is not None
-    assert (answer.ruling.usable, answer.ruling.limit_of("glm-5.3"), answer.ruling.learned) == (4, 4, LIMITS)
+    assert answer.plan_limits is not None
+    assert (answer.plan_limits.usable, answer.plan_limits.limit_of("glm-5.3"), answer.plan_limits.learned) == (
+        4,
+        4,
+        LIMITS,
+    )
     assert older.ask(SETTLED, held=3, want=3) == 0
     assert not older.leads(SETTLED)
 

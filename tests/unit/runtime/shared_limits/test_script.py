@@ -67,8 +67,8 @@ class Plan:
     ) -> None:
         """Makes `name`, who leads, rule so; nobody else is forgotten meanwhile."""
         epoch = self.tell(name, now).epoch
-        ruling = PlanLimits(usable, pace, burst, usable, pace, 1.0, LIMITS, read_to=0, places=places)
-        assert self.tell(name, now, epoch=epoch, ruling=ruling).up
+        plan_limits = PlanLimits(usable, pace, burst, usable, pace, 1.0, LIMITS, read_to=0, places=places)
+        assert self.tell(name, now, epoch=epoch, plan_limits=plan_limits).up
 
 
 @pytest.fixture
@@ -205,8 +205,8 @@ def test_one_leads_until_it_is_not_heard_of_and_its_late_ruling_counts_for_nothi
     new = four.tell("next", SETTLED + 4.0)
     assert (new.leads, new.epoch) == (True, old.epoch + 1)
 
-    ruling = PlanLimits(100, 1.0, 1.0, 100, 1.0, 1.0, LIMITS, read_to=0)
-    answer = four.tell("leader", SETTLED + 4.0, epoch=old.epoch, ruling=ruling, want=100)
+    plan_limits = PlanLimits(100, 1.0, 1.0, 100, 1.0, 1.0, LIMITS, read_to=0)
+    answer = four.tell("leader", SETTLED + 4.0, epoch=old.epoch, plan_limits=plan_limits, want=100)
     assert not answer.leads
     assert answer.granted == {UNKNOWN: 4}
 
