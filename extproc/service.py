@@ -27,6 +27,7 @@ from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.quota.quota import as_json
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
+from extproc.domain.request.web_origins import WebOrigins
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.request_ring import RequestRing
 from extproc.lasting_counts import LastingCounts, LineLoser
@@ -44,7 +45,7 @@ from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.runtime.shared_limits import SharedLimits, plan_name
 from extproc.runtime.state_file import StateFile
-from extproc.settings import Settings
+from extproc.settings import Settings, split_origins
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
@@ -111,6 +112,7 @@ class Service:
             self.pacer,
             lambda: self.key.current,
             self.guard,
+            WebOrigins(split_origins(settings.cors_origins or "")),
         )
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)

@@ -18,6 +18,7 @@ from extproc.domain.request.labels import client_bucket
 from extproc.domain.request.priority import lane_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Route, classify
+from extproc.domain.request.web_origins import WebOrigins
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.quota_watch import QuotaWatch
@@ -42,9 +43,11 @@ class ExternalProcessor:
         pacer: Pacer,
         api_key: Callable[[], str],
         guard: StreamGuard,
+        origins: WebOrigins,
     ) -> None:
         self._admission = admission
         self._guard = guard
+        self._origins = origins
         self._clients = clients
         self._quota = quota
         self._pacer = pacer
@@ -85,11 +88,13 @@ class ExternalProcessor:
             await context.write(self._refused(client, self._exchange(head, route, None), route))
             return
         exchange = self._exchange(head, route, client)
-        if client is None:
-            refusal = await self._spend(head, exchange, route, context)
-        else:
+        if client is not None:
             with self._clients.enter(client) as refusal:
                 refusal = refusal or await self._spend(head, exchange, route, context)
+        elif self._origins.may_come(head):
+            refusal = await self._spend(head, exchange, route, context)
+        else:  # a token would be one that no page sends unasked
+            refusal = refusals.foreign_page(head.origin)
         if refusal is not None:
             await context.write(self._refused(refusal, exchange, route))
 

@@ -47,6 +47,9 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         model=model,
         stream=stream,
         max_tokens=max_tokens,
+        origin=_text(values.get("origin")),
+        host=_text(values.get(":authority")),
+        content_type=_text(values.get("content-type")),
         token=_token(values),
     )
 

@@ -1,6 +1,7 @@
-"""What browsers ask for pages of other origins: answered here, for the origins in CORS_ORIGINS alone."""
+"""What browsers ask for web pages: preflights are answered here, and no page that nobody has allowed gets the key."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,10 +55,55 @@ async def test_a_preflight_is_refused_here_where_no_page_may_come(
 
 
 async def test_what_the_upstream_says_of_web_pages_is_not_passed_on(stack: Stack) -> None:
-    answer = httpx.post(f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers={"origin": PAGE})
+    page = {"origin": "http://localhost:5173"}
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=page)
 
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/api/mcp/zread/mcp", "/v1/models"])
+@pytest.mark.parametrize("origin", [PAGE, "null"])
+async def test_what_a_page_sends_without_asking_first_does_not_get_the_key(
+    stack: Stack, before: Readings, path: str, origin: str
+) -> None:
+    headers = {"origin": origin, "content-type": "text/plain;charset=UTF-8"}
+
+    answer = httpx.post(f"{stack.url}{path}", content=json.dumps(PROMPT), headers=headers)
+
+    error = answer.json()["error"]
+    assert answer.status_code == 403
+    assert f"CORS_ORIGINS={origin} lets them" in error["message"]
+    assert error["type"] == ("permission_error" if path == "/v1/messages" else "invalid_request_error")
+    assert answer.headers["x-should-retry"] == "false"
+    assert "access-control-allow-origin" not in answer.headers
+    assert stack.simulator.log() == []
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    assert difference.value("zai_proxy_rate_limit_rejections_total", reason="origin") == 1
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
+    assert stack.status()["workers"]["in_flight"] == 0
+
+
+async def test_a_page_whose_name_was_made_to_point_here_does_not_get_the_key(stack: Stack) -> None:
+    headers = {"origin": f"http://evil.example.com:{stack.proxy_port}", "host": f"evil.example.com:{stack.proxy_port}"}
+
+    assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers).status_code == 403
+    assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:5173", "https://tauri.localhost", "vscode-webview://0a1b", "null"]
+)
+async def test_programs_and_pages_of_this_machine_go_on_as_before(stack: Stack, origin: str) -> None:
+    assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"origin": origin}).status_code == 200
+
+
+async def test_a_named_page_may_send_what_it_likes(open_stack: Stack) -> None:
+    open_stack.simulator.reset()
+    headers = {"origin": PAGE, "content-type": "text/plain"}
+
+    assert httpx.post(f"{open_stack.url}/v1/messages", content=json.dumps(PROMPT), headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("origin", [PAGE, "http://localhost:5173", "vscode-webview://0a1b2c"])

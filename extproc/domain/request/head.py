@@ -11,7 +11,8 @@ class RequestHead:
 
     `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `body_bytes` is what
     the client announced, None for a chunked body. `token` is the client's own credential, where tokens are asked for.
-    `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it.
+    `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it. `origin` is the page's
+    that a browser sends it for, empty outside of pages, `host` what the client calls the proxy.
     """
 
     method: str
@@ -27,4 +28,7 @@ class RequestHead:
     model: str = ""
     stream: bool = False
     max_tokens: int | None = None
+    origin: str = ""
+    host: str = ""
+    content_type: str = ""
     token: str = field(default="", repr=False)

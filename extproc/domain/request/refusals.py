@@ -10,6 +10,7 @@ from extproc.domain.request.routes import Dialect
 
 # A wait that a client may be asked to sit out.
 _NEAR_SECONDS: Final = 60
+_LONGEST_ORIGIN: Final = 200
 
 
 class RefusalReason(StrEnum):
@@ -22,6 +23,7 @@ class RefusalReason(StrEnum):
     CANCELLED = "cancelled"
     UNAUTHORIZED = "unauthorized"
     CLIENT_LIMIT = "client_limit"
+    ORIGIN = "origin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,13 @@ def draining() -> Refusal:
 def unauthorized() -> Refusal:
     """The proxy asks for tokens of its own, and this is none of them."""
     return Refusal(RefusalReason.UNAUTHORIZED, 401, "This proxy does not know this token.", retry_after=None)
+
+
+def foreign_page(origin: str) -> Refusal:
+    """A web page asks that nobody has allowed to spend the key."""
+    name = origin[:_LONGEST_ORIGIN]
+    message = f"Web pages of the origin {name} may not use this proxy; CORS_ORIGINS={name} lets them."
+    return Refusal(RefusalReason.ORIGIN, 403, message, retry_after=None)
 
 
 def client_at_capacity(name: str, max_in_flight: int) -> Refusal:

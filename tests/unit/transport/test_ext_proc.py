@@ -288,6 +288,22 @@ async def test_a_client_is_known_by_its_token_and_held_to_its_limit(tokens: Path
         assert (await side.ask(asking(x_api_key="zp-anna"))).headers["x-zai-admitted"] == "1"
 
 
+async def test_a_web_page_does_not_get_the_key_unless_its_origin_may_come() -> None:
+    async with envoy(cors_origins="https://chat.example.com") as side:
+        stranger = await side.ask(asking(origin="https://evil.example.com"))
+        assert (refusal(stranger)[0], stranger.noted["refused"]) == (403, "origin")
+        assert side.slots.in_flight == 0
+
+        assert (await side.ask(asking(origin="https://chat.example.com"))).headers["x-zai-admitted"] == "1"
+
+
+async def test_where_clients_have_tokens_the_token_decides_and_not_the_page(tokens: Path) -> None:
+    async with envoy(client_tokens_file=tokens) as side:
+        page = {"origin": "https://evil.example.com"}
+        assert refusal(await side.ask(asking(**page)))[0] == 401
+        assert (await side.ask(asking(x_api_key="zp-anna", **page))).headers["x-zai-admitted"] == "1"
+
+
 async def test_a_processor_that_starts_anew_gives_out_other_ids() -> None:
     async with envoy() as one, envoy() as other:
         first, second = await one.ask(), await other.ask()

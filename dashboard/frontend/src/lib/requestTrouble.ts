@@ -48,6 +48,10 @@ const REFUSALS: Record<string, Words> = {
     'The client has as much under way, or has used as much today, as it may',
     'Wait, or raise its limit in the file of client tokens.',
   ],
+  origin: [
+    'A web page asked that may not use the proxy',
+    'If it is yours, name its origin in CORS_ORIGINS. If not, it tried to spend the key.',
+  ],
 }
 
 const BROKEN: Record<string, Words> = {
