@@ -15,6 +15,7 @@ local LONGEST_TEXT = 128                 -- of what is no JSON: enough for `[DON
 local LONGEST_WORD = 32
 local LONGEST_MODEL = 128
 local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
+local MOST_CHOICES = 128                 -- of which is known whether each has finished; with more, only `[DONE]` is the end
 
 local COUNTS = {
   "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -35,6 +36,34 @@ local USAGE = {
 }
 local ERROR = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
 
+-- CHOICES of Chat: which have been seen, and how many of them have not finished.
+local function note_choice(choices, index, has_finished)
+  local known = choices.finished[index]
+  if known == nil then
+    if choices.count == MOST_CHOICES then
+      choices.are_too_many = true
+      return
+    end
+    choices.count = choices.count + 1
+    choices.running = choices.running + (has_finished and 0 or 1)
+  elseif has_finished and not known then
+    choices.running = choices.running - 1
+  end
+  choices.finished[index] = known or has_finished
+end
+
+local function no_choices()
+  return { finished = {}, count = 0, running = 0 }
+end
+
+-- At the end of an item of `choices`. One without a number is the first.
+local function end_choice(found)
+  local index = type(found.index) == "number" and found.index > 0 and found.index or 0
+  found.choices = found.choices or no_choices()
+  note_choice(found.choices, index, type(found.finish) == "string")
+  found.index, found.finish = nil, nil
+end
+
 -- ENVELOPES: all that Z.AI's endpoints are known to send, at the top of an event or of a JSON answer.
 local TOP = {
   keep = "text",
@@ -43,7 +72,10 @@ local TOP = {
     model = { text = "model" },
     usage = USAGE,
     stop_reason = { text = "stop" },
-    choices = { is_array = "has_answer", has_items = "has_choices", items = { fields = { finish_reason = { text = "stop" } } } },
+    choices = {
+      is_array = "has_answer", has_items = "has_choices",
+      items = { fields = { index = { keep = "index" }, finish_reason = { text = "stop", keep = "finish" } }, at_end = end_choice },
+    },
     content = { is_array = "has_answer", has_items = "has_content" },
     output = { is_array = "has_answer", has_items = "has_content" },
     data = { has_items = "has_content" },   -- embeddings
@@ -69,7 +101,8 @@ local TOP = {
   },
 }
 
--- FINAL EVENTS: what the clients of a dialect take for the end. (Chat Completions: `[DONE]`, or a finish_reason with the usage.)
+-- FINAL EVENTS: what the clients of a dialect take for the end. (Chat Completions: `[DONE]`, or the usage once each choice that was
+-- seen has its finish_reason.)
 local FINAL = {
   ["message_stop"] = true,
   ["response.completed"] = true, ["response.incomplete"] = true, ["response.failed"] = true,
@@ -219,18 +252,37 @@ function Answer:take_text(text)
   self.text = sub(self.text .. sub(text, 1, LONGEST_TEXT), 1, LONGEST_TEXT)
 end
 
+function Answer:end_answer()
+  self.is_over = true
+  self:set("final", true)
+end
+
+-- Takes over which choices a chunk has shown. `told`: it tells of usage.
+function Answer:read_chunk(shown, told)
+  if shown then
+    self.choices = self.choices or no_choices()
+    for index, has_finished in pairs(shown.finished) do note_choice(self.choices, index, has_finished) end
+    self.choices.are_too_many = self.choices.are_too_many or shown.are_too_many
+  end
+  local choices = self.choices
+  if self.is_over or not choices then return end
+  -- What looked like the end was not if another choice has begun.
+  if choices.running > 0 or choices.are_too_many then self:set("final", nil) elseif told then self:set("final", true) end
+end
+
 -- An event's object; returns the code if it is an error.
 function Answer:read_object(found)
   local kind = type(found.type) == "string" and found.type or nil
   local code = error_in(found)
   if not code and self.name == "error" then code = kind ~= "error" and word(kind) or "unknown" end
   local told = self:merge(found, true)
-  self.is_chat = self.is_chat or found.has_choices
-  self.has_stopped = self.has_stopped or (found.has_choices and type(found.stop) == "string")
   if code then self:note_error(code) end
-  local is_final = FINAL[kind] or (self.has_stopped and told)
-  if is_final then self:set("final", true) end
-  if not code and not FINAL[kind] and ((kind and not NOT_BEGUN[kind]) or found.has_choices) then self:set("begun", true) end
+  if not code and not FINAL[kind] and ((kind and not NOT_BEGUN[kind]) or found.has_choices) then
+    if not self.report.begun then self.is_chat = found.has_choices end
+    self:set("begun", true)
+  end
+  if FINAL[kind] then self:end_answer() end
+  if self.is_chat then self:read_chunk(found.choices, told) end
   return code
 end
 
@@ -244,7 +296,7 @@ function Answer:end_event()
     code = self:read_object(self.scan.found)
   else
     local text = match(self.text, "^%s*(.-)%s*$")
-    if text == "[DONE]" then self:set("final", true) else code = code_in(text) end
+    if text == "[DONE]" then self:end_answer() else code = code_in(text) end
     if not code and self.name == "error" then code = "unknown" end
   end
   if code then self:note_error(code) end
@@ -397,6 +449,23 @@ local function begins_with_bracket(text, from)
   return nil
 end
 
+-- A choice that is not the first. (Calls of tools are numbered under the same key: that they are read too costs little.)
+local function tells_of_another_choice(text, from)
+  local at = find(text, 'x"', from, true)
+  while at do
+    local i = at + 2
+    local c = byte(text, i)
+    while c == 58 or c == 32 do
+      i = i + 1
+      c = byte(text, i)
+    end
+    local behind = c == 48 and byte(text, i + 1)
+    if behind ~= 44 and behind ~= 125 then return at end
+    at = find(text, 'x"', i, true)
+  end
+  return nil
+end
+
 -- A letter, an underscore or a dot that is written as an escape, though JSON needs none there: the words may be in hiding.
 local function has_needless_escape(text, from)
   local at = find(text, "\\u00", from, true)
@@ -423,6 +492,12 @@ local function may_matter(text, from, words, knows_model)
     or tells_of_error(text, from) or begins_with_bracket(text, from)
     or (not knows_model and is_token(text, from, 'model"', 1))
     or has_needless_escape(text, from)
+end
+
+function Answer:may_matter(text, from)
+  if not self.is_chat then return may_matter(text, from, WORDS, self.report.model ~= nil) end
+  return not self.choices or self.choices.finished[0] == nil or tells_of_another_choice(text, from)
+    or may_matter(text, from, WORDS_IN_CHAT, self.report.model ~= nil)
 end
 
 local function is_line_end(c)
@@ -503,7 +578,7 @@ function Answer:feed_events(text)
   local is_dull = nil   -- whether nothing in the rest of this piece may matter
   while i <= n do
     if not self.opening and self:is_between_events() then
-      if is_dull == nil then is_dull = not may_matter(text, i, self.is_chat and WORDS_IN_CHAT or WORDS, self.report.model ~= nil) end
+      if is_dull == nil then is_dull = not self:may_matter(text, i) end
       if is_dull then
         i = last_boundary(text, i)
         if byte(text, n) == 13 and i > n then self.after_cr = true end

@@ -7,6 +7,7 @@
 --   text       the same for a string alone
 --   count      the same for a number of tokens: the last positive whole one
 --   is_object, is_array, has_items    kept as true under this name if that is what stands here
+--   at_end     of an object or array: called with all that has been kept, once it ends
 --
 -- What has no node is passed over without being looked at: its brackets are counted, its strings skipped from quote to quote.
 -- So depth costs nothing and has no bound, and what is passed over is not checked; a text that balances may still be no JSON.
@@ -234,6 +235,8 @@ local function end_container(self, c)
     self.state = BAD
     return
   end
+  local at_end = self.nodes[self.depth].at_end
+  if at_end then at_end(self.found) end
   self.depth = self.depth - 1
   after_value(self)
 end

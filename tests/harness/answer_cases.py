@@ -158,9 +158,9 @@ MESSAGE_STOP: Final = message_event("message_stop")
 DONE: Final = event(None, b"[DONE]")
 
 
-def chunk(text: str = "", finish: str | None = None, **fields: object) -> bytes:
+def chunk(text: str = "", finish: str | None = None, index: int = 0, **fields: object) -> bytes:
     """A chunk of a Chat Completions stream; without a finish_reason it has no such key, as Z.AI's have none."""
-    choice: dict[str, object] = {"index": 0, "delta": {"role": "assistant", "content": text}}
+    choice: dict[str, object] = {"index": index, "delta": {"role": "assistant", "content": text}}
     if finish is not None:
         choice["finish_reason"] = finish
     return event(None, {"id": "c1", "created": 7, "model": "glm-5.2", "choices": [choice], **fields})
@@ -217,6 +217,7 @@ TOLD: Final = {"prompt_tokens": 3859, "completion_tokens": 14, "cached_tokens": 
 STOPPED: Final = {**CHATTED, **TOLD, "stop": "stop", "final": True}
 USAGE: Final = chat_usage(3859, 14, 43)
 LAST_CHUNK: Final = chunk(finish="stop", usage=USAGE)
+OTHER_LAST_CHUNK: Final = chunk(finish="stop", index=1, usage=USAGE)
 OF_CHAT: Final = Tokens(3816, 14, 43)
 COMPLETED: Final = response_event(
     "response.completed", response=response_object("completed", response_usage(12500, 60, 11000))
@@ -307,6 +308,54 @@ HANGING_UP = (
         client_leaves_after=b"finish_reason",
         read={**CHATTED, "stop": "stop"},
         right=Right(status=499, tokens=None, estimated=True, error="write_error"),
+    ),
+    AnswerCase(
+        name="client_leaves_when_one_of_two_choices_has_finished",
+        path=CHAT,
+        pieces=(
+            chunk("x"),
+            chunk("y", index=1),
+            LAST_CHUNK,
+            5.0,
+            chunk(finish="stop", index=1, usage=USAGE),
+            DONE,
+            END,
+        ),
+        client_leaves_after=b"prompt_tokens",
+        read={**CHATTED, **TOLD, "stop": "stop"},
+        right=Right(status=499, tokens=OF_CHAT, estimated=False, error="write_error"),
+    ),
+    AnswerCase(
+        name="client_leaves_when_a_choice_begins_behind_one_that_has_finished",
+        path=CHAT,
+        pieces=(
+            chunk("x"),
+            LAST_CHUNK,
+            chunk("y", index=1),
+            5.0,
+            chunk(finish="stop", index=1, usage=USAGE),
+            DONE,
+            END,
+        ),
+        client_leaves_after=b'"y"',
+        read={**CHATTED, **TOLD, "stop": "stop"},
+        right=Right(status=499, tokens=OF_CHAT, estimated=False, error="write_error"),
+    ),
+    AnswerCase(
+        name="client_leaves_when_both_choices_have_finished",
+        path=CHAT,
+        pieces=(
+            chunk("y", index=1),
+            chunk("x"),
+            chunk(finish="stop", index=1),
+            LAST_CHUNK,
+            0.2,
+            DONE,
+            END,
+        ),
+        client_leaves_after=b"prompt_tokens",
+        read=STOPPED,
+        right=GOOD_CHAT,
     ),
 )
 

@@ -15,6 +15,7 @@ LARGEST_EVENT: Final = 16 * 1024 * 1024
 _LARGEST_COUNT: Final = 2**53
 _LONGEST_WORD: Final = 32
 _LONGEST_MODEL: Final = 128
+_MOST_CHOICES: Final = 128
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
@@ -138,7 +139,9 @@ class _Stream:
     """What the events so far have said."""
 
     facts: Facts = field(default_factory=lambda: {"kind": "events"})
-    has_stopped: bool = False
+    is_over: bool = False
+    is_chat: bool | None = None
+    finished: dict[float, bool] = field(default_factory=dict)
     is_clear: bool = True
 
     def take(self, name: str, data: bytes) -> None:
@@ -151,7 +154,7 @@ class _Stream:
         """Takes over what an event says; returns its code if it is an error."""
         text = _text(data).strip()
         if text == "[DONE]":
-            self.facts["final"] = True
+            self.is_over = self.facts["final"] = True
         if text.startswith("{"):
             if len(data) > LARGEST_EVENT:
                 self.facts["unread"] = "size"
@@ -166,19 +169,37 @@ class _Stream:
         code, kind = _error(value), value.get("type") or None
         if code is None and name == "error":
             code = _word(kind) or "unknown"
+        told = _merge(self.facts, value)
+        is_final = isinstance(kind, str) and kind in _FINAL
+        if is_final:
+            self.is_over = self.facts["final"] = True
         choices = value.get("choices")
         has_choices = isinstance(choices, list) and choices != []
-        told = _merge(self.facts, value)
-        self.has_stopped = self.has_stopped or (
-            has_choices and any(path in _STOPS and _word(leaf) for path, leaf in _leaves(value))
-        )
-        is_final = isinstance(kind, str) and kind in _FINAL
-        if is_final or (self.has_stopped and told):
-            self.facts["final"] = True
         speaks = isinstance(kind, str) and kind not in _BEFORE_THE_FIRST_WORD
         if code is None and not is_final and (speaks or has_choices):
             self.facts["begun"] = True
+            self.is_chat = has_choices if self.is_chat is None else self.is_chat
+        if self.is_chat and not self.is_over:
+            self._chunk(choices if isinstance(choices, list) else [], told)
         return code
+
+    def _chunk(self, choices: list[object], told: bool) -> None:
+        """A chunk of Chat is the last if it tells of usage, and all choices that were seen have finished."""
+        for choice in choices:
+            if isinstance(choice, dict):
+                index = _number_of(choice)
+                self.finished[index] = self.finished.get(index, False) or _word(choice.get("finish_reason")) is not None
+        if not all(self.finished.values()) or len(self.finished) > _MOST_CHOICES:
+            self.facts.pop("final", None)
+        elif told and self.finished:
+            self.facts["final"] = True
+
+
+def _number_of(choice: Mapping[str, object]) -> float:
+    """Which of the choices this is: the first, 0, if it has no number above that."""
+    index = choice.get("index")
+    is_number = isinstance(index, (int, float)) and not isinstance(index, bool)
+    return float(index) if is_number and index > 0 else 0.0
 
 
 def _read_events(body: bytes) -> Reading:

@@ -236,6 +236,11 @@ SINGLE_WORDS: list[object] = [
     {"usage": {"input_tokens": 0}},
     {"response": {"usage": {"output_tokens_details": {"reasoning_tokens": 5}}}},
     {"usage": None, "choices": [{"delta": {"content": "x"}}]},
+    {"choices": [{"index": 1, "delta": {"content": "x"}}]},
+    {"choices": [{"index": 1, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "finish_reason": "stop"}, {"index": 10}, {"index": 0.5, "finish_reason": "length"}]},
+    {"choices": [{"index": 0, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}},
+    {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}},
     {"usage": None, "message": {"usage": {"output_tokens": 3}}},
     {"code": 1302, "msg": "wait"},
     {"code": 200, "msg": "fine"},
@@ -274,6 +279,31 @@ def streams(draw: st.DrawFn) -> bytes:
     lines = body.split(b"\n")
     return b"".join(line + ends[n % len(ends)] for n, line in enumerate(lines[:-1])) + lines[-1]
 
+
+@st.composite
+def chats(draw: st.DrawFn) -> bytes:
+    """A stream of Chat with several choices, which begin and finish in any order."""
+    chunks = draw(st.lists(CHUNKS, min_size=1, max_size=14))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]))
+    data = [json.dumps(chunk, separators=separators).encode() for chunk in chunks]
+    done = draw(st.sampled_from([[], [], [], [b"[DONE]"]]))
+    return CHAT_OPENING + b"".join(b"data: " + each + b"\n\n" for each in [*data, *done])
+
+
+INDEXES = st.sampled_from([0, 0, 1, 1, 2, 3, 10, -1, 0.5, 1e3, "1", None, True])
+SHOWN = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": INDEXES,
+        "delta": st.sampled_from([{"content": "x"}, {"tool_calls": [{"index": 1, "function": {}}]}]),
+        "finish_reason": st.sampled_from(["stop", "length", "", None]),
+    },
+)
+CHUNKS = st.fixed_dictionaries(
+    {"choices": st.lists(SHOWN, max_size=3)},
+    optional={"usage": st.sampled_from([None, {"prompt_tokens": 9}, {"completion_tokens": 0}])},
+)
+CHAT_OPENING = b'data: {"model": "glm-5.2", "choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
 
 # What a stream has said when its reader may pass whole events over: the way on which a word could be missed.
 OPENING = (

@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.harness.answer_cases import DONE, LAST_CHUNK, MESSAGE_STOP, OPENED, STOPPED, chunk, event, message_delta
+from tests.harness.answer_cases import (
+    DONE,
+    LAST_CHUNK,
+    MESSAGE_STOP,
+    OPENED,
+    STOPPED,
+    USAGE,
+    chunk,
+    event,
+    message_delta,
+)
 from tests.unit.readers.lua import answers, line
 from tests.unit.readers.reference import LARGEST_EVENT, read_answer
 
@@ -69,6 +79,17 @@ def test_megabytes_of_json_take_no_memory(head: bytes, piece: bytes, tail: bytes
     assert "model=glm-5.3" in got
     assert "output_tokens=7" in got
     assert grown < ONE_MIB
+
+
+def test_of_more_choices_than_anybody_asks_for_only_the_last_event_is_the_end() -> None:
+    def finished(count: int) -> bytes:
+        return b"".join(chunk(finish="stop", index=n) for n in range(count)) + event(None, {"usage": USAGE})
+
+    for count in (128, 129, 5000):
+        body = chunk("x") + finished(count)
+        assert answers().ended("events", body) == line(read_answer("events", body).facts)
+        assert ("final=true" in answers().ended("events", body)) == (count == 128)
+        assert answers().ended("events", body + DONE) == line(STOPPED)
 
 
 def test_an_event_of_10_mb_is_read_and_one_beyond_the_bound_is_not() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.unit.readers.lua import answers, event_pieces, line, pieces
 from tests.unit.readers.reference import read_answer
-from tests.unit.readers.streams import CUTS, OPENING, damaged, objects, streams, written
+from tests.unit.readers.streams import CUTS, OPENING, chats, damaged, objects, streams, written
 
 # The same examples each time: a failure is one for everybody.
 bounded = settings(derandomize=True, deadline=None, max_examples=150)
@@ -28,6 +28,15 @@ def test_a_stream_says_the_same_to_both_readers(body: bytes, cuts: list[int]) ->
     assert answers().ended("events", *pieces(body, cuts)) == whole
     assert answers().ended("events", *event_pieces(body)) == whole
     assert answers().in_pieces_of(1, "events", body) == whole
+
+
+@bounded
+@given(body=chats(), cuts=CUTS)
+def test_a_chat_with_several_choices_ends_with_the_last_of_them(body: bytes, cuts: list[int]) -> None:
+    expected = line(read_answer("events", body).facts)
+    assert answers().ended("events", body) == expected
+    assert answers().ended("events", *pieces(body, cuts)) == expected
+    assert answers().ended("events", *event_pieces(body)) == expected
 
 
 @bounded
