@@ -162,7 +162,7 @@ def test_the_errors_page_explains_every_class_and_every_error_type() -> None:
 def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
     words = inspect.getsource(refusals)
     examples = {"max_workers": "20", "waited:.0f": "60", "retry_after": "12", "name": "anna", "max_in_flight": "2"}
-    examples |= {"daily_tokens": "5000000", "hours:.1f": "3.5"}
+    examples |= {"daily_tokens": "5000000", "hours:.1f": "3.5", "origin": "null"}
     for field, example in examples.items():
         words = words.replace(f"{{{field}}}", example)
     own = set(re.findall(r'(?<!")"([A-Z][^"]+\.)"(?!")', words))

@@ -76,8 +76,8 @@ def unauthorized() -> Refusal:
 
 def foreign_page(origin: str) -> Refusal:
     """A web page asks that nobody has allowed to spend the key."""
-    name = origin[:_LONGEST_ORIGIN]
-    message = f"Web pages of the origin {name} may not use this proxy; CORS_ORIGINS={name} lets them."
+    origin = origin[:_LONGEST_ORIGIN]
+    message = f"Web pages of the origin {origin} may not use this proxy; CORS_ORIGINS={origin} lets them."
     return Refusal(RefusalReason.ORIGIN, 403, message, retry_after=None)
 
 
