@@ -73,7 +73,7 @@ def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
             Level.NOTE,
             "upstream",
             f"{url}, the host for mainland China",
-            f"Keys of {_HOST} are not good there: with one of those set ZAI_TARGET_URL=https://{_HOST}.",
+            f"Keys of {_HOST} are not valid there: if yours is one, set ZAI_TARGET_URL=https://{_HOST}.",
         )
     else:
         yield Finding(Level.NOTE, "upstream", f"{url}, none of Z.AI's own hosts", "Right for a simulator or a relay.")
@@ -82,7 +82,7 @@ def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
             Level.NOTE,
             "OpenAI path",
             f"{openai_base_path} is paid from the account's balance, not from a Coding Plan",
-            "With a plan's key unset ZAI_OPENAI_BASE_PATH; otherwise such requests get 1113 (no balance).",
+            "If your key is a plan's, unset ZAI_OPENAI_BASE_PATH: there such requests get 1113 (no balance).",
         )
 
 

@@ -37,6 +37,6 @@ class Budget:
         self.sent -= 1
 
     def settle(self, most: int, told: int | None) -> None:
-        """Puts what an answer told in the place of what it could have cost; None: it told nothing."""
+        """Replaces the most that a request could have cost by what its answer says; None if it does not say."""
         if told is not None:
             self.spent += told - most

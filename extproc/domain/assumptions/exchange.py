@@ -43,7 +43,7 @@ class Exchange:
 
     @property
     def is_answered(self) -> bool:
-        """Whether it has the answer that was asked for."""
+        """Whether it was answered as asked, and to the end."""
         return self.status == 200 and not self.failure
 
     @property
@@ -76,7 +76,7 @@ class Exchange:
         return list(_events(pieces))
 
     def tokens(self) -> int | None:
-        """All tokens that it says it took; None if it tells none."""
+        """All tokens that it took, as the answer says; None if that does not say."""
         figures = usage_of(self.fields)
         if self.is_stream:
             for event in self.events():

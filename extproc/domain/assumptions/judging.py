@@ -166,7 +166,7 @@ def _identity(evidence: Evidence) -> Judgement:
 
 def _http2(evidence: Evidence) -> Judgement:
     if evidence.protocol is None:
-        return _untold("no TLS of our own on this way (plain HTTP, or a proxy between)")
+        return _untold("no TLS of our own on this connection (plain HTTP, or a proxy in between)")
     return _told(evidence.protocol == "h2", f"TLS agreed on {_short(evidence.protocol) or 'no protocol'}")
 
 
@@ -360,7 +360,7 @@ def _quota_moves(evidence: Evidence) -> Judgement:
         return _told(False, "a window has less used after these requests than before")
     if any(now > then for then, now in (*_pairs(shares), *_pairs(counts))):
         return _told(True, "more of a window is used after these requests")
-    return _untold("nothing moved yet: too little was spent, or it is told later")
+    return _untold("nothing moved yet: too little was spent, or the report lags behind")
 
 
 def _pairs(values: Sequence[tuple[float | None, float | None]]) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Exchanges as they may be shown to others: who asked, with which key and about what is gone, the form is there.
+"""Exchanges in a form that may be shown to others: it does not tell who asked, with which key, or about what.
 
 Of texts only what the protocol itself says is kept (types, roles, codes, names of models), and the words of error
 messages. Whatever is not known to be such is replaced. The record of an exchange is a rule of the simulator, with what
@@ -20,7 +20,7 @@ _SHORTEST_PAUSE: Final = 0.005
 _DEEPEST: Final = 40
 _SHORTEST_SECRET: Final = 8
 
-# Where the protocol speaks, and how a word of it may look.
+# The fields that hold words of the protocol, and the form that such a word has.
 _PROTOCOL_FIELDS: Final = frozenset(
     (
         *("type", "object", "role", "model", "status", "code", "level", "modelCode"),
@@ -60,7 +60,7 @@ def record(exchange: Exchange, key: str) -> dict[str, object]:
 
 
 def _without_key(found: dict[str, object], key: str) -> dict[str, object]:
-    """The same without the key and its parts: a last look, as none of them should have come this far."""
+    """The same without the key and its parts: a last check, as none of them should have come this far."""
     text = json.dumps(found, ensure_ascii=False)
     for part in (key, *key.split(".")):
         if len(part) >= _SHORTEST_SECRET:
@@ -85,7 +85,7 @@ def _headers(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, st
 
 
 def _clean_header(value: str) -> str:
-    """Numbers, times and plain words; anything else could name somebody."""
+    """The value, if it is a number, a time or plain words; anything else could name somebody."""
     return value if not value or _HEADER_VALUE.fullmatch(value) else "-"
 
 
@@ -162,7 +162,7 @@ def _field(name: str) -> str:
 
 
 def _message(text: str) -> str:
-    """The words of a message; its code, and in the place of its request id another."""
+    """The words of a message and its code; its request id is replaced by another one."""
     if wrapped := _WRAPPED.fullmatch(text.strip()):
         return f"{wrapped[1]}[{_words(wrapped[2])}][{_ID}]"
     code = extract_code(text.encode()).code if text.startswith("[") else None

@@ -11,7 +11,8 @@ _MOST_PEERS: Final = 10_000
 
 
 class WrongTokens:
-    """Remembers the wrong tokens of each peer: the first few cost nothing (a typing error), then each one doubles."""
+    """Remembers the wrong tokens of each peer: the first few cost nothing, as people mistype, then each one doubles the
+    pause."""
 
     def __init__(self) -> None:
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()

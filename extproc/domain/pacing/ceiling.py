@@ -1,4 +1,4 @@
-"""What a limit broke at, how sure that still is, and how often it may be doubted."""
+"""The level at which a limit was refused, how sure that still is, and how often it may be tried again."""
 
 from dataclasses import dataclass
 from typing import Final

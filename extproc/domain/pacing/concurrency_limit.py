@@ -146,7 +146,7 @@ class ConcurrencyLimit:
         self._in_flight -= 1
 
     def correct(self, in_flight: int) -> None:
-        """So many are in flight, whatever was counted."""
+        """Sets how many are in flight, whatever was counted."""
         self._in_flight = in_flight
 
     def pause(self, until: float) -> None:
@@ -173,7 +173,7 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
             self._prove(self._in_trial.popleft()[0], now)
         if self._is_down_to_one and self._probes.is_quiet(now):
-            self._prove(1, now)  # what runs since before the fall proves no more: it would not be cut
+            self._prove(1, now)  # and no more: what runs since before the fall would not be cut, so it proves nothing
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -248,7 +248,7 @@ class ConcurrencyLimit:
         return self._falling
 
     def assume(self, level: int, now: float) -> None:
-        """So many are taken for all that there is, until a probe tells."""
+        """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
         self._in_trial.clear()
@@ -282,7 +282,7 @@ class ConcurrencyLimit:
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
-            return  # known by now: what is above the limit is draining
+            return  # nothing new: what runs above the limit is draining already
         if self._probing and level == before:
             self._fail_probe(now)
         elif level > self._proven and not self._falling:
@@ -293,7 +293,7 @@ class ConcurrencyLimit:
             else:
                 self._shrink(level, now)
         else:
-            return  # of the burst that the last decrease answered
+            return  # one of the burst that caused the last decrease
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
 
     def lesson(self) -> Lesson:
@@ -302,7 +302,7 @@ class ConcurrencyLimit:
         return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
 
     def take_back(self, before: Lesson, now: float) -> None:
-        """What was refused since then was no lesson about this limit after all: it is as it was."""
+        """Goes back to what was believed before: what was refused since was not about this limit after all."""
         limit = self.limit
         self._limit = max(self._limit, before.limit)
         self.ceiling = before.ceiling
@@ -323,14 +323,16 @@ class ConcurrencyLimit:
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
 
     def _pause_as_told(self, until: float, started_at: float) -> bool:
-        """Pauses; returns whether that may be answer enough. It was not if a pause that was told has just ended."""
+        """Pauses until then. Returns whether the pause alone may help: it did not if another such pause has just
+        ended."""
         has_helped = started_at >= self._told_until + _QUIET or started_at < self._told_until
         self._told_until = max(self._told_until, until)
         self.pause(until)
         return has_helped
 
     def _step_back(self, now: float) -> None:
-        """Back to what has proven to be there: a time was named, so that is not gone, but to be left alone."""
+        """Back to the proven level: the upstream named a time, so that much is still there and only to be left
+        alone."""
         self._falling = False
         self._lower(self._proven, now)
 

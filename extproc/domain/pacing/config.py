@@ -21,8 +21,8 @@ class PacingConfig:
     """Settings of pacing. Rates are in requests a second, times in seconds.
 
     `max_workers` bounds what runs and waits together. `concurrency_max` of None is `max_workers`. `max_retries` is how
-    often a transient refusal is sent again by whoever sends. The limits are the whole plan's; `replicas` is how many
-    share it that don't know of each other. Raises ValueError with the first value that is wrong.
+    often the sender sends a request again after a transient refusal. The limits are the whole plan's; `replicas` is how
+    many share it that don't know of each other. Raises ValueError with the first value that is wrong.
     """
 
     mode: PacingMode = PacingMode.ADAPTIVE

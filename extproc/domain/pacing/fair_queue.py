@@ -5,8 +5,8 @@ several may go, the source with the smallest counter does. A counter grows by th
 by a guess when one starts, put right when it is known what it took (virtual token counter: Sheng et al., Fairness in
 Serving Large Language Models, OSDI 2024). A source that comes back after a pause starts at the counter of the last that
 went, so nobody saves turns up by idling, and one who comes anew goes next but does not overtake a whole queue twice.
-Between two sources that always have something waiting, counters differ by what may run and is not yet known at most:
-for each place one request's credits.
+Between two sources that always have something waiting, counters differ at most by what runs and is not yet charged:
+the credits of one request for each place.
 """
 
 import itertools

@@ -51,7 +51,7 @@ class LaneThrottle:
             self._running[lane] = running[lane]
 
     def advance(self, now: float) -> None:
-        """Books the time that went by."""
+        """Pays the lanes for the time that went by, and charges them for what ran in it."""
         seconds, self._at = now - self._at, now
         for lane in self._held:
             balance = self._balance[lane] + self._income(lane) * seconds

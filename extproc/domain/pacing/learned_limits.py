@@ -10,7 +10,7 @@ from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1
 ACCOUNT: Final = "main"
-"""The only account there is, yet: each key of what was learned begins with its account's name."""
+"""The only account so far: each key of what was learned begins with its account's name."""
 MOST_MODELS: Final = 50
 """How many models have a limit of their own."""
 _FEWEST_IN_FLIGHT: Final = 1.0

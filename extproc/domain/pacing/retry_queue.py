@@ -47,8 +47,8 @@ class WaitingRetry:
         return self.refusals > 1
 
     def is_worth_a_try(self, now: float) -> bool:
-        """Whether it may go where nothing is proven, since nobody else has tried for a while: but not for the last
-        time."""
+        """Whether it may take a place that is not proven, since nobody else has tried one for a while. With its
+        last try it may not."""
         return self.refusals == _LAST_BUT_ONE and now >= self.since + _PATIENCE
 
 

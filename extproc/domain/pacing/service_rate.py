@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# Before the first answer: what an agent's request takes on the whole.
+# Before the first answer: what an agent's request takes on average.
 _PRIOR_SECONDS: Final = 10.0
 # The weight of the latest answer, once a few have come.
 _WEIGHT: Final = 0.1
@@ -17,7 +17,7 @@ class ServiceRate:
 
     @property
     def seconds(self) -> float:
-        """How long a request runs on the whole."""
+        """How long a request runs on average."""
         return self._mean
 
     def note(self, seconds: float) -> None:

@@ -141,14 +141,14 @@ class QuotaGate:
         return self._prober.is_busy or (is_asked and self._prober.may_try(now))
 
     def state(self, now: float) -> GateState:
-        """Where the gate stands, for `adopt` elsewhere."""
+        """The state of the gate, which another replica can `adopt`."""
         self._expire(now)
         return GateState(
             tuple(self._closures.values()), tuple(self._disproved.items()), self._opened_at, *self._prober.schedule
         )
 
     def adopt(self, state: GateState, now: float) -> None:
-        """Takes over where the gate of another stands."""
+        """Takes over the state of another replica's gate."""
         self._expire(now)
         was_closed = list(self._closures)
         self._closures = {closure.window: closure for closure in state.closures}

@@ -1,4 +1,4 @@
-"""Where the quota's gate stands, as plain values that replicas can tell each other. Times are Unix seconds."""
+"""The state of the quota's gate, as plain values that replicas can tell each other. Times are Unix seconds."""
 
 import math
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ def read_gate_state(data: object) -> GateState:
 def _closure(data: Mapping[str, object]) -> Closure:
     since = _time(data["since"])
     if since is None:
-        raise ValueError("the gate: a closure since never")
+        raise ValueError("the gate: a closure without its beginning")
     return Closure(
         str(data["window"]),
         Cause(str(data["cause"])),

@@ -92,11 +92,11 @@ class Quota:
         self._gate.release(exchange_id)
 
     def gate_state(self, now: float) -> GateState | None:
-        """Where the gate stands; None without one."""
+        """The state of the gate; None without one."""
         return self._gate.state(now) if self._rules.gate else None
 
     def adopt_gate(self, state: GateState, now: float) -> None:
-        """Takes over where another's gate stands, if there is one here."""
+        """Takes over the state of another replica's gate, if there is a gate here."""
         if self._rules.gate:
             self._gate.adopt(state, now)
 

@@ -1,4 +1,4 @@
-"""Compares what the plan charges with what we counted: two books on the same credits. Pure.
+"""Compares the credits that the plan charges with those that we counted. Pure.
 
 Both are sums since the same moment, so that late figures and whole numbers make the difference wobble, not grow. What
 makes it grow is work on the same plan that goes past this proxy, or a formula that is no longer right.

@@ -1,4 +1,4 @@
-"""Records of which every request makes some."""
+"""Records that are made for every request, and so have to be cheap."""
 
 from dataclasses import dataclass
 from typing import TypeVar, dataclass_transform

@@ -77,7 +77,7 @@ IDENTIFIER: Final = "{id}"
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """A path below a surface's prefix. Who pays for it is the surface's to say, unless the path says it."""
+    """A path below a surface's prefix. The surface says who pays for it, unless the path does."""
 
     path: str
     llm_protocol: LlmProtocol | None = None

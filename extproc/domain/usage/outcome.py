@@ -93,7 +93,7 @@ _ENDING_ERRORS: Final = {
     Ending.CONNECT_FAILED: ErrorType.UPSTREAM_CONNECTION,
     Ending.BROKEN_RESPONSE: ErrorType.READ_ERROR,
 }
-# Cut on this side: what Z.AI did until then (a model may think for minutes) it has done, and counts.
+# Cut on this side: what Z.AI has done until then counts (a model may think for minutes).
 _CUT_HERE: Final = (Ending.CLIENT_LEFT, Ending.TIMEOUT)
 _SHORTEST_GENERATION: Final = 0.001
 
