@@ -173,7 +173,7 @@ def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, recor
 @click.option("--days", type=click.IntRange(1, 31), default=7, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def usage(days: int, as_json: bool) -> None:
-    """Show who used what, by day, client and model, as the running proxy has counted it."""
+    """Show who used what, by day, client, program and model, as the running proxy has counted it."""
     from extproc.commands.usage import show_usage
 
     show_usage(_load(needs_key=False), days, as_json)

@@ -27,11 +27,11 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("day (UTC)", "client", "model")
+    table = Table("day (UTC)", "client", "program", "model")
     for name in ("requests", "input", "output", "list price", "credits"):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(row["day"], row["client"], row["model"], *_numbers(row))
+        table.add_row(row["day"], row["client"], row.get("program") or "", row["model"], *_numbers(row))
     Console().print(table)
 
 

@@ -15,6 +15,7 @@ from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used, s
 from extproc.domain.request import refusals
 from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import UNKNOWN
+from extproc.domain.request.programs import program_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.usage.outcome import Outcome
 from extproc.runtime.client_file import ClientFile
@@ -96,7 +97,8 @@ class ClientGate:
             used.cost_usd = usage.cost.total if usage.cost is not None else 0.0
             used.credits = usage.credits or 0.0
         model = usage.model if usage is not None and usage.model else UNKNOWN
-        self.usage.add(entry.client or entry.source or UNKNOWN, model[:64], used, time.time())
+        client, program = entry.client or entry.source or UNKNOWN, program_of(entry.user_agent)
+        self.usage.add(client, model[:64], program, used, time.time())
 
     def describe(self, days: int) -> list[dict[str, object]]:
         """What was used in the last so many days, as rows."""

@@ -131,6 +131,7 @@ async def test_usage_is_shown_by_client_model_and_day_and_named_in_metrics_if_wa
     )
     [row] = [row for row in json.loads(shown.stdout) if row["client"] == "anna"]
     assert row["model"] == "glm-5.3"
+    assert row["program"] == "httpx"
     assert row["input_tokens"] >= 100
     assert row["day"] == time.strftime("%Y-%m-%d", time.gmtime())
 

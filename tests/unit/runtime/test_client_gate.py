@@ -205,6 +205,18 @@ def test_it_is_booked_on_what_is_known_of_who_asked(
     assert [(row["client"], row["model"]) for row in gate.describe(1)] == [(booked, "unknown")]
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "program"), [("codex_cli_rs/0.44.0 (Linux)", "Codex"), ("something/1.0", None), ("", None)]
+)
+def test_the_program_that_asked_is_booked_as_its_user_agent_is_known(
+    make: Callable[..., ClientGate], user_agent: str, program: str | None
+) -> None:
+    gate = make()
+    gate.take_outcome(ended(user_agent=user_agent))
+
+    assert [row["program"] for row in gate.describe(1)] == [program]
+
+
 def test_what_never_left_is_booked_on_nobody(make: Callable[..., ClientGate]) -> None:
     gate = make()
     gate.take_outcome(ended(refused="capacity"))

@@ -39,7 +39,8 @@ def test_a_full_book_of_usage_is_read_again(tmp_path: Path) -> None:
     for day in range(92):
         for number in range(5001 if day == 91 else 600):
             # A quotation mark takes two bytes in JSON: no name can be longer.
-            book.add(f"{number:04}" + '"' * 100, f"{number:04}" + '"' * 100, most, NOW + day * DAY)
+            name = f"{number:04}" + '"' * 100
+            book.add(name, name, "Anthropic SDK", most, NOW + day * DAY)
 
     file = StateFile(tmp_path / "usage.json", MOST_BYTES)
     file.write(book.snapshot())

@@ -1,5 +1,6 @@
-"""The book of usage: by day, client and model, bounded, and kept over a restart."""
+"""The book of usage: by day, client, model and program, bounded, and kept over a restart."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,8 @@ from extproc.domain.clients.usage_ledger import UsageLedger, Used, day_of, secon
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
+PROGRAM = "Codex"
+ROWS = [["anna", "m", 1, 1, 1, 1.0, 1.0]]
 
 
 def used(tokens: int = 10) -> Used:
@@ -24,7 +27,7 @@ def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
         ("anna", "m2", NOON),
         ("bert", "m1", NOON - DAY),
     ):
-        book.add(client, model, used(), at)
+        book.add(client, model, PROGRAM, used(), at)
 
     rows = list(book.rows(7, NOON))
     assert [(row["day"], row["client"], row["model"], row["requests"]) for row in rows] == [
@@ -36,9 +39,22 @@ def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
     assert [row["client"] for row in book.rows(1, NOON)] == ["anna", "anna"]
 
 
+def test_programs_of_a_client_are_told_apart_and_count_for_it_together() -> None:
+    book = UsageLedger()
+    for program in ("Claude Code", "Codex", "", "Codex"):
+        book.add("anna", "m", program, used(), NOON)
+
+    assert [(row["program"], row["requests"]) for row in book.rows(1, NOON)] == [
+        ("Codex", 2),
+        (None, 1),
+        ("Claude Code", 1),
+    ]
+    assert book.tokens_today("anna", NOON) == 80
+
+
 def test_tokens_of_today_end_at_midnight_utc() -> None:
     book = UsageLedger()
-    book.add("anna", "m", used(7), NOON)
+    book.add("anna", "m", PROGRAM, used(7), NOON)
 
     assert book.tokens_today("anna", NOON + seconds_to_midnight(NOON) - 1) == 14
     assert book.tokens_today("anna", NOON + seconds_to_midnight(NOON)) == 0
@@ -48,9 +64,9 @@ def test_tokens_of_today_end_at_midnight_utc() -> None:
 def test_days_and_rows_are_bounded() -> None:
     book = UsageLedger()
     for day in range(200):
-        book.add("anna", "m", used(), NOON + day * DAY)
+        book.add("anna", "m", PROGRAM, used(), NOON + day * DAY)
     for number in range(6000):
-        book.add(f"session-{number}", "m", used(), NOON + 199 * DAY)
+        book.add(f"session-{number}", "m", PROGRAM, used(), NOON + 199 * DAY)
 
     assert len({row["day"] for row in book.rows(1000, NOON + 199 * DAY)}) == 92
     today = list(book.rows(1, NOON + 199 * DAY))
@@ -61,8 +77,8 @@ def test_days_and_rows_are_bounded() -> None:
 def test_a_client_that_asks_for_ever_new_models_is_still_counted_for_its_limit_of_the_day() -> None:
     book = UsageLedger()
     for number in range(6000):
-        book.add("anna", f"m-{number}", used(5), NOON)
-    book.add("bert", "m", used(7), NOON)
+        book.add("anna", f"m-{number}", PROGRAM, used(5), NOON)
+    book.add("bert", "m", PROGRAM, used(7), NOON)
 
     assert book.tokens_today("anna", NOON) == 60_000
     assert book.tokens_today("bert", NOON) == 14
@@ -71,10 +87,10 @@ def test_a_client_that_asks_for_ever_new_models_is_still_counted_for_its_limit_o
 def test_a_day_that_is_over_keeps_the_rows_that_used_most_and_the_sum() -> None:
     book, again = UsageLedger(), UsageLedger()
     for number in range(2000):
-        book.add(f"session-{number:04}", "m", used(number), NOON)
+        book.add(f"session-{number:04}", "m", PROGRAM, used(number), NOON)
     again.restore(book.snapshot())
     for each in (book, again):
-        each.add("anna", "m", used(1), NOON + DAY)
+        each.add("anna", "m", PROGRAM, used(1), NOON + DAY)
         over = [row for row in each.rows(2, NOON + DAY) if row["day"] == "2026-11-24"]
 
         assert len(over) == 500
@@ -84,23 +100,61 @@ def test_a_day_that_is_over_keeps_the_rows_that_used_most_and_the_sum() -> None:
 
 def test_names_are_kept_as_far_as_they_can_be_shown() -> None:
     book = UsageLedger()
-    book.add("anna" * 100, "glm\U0001f600" + "\udcff" * 100, used(), NOON)
+    book.add("anna" * 100, "glm\U0001f600" + "\udcff" * 100, PROGRAM, used(), NOON)
     (row,) = book.rows(1, NOON)
     assert row["client"] == "anna" * 16
     assert row["model"] == "glm" + "_" * 61
 
 
-rows = st.tuples(st.sampled_from("abc"), st.sampled_from("mn"), st.integers(0, 10**9), st.floats(0, 40 * DAY))
+rows = st.tuples(
+    st.sampled_from("abc"),
+    st.sampled_from("mn"),
+    st.sampled_from(("", "Codex", "Claude Code")),
+    st.integers(0, 10**9),
+    st.floats(0, 40 * DAY),
+)
 
 
 @given(st.lists(rows))
-def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, int, float]]) -> None:
+def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, str, int, float]]) -> None:
     book, again = UsageLedger(), UsageLedger()
-    for client, model, tokens, at in entries:
-        book.add(client, model, used(tokens), at)
-    again.restore(book.snapshot())
+    for client, model, program, tokens, at in entries:
+        book.add(client, model, program, used(tokens), at)
+    again.restore(json.loads(json.dumps(book.snapshot())))
 
     assert list(again.rows(100, 40 * DAY)) == list(book.rows(100, 40 * DAY))
+
+
+@given(st.lists(rows), st.lists(rows))
+def test_a_snapshot_says_what_came_after_the_one_before(
+    entries: list[tuple[str, str, str, int, float]], later: list[tuple[str, str, str, int, float]]
+) -> None:
+    book, again = UsageLedger(), UsageLedger()
+    for batch in (entries, later):
+        for client, model, program, tokens, at in batch:
+            book.add(client, model, program, used(tokens), at)
+        again.restore(book.snapshot())
+
+    assert list(again.rows(100, 40 * DAY)) == list(book.rows(100, 40 * DAY))
+
+
+def test_a_book_from_before_programs_were_told_apart_is_taken_over() -> None:
+    book = UsageLedger()
+    book.restore({"version": 1, "days": {"2026-11-24": [["anna", "m", 2, 20, 10, 0.5, 1.0]]}})
+    book.add("anna", "m", "Codex", used(), NOON)
+
+    assert [(row["program"], row["requests"]) for row in book.rows(1, NOON)] == [(None, 2), ("Codex", 1)]
+    assert book.tokens_today("anna", NOON) == 50
+
+
+def test_a_version_without_programs_reads_the_sums_of_them() -> None:
+    book = UsageLedger()
+    for program in ("Claude Code", "Codex", ""):
+        book.add("anna", "m", program, used(), NOON)
+    snapshot = book.snapshot()
+
+    assert snapshot["version"] == 1
+    assert snapshot["days"] == {"2026-11-24": [["anna", "m", 3, 30, 30, 1.5, 3.0]]}
 
 
 @pytest.mark.parametrize(
@@ -112,11 +166,17 @@ def test_a_snapshot_restores_what_it_said(entries: list[tuple[str, str, int, flo
         {"version": 1, "days": {"2026-11-24": [["a", "m", "many", 1, 1, 1, 1]]}},
         {"version": 1, "days": {"2026-11-24": [["a"]]}},
         {"version": 1, "days": {"2026-11-24": 3}},
+        {"version": 1, "days": {"2026-11-24": [["a", 7, 1, 1, 1, 1, 1]]}},
+        {"version": 1, "days": {}, "programs": {"2026-11-24": [[0, "Codex", 1, 1, 1, 1, 1]]}},
+        {"version": 1, "days": {"2026-11-24": ROWS}, "programs": {"2026-11-24": [[1, "Codex", 1, 1, 1, 1, 1]]}},
+        {"version": 1, "days": {"2026-11-24": ROWS}, "programs": {"2026-11-24": [[-1, "Codex", 1, 1, 1, 1, 1]]}},
+        {"version": 1, "days": {"2026-11-24": ROWS}, "programs": {"2026-11-24": [[0, 7, 1, 1, 1, 1, 1]]}},
+        {"version": 1, "days": {"2026-11-24": ROWS}, "programs": [3]},
     ],
 )
 def test_a_damaged_book_is_refused_and_changes_nothing(data: object) -> None:
     book = UsageLedger()
-    book.add("anna", "m", used(), NOON)
+    book.add("anna", "m", PROGRAM, used(), NOON)
     with pytest.raises(ValueError, match=r"."):
         book.restore(data)
 
