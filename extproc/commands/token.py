@@ -25,13 +25,13 @@ def token() -> None:
 def add(name: str, max_in_flight: int | None, daily_tokens: int | None) -> None:
     """Make a token for the client NAME and print it. A running proxy knows it within a second."""
     file = _file()
-    book = _read(file)
+    registry = _read(file)
     if not is_name(name):
         _fail(f"{name!r} is no name for a client: need letters, digits, '.', '-' and '_', at most 48")
-    if book.named(name) is not None:
+    if registry.named(name) is not None:
         _fail(f"{name} has a token already: remove it first with `zai-proxy token remove {name}`")
     secret = new_token()
-    _write(file, [*book.clients, Client(name, digest_of(secret), max_in_flight, daily_tokens)])
+    _write(file, [*registry.clients, Client(name, digest_of(secret), max_in_flight, daily_tokens)])
     click.echo(f"The token of {name}; it is not shown again:", err=True)
     click.echo(secret)
 
@@ -50,10 +50,10 @@ def list_tokens() -> None:
 def remove(name: str) -> None:
     """Make the token of the client NAME worthless."""
     file = _file()
-    book = _read(file)
-    if book.named(name) is None:
+    registry = _read(file)
+    if registry.named(name) is None:
         _fail(f"there is no client {name}: `zai-proxy token list` shows those that there are")
-    _write(file, [client for client in book.clients if client.name != name])
+    _write(file, [client for client in registry.clients if client.name != name])
     click.echo(f"{name} has no token any more.", err=True)
 
 

@@ -14,12 +14,12 @@ log = structlog.get_logger("extproc.clients")
 
 
 class ClientFile:
-    """`book` is what is in force. A file that becomes unusable keeps the last good book."""
+    """`registry` holds the clients in force: those that the file listed when it was last usable."""
 
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path)
         self._stamp = file_stamp(path)
-        self.book = self._read()
+        self.registry = self._read()
 
     async def watch(self, interval: float = 1.0) -> None:
         """Looks at the file every `interval` seconds, for ever."""
@@ -34,11 +34,11 @@ class ClientFile:
             return
         self._stamp = stamp
         try:
-            self.book = self._read()
+            self.registry = self._read()
         except SettingsError as error:
             log.warning("the client tokens are unusable; the last good ones stay in force", why=str(error))
             return
-        log.info("the client tokens have changed", clients=len(self.book.clients))
+        log.info("the client tokens have changed", clients=len(self.registry.clients))
 
     def _read(self) -> ClientRegistry:
         path = self._file.path

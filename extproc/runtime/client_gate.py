@@ -1,4 +1,4 @@
-"""Who may use the proxy, and how much: tokens, limits of each client, and the book of what was used."""
+"""Who may use the proxy, and how much: tokens, limits of each client, and the ledger of what was used."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ async def _nothing() -> None:
 
 
 class ClientGate:
-    """Knows the clients. Without CLIENT_TOKENS_FILE everybody may come, and usage is booked on what they are known by.
+    """Knows the clients. Without CLIENT_TOKENS_FILE everybody may come, and usage is counted by what they are known by.
 
     Raises SettingsError for a file of tokens that can't be used.
     """
@@ -58,7 +58,7 @@ class ClientGate:
         """
         if self._file is None:
             return None
-        client = self._file.book.find(head.token) if head.token else None
+        client = self._file.registry.find(head.token) if head.token else None
         if client is None:
             await self._pause(head.peer, head.body_bytes or 0, before_pause)
             return refusals.unauthorized()
@@ -66,7 +66,7 @@ class ClientGate:
 
     async def knows(self, token: str, peer: str) -> bool:
         """Whether somebody at an address may see what clients may see: whoever has a token, or anybody if none has."""
-        if self._file is None or (token and self._file.book.find(token) is not None):
+        if self._file is None or (token and self._file.registry.find(token) is not None):
             return True
         await self._pause(peer, 0, _nothing)
         return False
@@ -87,7 +87,7 @@ class ClientGate:
                 del self._in_flight[client.name]
 
     def take_outcome(self, outcome: Outcome) -> None:
-        """A request has ended: books what it used."""
+        """A request has ended: adds what it used to the ledger."""
         entry, usage = outcome.entry, outcome.usage
         if not entry.exchange_id or entry.refused:
             return
@@ -105,7 +105,7 @@ class ClientGate:
         return list(self.usage.rows(days, time.time()))
 
     async def run(self) -> None:
-        """Watches the tokens and saves the book, until it is cancelled; then saves for the last time."""
+        """Watches the tokens and saves the ledger, until it is cancelled; then saves for the last time."""
         watching = asyncio.create_task(self._file.watch()) if self._file is not None else None
         try:
             while True:
@@ -125,8 +125,8 @@ class ClientGate:
         return None
 
     async def _pause(self, peer: str, body_bytes: int, before: Callable[[], Awaitable[None]]) -> None:
-        """Makes whoever tries tokens wait; but so many wait at most, or waiting would be a way to harm us: Envoy holds
-        their bodies meanwhile."""
+        """Makes whoever tries tokens wait. Only so many wait at a time: Envoy holds their bodies meanwhile, so waiting
+        without a bound would be a way to harm us."""
         seconds = self._wrong.pause(peer, time.monotonic())
         if seconds and self._paused < _MOST_PAUSED and self._paused_bytes + body_bytes <= _MOST_PAUSED_BYTES:
             self._paused += 1
@@ -146,12 +146,14 @@ class ClientGate:
             if data is not None:
                 self.usage.restore(data)
         except (StateError, ValueError) as error:
-            log.warning("the book of usage can't be read: starting anew", file=str(self._state.path), why=str(error))
+            log.warning(
+                "the usage ledger can't be read: counting starts anew", file=str(self._state.path), why=str(error)
+            )
 
-    def _save(self, book: dict[str, object]) -> None:
+    def _save(self, ledger: dict[str, object]) -> None:
         if self._state is None:
             return
         try:
-            self._state.write(book)
+            self._state.write(ledger)
         except OSError as error:
-            log.warning("the book of usage can't be saved", file=str(self._state.path), why=str(error))
+            log.warning("the usage ledger can't be saved", file=str(self._state.path), why=str(error))

@@ -15,24 +15,24 @@ from extproc.domain.clients.clients import (
 ANNA, BERT = "token-of-anna", "token-of-bert"
 
 
-def book() -> ClientRegistry:
+def registry() -> ClientRegistry:
     return ClientRegistry([Client("anna", digest_of(ANNA), max_in_flight=2), Client("bert", digest_of(BERT))])
 
 
 def test_a_client_is_found_by_its_token_and_nobody_by_another() -> None:
-    assert book().find(ANNA) == book().named("anna")
-    assert book().find(BERT) == book().named("bert")
+    assert registry().find(ANNA) == registry().named("anna")
+    assert registry().find(BERT) == registry().named("bert")
     for wrong in ("", "token-of-ann", ANNA + " ", digest_of(ANNA), "töken", "\udcff"):
-        assert book().find(wrong) is None
+        assert registry().find(wrong) is None
 
 
 def test_the_book_never_holds_a_token() -> None:
-    assert ANNA not in repr(book())
-    assert ANNA not in str(book().as_dict())
+    assert ANNA not in repr(registry())
+    assert ANNA not in str(registry().as_dict())
 
 
 def test_what_is_written_is_read_back() -> None:
-    assert read_clients(book().as_dict()).clients == book().clients
+    assert read_clients(registry().as_dict()).clients == registry().clients
 
 
 def test_tokens_are_long_and_never_the_same() -> None:
