@@ -116,17 +116,20 @@ local NOT_BEGUN = {
 local Answer = {}
 Answer.__index = Answer
 
--- `kind` is "events", "json" or "text".
+-- `kind` is what the answer's head says that it is: "events", "json", "text", or "plain", which can be any of them. What it begins
+-- with knows better, but for "text".
 local function new(kind)
-  local self = setmetatable({ report = { kind = kind }, scan = json_scan.new(TOP), bytes = 0, is_untold = true }, Answer)
-  if kind == "events" then
-    self.opening, self.events = true, 0
-    self.line, self.is_data, self.after_cr = "", false, false
-    self:begin_event()
-  else
-    self.text = ""
-  end
+  local report = { kind = kind == "plain" and "text" or kind }
+  local self = setmetatable({ report = report, scan = json_scan.new(TOP), bytes = 0, is_untold = true }, Answer)
+  self.text, self.has_head = "", kind == "text"
+  if kind == "events" then self:begin_stream() end
   return self
+end
+
+function Answer:begin_stream()
+  self.opening, self.events = true, 0
+  self.line, self.is_data, self.after_cr = "", false, false
+  self:begin_event()
 end
 
 local function code_of(value)
@@ -548,7 +551,22 @@ function Answer:is_between_events()
   return not self.has_data and self.name == "" and self.line == "" and not self.is_data
 end
 
--- The first bytes: a byte-order mark is no part of the text, nor is space; what begins with a brace is JSON under a wrong name.
+-- What begins like this is a stream of events or JSON, whatever it is called. `nil` if that takes more bytes.
+local FIRST_LINES = { "data:", "event:", ":", "id:", "retry:" }
+
+local function kind_of(text, told)
+  if byte(text) == 123 then return "json" end
+  if told == "events" then return told end
+  local is_open = false
+  for n = 1, #FIRST_LINES do
+    local field = FIRST_LINES[n]
+    if sub(text, 1, #field) == field then return "events" end
+    is_open = is_open or sub(field, 1, #text) == text
+  end
+  return not is_open and told or nil
+end
+
+-- The first bytes: a byte-order mark is no part of the text, nor is the space before what tells of which kind it is.
 function Answer:take_head(text)
   text = (self.head or "") .. text
   local mark = "\239\187\191"
@@ -557,15 +575,26 @@ function Answer:take_head(text)
     return nil
   end
   if sub(text, 1, 3) == mark then text = sub(text, 4) end
+  local told = self.report.kind
   local first = find(text, "%S")
+  if told == "json" then self:feed_json(sub(text, 1, (first or #text + 1) - 1)) end   -- not every space is one in JSON
   self.head = " "   -- behind space no mark is one
   if not first then return nil end
-  self.has_head = true
-  if byte(text, first) == 123 then
-    self:set("kind", "json")
-    self.text = ""
+  text = sub(text, first)
+  local kind = kind_of(text, told)
+  if not kind then
+    self.head = text
+    return nil
   end
-  return sub(text, first)
+  self:end_head(kind)
+  return text
+end
+
+function Answer:end_head(kind)
+  self.has_head = true
+  if kind == self.report.kind then return end
+  self:set("kind", kind)
+  if kind == "events" then self:begin_stream() else self.text = "" end
 end
 
 function Answer:feed_events(text)
@@ -619,14 +648,16 @@ function Answer:end_json(found)
   if not self.report.first then self:set("first", code and "error" or "good") end
 end
 
+function Answer:feed_body(text)
+  if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
+end
+
 -- Takes the next piece; true if the report has changed, or nobody has been told of it yet.
 function Answer:feed(text)
   self.has_changed, self.is_untold = self.is_untold, false
   self.bytes = self.bytes + #text
-  if self.report.kind == "events" and not self.has_head then text = self:take_head(text) end
-  if text and text ~= "" then
-    if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
-  end
+  if not self.has_head then text = self:take_head(text) end
+  if text and text ~= "" then self:feed_body(text) end
   return self.has_changed
 end
 
@@ -634,6 +665,7 @@ end
 function Answer:finish()
   self.has_changed, self.is_untold = self.is_untold, false
   local report = self.report
+  if not self.has_head and self.head and find(self.head, "^%l") then self:feed_body(self.head) end   -- "dat" is no line of a stream
   if self.bytes == 0 then
     self:set("kind", "empty")
   elseif report.kind == "events" then

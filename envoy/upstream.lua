@@ -95,11 +95,6 @@ local function tell_guard(handle, guarded, code, text)
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
-local function kind_by_content(text)
-  if text:find("^%s*{") then return "json" end
-  return (text:find("^%s*data:") or text:find("\n%s*data:")) and "events" or nil
-end
-
 -- Reads an answer that is short and at its end, before its head goes on. The guard is told of an error in a 200 too:
 -- where no retry helps the client gets the status that such an error has elsewhere.
 local function read_whole(handle, kind, is_error)
@@ -108,9 +103,7 @@ local function read_whole(handle, kind, is_error)
   local code, text
   if buffer and buffer:length() > 0 then
     text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
-    -- The head of an error need not say what its body is, and one that calls it plain text does not know.
-    if is_error or kind == "plain" then kind = kind_by_content(text) or is_error and "json" or "text" end
-    local reader = answer.new(kind)
+    local reader = answer.new(is_error and "json" or kind)   -- the head of an error need not say what its body is
     reader:feed(text)
     reader:finish()
     code = reader.report.code
@@ -187,7 +180,7 @@ function envoy_on_response(handle)
   elseif kind == "events" or kind == "json" or kind == "plain" then
     local guarded = (kind ~= "json" or not length) and guard_of(handle) or nil
     if guarded then headers:add("x-zai-guard", "1") end
-    read_in_passing(handle, kind == "json" and "json" or "events", guarded)
+    read_in_passing(handle, kind, guarded)
   else
     note(handle, { kind = kind })
   end

@@ -414,6 +414,14 @@ LATE_ERRORS = (
         right=_after_words(LATE_LIMIT),
     ),
     AnswerCase(
+        name="an_error_in_a_stream_as_json",
+        path=CHAT,
+        content_type=JSON,
+        pieces=(chunk("x"), event(None, {"error": {"message": "too many", "code": "1302"}}), END),
+        read={**CHATTED, "code": "1302"},
+        right=_after_words(LATE_LIMIT),
+    ),
+    AnswerCase(
         name="json_in_the_message",
         path=CHAT,
         pieces=(
@@ -652,6 +660,23 @@ HIDDEN_ERRORS = (
         right=HIDDEN_OVERLOAD,
     ),
     AnswerCase(
+        name="an_error_event_as_json",
+        path=MESSAGES,
+        content_type=JSON,
+        pieces=(error_event(LIMITED), END),
+        read={**FIRST, "code": "1302"},
+        right=HIDDEN_LIMIT,
+    ),
+    AnswerCase(
+        name="an_error_event_as_json_with_a_length",
+        path=CHAT,
+        content_type=JSON,
+        framing="length",
+        pieces=(event(None, {"error": {"code": "1305", "message": "busy"}}),),
+        read={**FIRST, "code": "1305"},
+        right=HIDDEN_OVERLOAD,
+    ),
+    AnswerCase(
         name="an_error_event_is_all_of_a_stream_with_a_length",
         path=CHAT,
         framing="length",
@@ -848,6 +873,39 @@ GOOD_ANSWERS = (
         pieces=(chunk("x"), LAST_CHUNK, DONE),
         read=STOPPED,
         right=GOOD_CHAT,
+    ),
+    *(
+        AnswerCase(
+            name=f"a_stream_as_{form}",
+            path=MESSAGES,
+            content_type=content_type,
+            framing=framing,
+            pieces=(*_messages_stream(b": hello\n\n"),),
+            read={**ENDED, **OF_MESSAGES},
+            right=GOOD_MESSAGES,
+        )
+        for form, content_type, framing in (
+            ("json", JSON, "chunked"),
+            ("json_of_known_length", JSON, "length"),
+            ("nothing", "", "chunked"),
+            ("nothing_of_known_length", "", "length"),
+        )
+    ),
+    *(
+        AnswerCase(
+            name=f"a_chat_stream_as_json_that_begins_with_{name}",
+            path=CHAT,
+            content_type=JSON,
+            pieces=(line + chunk("x"), LAST_CHUNK, DONE, END),
+            read=STOPPED,
+            right=GOOD_CHAT,
+        )
+        for name, line in (
+            ("a_comment", b": WAITING\n\n"),
+            ("an_id", b"id: 7\n"),
+            ("a_time", b"retry: 3000\n\n"),
+            ("a_name", b"\xef\xbb\xbf\n event: message\n"),
+        )
     ),
     *(
         AnswerCase(

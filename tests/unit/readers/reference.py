@@ -18,8 +18,8 @@ _LONGEST_MODEL: Final = 128
 _MOST_CHOICES: Final = 128
 
 _BOM: Final = b"\xef\xbb\xbf"
-_SPACE: Final = b" \t\r\n"
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_FIRST_LINE: Final = re.compile(rb"(data|event|id|retry|):")
 _WRAPPED: Final = re.compile(r'"?\[([0-9]{3,4})\]')
 _TOKEN: Final = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([^\s"{}\[\],:]+))', re.DOTALL)
 
@@ -78,14 +78,17 @@ class _UnclearError(ValueError):
 
 
 def read_answer(kind: str, body: bytes) -> Reading:
-    """Reads an answer; `kind` is what its content-type says: `events`, `json` or `text`."""
+    """Reads an answer; `kind` is what its content-type says: `events`, `json`, `text`, or `plain`, which can be any."""
     if not body:
         return Reading({"kind": "empty"}, is_clear=True)
-    if kind == "events":
-        start = _unmarked(body).lstrip(_SPACE)
-        return _read_json(start) if start.startswith(b"{") else _read_events(body)
+    start = _unmarked(body).lstrip()
+    is_stream = kind == "events" or (kind != "text" and _FIRST_LINE.match(start) is not None)
+    if is_stream and not start.startswith(b"{"):
+        return _read_events(body)
     if kind == "json":
         return _read_json(_unmarked(body))
+    if kind != "text" and start.startswith(b"{"):
+        return _read_json(start)
     code = _code_in(_text(_unmarked(body)).lstrip())
     return Reading(_facts(kind="text", code=code, first="error" if code else "good"), is_clear=True)
 

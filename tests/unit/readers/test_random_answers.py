@@ -9,7 +9,7 @@ from tests.unit.readers.streams import CUTS, OPENING, chats, damaged, objects, s
 
 # The same examples each time: a failure is one for everybody.
 bounded = settings(derandomize=True, deadline=None, max_examples=150)
-KINDS = st.sampled_from(["events", "json", "text"])
+KINDS = st.sampled_from(["events", "json", "text", "plain"])
 JSON_BODIES = st.builds(
     lambda before, body, behind: before + body + behind,
     st.sampled_from([b"", b"", b" \n", b"\xef\xbb\xbf"]),
@@ -19,15 +19,15 @@ JSON_BODIES = st.builds(
 
 
 @bounded
-@given(body=streams(), cuts=CUTS)
-def test_a_stream_says_the_same_to_both_readers(body: bytes, cuts: list[int]) -> None:
-    expected = read_answer("events", body)
-    whole = answers().ended("events", body)
+@given(body=streams(), cuts=CUTS, kind=st.sampled_from(["events", "events", "json", "plain"]))
+def test_a_stream_says_the_same_to_both_readers(body: bytes, cuts: list[int], kind: str) -> None:
+    expected = read_answer(kind, body)
+    whole = answers().ended(kind, body)
     if expected.is_clear:
         assert whole == line(expected.facts)
-    assert answers().ended("events", *pieces(body, cuts)) == whole
-    assert answers().ended("events", *event_pieces(body)) == whole
-    assert answers().in_pieces_of(1, "events", body) == whole
+    assert answers().ended(kind, *pieces(body, cuts)) == whole
+    assert answers().ended(kind, *event_pieces(body)) == whole
+    assert answers().in_pieces_of(1, kind, body) == whole
 
 
 @bounded
@@ -40,7 +40,7 @@ def test_a_chat_with_several_choices_ends_with_the_last_of_them(body: bytes, cut
 
 
 @bounded
-@given(body=JSON_BODIES, cuts=CUTS, kind=st.sampled_from(["json", "json", "events"]))
+@given(body=JSON_BODIES, cuts=CUTS, kind=st.sampled_from(["json", "json", "events", "plain"]))
 def test_json_says_the_same_to_both_readers(body: bytes, cuts: list[int], kind: str) -> None:
     expected = line(read_answer(kind, body).facts)
     assert answers().ended(kind, *pieces(body, cuts)) == expected
@@ -78,7 +78,11 @@ def test_what_is_damaged_is_read_the_same_however_it_is_cut(body: bytes, kind: s
 
 @bounded
 @given(
-    body=st.binary(max_size=60) | st.text(alphabet='datevn:[]{}"1305\\,\r\n\ufeff ', max_size=60).map(str.encode),
+    body=st.binary(max_size=60)
+    | st.text(alphabet='datevn:[]{}"1305\\,\r\n\ufeff ', max_size=60).map(str.encode)
+    | st.lists(st.sampled_from([b"data", b"event", b"id", b"retry", b":", b" ", b"\n", b"x", b"\v"]), max_size=8).map(
+        b"".join
+    ),
     kind=KINDS,
 )
 def test_garbage_is_read_the_same_however_it_is_cut(body: bytes, kind: str) -> None:
