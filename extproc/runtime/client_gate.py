@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
-
 from extproc.domain.clients.clients import Client
 from extproc.domain.clients.token_throttle import WrongTokens
 from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used, seconds_to_midnight
@@ -19,10 +17,8 @@ from extproc.domain.request.programs import program_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.usage.outcome import Outcome
 from extproc.runtime.client_file import ClientFile
-from extproc.runtime.state_file import StateError, StateFile
+from extproc.runtime.state_file import SavedState, StateFile
 from extproc.settings import Settings
-
-log = structlog.get_logger("extproc.clients")
 
 _MOST_PAUSED: Final = 200
 _MOST_PAUSED_BYTES: Final = 64 * 1024 * 1024
@@ -43,13 +39,14 @@ class ClientGate:
     def __init__(self, settings: Settings) -> None:
         self._file = None if settings.client_tokens_file is None else ClientFile(settings.client_tokens_file)
         self.names_are_labels = settings.client_labels
-        self._state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME, MOST_BYTES)
+        file = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME, MOST_BYTES)
+        self._state = SavedState(file, "the usage ledger")
         self._in_flight: Counter[str] = Counter()
         self._wrong = WrongTokens()
         self._paused = 0
         self._paused_bytes = 0
         self.usage = UsageLedger()
-        self._restore()
+        self._state.restore(self.usage.restore)
 
     async def identify(self, head: RequestHead, before_pause: Callable[[], Awaitable[None]]) -> Client | Refusal | None:
         """Who is asking: a client, somebody who must not, or None where nobody has to say who they are.
@@ -110,11 +107,11 @@ class ClientGate:
         try:
             while True:
                 await asyncio.sleep(_SAVE_SECONDS)
-                await asyncio.to_thread(self._save, self.usage.snapshot())
+                await asyncio.to_thread(self._state.save, self.usage.snapshot())
         finally:
             if watching is not None:
                 watching.cancel()
-            self._save(self.usage.snapshot())
+            self._state.save(self.usage.snapshot())
 
     def _refusal(self, client: Client) -> Refusal | None:
         if client.max_in_flight is not None and self._in_flight[client.name] >= client.max_in_flight:
@@ -137,23 +134,3 @@ class ClientGate:
             finally:
                 self._paused -= 1
                 self._paused_bytes -= body_bytes
-
-    def _restore(self) -> None:
-        if self._state is None:
-            return
-        try:
-            data = self._state.read()
-            if data is not None:
-                self.usage.restore(data)
-        except (StateError, ValueError) as error:
-            log.warning(
-                "the usage ledger can't be read: counting starts anew", file=str(self._state.path), why=str(error)
-            )
-
-    def _save(self, ledger: dict[str, object]) -> None:
-        if self._state is None:
-            return
-        try:
-            self._state.write(ledger)
-        except OSError as error:
-            log.warning("the usage ledger can't be saved", file=str(self._state.path), why=str(error))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
-
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.credit_guess import CreditGuesses, weighed
 from extproc.domain.pacing.fair_queue import Waiting
@@ -22,9 +20,7 @@ from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import PaidBy, Route
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.outcome import Outcome
-from extproc.runtime.state_file import StateError, StateFile
-
-log = structlog.get_logger("extproc.pacing")
+from extproc.runtime.state_file import SavedState, StateFile
 
 _SAVE_SECONDS: Final = 30.0
 _SHARES_SECONDS: Final = 1.0
@@ -76,11 +72,11 @@ class Pacer:
         self.on_change: Callable[[], None] | None = None
         """Told whenever what this replica has running or waiting changes, if anybody has to know."""
         self._shares = shares
-        self._state = state
+        self._state = SavedState(state, "the learned limits")
         self._tickets: dict[str, Ticket] = {}
         self._retries: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._restore()
+        self._state.restore(lambda data: self.pacing.restore(data, time.time()))
 
     @contextmanager
     def enter(self, exchange: Exchange, route: Route, prompt_bytes: int | None) -> Iterator[Ticket]:
@@ -210,9 +206,9 @@ class Pacer:
                 self.go_on()
                 if time.monotonic() >= saved + _SAVE_SECONDS:
                     saved = time.monotonic()
-                    await asyncio.to_thread(self._save, self.pacing.snapshot(time.time()))
+                    await asyncio.to_thread(self._state.save, self.pacing.snapshot(time.time()))
         finally:
-            self._save(self.pacing.snapshot(time.time()))
+            self._state.save(self.pacing.snapshot(time.time()))
 
     def _ticket(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Ticket:
         if isinstance(answer, Queued):
@@ -245,21 +241,3 @@ class Pacer:
         if refused.reason is refusals.RefusalReason.CAPACITY:
             return refusals.at_capacity(self.pacing.config.max_workers)
         return refusals.waited_too_long(refused.waited, refused.retry_after)
-
-    def _restore(self) -> None:
-        if self._state is None:
-            return
-        try:
-            data = self._state.read()
-            if data is not None:
-                self.pacing.restore(data, time.time())
-        except (StateError, ValueError) as error:
-            log.warning("the learned limits can't be read: starting anew", file=str(self._state.path), why=str(error))
-
-    def _save(self, learned: dict[str, object]) -> None:
-        if self._state is None:
-            return
-        try:
-            self._state.write(learned)
-        except OSError as error:
-            log.warning("the learned limits can't be saved", file=str(self._state.path), why=str(error))

@@ -4,8 +4,13 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+import structlog
+
+log = structlog.get_logger("extproc.state")
 
 _MOST_BYTES: Final = 1024 * 1024
 
@@ -56,3 +61,31 @@ class StateFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+class SavedState:
+    """What a part of the processor keeps over a restart; nothing without a `file`. `what` names it in warnings."""
+
+    def __init__(self, file: StateFile | None, what: str) -> None:
+        self._file = file
+        self._what = what
+
+    def restore(self, take: Callable[[object], None]) -> None:
+        """Hands what was saved last to `take`, which raises ValueError if it can't be that; such a file is ignored."""
+        if self._file is None:
+            return
+        try:
+            data = self._file.read()
+            if data is not None:
+                take(data)
+        except (StateError, ValueError) as error:
+            log.warning(f"{self._what} can't be read: starting anew", file=str(self._file.path), why=str(error))
+
+    def save(self, snapshot: object) -> None:
+        """Replaces what was saved; if that fails what was there stays."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(snapshot)
+        except OSError as error:
+            log.warning(f"{self._what} can't be saved", file=str(self._file.path), why=str(error))

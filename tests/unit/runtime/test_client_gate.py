@@ -257,7 +257,7 @@ def test_a_book_that_cannot_be_saved_stops_nothing(make: Callable[..., ClientGat
     gate = make(state_dir=tmp_path / "is-gone")
 
     with capture_logs() as logged:
-        gate._save(UsageLedger().snapshot())
+        gate._state.save(UsageLedger().snapshot())
 
     assert [line["log_level"] for line in logged] == ["warning"]
 
