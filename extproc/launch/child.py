@@ -175,13 +175,14 @@ class Child:
         return describe_exit(code) if self._silence is None else f"no sign of life for {self._silence:.0f} s"
 
     async def _start(self) -> Process:
+        tied = tethered(self._program.command)
         return await asyncio.create_subprocess_exec(
-            *tethered(self._program.command),
+            *tied.command,
             env=self._program.environment,
             stdin=DEVNULL,
             stdout=PIPE if self._program.merge_output else None,
             stderr=STDOUT if self._program.merge_output else PIPE,
-            pass_fds=self._program.descriptors,
+            pass_fds=(*self._program.descriptors, *tied.descriptors),
             start_new_session=True,
         )
 

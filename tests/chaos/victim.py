@@ -17,9 +17,10 @@ from typing import Any, Final
 import httpx
 
 from tests.harness import plain_http
+from tests.harness.process_table import command_line, descendants
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
-from tests.harness.supervised import READY, answers, command_line, descendants, quiet_settings
+from tests.harness.supervised import READY, answers, quiet_settings
 from tests.harness.waiting import wait_until
 
 _PIPE_BYTES: Final = 4096

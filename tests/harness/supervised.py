@@ -13,6 +13,7 @@ import httpx
 
 from tests.harness import plain_http
 from tests.harness.ports import free_port
+from tests.harness.process_table import command_line, descendants
 from tests.harness.processes import Process, bare_environment
 from tests.harness.readings import Readings
 from tests.harness.stack import ZAI_PROXY, Simulator
@@ -123,31 +124,6 @@ def running_proxy(
     with supervised(directory, environment, "run", *flags) as proxy:
         proxy.until_ready()
         yield proxy
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below this one."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        with suppress(OSError):
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *descendants(child)]
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended but was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def command_line(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-    except OSError:
-        return []
 
 
 def answers(url: str) -> bool:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.process_table import descendants, is_alive
 from tests.harness.processes import bare_environment
 from tests.harness.readings import Readings
 from tests.harness.stack import ZAI_PROXY
-from tests.harness.supervised import Supervised, answers, descendants, free_ports, is_alive, supervised
+from tests.harness.supervised import Supervised, answers, free_ports, supervised
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.harness.process_table import is_alive
 from tests.harness.processes import make_key
 from tests.harness.stack import PROMPT, Simulator
-from tests.harness.supervised import Supervised, answers, is_alive, running_proxy
+from tests.harness.supervised import Supervised, answers, running_proxy
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow

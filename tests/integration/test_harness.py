@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.process_table import descendants, is_alive
 from tests.harness.stack import running_stack
-from tests.harness.supervised import descendants, is_alive
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.harness.process_table import command_line, descendants
 from tests.harness.processes import make_key
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
-from tests.harness.supervised import answers, command_line, descendants, quiet_settings
+from tests.harness.supervised import answers, quiet_settings
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow

@@ -16,19 +16,10 @@ import httpx
 import pytest
 
 from tests.harness.leaks import command_lines, environment_of, leaks, parts_of, written_files
+from tests.harness.process_table import command_line, descendants, is_alive
 from tests.harness.processes import make_key, seconds_to_start
 from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
-from tests.harness.supervised import (
-    READY,
-    Supervised,
-    answers,
-    command_line,
-    descendants,
-    is_alive,
-    quiet_settings,
-    running_proxy,
-    supervised,
-)
+from tests.harness.supervised import READY, Supervised, answers, quiet_settings, running_proxy, supervised
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
@@ -45,15 +36,25 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, simulator: Simulator) -> Iterator[Supervised]:
+def tether() -> dict[str, str]:
+    """How children are tied to their parent: as this system does it, unless a test says otherwise."""
+    return {}
+
+
+# The second is how they are tied where there is no Linux.
+in_both_ways = pytest.mark.parametrize("tether", [{}, {"TETHER_BY_PIPE": "1"}], ids=["kernel", "pipe"])
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, simulator: Simulator, tether: dict[str, str]) -> Iterator[Supervised]:
     """A proxy without a dashboard, for one test."""
-    with running_proxy(tmp_path, simulator, KEY, "--no-dashboard") as proxy:
+    with running_proxy(tmp_path, simulator, KEY, "--no-dashboard", **tether) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def with_dashboard(tmp_path: Path, simulator: Simulator) -> Iterator[Supervised]:
-    with running_proxy(tmp_path, simulator, KEY) as proxy:
+def with_dashboard(tmp_path: Path, simulator: Simulator, tether: dict[str, str]) -> Iterator[Supervised]:
+    with running_proxy(tmp_path, simulator, KEY, **tether) as proxy:
         yield proxy
 
 
@@ -116,6 +117,7 @@ def test_the_key_is_nowhere_but_with_the_processor(with_dashboard: Supervised) -
     assert leaks(environment_of(proxy.child("extproc")), [KEY]) != [], "the search finds nothing at all"
 
 
+@in_both_ways
 async def test_a_killed_processor_costs_no_stream_and_is_back(proxy: Supervised) -> None:
     async with a_stream(proxy, events=80) as arriving:
         os.kill(proxy.child("extproc"), signal.SIGKILL)
@@ -156,6 +158,7 @@ async def test_a_killed_envoy_is_started_again(proxy: Supervised) -> None:
     assert "envoy crashed and is started again" in proxy.output
 
 
+@in_both_ways
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_told_to_stop_it_refuses_what_is_new_finishes_what_runs_and_exits_with_0(
     proxy: Supervised, simulator: Simulator, number: signal.Signals
@@ -210,6 +213,7 @@ def test_told_to_stop_right_after_the_first_requests_it_counts_each(proxy: Super
     assert proxy.output.count(" 404 GET ") == 2
 
 
+@in_both_ways
 async def test_a_signal_to_every_process_at_once_drains_like_one_to_the_parent(
     proxy: Supervised, simulator: Simulator
 ) -> None:
@@ -255,6 +259,7 @@ async def test_after_drain_timeout_it_says_how_many_it_cuts(tmp_path: Path, simu
         assert "requests cut off requests=1" in proxy.output
 
 
+@in_both_ways
 def test_no_child_outlives_it_however_it_dies(with_dashboard: Supervised) -> None:
     children = descendants(with_dashboard.process.pid)
     assert len(children) == 3
@@ -264,8 +269,9 @@ def test_no_child_outlives_it_however_it_dies(with_dashboard: Supervised) -> Non
     wait_until(lambda: not any(map(is_alive, children)), "every child has ended")
 
 
-def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path, simulator: Simulator) -> None:
-    with supervised(tmp_path, quiet_settings(tmp_path, KEY, simulator.url), "run") as proxy:
+@in_both_ways
+def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path, simulator: Simulator, tether: dict[str, str]) -> None:
+    with supervised(tmp_path, {**quiet_settings(tmp_path, KEY, simulator.url), **tether}, "run") as proxy:
         wait_until(lambda: bool(descendants(proxy.process.pid)), "a child is being started")
         children = descendants(proxy.process.pid)
 

@@ -13,7 +13,7 @@ import structlog
 
 from extproc.lasting_counts import RestartReason
 from extproc.launch.child import Child, ChildError, Program, describe_exit
-from tests.harness.supervised import is_alive
+from tests.harness.process_table import is_alive
 from tests.harness.waiting import eventually
 
 SLEEPS = "import time; time.sleep(60)"
