@@ -23,13 +23,14 @@ IN_FLIGHT: Final = "in flight"
 @dataclass(frozen=True, slots=True)
 class Running:
     """A request that holds a place, or waits for one. `age` is how long it has been doing so, in seconds. `model` is
-    what answers, or has answered the name that it asks for before."""
+    what answers, or has answered the name that it asks for before, `program` what its user agent is known as."""
 
     id: str
     request_id: str | None
     method: str | None
     path: str | None
     client: str | None
+    program: str | None
     session: str | None
     agent: str | None
     lane: str | None
@@ -167,6 +168,7 @@ def _request(data: Mapping[str, Any], age: str) -> Running | None:
         method=text(data.get("method")),
         path=text(data.get("path")),
         client=text(data.get("client")),
+        program=text(data.get("program")),
         session=text(data.get("session")),
         agent=text(data.get("agent")),
         lane=text(data.get("lane")),

@@ -165,6 +165,7 @@ def _identity(target: TargetView, each: proxy_status.Running) -> dict[str, Any]:
         "method": each.method,
         "path": each.path,
         "client": each.client,
+        "program": each.program,
         "session": each.session,
         "agent": each.agent,
         "lane": each.lane,

@@ -60,6 +60,7 @@ class Identity(Record):
     method: str | None
     path: str | None
     client: str | None
+    program: str | None = Field(description="What its user agent is known as")
     session: str | None
     agent: str | None
     lane: str | None

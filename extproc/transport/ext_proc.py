@@ -16,6 +16,7 @@ from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.head import RequestHead
 from extproc.domain.request.labels import client_bucket
 from extproc.domain.request.priority import lane_of
+from extproc.domain.request.programs import program_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Route, classify
 from extproc.domain.request.web_origins import WebOrigins
@@ -165,6 +166,7 @@ class ExternalProcessor:
             started=time.time(),
             session=head.session,
             agent=head.agent,
+            program=program_of(head.user_agent),
             lane=lane_of(head.agent, head.priority),
             asked=head.model,
             stream=head.stream,

@@ -90,6 +90,7 @@ def _who(exchange: Exchange, models: ModelNames) -> dict[str, object]:
         "method": exchange.method,
         "path": exchange.path,
         "client": exchange.client or exchange.source,
+        "program": exchange.program or None,
         "session": exchange.session or None,
         "agent": exchange.agent or None,
         "lane": exchange.lane.value,

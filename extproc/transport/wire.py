@@ -50,6 +50,7 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         origin=_text(values.get("origin")),
         host=_text(values.get(":authority")),
         content_type=_text(values.get("content-type")),
+        user_agent=_text(values.get("user-agent"))[:_LONGEST_IDENTITY],
         token=_token(values),
     )
 

@@ -190,6 +190,7 @@ async def test_status_shows_what_runs_with_model_and_bytes(stack: Stack) -> None
     assert running["model"] == "glm-5.3"
     assert running["request_bytes"] > 0
     assert running["age_seconds"] > 0
+    assert running["program"] == "httpx"
     assert running["request_id"] == response.headers["x-request-id"]
 
 

@@ -31,4 +31,5 @@ class RequestHead:
     origin: str = ""
     host: str = ""
     content_type: str = ""
+    user_agent: str = ""
     token: str = field(default="", repr=False)

@@ -18,7 +18,7 @@ NO_FIGURES: Final = PerMinute(
     seconds=60,
 )
 _OF_NOBODY: Final = dict.fromkeys(
-    ("request_id", "method", "path", "client", "session", "agent", "lane", "model", "model_asked")
+    ("request_id", "method", "path", "client", "program", "session", "agent", "lane", "model", "model_asked")
 )
 
 

@@ -146,7 +146,8 @@ async def test_every_label_that_is_kept_has_a_value() -> None:
 
 async def test_what_runs_and_what_waits_is_read() -> None:
     proxy = ProxyInProcess(concurrency_limit_initial=1)
-    running = {"client": "anna", "session": "s-1", "agent": "a-1", "lane": Lane.SUBAGENT, "model": "glm-5.3"}
+    who = {"client": "anna", "program": "Codex", "session": "s-1", "agent": "a-1"}
+    running = {**who, "lane": Lane.SUBAGENT, "model": "glm-5.3"}
     proxy.arrive("r-1", started=time.time() - 5, **running, asked="glm-5.2", request_bytes=10, response_bytes=20)
     proxy.arrive("r-2", started=time.time() - 3, asked="glm-4.7")
 
@@ -154,8 +155,8 @@ async def test_what_runs_and_what_waits_is_read() -> None:
 
     (runs,), (waits,) = status.running, status.waiting
     assert asdict(runs) == {
-        "id": "r-1", "request_id": "request-r-1", "method": "POST", "path": "/v1/messages", "client": "anna",
-        "session": "s-1", "agent": "a-1", "lane": "subagent", "model": "glm-5.3", "model_asked": "glm-5.2",
+        "id": "r-1", "request_id": "request-r-1", "method": "POST", "path": "/v1/messages", **who,
+        "lane": "subagent", "model": "glm-5.3", "model_asked": "glm-5.2",
         "age": pytest.approx(5, abs=1), "request_bytes": 10, "response_bytes": 20,
     }  # fmt: skip
     assert (waits.id, waits.client, waits.lane) == ("r-2", "source-01", "main")

@@ -44,6 +44,15 @@ async def test_what_the_log_entry_has_to_bring_back_is_noted() -> None:
         assert (exchange.stream, exchange.max_tokens, exchange.request_id) == (True, 100, "r-1")
 
 
+async def test_a_request_is_known_by_the_program_that_sends_it() -> None:
+    async with envoy() as side:
+        await side.ask(asking(user_agent="claude-cli/2.1.7 (external, cli)"))
+        await side.ask(asking(user_agent="something else"))
+
+        named = [(await side.proxy.get("/status")).json()["requests"][number]["program"] for number in (0, 1)]
+        assert sorted(named, key=str) == ["Claude Code", None]
+
+
 async def test_a_body_that_nobody_has_read_asks_for_nothing() -> None:
     async with envoy() as side:
         stream = await side.ask(asking())

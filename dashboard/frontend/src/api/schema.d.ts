@@ -801,6 +801,8 @@ export interface components {
             method: string | null;
             path: string | null;
             client: string | null;
+            /** @description What its user agent is known as */
+            program: string | null;
             session: string | null;
             agent: string | null;
             lane: string | null;
@@ -928,6 +930,8 @@ export interface components {
             method: string | null;
             path: string | null;
             client: string | null;
+            /** @description What its user agent is known as */
+            program: string | null;
             session: string | null;
             agent: string | null;
             lane: string | null;

@@ -11,6 +11,7 @@ const identity = {
   method: 'POST',
   path: '/v1/messages',
   client: 'laptop-anna',
+  program: 'Claude Code',
   session: '3f0a',
   agent: null,
   lane: 'main',
@@ -86,7 +87,6 @@ export function aRequest(changes: Partial<FinishedRequest> = {}): FinishedReques
     tokens_are: 'complete',
     cost_usd: 0.0123,
     credits: 0.4,
-    program: 'Claude Code',
     attempts: 1,
     ...changes,
   }

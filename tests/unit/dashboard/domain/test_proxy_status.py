@@ -28,7 +28,7 @@ def test_an_older_proxy_that_knows_of_workers_and_what_runs_tells_no_more() -> N
     assert (status.busy, status.wall, status.limit, status.draining) == (3, 20, None, True)
     (request,) = status.running
     assert (request.id, request.model, request.age, request.response_bytes) == ("run-1", "glm-5.3", 12.5, 20)
-    assert request.model_asked is None
+    assert (request.model_asked, request.program) == (None, None)
     assert (status.version, status.variant) == ("0.1.0", "production")
     assert (status.shared, status.leads, status.in_flight, status.quota) == (False, False, None, ())
 

@@ -13,7 +13,14 @@ from tests.unit.dashboard.build import NO_FIGURES
 
 
 def request(number: int, age: float, lane: str = "main", response_bytes: int = 0) -> Running:
-    said = {"method": "POST", "path": "/v1/messages", "client": "anna", "session": None, "agent": None}
+    said = {
+        "method": "POST",
+        "path": "/v1/messages",
+        "client": "anna",
+        "program": "Codex",
+        "session": None,
+        "agent": None,
+    }
     return Running(
         f"r-{number}",
         f"{number}",
@@ -57,6 +64,7 @@ def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
     assert seen["running"][0]["tokens_estimated"] == 50
     assert seen["running"][0]["silent"] == 7.0
     assert [(each["model"], each["model_asked"]) for each in seen["running"]] == [("m", "a")] * 3
+    assert {each["program"] for each in seen["running"]} == {"Codex"}
     assert seen["workers"] == {"busy": 3, "limit": 40, "wall": 40, "draining": False}
     assert seen["health"] == {"level": "ok", "headline": "Working: 3 of 40 places busy.", "since": None}
 

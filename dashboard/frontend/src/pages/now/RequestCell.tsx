@@ -11,7 +11,7 @@ interface RequestCellProps {
 
 /** Model and path, and who sent it, in two lines that are cut where there is no room. */
 export function RequestCell({ request, more }: RequestCellProps) {
-  const { agent, lane } = request
+  const { program, agent, lane } = request
   return (
     <>
       <span className="block truncate" title={request.request_id ?? undefined}>
@@ -19,6 +19,7 @@ export function RequestCell({ request, more }: RequestCellProps) {
       </span>
       <span className="block truncate text-xs text-soft">
         {senderName(request)}
+        {program !== null && ` · ${program}`}
         {agent !== null && ` · agent ${agent}`}
         <span className="md:hidden"> · {laneName(lane)}</span>
       </span>
