@@ -141,6 +141,13 @@ def _check_tls(settings: SimulatorSettings) -> None:
 @click.option("--plan-level", default="max", type=click.Choice(["lite", "pro", "max"]), envvar="SIMULATOR_PLAN_LEVEL")
 @click.option("--expected-host", envvar="SIMULATOR_EXPECTED_HOST", help="Answer 403 to any other Host header.")
 @click.option("--general-balance/--no-general-balance", default=True, help="Without: the general API answers 1113.")
+@click.option(
+    "--prefix-cache",
+    type=_ABOVE_ZERO,
+    metavar="SECONDS",
+    envvar="SIMULATOR_PREFIX_CACHE",
+    help="Prompts stay in memory so long after their last use, and what the next has in common with them is cached.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_CERT")
 @click.option("--tls-key", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_KEY")
 def simulator_command(
@@ -166,6 +173,7 @@ def simulator_command(
     plan_level: str,
     expected_host: str | None,
     general_balance: bool,
+    prefix_cache: float | None,
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> None:
@@ -194,6 +202,7 @@ def simulator_command(
         plan_level=plan_level,
         expected_host=expected_host,
         general_balance=general_balance,
+        prefix_cache_seconds=prefix_cache,
         tls_cert=tls_cert,
         tls_key=tls_key,
     )

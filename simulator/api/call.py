@@ -13,6 +13,7 @@ from simulator.api.sse import DONE, Frame
 from simulator.api.turn import Turn, Usage
 from simulator.plan.limits import WindowState
 from simulator.plan.monitor import ModelUse
+from simulator.plan.prefix_cache import PrefixCache
 from simulator.scenario.model import Scenario
 
 JSON = "application/json; charset=utf-8"
@@ -21,7 +22,8 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with all that its answer may depend on. `now` is Unix time, `body` parsed JSON (None: it is none)."""
+    """A request with all that its answer may depend on. `now` is Unix time, `body` parsed JSON (None: it is none);
+    `account` tells the callers apart that share no `prefix_cache`, and None is no cache at all."""
 
     endpoint: Endpoint
     scenario: Scenario
@@ -35,6 +37,8 @@ class Call:
     plan_level: str
     model_use: Mapping[str, ModelUse]
     files: FileStore
+    account: str
+    prefix_cache: PrefixCache | None
 
     @property
     def created(self) -> int:

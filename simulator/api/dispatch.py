@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from simulator.api import account, anthropic, chat, general, responses
+from simulator.api import account, anthropic, chat, general, prompt, responses
 from simulator.api.call import EVENT_STREAM, Call, Reply, json_reply, turn_reply
 from simulator.api.endpoints import Action
 from simulator.api.error_replies import error_event
@@ -23,9 +23,11 @@ def _said(
     read_ask: Callable[[Mapping[str, object], int], Ask],
     frames: Callable[[Turn], Iterator[Frame]],
     whole: Callable[[Turn], object],
+    read: tuple[str, ...],
 ) -> Reply:
     ask = read_ask(call.fields, call.size)
-    turn = compose(ask, call.scenario, log_id=call.log_id, created=call.created)
+    cached = _cached(call, ask, read)
+    turn = compose(ask, call.scenario, log_id=call.log_id, created=call.created, cached=cached)
     if not ask.stream:
         return turn_reply(whole(turn), turn)
     return Reply(
@@ -38,16 +40,23 @@ def _said(
     )
 
 
+def _cached(call: Call, ask: Ask, read: tuple[str, ...]) -> int:
+    """The tokens of the prompt that the model has in memory; afterwards it has all of them."""
+    if call.prefix_cache is None:
+        return 0
+    return call.prefix_cache.read(f"{call.account} {ask.served}", prompt.prompt_of(call.fields, read), call.now)
+
+
 def _messages(call: Call) -> Reply:
-    return _said(call, anthropic.read_ask, anthropic.frames, anthropic.message)
+    return _said(call, anthropic.read_ask, anthropic.frames, anthropic.message, prompt.ANTHROPIC)
 
 
 def _chat(call: Call) -> Reply:
-    return _said(call, chat.read_ask, chat.frames, chat.completion)
+    return _said(call, chat.read_ask, chat.frames, chat.completion, prompt.CHAT)
 
 
 def _responses(call: Call) -> Reply:
-    return _said(call, responses.read_ask, responses.frames, responses.response)
+    return _said(call, responses.read_ask, responses.frames, responses.response, prompt.RESPONSES)
 
 
 def _count_tokens(call: Call) -> Reply:

@@ -91,8 +91,8 @@ def reported(turn: Turn, reports: Reports, sent: int) -> Usage | None:
     return turn.usage.share(0 if turn.usage_form is UsageForm.AT_START else sent, turn.pieces)
 
 
-def compose(ask: Ask, scenario: Scenario, *, log_id: str, created: int) -> Turn:
-    """The turn that answers `ask` as `scenario` has it."""
+def compose(ask: Ask, scenario: Scenario, *, log_id: str, created: int, cached: int = 0) -> Turn:
+    """The turn that answers `ask` as `scenario` has it, `cached` tokens of the prompt being in memory already."""
     thinking, thought = _thinking(ask, scenario)
     text, said = _text(ask, scenario)
     tool = _tool(ask, scenario)
@@ -108,23 +108,33 @@ def compose(ask: Ask, scenario: Scenario, *, log_id: str, created: int) -> Turn:
         tool=tool,
         tool_stream=ask.tool_stream,
         stop_reason=stop,
-        usage=_usage(ask, scenario, thought, said + (tool is not None)),
+        usage=_usage(ask, scenario, cached, thought, said + (tool is not None)),
         usage_form=scenario.usage,
         pings=scenario.pings,
         web_search=scenario.web_search,
     )
 
 
-def _usage(ask: Ask, scenario: Scenario, thought: int, said: int) -> Usage:
+def _usage(ask: Ask, scenario: Scenario, cached: int, thought: int, said: int) -> Usage:
+    fresh, hit = _input(ask, scenario, cached)
     reasoning = thought if scenario.reasoning_tokens is None else scenario.reasoning_tokens
     output = max(thought + said, reasoning) if scenario.output_tokens is None else scenario.output_tokens
     return Usage(
-        input=scenario.input_tokens if scenario.input_tokens is not None else ask.input_tokens,
-        cached=scenario.cached_tokens,
+        input=fresh,
+        cached=hit,
         cache_creation=scenario.cache_creation_tokens,
         output=output,
         reasoning=min(reasoning, output),
     )
+
+
+def _input(ask: Ask, scenario: Scenario, cached: int) -> tuple[int, int]:
+    """The tokens of the prompt that are new, and those from memory: never all, as the last one is always read."""
+    if scenario.input_tokens is None and scenario.cached_tokens is None:
+        hit = min(cached, ask.input_tokens - 1)
+        return ask.input_tokens - hit, hit
+    fresh = ask.input_tokens if scenario.input_tokens is None else scenario.input_tokens
+    return fresh, scenario.cached_tokens or 0
 
 
 def _tool(ask: Ask, scenario: Scenario) -> ToolCall | None:

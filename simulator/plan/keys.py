@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,7 +45,8 @@ class Holds(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request carried, without the secrets. `form` is that of the authorization header."""
+    """What a request carried, without the secrets. `form` is that of the authorization header, `account` a name that
+    the requests of one key have in common."""
 
     authorization: Holds
     x_api_key: Holds
@@ -53,6 +55,7 @@ class Credentials:
     query: Holds
     form: str
     key_seen_in: tuple[str, ...]
+    account: str
 
     def as_json(self) -> dict[str, str]:
         return {
@@ -69,6 +72,7 @@ class KeyRing:
 
     def __init__(self, key: str | None) -> None:
         self._key = key
+        self._salt = secrets.token_bytes(16)
 
     def is_right(self, candidate: str) -> bool:
         if self._key is None:
@@ -80,18 +84,25 @@ class KeyRing:
         if not _JWT_FORM.fullmatch(token):
             return False
         head, payload, signature = token.split(".")
+        claims = _claims(payload)
         try:
-            claims = json.loads(_base64url(payload))
             signed = _base64url(signature)
         except (ValueError, binascii.Error):
             return False
-        if not isinstance(claims, dict) or not isinstance(claims.get("exp"), int) or claims["exp"] <= now * 1000:
+        expires = claims.get("exp")
+        if not isinstance(expires, int) or expires <= now * 1000:
             return False
         if self._key is None:
             return isinstance(claims.get("api_key"), str)
         name, _, secret = self._key.partition(".")
         expected = hmac.new(secret.encode(), f"{head}.{payload}".encode(), hashlib.sha256).digest()
         return claims.get("api_key") == name and hmac.compare_digest(signed, expected)
+
+    def account_of(self, shown: str) -> str:
+        """Whose key, or token made of one, this is: no secret, and another text in the next simulator."""
+        first, _, rest = shown.partition(".")
+        owner = _claims(rest.partition(".")[0]).get("api_key") if _JWT_FORM.fullmatch(shown) else first
+        return hashlib.blake2b(str(owner).encode(), key=self._salt, digest_size=8).hexdigest()
 
     def find_in(self, text: str) -> bool:
         """Whether the right key stands anywhere in `text`."""
@@ -112,6 +123,15 @@ class KeyRing:
 
 def _base64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _claims(payload: str) -> dict[str, object]:
+    """The claims of a JWT, or none where it is no JWT."""
+    try:
+        claims = json.loads(_base64url(payload))
+    except (ValueError, binascii.Error):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _form(authorization: str | None) -> tuple[str, str]:
@@ -153,6 +173,7 @@ def report(ring: KeyRing, headers: Iterable[tuple[str, str]], query: list[tuple[
         query=in_query,
         form=form,
         key_seen_in=tuple(seen),
+        account=ring.account_of(values.get("x-api-key") or token),
     )
 
 

@@ -149,11 +149,12 @@ class Scenario:
     stop_reason: str | None = None
     pings: int = 0
 
-    # The tokens that it reports; input, cached and cache_creation are disjoint, reasoning is a part of output.
+    # The tokens that it reports; input, cached and cache_creation are disjoint, reasoning is a part of output. Where it
+    # states neither input nor cached, the prompt's size and the prefix cache tell them.
     usage: UsageForm = UsageForm.FINAL_ONLY
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
     cache_creation_tokens: int = 0
     reasoning_tokens: int | None = None
 

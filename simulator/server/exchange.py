@@ -216,6 +216,8 @@ class Exchange:
             plan_level=state.settings.plan_level,
             model_use=state.model_use,
             files=state.files,
+            account=self._entry.credentials.account,
+            prefix_cache=state.prefix_cache,
         )
         try:
             return answer(call)

@@ -49,7 +49,8 @@ class SimulatorSettings:
     """`key` of None takes every well-formed key; `port` 0 picks a free one; `speed` is tokens a second, 0 for at once.
 
     `expected_host`: any other Host header gets the 403 of the real thing. `general_balance`: without it the general
-    API answers 1113, as it does to a key that has a Coding Plan alone.
+    API answers 1113, as it does to a key that has a Coding Plan alone. `prefix_cache_seconds`: how long the model has
+    a prompt in memory after its last use; None is no cache.
     """
 
     host: str = "127.0.0.1"
@@ -60,6 +61,7 @@ class SimulatorSettings:
     speed: float = 0.0
     plan_level: str = "max"
     expected_host: str | None = None
+    prefix_cache_seconds: float | None = None
     general_balance: bool = True
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from simulator.api.files import FileStore
-from simulator.api.turn import Usage
+from simulator.api.turn import BYTES_PER_TOKEN, Usage
 from simulator.plan.keys import KeyRing
 from simulator.plan.limits import PlanLimits
 from simulator.plan.monitor import ModelUse
+from simulator.plan.prefix_cache import PrefixCache
 from simulator.scenario.rulebook import Reader, Rulebook
 from simulator.server.journal import Journal
 from simulator.server.settings import SimulatorSettings
@@ -25,6 +26,7 @@ class State:
         self.reader = Reader(settings.rulebook)
         self.files = FileStore()
         self.model_use: dict[str, ModelUse] = {}
+        self.prefix_cache = _prefix_cache(settings)
 
     def use(self, book: Rulebook) -> None:
         """Puts a rulebook in force; its rules count from the beginning."""
@@ -58,6 +60,7 @@ class State:
         self.reader = Reader(self.settings.rulebook)
         self.files.clear()
         self.model_use.clear()
+        self.prefix_cache = _prefix_cache(self.settings)
 
     def count(self, model: str, usage: Usage, credits: float) -> None:
         """Adds a call to what the monitor API reports of a model."""
@@ -68,3 +71,9 @@ class State:
         use.cached += usage.cached
         use.output += usage.output
         use.credits += credits
+
+
+def _prefix_cache(settings: SimulatorSettings) -> PrefixCache | None:
+    """An empty cache, if there is to be one."""
+    seconds = settings.prefix_cache_seconds
+    return None if seconds is None else PrefixCache(seconds, bytes_per_token=BYTES_PER_TOKEN)
