@@ -90,6 +90,7 @@ class Recorder:
             client=exchange.client,
             session=exchange.session,
             agent=exchange.agent,
+            thread=exchange.thread,
             lane=exchange.lane.value,
             model_asked=exchange.asked,
             waited=entry.duration,

@@ -29,6 +29,7 @@ from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
 from extproc.domain.request.web_origins import WebOrigins
 from extproc.domain.usage.log_entry import LogEntry
+from extproc.domain.usage.prices import PriceTable
 from extproc.domain.usage.request_ring import RequestRing
 from extproc.lasting_counts import LastingCounts, LineLoser
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
@@ -39,6 +40,7 @@ from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.background import Background
+from extproc.runtime.cache_watch import CacheWatch
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
 from extproc.runtime.price_table import load_prices
@@ -117,7 +119,10 @@ class Service:
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        self.recorder = self._recorder()
+        prices = load_prices(settings)
+        self.cache = CacheWatch(prices)
+        metrics.registry.register(self.cache.collector())
+        self.recorder = self._recorder(prices)
         self.access_log = AccessLog(
             self.recorder.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
         )
@@ -159,7 +164,7 @@ class Service:
         self.admission.drain()
         self._stopping.set()
 
-    def _recorder(self) -> Recorder:
+    def _recorder(self, prices: PriceTable) -> Recorder:
         """Tells all who have to hear what the access log says: first who counts and decides, then who shows it."""
         settings, metrics, quota = self._settings, self.metrics, self.quota
         prices = load_prices(settings)
@@ -169,6 +174,7 @@ class Service:
             Listener("pacing", self.pacer.take_outcome, self.pacer.take_failure),
             Listener("quota", quota.take_outcome, quota.take_failure, quota.take_progress),
             Listener("clients", self.clients.take_outcome),
+            *([Listener("cache", self.cache.take_outcome)] if settings.token_counting_enabled else []),
             Listener("models", lambda outcome: self._learn_model(outcome.entry), progress=self._learn_model),
             Listener("feed", self.feed.add),
         ]
@@ -265,6 +271,7 @@ class Service:
             "variant": self._settings.deployment_variant,
             "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),
+            "cache": self.cache.describe(),
             "refused_identities": self.recorder.identities.describe(time.time()),
             "shared_limits": None if self.shared is None else asdict(self.shared.status()),
             "settings": self._settings.shown(),

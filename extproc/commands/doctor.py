@@ -7,13 +7,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from redis.exceptions import RedisError
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.way_up import ForwardProxy
@@ -68,7 +68,10 @@ class Doctor:
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         yield await self._look_at_the_proxy()
-        for finding in diagnosis.judge_places(await self._ask_for_places()):
+        status = await self._ask_for_status()
+        for finding in diagnosis.judge_places(_places(status)):
+            yield finding
+        for finding in diagnosis.judge_cache(_cached_programs(status)):
             yield finding
         for finding in diagnosis.judge_environment(os.environ, client_url(self._settings), self._key):
             yield finding
@@ -191,23 +194,14 @@ class Doctor:
             return Finding(Level.OK, "proxy", f"answers at {url}")
         return Finding(Level.PROBLEM, "proxy", f"{url}/health answers {answer.status_code}", "Look at its log.")
 
-    async def _ask_for_places(self) -> list[LearnedPlaces]:
-        """What the running proxy has learned of each model; nothing if it does not run, or is an older one."""
+    async def _ask_for_status(self) -> Any:
+        """What the running proxy says of itself; None if it does not answer, which is a finding of its own."""
         try:
             async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
                 answer = await client.get(f"{metrics_url(self._settings)}/status")
-            return [
-                LearnedPlaces(
-                    model=str(each["name"]),
-                    limit=int(each["limit"]),
-                    refused=None if each["ceiling"] is None else int(each["ceiling"]),
-                    in_flight=int(each["in_flight"]),
-                    waiting=int(each["waiting"]),
-                )
-                for each in answer.raise_for_status().json()["model_limits"]
-            ]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return []  # that it does not answer is a finding of its own
+            return answer.raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
+            return None
 
     def _client(self) -> httpx.AsyncClient:
         proxy = None if self._proxy is None else self._proxy.url
@@ -217,6 +211,31 @@ class Doctor:
         # The type alone: the text of an error can quote what it is about.
         found = f"{self._origin.authority} can't be reached ({type(error).__name__})"
         return Finding(Level.PROBLEM, "network", found, "Look at the firewall and at ZAI_TARGET_URL.")
+
+
+def _places(status: Any) -> list[LearnedPlaces]:
+    """What a proxy has learned of each model; nothing of one that is older."""
+    try:
+        return [
+            LearnedPlaces(
+                model=str(each["name"]),
+                limit=int(each["limit"]),
+                refused=None if each["ceiling"] is None else int(each["ceiling"]),
+                in_flight=int(each["in_flight"]),
+                waiting=int(each["waiting"]),
+            )
+            for each in status["model_limits"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _cached_programs(status: Any) -> list[CachedProgram]:
+    """What the programs found in the cache; nothing of a proxy that is older."""
+    try:
+        return [CachedProgram(str(each["text"]), int(each["cold"])) for each in status["cache"]["programs"]]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def lines(finding: Finding) -> Iterator[str]:

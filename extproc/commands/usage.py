@@ -20,7 +20,8 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
     url = f"{metrics_url(settings)}/status"
     try:
         answer = httpx.get(url, timeout=_TIMEOUT, trust_env=False)
-        rows = _rows(answer.raise_for_status().json(), days)
+        status = answer.raise_for_status().json()
+        rows = _rows(status, days)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         click.echo(f"{url} does not answer as zai-proxy does: is it running, and is METRICS_PORT right?", err=True)
         sys.exit(1)
@@ -33,12 +34,22 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
     for row in rows:
         table.add_row(row["day"], row["client"], row.get("program") or "", row["model"], *_numbers(row))
     Console().print(table)
+    for line in _cache_lines(status):
+        click.echo(line)
 
 
 def _rows(status: Any, days: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = status["usage"]
     kept = sorted({row["day"] for row in rows}, reverse=True)[:days]
     return [row for row in rows if row["day"] in kept]
+
+
+def _cache_lines(status: Any) -> list[str]:
+    """What each program found in the cache lately, in words; nothing from a proxy that is older."""
+    try:
+        return [str(each["text"]) for each in status["cache"]["programs"]]
+    except (KeyError, TypeError):
+        return []
 
 
 def _numbers(row: dict[str, Any]) -> tuple[str, ...]:

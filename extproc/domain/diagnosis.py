@@ -18,6 +18,8 @@ _SLOW_STORE: Final = 0.02
 _SOON: Final = 14 * 86400.0
 _BASE_URLS: Final = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "ZAI_BASE_URL")
 _CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
+_ATTRIBUTION: Final = "CLAUDE_CODE_ATTRIBUTION_HEADER"
+_OFF: Final = ("0", "false", "no", "off")
 _FAR_BELOW: Final = 3
 _NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests that name no model"}
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
@@ -49,6 +51,14 @@ class LearnedPlaces:
     refused: int | None
     in_flight: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class CachedProgram:
+    """What a proxy says of a program and the cache: in words, and how many of its conversations are cold now."""
+
+    text: str
+    cold: int
 
 
 def judge_key(key: str) -> Finding:
@@ -150,6 +160,15 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
         yield Finding(level, _NAMES.get(each.model, each.model), found, advice)
 
 
+def judge_cache(programs: Sequence[CachedProgram]) -> Iterator[Finding]:
+    """What each program's prompts found in the cache within the last hour, and how to find out why it was little."""
+    for each in programs:
+        if each.cold:
+            yield Finding(Level.NOTE, "cache", each.text, "What keeps prompts out of the cache: docs/cache.md.")
+        else:
+            yield Finding(Level.OK, "cache", each.text)
+
+
 def judge_error(what: str, code: str, status: int, message: str) -> Finding:
     """An error that Z.AI has answered."""
     known = classify_code(code, status)
@@ -171,6 +190,13 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
             )
         elif url:
             yield Finding(Level.OK, name, "leads to this proxy")
+    if _endpoint(environ.get("ANTHROPIC_BASE_URL", "")) == proxy and environ.get(_ATTRIBUTION) not in _OFF:
+        yield Finding(
+            Level.NOTE,
+            _ATTRIBUTION,
+            "is not off: Claude Code puts a line in front of its system prompt that can keep prompts out of the cache",
+            f"For Claude Code: export {_ATTRIBUTION}=0",
+        )
     if not environ.get("ANTHROPIC_BASE_URL"):
         yield Finding(
             Level.NOTE,

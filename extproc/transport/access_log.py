@@ -146,6 +146,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         client=_text(noted, "client"),
         session=_text(noted, "session"),
         agent=_text(noted, "agent"),
+        thread=_text(noted, "thread"),
         lane=_text(noted, "lane"),
         refused=_text(noted, "refused"),
         model_asked=_text(noted, "asked"),

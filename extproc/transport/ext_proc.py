@@ -166,6 +166,7 @@ class ExternalProcessor:
             started=time.time(),
             session=head.session,
             agent=head.agent,
+            thread=head.thread,
             program=program_of(head.user_agent),
             lane=lane_of(head.agent, head.priority),
             asked=head.model,
@@ -212,6 +213,8 @@ def _remembered(exchange: Exchange) -> dict[str, str]:
         remembered["client"] = exchange.client
     if exchange.session:
         remembered["session"] = exchange.session
+    if exchange.thread:
+        remembered["thread"] = exchange.thread
     if exchange.agent:
         remembered["agent"] = exchange.agent
     return remembered

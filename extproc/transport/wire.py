@@ -22,6 +22,7 @@ BODY_NAMESPACE: Final = "zai.request"
 ADMITTED_HEADER: Final = "x-zai-admitted"
 _LONGEST_REQUEST_ID: Final = 128
 _LONGEST_IDENTITY: Final = 64
+_THREADS: Final = ("thread-id", "session-id", "x-session-id")
 _LONGEST_LENGTH: Final = 15
 _PATIENCE_SECONDS: Final = 3600  # as much as Envoy's configuration allows
 _MOST_TOKENS: Final = 1e9
@@ -41,6 +42,7 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         session=_text(values.get("x-claude-code-session-id"))[:_LONGEST_IDENTITY],
         agent=_text(values.get("x-claude-code-agent-id"))[:_LONGEST_IDENTITY],
         priority=_text(values.get("x-zai-priority")),
+        thread=_thread(values)[:_LONGEST_IDENTITY],
         # Envoy appends the peer's address; what stands before it is the client's own claim.
         peer=_text(values.get("x-forwarded-for")).rpartition(",")[2].strip(),
         body_bytes=_length(values.get("content-length")),
@@ -145,6 +147,11 @@ def _set_all(headers: Iterable[tuple[str, str]]) -> list[pb.HeaderValueOption]:
 
 def _text(raw: bytes | None) -> str:
     return raw.decode(errors="replace") if raw else ""
+
+
+def _thread(values: Mapping[str, bytes]) -> str:
+    """Codex names each conversation, those of its sub-agents too, and the session of all; opencode names the session."""
+    return next((_text(values[name]) for name in _THREADS if name in values), "")
 
 
 def _token(values: Mapping[str, bytes]) -> str:

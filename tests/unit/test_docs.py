@@ -24,6 +24,7 @@ from extproc.domain.usage.outcome import ErrorType, UsageRecord
 from extproc.domain.usage.prices import PricingTier
 from extproc.lasting_counts import LastingCounts
 from extproc.launch.envoy_config import lua_source, source
+from extproc.metrics.cache import CacheCollector
 from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
 from extproc.metrics.quota import QuotaCollector
 from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
@@ -103,6 +104,7 @@ def exported() -> set[Series]:
         QuotaCollector(lambda: quota.snapshot(0), dict, dict),
         PacingCollector(lambda: pacing.status(0)),
         SharedLimitsCollector(lambda: SharedStatus(up=True, leads=True, replicas=1, losses=0, round_trip=0.001)),
+        CacheCollector(list, dict),
         envoy,
         SupervisionCollector(LastingCounts.new()),
     )

@@ -12,6 +12,7 @@ class Exchange:
     `client` is the name behind the token, empty without tokens; `principal` is who takes
     turns with others in the queue, `source` the same as a label. `program` is what the user agent is known as, empty if
     it is on no list.
+    `thread` names the conversation where `session`, which is Claude Code's, does not.
     `asked` is the model that it asks for, empty where its body was not read; so are `stream` and `max_tokens`, the most
     that it wants to have generated. `model` is what answers, which need not be the same.
     `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
@@ -28,6 +29,7 @@ class Exchange:
     client: str = ""
     session: str = ""
     agent: str = ""
+    thread: str = ""
     program: str = ""
     lane: Lane = Lane.MAIN
     asked: str = ""

@@ -9,8 +9,9 @@ from extproc.domain.request.record import record
 class RequestHead:
     """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
 
-    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `body_bytes` is what
-    the client announced, None for a chunked body. `token` is the client's own credential, where tokens are asked for.
+    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `thread` is the
+    conversation as agents other than Claude Code name it. `body_bytes` is what the client announced, None for a chunked
+    body. `token` is the client's own credential, where tokens are asked for.
     `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it. `origin` is the page's
     that a browser sends it for, empty outside of pages, `host` what the client calls the proxy.
     """
@@ -25,6 +26,7 @@ class RequestHead:
     priority: str
     peer: str
     body_bytes: int | None = None
+    thread: str = ""
     model: str = ""
     stream: bool = False
     max_tokens: int | None = None

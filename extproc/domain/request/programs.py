@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from extproc.domain.request.identity import family
+from extproc.domain.request.labels import OTHER
 
 _BY_FAMILY: Final[Mapping[str, str]] = {
     "claude-cli": "Claude Code",
@@ -25,6 +26,11 @@ _BY_FAMILY: Final[Mapping[str, str]] = {
     "python-httpx": "httpx",
     "python-requests": "Requests",
 }
+
+
+def label_of(program: str) -> str:
+    """The program's name as a label, `other` for one without a name."""
+    return program.lower().replace(" ", "_") or OTHER
 
 
 def program_of(user_agent: str) -> str:

@@ -71,7 +71,7 @@ class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 
     What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `client`,
-    `session`, `agent`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not even that
+    `session`, `agent`, `thread`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not even that
     if the attempt got no answer.
     `waited` is the time in the queue, None if it never got as far.
     `status` is 0 where no response began. `attempts` counts upstream attempts, the first included.
@@ -92,6 +92,7 @@ class LogEntry:
     client: str = ""
     session: str = ""
     agent: str = ""
+    thread: str = ""
     lane: str = ""
     refused: str = ""
     model_asked: str = ""

@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, Finding, LearnedPlaces, Level
 
 KEY = f"{'0a' * 16}.{'Xy' * 8}"
 PROXY = "http://127.0.0.1:8080"
@@ -112,3 +112,31 @@ def test_a_model_that_was_never_refused_is_not_below_any_other() -> None:
 
 def test_without_a_proxy_nothing_is_said_of_models() -> None:
     assert list(diagnosis.judge_places([])) == []
+
+
+def test_a_program_whose_prompts_find_little_in_the_cache_is_noted_and_one_whose_find_it_is_fine() -> None:
+    findings = list(diagnosis.judge_cache([CachedProgram("Codex: 90 %", 0), CachedProgram("Claude Code: 4 %", 1)]))
+
+    assert [(finding.level, finding.found) for finding in findings] == [
+        (Level.OK, "Codex: 90 %"),
+        (Level.NOTE, "Claude Code: 4 %"),
+    ]
+    assert "docs/cache.md" in findings[1].advice
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_noted"),
+    [
+        ({"ANTHROPIC_BASE_URL": PROXY}, True),
+        ({"ANTHROPIC_BASE_URL": PROXY, "CLAUDE_CODE_ATTRIBUTION_HEADER": "1"}, True),
+        ({"ANTHROPIC_BASE_URL": PROXY, "CLAUDE_CODE_ATTRIBUTION_HEADER": "0"}, False),
+        ({"ANTHROPIC_BASE_URL": "https://api.example.com"}, False),
+        ({}, False),
+    ],
+)
+def test_the_line_in_front_of_claude_codes_prompts_is_noted_where_it_comes_here(
+    environ: dict[str, str], is_noted: bool
+) -> None:
+    findings = [each for each in diagnosis.judge_environment(environ, PROXY, "") if "ATTRIBUTION" in each.what]
+
+    assert [finding.level for finding in findings] == [Level.NOTE] * is_noted

@@ -41,6 +41,8 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
                 "anthropic-version": "",
                 "x-claude-code-session-id": "session-9",
                 "x-claude-code-agent-id": "agent-3",
+                "session-id": "codex-session",
+                "thread-id": "codex-thread",
                 "x-zai-priority": "background",
                 "x-forwarded-for": "203.0.113.1, 10.1.2.3",
             }
@@ -55,6 +57,7 @@ def test_a_head_is_read_from_what_envoy_sends() -> None:
         speaks_anthropic=True,
         session="session-9",
         agent="agent-3",
+        thread="codex-thread",
         priority="background",
         peer="10.1.2.3",
     )

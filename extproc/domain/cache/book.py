@@ -1,0 +1,235 @@
+"""What came from the cache and what could have: by client and program, and the conversations that are cold now."""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, Claim, Conversation, Misses, Speaker
+from extproc.domain.request.programs import program_of
+from extproc.domain.request.record import record
+from extproc.domain.request.routes import LlmProtocol
+from extproc.domain.usage.outcome import Outcome
+from extproc.domain.usage.prices import PriceTable
+from extproc.domain.usage.tokens import TokenCounts
+
+WINDOW_SECONDS: Final = 3600
+"""What counts as lately."""
+
+COLD_SECONDS: Final = 900.0
+"""How long a conversation that says nothing any more still counts as cold."""
+
+_SETTLES_AFTER: Final = 0.5
+_SETTLED_EVERY: Final = 5.0
+_MOST_NEW: Final = 10_000
+_PART_SECONDS: Final = 300
+_MOST_CONVERSATIONS: Final = 4096
+_MOST_PROGRAMS: Final = 256
+_PROMPTS: Final = frozenset(set(LlmProtocol) - {LlmProtocol.OPENAI_EMBEDDINGS})
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@record
+class Price:
+    """What tokens cost more than they had to, by list price and as credits of the plan; 0 where none is known."""
+
+    usd: float = 0.0
+    credits: float = 0.0
+
+
+@dataclass(slots=True)
+class Sums:
+    """Tokens of prompts: all of them, what came from the cache, what could have; and what the difference cost, where
+    it was more than crumbs."""
+
+    requests: int = 0
+    input: int = 0
+    cached: int = 0
+    cacheable: int = 0
+    usd: float = 0.0
+    credits: float = 0.0
+
+    def add(self, other: "Sums") -> None:
+        self.requests += other.requests
+        self.input += other.input
+        self.cached += other.cached
+        self.cacheable += other.cacheable
+        self.usd += other.usd
+        self.credits += other.credits
+
+
+@record
+class ProgramUse:
+    """What one program of a client did lately. `cold` are its conversations that are cold now."""
+
+    client: str
+    program: str
+    sums: Sums
+    cold: int
+
+
+@record
+class ColdConversation:
+    """A conversation whose prompts miss the cache: how many in a row, with their tokens, and what that cost."""
+
+    speaker: Speaker
+    misses: Misses
+    price: Price
+
+
+class _Lately:
+    """Sums of the last hour, in parts of five minutes."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[int, Sums]] = deque(maxlen=WINDOW_SECONDS // _PART_SECONDS)
+
+    def add(self, sums: Sums, now: float) -> None:
+        number = int(now // _PART_SECONDS)
+        if not self._parts or self._parts[-1][0] != number:
+            self._parts.append((number, Sums()))
+        self._parts[-1][1].add(sums)
+
+    def total(self, now: float) -> Sums:
+        first = int(now // _PART_SECONDS) - WINDOW_SECONDS // _PART_SECONDS
+        total = Sums()
+        for number, sums in self._parts:
+            if number > first:
+                total.add(sums)
+        return total
+
+
+class CacheBook:
+    """Listens to finished requests. Its memory is bounded: the speakers and programs that were heard last."""
+
+    def __init__(self, prices: PriceTable) -> None:
+        self._prices = prices
+        self._conversations: OrderedDict[Speaker, Conversation] = OrderedDict()
+        self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
+        self._since_start: dict[str, Sums] = {}
+        self._new: list[tuple[float, Speaker, Asked]] = []
+
+    def take(self, outcome: Outcome, now: float) -> None:
+        """A request has ended. Nothing is made of one whose prompt nobody has counted, or that is very short."""
+        asked = _asked(outcome)
+        if asked is not None:
+            self.hear(_speaker(outcome), asked, now)
+
+    def hear(self, speaker: Speaker, asked: Asked, now: float) -> None:
+        """The same of a request whose speaker is known."""
+        self._new.append((now, speaker, asked))
+        if self._new[0][0] < now - _SETTLED_EVERY or len(self._new) >= _MOST_NEW:
+            self._settle(now)
+
+    def programs(self, now: float) -> list[ProgramUse]:
+        """Each client and program of the last hour, those first that lost most."""
+        cold = Counter((each.speaker.client, each.speaker.program) for each in self.cold(now))
+        found = [(key, lately.total(now)) for key, lately in self._lately.items()]
+        used = [ProgramUse(*key, sums, cold[key]) for key, sums in found if sums.requests]
+        return sorted(used, key=lambda each: (-each.sums.usd, -each.sums.credits, -each.sums.input))
+
+    def cold(self, now: float) -> list[ColdConversation]:
+        """The conversations that are cold now, those first that lost most."""
+        self._settle(now)
+        return sorted(self._cold(now), key=lambda each: (-each.price.usd, -each.misses.due))
+
+    def since_start(self, now: float) -> Mapping[str, Sums]:
+        """The sums of each program since the start; those without a name have `""`."""
+        self._settle(now)
+        return self._since_start
+
+    def _settle(self, now: float) -> None:
+        """Takes in what was heard a moment ago and what was sent before that, in the order in which it was sent:
+        Envoy's threads tell each of its own requests."""
+        # More than is ever asked within that moment: the clock was set back.
+        until = now - _SETTLES_AFTER if len(self._new) < _MOST_NEW else float("inf")
+        last = max((asked.sent for heard, _, asked in self._new if heard <= until), default=None)
+        if last is None:
+            return
+        settled = sorted((each for each in self._new if each[2].sent <= last), key=lambda each: each[2].sent)
+        self._new = [each for each in self._new if each[2].sent > last]
+        for heard, speaker, asked in settled:
+            self._take(speaker, asked, heard)
+
+    def _take(self, speaker: Speaker, asked: Asked, now: float) -> None:
+        self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
+        if not self._pays_off(speaker.model, now):
+            return
+        conversation = self._conversations.get(speaker) or Conversation(is_named=speaker.is_named)
+        _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
+        for claim in conversation.take(asked):
+            self._add(speaker, self._sums_of(claim, speaker.model), now)
+
+    def _cold(self, now: float) -> Iterator[ColdConversation]:
+        for speaker, conversation in self._conversations.items():
+            misses = conversation.misses
+            if conversation.is_cold and misses is not None and now - conversation.heard < COLD_SECONDS:
+                price = self._price(speaker.model, misses.due - misses.cached, misses.at)
+                yield ColdConversation(speaker, misses, price)
+
+    def _sums_of(self, claim: Claim, model: str) -> Sums:
+        """What a claim adds to its request, which is in the sums already."""
+        price = self._price(model, claim.lost, claim.asked.sent)
+        return Sums(cacheable=max(0, claim.due - claim.asked.cached), usd=price.usd, credits=price.credits)
+
+    def _add(self, speaker: Speaker, sums: Sums, now: float) -> None:
+        key = speaker.client, speaker.program
+        lately = self._lately.get(key) or _Lately()
+        _put(self._lately, key, lately, _MOST_PROGRAMS)
+        lately.add(sums, now)
+        self._since_start.setdefault(speaker.program, Sums()).add(sums)
+
+    def _price(self, model: str, tokens: int, at: float) -> Price:
+        """What so many tokens cost more as input than from the cache."""
+        full, cached = TokenCounts(input=tokens), TokenCounts(cache_read=tokens)
+        cost, less = self._prices.cost(model, full, at), self._prices.cost(model, cached, at)
+        credits, fewer = self._prices.credits(model, full, at), self._prices.credits(model, cached, at)
+        return Price(
+            usd=cost.total - less.total if cost is not None and less is not None else 0.0,
+            credits=credits - fewer if credits is not None and fewer is not None else 0.0,
+        )
+
+    def _pays_off(self, model: str, at: float) -> bool:
+        """Whether cached input is cheaper at all, or its price is not known."""
+        tokens = TokenCounts(input=1)
+        if self._prices.cost(model, tokens, at) is None:
+            return True
+        price = self._price(model, SMALLEST_PROMPT, at)
+        return price.usd > 0.0 or price.credits > 0.0
+
+
+def _asked(outcome: Outcome) -> Asked | None:
+    entry, usage = outcome.entry, outcome.usage
+    if usage is None or usage.estimated.input or entry.sent_upstream is None:
+        return None
+    tokens = usage.tokens
+    if outcome.route.llm_protocol not in _PROMPTS or tokens.input_total < SMALLEST_PROMPT:
+        return None
+    begun = entry.duration if entry.first_byte is None else entry.first_byte
+    return Asked(
+        sent=entry.started + entry.sent_upstream,
+        begun=entry.started + begun,
+        input=tokens.input_total,
+        cached=tokens.cache_read,
+        output=tokens.output - tokens.reasoning,
+    )
+
+
+def _speaker(outcome: Outcome) -> Speaker:
+    entry = outcome.entry
+    return Speaker(
+        client=entry.client,
+        source=entry.source,
+        program=program_of(entry.user_agent),
+        session=entry.session or entry.thread,
+        agent=entry.agent,
+        model=entry.answer.model or entry.model_asked,
+    )
+
+
+def _put(memory: "OrderedDict[Key, Value]", key: Key, value: Value, most: int) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > most:
+        memory.popitem(last=False)

@@ -1,0 +1,170 @@
+"""What a request could have had from the cache: all of the prompt before it, if it goes on with the same conversation.
+
+Nobody says which request continues which, and the counts of tokens are all that is known of a prompt. So a claim is
+made only where there is no other reading, of requests that come one by one under the same name of a conversation:
+
+* it grows: the prompt holds the one before it and something new, but no more than half as much again and a large
+  tool's result. A prompt that shrinks was compacted, rewound, forked or is another one's;
+* one at a time: the request before had its answer begun when this one left, or the cache could not know it;
+* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a pause of some minutes ends all claims.
+
+Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!.
+So claims count only once several in a row have borne each other out, and a conversation is cold after more of them,
+each of which found less than half of its due. Half, and not nearly all: the tools that stand before a system prompt
+stay in the cache whatever changes behind them; and if an API should count what was cached as part of `input_tokens`
+where its dialect has it beside, all prompts would look twice as long as they are, and no honest one may alarm then.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.domain.request.record import record
+
+SMALLEST_PROMPT: Final = 2048
+"""Tokens of a prompt that is worth a look. Caches keep nothing of very short ones, and titles are made with those."""
+
+LONGEST_PAUSE: Final = 240.0
+"""Seconds between two requests after which nothing is claimed: caches of this kind forget after five minutes."""
+
+_LARGEST_GROWTH: Final = 0.5
+_LARGEST_RESULT: Final = 16_384
+_SHORT: Final = 0.5
+_LEAST_ANSWER: Final = 64
+
+
+@record
+class Speaker:
+    """Whose conversation it is. `client` is empty without client tokens, `session` and `agent` where the program names
+    none, `program` where it is not known; `source` stands for an address then. A cache belongs to a model, and so does
+    a conversation here."""
+
+    client: str
+    source: str
+    program: str
+    session: str
+    agent: str
+    model: str
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its requests say that they are of one conversation."""
+        return bool(self.session)
+
+
+@record
+class Asked:
+    """One request that was answered. `input` are all tokens of its prompt, `cached` those that came from the cache,
+    `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
+    (Unix times)."""
+
+    sent: float
+    begun: float
+    input: int
+    cached: int
+    output: int = 0
+
+
+@record
+class Claim:
+    """What a request could have had: `due` tokens of its prompt were the prompt before it."""
+
+    asked: Asked
+    due: int
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the cache gave so little of it that something must be wrong."""
+        return self.asked.cached < self.due * _SHORT
+
+    @property
+    def lost(self) -> int:
+        """Tokens that were paid in full for nothing: none where only the usual crumbs are missing."""
+        return self.due - self.asked.cached if self.is_short else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
+    short until the conversation is cold (`alarm`)."""
+
+    proof: int
+    alarm: int
+
+
+NAMED: Final = Patience(proof=3, alarm=6)
+NAMELESS: Final = Patience(proof=6, alarm=10)
+
+
+@dataclass(slots=True)
+class Misses:
+    """Short claims in a row: when the first and the last of them were sent, and their tokens."""
+
+    since: float
+    at: float
+    requests: int = 0
+    input: int = 0
+    cached: int = 0
+    due: int = 0
+
+    def add(self, claim: Claim) -> None:
+        asked = claim.asked
+        self.at = asked.sent
+        self.requests += 1
+        self.input += asked.input
+        self.cached += asked.cached
+        self.due += claim.due
+
+
+class Conversation:
+    """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims."""
+
+    def __init__(self, *, is_named: bool) -> None:
+        self._is_named = is_named
+        self._patience = NAMED if is_named else NAMELESS
+        self._last: Asked | None = None
+        self._unproven: list[Claim] = []
+        self._is_proven = False
+        self.misses: Misses | None = None
+        self.is_cold = False
+
+    @property
+    def heard(self) -> float:
+        """When its latest request left (Unix time), 0 before the first."""
+        return 0.0 if self._last is None else self._last.sent
+
+    def take(self, asked: Asked) -> list[Claim]:
+        """The claims that are borne out with this request: of itself, and of those before it."""
+        last = self._last
+        if last is None or asked.sent >= last.sent:
+            self._last = asked
+        if last is None or not self._extends(last, asked):
+            self._break_off()
+            return []
+        self._unproven.append(Claim(asked, last.input))
+        self._is_proven = self._is_proven or len(self._unproven) >= self._patience.proof
+        if not self._is_proven:
+            return []
+        claims, self._unproven = self._unproven, []
+        for claim in claims:
+            self._judge(claim)
+        return claims
+
+    def _extends(self, last: Asked, asked: Asked) -> bool:
+        growth = asked.input - last.input
+        least = 1 if self._is_named else max(1, min(last.output, _LEAST_ANSWER))
+        is_in_turn = last.begun <= asked.sent <= last.sent + LONGEST_PAUSE
+        return is_in_turn and least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
+
+    def _break_off(self) -> None:
+        self._unproven, self._is_proven = [], False
+        if not self.is_cold:
+            self.misses = None
+
+    def _judge(self, claim: Claim) -> None:
+        if not claim.is_short:
+            self.misses, self.is_cold = None, False
+            return
+        if self.misses is None:
+            self.misses = Misses(since=claim.asked.sent, at=claim.asked.sent)
+        self.misses.add(claim)
+        self.is_cold = self.is_cold or self.misses.requests >= self._patience.alarm

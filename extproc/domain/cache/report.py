@@ -1,0 +1,97 @@
+"""What is said of the cache: the section of /status, and its sentences."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from extproc.domain.cache.book import WINDOW_SECONDS, CacheBook, ColdConversation, Price, ProgramUse
+from extproc.domain.request.programs import label_of
+
+_MOST_PROGRAMS: Final = 50
+_MOST_CONVERSATIONS: Final = 20
+_SHOWN_OF_A_SESSION: Final = 8
+
+
+def as_json(book: CacheBook, now: float) -> dict[str, object]:
+    """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour."""
+    return {
+        "window_seconds": WINDOW_SECONDS,
+        "programs": [_program(each) for each in book.programs(now)[:_MOST_PROGRAMS]],
+        "conversations": [_conversation(each) for each in book.cold(now)[:_MOST_CONVERSATIONS]],
+    }
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """The share that a part is of a whole; None where there is nothing."""
+    return round(part / whole, 4) if whole else None
+
+
+def _program(use: ProgramUse) -> dict[str, object]:
+    sums = use.sums
+    price = Price(sums.usd, sums.credits)
+    text = _shares(use.program or "Programs without a name", sums.cached, sums.cacheable, sums.input)
+    lost = _lost(price)
+    return {
+        "client": use.client or None,
+        "program": use.program or None,
+        "label": label_of(use.program),
+        "requests": sums.requests,
+        **_tokens(sums.input, sums.cached, sums.cacheable),
+        **_price(price),
+        "cold": use.cold,
+        "text": f"{text}; {lost} in the last hour" if lost else text,
+    }
+
+
+def _conversation(cold: ColdConversation) -> dict[str, object]:
+    speaker, misses = cold.speaker, cold.misses
+    name = speaker.program or "A program without a name"
+    if speaker.session:
+        name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
+    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price))
+    return {
+        "client": speaker.client or speaker.source or None,
+        "program": speaker.program or None,
+        "label": label_of(speaker.program),
+        "session": speaker.session or None,
+        "agent": speaker.agent or None,
+        "model": speaker.model or None,
+        "since": misses.since,
+        "at": misses.at,
+        "requests": misses.requests,
+        **_tokens(misses.input, misses.cached, misses.due),
+        **_price(cold.price),
+        "text": "; ".join(filter(None, parts)),
+    }
+
+
+def _tokens(total: int, cached: int, cacheable: int) -> dict[str, object]:
+    return {
+        "input_tokens": total,
+        "cached_tokens": cached,
+        "cacheable_tokens": cacheable,
+        "cached_ratio": ratio(cached, total),
+        "cacheable_ratio": ratio(cacheable, total),
+    }
+
+
+def _price(price: Price) -> dict[str, object]:
+    return {"lost_usd": round(price.usd, 4), "lost_credits": round(price.credits, 2)}
+
+
+def _shares(name: str, cached: int, cacheable: int, total: int) -> str:
+    return (
+        f"{name}: {_percent(cached, total)} of its input came from the cache, {_percent(cacheable, total)} could have"
+    )
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(1, whole):.0f} %"
+
+
+def _lost(price: Price) -> str:
+    """What was lost in words; empty for nothing, and for what is not a cent."""
+    words: Sequence[str] = [
+        *([f"${price.usd:.2f}"] if price.usd >= 0.005 else []),
+        *([f"{price.credits:,.0f} credits"] if price.credits >= 0.5 else []),
+    ]
+    return " and ".join(words)

@@ -1,0 +1,28 @@
+"""What the clients' prompts find in Z.AI's cache: a clock around the book of it."""
+
+import time
+
+from extproc.domain.cache import report
+from extproc.domain.cache.book import CacheBook
+from extproc.domain.usage.outcome import Outcome
+from extproc.domain.usage.prices import PriceTable
+from extproc.metrics.cache import CacheCollector
+
+
+class CacheWatch:
+    """Listens to finished requests, and tells what the cache could have saved."""
+
+    def __init__(self, prices: PriceTable) -> None:
+        self._book = CacheBook(prices)
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """A request has ended."""
+        self._book.take(outcome, time.time())
+
+    def describe(self) -> dict[str, object]:
+        """For /status."""
+        return report.as_json(self._book, time.time())
+
+    def collector(self) -> CacheCollector:
+        """Exports the book."""
+        return CacheCollector(lambda: self._book.programs(time.time()), lambda: self._book.since_start(time.time()))

@@ -1,0 +1,56 @@
+"""Conversations whose prompts miss the cache are told of, wherever somebody looks."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
+from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+CODEX = {"user-agent": "codex_exec/0.169.0 (Debian)", "session-id": "a-session", "thread-id": "a-thread"}
+CLAUDE = {"user-agent": "claude-cli/2.1.330 (external, cli)", "x-claude-code-session-id": "c-session"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("cache")) as stack:
+        yield stack
+
+
+def converse(stack: Stack, path: str, headers: dict[str, str], cached: float) -> None:
+    """Eight requests that grow by a thousand tokens each, of which the cache has this share of the one before."""
+    for number in range(8):
+        tokens = 20_000 + 1000 * number
+        hit = int((tokens - 1000) * cached) if number else 0
+        beside = 0 if path.endswith("completions") else hit
+        scenario = json.dumps({"input_tokens": tokens - beside, "cached_tokens": hit})
+        answer = httpx.post(stack.url + path, json=PROMPT, headers={**headers, "x-sim": scenario}, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_cold_conversation_is_told_of_and_a_warm_one_is_not(stack: Stack) -> None:
+    converse(stack, "/v1/messages", CLAUDE, cached=1.0)
+    converse(stack, "/v1/chat/completions", CODEX, cached=0.0)
+    stack.metrics_at_rest()
+    wait_until(lambda: len(stack.status()["cache"]["conversations"]) == 1, "one is cold")
+
+    metrics, cache = stack.metrics(), stack.status()["cache"]
+    [cold] = cache["conversations"]
+    assert (cold["program"], cold["session"], cold["requests"]) == ("Codex", "a-thread", 7)
+    assert (cold["cached_tokens"], cold["cacheable_tokens"]) == (0, 7 * 23_000)
+    assert {row["program"]: row["cold"] for row in cache["programs"]} == {"Codex": 1, "Claude Code": 0}
+    assert metrics.value("zai_proxy_cold_conversations", agent="codex") == 1
+    assert metrics.value("zai_proxy_cold_conversations", agent="claude_code") == 0
+    assert metrics.value("zai_proxy_cached_input_ratio", agent="claude_code") > 0.8
+    assert metrics.value("zai_proxy_cacheable_input_ratio", agent="codex") > 0.8
+    assert metrics.value("zai_proxy_cache_lost_usd_total", agent="codex") > 0
+    for command in ("usage", "doctor"):
+        done = subprocess.run(
+            [ZAI_PROXY, command], env=stack.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert f"{cache['programs'][0]['text']}" in done.stdout, done

@@ -1,0 +1,168 @@
+"""People at work with agents, in front of a model whose cache works: what they ask, and what is cached of it.
+
+A prompt is a list of pieces, each a name and its length in tokens. The cache knows each prompt that it has seen as a
+whole, piece by piece from the front, until it has not been asked for it for some minutes.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from extproc.domain.cache.conversation import Asked, Speaker
+
+EXPIRY = 300.0
+Piece = tuple[str, int]
+TOOLS: Final[Sequence[Piece]] = [(f"tool {number}", 1800) for number in range(6)]
+
+
+class PrefixCache:
+    """What a model has seen lately, in blocks of `block` tokens: the rest of the last one is no hit."""
+
+    def __init__(self, block: int = 64) -> None:
+        self._names: dict[tuple[object, Piece], int] = {}
+        self._seen: dict[int, float] = {}
+        self._block = block
+
+    def ask(self, model: str, prompt: list[Piece], now: float) -> int:
+        """How much of it is cached; from now on all of it is."""
+        hit, is_hit = 0, True
+        root: object = model
+        for piece in prompt:
+            prefix = self._names.setdefault((root, piece), len(self._names))
+            is_hit = is_hit and now - self._seen.get(prefix, -1e18) <= EXPIRY
+            hit += piece[1] if is_hit else 0
+            self._seen[prefix] = now
+            root = prefix
+        return hit // self._block * self._block
+
+
+Change = Callable[[list[Piece], int], list[Piece]]
+
+
+def as_it_is(prompt: list[Piece], _number: int) -> list[Piece]:
+    return prompt
+
+
+@dataclass
+class Person:
+    """Works with one agent. `ask` tells of each request; `change` is what the agent does to each of its prompts."""
+
+    random: random.Random
+    cache: PrefixCache
+    tell: Callable[[Speaker, Asked], None]
+    names: Iterator[int]
+    speaker: Speaker
+    now: float
+    change: Change = as_it_is
+    prompt: list[Piece] = field(default_factory=list)
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.prompt = self.prompt or self.beginning()
+
+    def new(self, least: int, most: int) -> Piece:
+        return f"piece {next(self.names)}", self.random.randint(least, most)
+
+    def beginning(self) -> list[Piece]:
+        """Tools before the system prompt, as the model gets them, then the first message."""
+        return [*TOOLS, ("system 1", 30), ("system 2", 2000), self.new(10, 3000)]
+
+    def ask(self) -> None:
+        """One request and its answer, to the end."""
+        self.asked += 1
+        prompt = self.change(self.prompt, self.asked)
+        cached = self.cache.ask(self.speaker.model, prompt, self.now)
+        begun, output = self.now + self.random.uniform(0.3, 8), self.random.randint(5, 2000)
+        self.tell(self.speaker, Asked(self.now, begun, sum(length for _, length in prompt), cached, output))
+        self.prompt = [*self.prompt, (f"piece {next(self.names)}", output)]
+        self.now = begun + output / 60
+
+    def turn(self) -> None:
+        """One tool after the other, until the answer."""
+        for _ in range(self.random.randint(1, 12)):
+            self.prompt.append(self.new(5, self.random.choice((50, 500, 4000, 30_000))))
+            self.ask()
+            self.now += self.random.uniform(0.01, self.random.choice((1, 1, 1, 60)))
+        self.now += self.random.uniform(1, 100)
+
+    def compact(self) -> None:
+        """Asks for a summary, and goes on with it."""
+        self.prompt.append(self.new(200, 800))
+        self.ask()
+        self.prompt = [*self.beginning(), self.new(500, 4000)]
+
+    def rewind(self) -> None:
+        self.prompt = self.prompt[: self.random.randint(len(TOOLS) + 3, len(self.prompt))]
+
+    def pause(self) -> None:
+        self.now += self.random.uniform(EXPIRY, 20 * EXPIRY)
+
+    def other(self, *, has_prompt: bool = False, **fields: str) -> "Person":
+        """Somebody beside this one, at the same time: with the same conversation so far, or a new one."""
+        speaker = Speaker(*(fields.get(name, getattr(self.speaker, name)) for name in Speaker.__slots__))
+        prompt = list(self.prompt) if has_prompt else []
+        return Person(
+            self.random, self.cache, self.tell, self.names, speaker, self.now, self.change, prompt, self.asked
+        )
+
+
+def work(person: Person, turns: int, is_named: bool) -> None:
+    """An honest day: turns, and all that happens in between."""
+    rng = person.random
+    others = [person]
+    for number in range(turns):
+        who = rng.choice(others)
+        who.now = max(each.now for each in others)
+        happening = rng.random()
+        if happening < 0.1:
+            who.compact()
+        elif happening < 0.2:
+            who.rewind()
+        elif happening < 0.3:
+            who.pause()
+        elif happening < 0.4 and len(others) < 4:
+            others.append(who.other(has_prompt=True, session=f"fork {number}" if is_named else ""))
+        elif happening < 0.5 and len(others) < 4:
+            others.append(who.other(session=f"second {number}" if is_named else ""))
+        elif happening < 0.65:
+            _sub_agents(who, f"agent {number}" if is_named and rng.random() < 0.7 else "")
+        elif happening < 0.75:
+            _switch(who)
+        elif happening < 0.85:
+            _small_questions(who)
+        who.turn()
+
+
+def _sub_agents(person: Person, name: str) -> None:
+    """Several at once, each with a prompt of its own behind the same tools; the one that asked waits for them."""
+    team = [person.other(agent=name and f"{name}.{number}") for number in range(person.random.randint(1, 4))]
+    for each in team:
+        each.prompt = [*TOOLS, ("system of agents", 1500), each.new(100, 5000)]
+    for _ in range(person.random.randint(1, 8)):
+        each = person.random.choice(team)
+        each.prompt.append(each.new(5, 8000))
+        each.ask()
+    person.now = max(each.now for each in team)
+
+
+def _switch(person: Person) -> None:
+    model = person.speaker.model
+    other = person.other(has_prompt=True, model="glm-5.2" if model == "glm-5.3" else "glm-5.3")
+    other.turn()
+    person.prompt, person.now = other.prompt, other.now
+
+
+def _small_questions(person: Person) -> None:
+    """Titles and pages to sum up: single prompts that have nothing in common, for a small model or the same."""
+    model = person.random.choice(("glm-4.5-air", person.speaker.model))
+    for _ in range(person.random.randint(1, 6)):
+        single = person.other(model=model)
+        single.prompt = [single.new(300, 20_000)]
+        single.ask()
+        person.now = single.now
+
+
+def numbers() -> Iterator[int]:
+    return count()

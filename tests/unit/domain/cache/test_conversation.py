@@ -1,0 +1,100 @@
+"""Which requests bear out a claim, and when a conversation is cold."""
+
+from dataclasses import replace
+
+import pytest
+
+from extproc.domain.cache.conversation import LONGEST_PAUSE, NAMED, NAMELESS, Asked, Claim, Conversation
+
+
+def asked(number: int, *, cached: int = 0, **fields: float) -> Asked:
+    """One of a row of requests, a minute and a thousand tokens apart."""
+    return Asked(**{"sent": 60.0 * number, "begun": 60.0 * number + 2, "input": 20_000 + 1000 * number, "output": 500}
+        | {"cached": cached} | fields)  # type: ignore[arg-type]  # fmt: skip
+
+
+def row(length: int, first: int = 0) -> list[Asked]:
+    return [asked(number) for number in range(first, first + length)]
+
+
+def claims_of(conversation: Conversation, *requests: Asked) -> list[Claim]:
+    return [claim for each in requests for claim in conversation.take(each)]
+
+
+def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_out() -> None:
+    conversation = Conversation(is_named=True)
+
+    assert claims_of(conversation, *row(3)) == []
+    assert [claim.due for claim in conversation.take(asked(3))] == [20_000, 21_000, 22_000]
+    assert [claim.due for claim in conversation.take(asked(4))] == [23_000]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        asked(4, input=22_999),
+        asked(4, input=23_000),
+        asked(4, input=60_000),
+        asked(4, sent=181.0),
+        replace(asked(4), sent=180 + LONGEST_PAUSE + 1, begun=180 + LONGEST_PAUSE + 2),
+        replace(asked(4), sent=100.0),
+    ],
+    ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "comes late", "is older"],
+)
+def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_begins_anew(odd: Asked) -> None:
+    conversation = Conversation(is_named=True)
+    claims_of(conversation, *row(4))
+
+    assert conversation.take(odd) == []
+    for number in (1, 2):
+        sent = odd.sent + 200 + number
+        assert conversation.take(replace(odd, sent=sent, begun=sent + 0.5, input=odd.input + 10 * number)) == []
+
+
+def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold_and_one_that_finds_it_warm() -> None:
+    conversation = Conversation(is_named=True)
+
+    claims_of(conversation, *row(NAMED.alarm))
+    assert not conversation.is_cold
+    conversation.take(asked(6))
+    assert conversation.is_cold
+    assert conversation.misses is not None
+    assert (conversation.misses.requests, conversation.misses.since, conversation.misses.at) == (6, 60.0, 360.0)
+    assert (conversation.misses.due, conversation.misses.input) == (135_000, 141_000)
+    conversation.take(asked(7, cached=13_000))
+    assert (conversation.is_cold, conversation.misses) == (False, None)
+
+
+def test_half_of_its_due_is_enough() -> None:
+    conversation = Conversation(is_named=True)
+
+    claims_of(conversation, *[asked(number, cached=(19_000 + 1000 * number) // 2) for number in range(20)])
+
+    assert not conversation.is_cold
+
+
+def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_begins_to_count_anew() -> None:
+    cold, unlucky = Conversation(is_named=True), Conversation(is_named=True)
+    claims_of(cold, *row(7))
+    claims_of(unlucky, *row(6))
+
+    for each in (cold, unlucky):
+        claims_of(each, asked(7, input=9000), *row(4, first=8))
+
+    assert (cold.is_cold, unlucky.is_cold) == (True, False)
+
+
+def test_without_a_session_it_takes_longer_and_each_prompt_has_to_hold_the_answer_before_it() -> None:
+    conversation, sorted_batch = Conversation(is_named=False), Conversation(is_named=False)
+
+    claims_of(conversation, *row(NAMELESS.alarm))
+    assert not conversation.is_cold
+    conversation.take(asked(10))
+    assert conversation.is_cold
+    claims_of(sorted_batch, *[asked(number, input=20_000 + 20 * number) for number in range(100)])
+    assert not sorted_batch.is_cold
+
+
+def test_only_what_is_short_is_lost() -> None:
+    assert Claim(asked(0, cached=12_000), due=20_000).lost == 0
+    assert Claim(asked(0, cached=5000), due=20_000).lost == 15_000

@@ -1,0 +1,86 @@
+"""No alarm where nothing is wrong, whatever people do with their conversations; and one for each fault."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from extproc.domain.cache.book import CacheBook
+from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from tests.unit.domain.cache.people import TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
+
+PRICES = parse_price_table(packaged_prices())
+NOON = 1_795_608_000.0
+CLAUDE = Speaker("", "source-01", "Claude Code", "session", "", "glm-5.3")
+NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
+
+
+class Office:
+    """A book, and whoever it hears of. `alarms` are all conversations that it ever called cold."""
+
+    def __init__(self, seed: int, speaker: Speaker, change: Callable[[list[Piece], int], list[Piece]] = as_it_is):
+        self.book = CacheBook(PRICES)
+        self.alarms: list[str] = []
+        self.person = Person(
+            random.Random(seed),
+            PrefixCache(),
+            self.hear,
+            numbers(),
+            speaker,
+            NOON,
+            change,
+        )
+
+    def hear(self, speaker: Speaker, asked: Asked) -> None:
+        self.book.hear(speaker, asked, asked.begun)
+        self.alarms += [str(each) for each in self.book.cold(asked.begun)]
+
+
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+def test_no_honest_conversation_is_cold(speaker: Speaker) -> None:
+    for seed in range(200):
+        office = Office(seed, speaker)
+        work(office.person, 20, speaker.is_named)
+
+        assert office.alarms == [], seed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_honest_conversation_has_had_nearly_all_that_it_is_said_to_could_have(seed: int) -> None:
+    office = Office(seed, CLAUDE)
+    work(office.person, 30, is_named=True)
+
+    for use in office.book.programs(office.person.now):
+        assert use.sums.cached <= use.sums.cacheable <= use.sums.input
+        assert use.sums.cacheable - use.sums.cached <= 0.05 * use.sums.input
+
+
+def attribution(prompt: list[Piece], number: int) -> list[Piece]:
+    """The first block of the system prompt says something else each time."""
+    return [(f"{name} {number}" if name == "system 1" else name, length) for name, length in prompt]
+
+
+def clock(prompt: list[Piece], number: int) -> list[Piece]:
+    """The time stands in front of all."""
+    return [(f"the time {number}", 20), *prompt]
+
+
+def shuffled_tools(prompt: list[Piece], number: int) -> list[Piece]:
+    """The tools come in another order each time."""
+    tools = [piece for piece in prompt if piece in TOOLS]
+    return [*random.Random(number).sample(tools, len(tools)), *prompt[len(tools) :]]
+
+
+FAULTS = [attribution, clock, shuffled_tools]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("seed", range(5))
+def test_each_fault_is_an_alarm_within_thirty_turns(
+    seed: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    office = Office(seed, CLAUDE, fault)
+    work(office.person, 30, is_named=True)
+
+    assert office.alarms
