@@ -33,11 +33,16 @@ def envoy_command(config: Path) -> tuple[str, ...]:
         str(_ENVOY),
         *("-c", str(config)),
         "--disable-hot-restart",
-        *("--concurrency", str(len(os.sched_getaffinity(0)))),
+        *("--concurrency", str(_cores())),
         *("--drain-time-s", _DRAIN_SECONDS),
         *("--drain-strategy", "immediate"),
         *("-l", "warning"),
     )
+
+
+def _cores() -> int:
+    """Those that we may use; all, where nobody says which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def envoy_version() -> str:

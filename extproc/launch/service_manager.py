@@ -31,7 +31,8 @@ class ServiceManager:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sending:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+                sending.setblocking(False)
                 sending.sendto(what.encode(), self._address)
         except OSError as error:
             log.warning("the service manager can't be told", what=what, why=error.strerror)

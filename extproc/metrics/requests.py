@@ -12,7 +12,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     PlatformCollector,
-    ProcessCollector,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from extproc.domain.request.admission import AdmissionSnapshot
+from extproc.metrics.process import process_collector
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 BYTES: Final = tuple(100 * 10**exponent for exponent in range(8))
@@ -111,7 +111,7 @@ class Metrics:
         self.background_failures = self._counter(
             "background_failures", "Times that work beside the requests failed and was begun anew.", ("task",)
         )
-        ProcessCollector(registry=self.registry)
+        self.registry.register(process_collector())
         PlatformCollector(registry=self.registry)
 
     def build_info(self, version: str, commit: str, build_time: str) -> None:
