@@ -15,7 +15,7 @@ from bench.failure import BenchError
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 # wrk counts in whole seconds, but stops at once and reports when it gets SIGINT.
 _LONGEST_RUN: Final = 60
-_LAST_REQUESTS_SECONDS: Final = 30
+_LAST_REQUESTS_SECONDS: Final = 120
 _LONGER: Final = (1, 4, 16)
 
 

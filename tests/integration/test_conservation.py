@@ -34,7 +34,7 @@ SCENARIOS: tuple[tuple[int, str, dict[str, object]], ...] = (
     (5, "reads", {"code": "1308"}),
     (5, "reads", {"code": "1210"}),
     (5, "reads", {"fail_first": {"code": "1303", "times": 1}}),
-    (4, "streams", {"fault": "reset", "after_events": 5}),
+    (4, "streams", {"gap": 1, "gap_after": 5, "fault": "reset", "after_events": 5}),
     (4, "reads", {"fault": "reset"}),
     (3, "reads", {"fault": "truncate", "after_bytes": 50}),
     (3, "reads", {"envelope": "html", "status": 502}),

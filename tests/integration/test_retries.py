@@ -187,7 +187,7 @@ async def test_a_stream_that_broke_off_is_never_sent_again(stack: Stack, before:
         httpx.post(
             f"{stack.url}/v1/messages",
             json={**PROMPT, "stream": True},
-            headers=simulating(fault="reset", after_events=4),
+            headers=simulating(fault="reset", after_events=4, gap=1, gap_after=4),  # a reset at once takes all with it
         )
 
     assert len(stack.simulator.log()) == 1
