@@ -45,7 +45,9 @@ def setting(default: Any, meaning: str, need: str, **bounds: Any) -> Any:
 
 
 def port(default: int, meaning: str) -> Any:
-    return setting(default, meaning, "a port from 1 to 65535", ge=1, le=65535)
+    """A field for a port; `ports` finds it by that."""
+    extra: dict[str, Any] = {"need": "a port from 1 to 65535", "is_port": True}
+    return Field(default, description=meaning, json_schema_extra=extra, ge=1, le=65535)
 
 
 class EnvironmentSettings(BaseSettings):
@@ -64,6 +66,16 @@ class EnvironmentSettings(BaseSettings):
         except ValidationError as error:
             fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
             raise SettingsError([cls.problem(field) for field in fields]) from None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port by its variable, in the order of the fields."""
+        fields = type(self).model_fields.items()
+        return {
+            name.upper(): getattr(self, name)
+            for name, field in fields
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("is_port")
+        }
 
     @classmethod
     def problem(cls, field: str) -> str:

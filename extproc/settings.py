@@ -438,11 +438,10 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
 
 def _port_conflicts(settings: Settings) -> Iterator[str]:
     taken: dict[int, str] = {}
-    for name in ("proxy_port", "metrics_port", "envoy_admin_port"):
-        number = getattr(settings, name)
+    for name, number in settings.ports.items():
         if number in taken:
-            yield f"{name.upper()}={number}: need another port than {taken[number]}"
-        taken.setdefault(number, name.upper())
+            yield f"{name}={number}: need another port than {taken[number]}"
+        taken.setdefault(number, name)
 
 
 def _rate_conflicts(settings: Settings) -> Iterator[str]:

@@ -22,7 +22,6 @@ _SETTINGS: Final = ("ADMIN_TOKEN", "BIND_ADDRESS", "DB_PATH")
 _SETTINGS_BEGIN: Final = ("DASHBOARD_", "LOG_", "RETENTION_", "SCRAPE_")
 # It may have a large file to bring into a new form.
 _MOST_SECONDS_TO_START: Final = 600.0
-_OTHER_PORTS: Final = ("proxy_port", "metrics_port", "envoy_admin_port")
 
 
 def check(settings: Settings) -> None:
@@ -64,9 +63,9 @@ def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = 
 
 
 def _port_problems(settings: Settings, own: its.Settings) -> Iterator[str]:
-    for name in _OTHER_PORTS:
-        if own.dashboard_port == getattr(settings, name):
-            yield f"DASHBOARD_PORT={own.dashboard_port}: need another port than {name.upper()}"
+    for name, number in settings.ports.items():
+        if own.dashboard_port == number:
+            yield f"DASHBOARD_PORT={own.dashboard_port}: need another port than {name}"
             return
     try:
         ports.bind(settings.bind_address, own.dashboard_port, "DASHBOARD_PORT").close()

@@ -64,15 +64,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def token_in(request: Request) -> str:
-    """The token that a client of the proxy has sent, in any of the headers in which one may; empty if there is none."""
-    for name in ("x-api-key", "api-key"):
-        if name in request.headers:
-            return request.headers[name]
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 def unauthorised(what: str) -> Response:
     """The answer to somebody without a token; `what` says which."""
     return JSONResponse(

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from extproc.domain.request.admission import Admission
+from extproc.domain.request.credentials import token_in
 from extproc.domain.request.model_names import ModelNames
 from extproc.runtime.pacer import Pacer
-from extproc.transport.admin_access import Owner, token_in, unauthorised
+from extproc.transport.admin_access import Owner, unauthorised
 from extproc.transport.exposition import Exposition
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
@@ -51,7 +52,7 @@ def create_app(
 
     async def metrics(request: Request) -> Response:
         peer = request.headers.get(CLIENT_PORT_HEADER)
-        if peer is not None and not await may_look(token_in(request), peer):
+        if peer is not None and not await may_look(token_in(request.headers.get), peer):
             return unauthorised("TOKEN, with a token of this proxy's clients")
         page = exposition.page(request.headers.get("accept", ""), for_clients=peer is not None)
         return Response(page.body, headers={"content-type": page.content_type})

@@ -1,12 +1,13 @@
 """Between protobuf and the domain: Envoy's ext_proc messages, read and written."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from google.protobuf.struct_pb2 import Value
 
 from extproc.domain.request import refusals
-from extproc.domain.request.credentials import CREDENTIAL_HEADERS, without_credentials
+from extproc.domain.request.credentials import CREDENTIAL_HEADERS, token_in, without_credentials
 from extproc.domain.request.head import RequestHead
 from extproc.domain.request.model_names import model_name
 from extproc.domain.request.refusals import Refusal
@@ -53,7 +54,7 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         host=_text(values.get(":authority")),
         content_type=_text(values.get("content-type")),
         user_agent=_text(values.get("user-agent"))[:_LONGEST_IDENTITY],
-        token=_token(values),
+        token=token_in(partial(_header, values)),
     )
 
 
@@ -150,16 +151,13 @@ def _text(raw: bytes | None) -> str:
 
 
 def _thread(values: Mapping[str, bytes]) -> str:
-    """Codex names each conversation, those of its sub-agents too, and the session of all; opencode names the session."""
+    """Codex names each conversation, those of its sub-agents too, and the session of all; opencode names the
+    session."""
     return next((_text(values[name]) for name in _THREADS if name in values), "")
 
 
-def _token(values: Mapping[str, bytes]) -> str:
-    for name in ("x-api-key", "api-key"):
-        if name in values:
-            return _text(values[name])
-    scheme, _, token = _text(values.get("authorization")).partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def _header(values: Mapping[str, bytes], name: str) -> str | None:
+    return _text(values[name]) if name in values else None
 
 
 def _length(raw: bytes | None) -> int | None:

@@ -1,6 +1,7 @@
 """What of a request is a credential, and so must not go upstream."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -23,6 +24,18 @@ _CREDENTIAL_PARAMETERS: Final = frozenset(
         "xapikey",
     }
 )
+
+
+def token_in(header: Callable[[str], str | None]) -> str:
+    """The token that a client has sent, in any of the headers in which one may be; empty if there is none.
+
+    `header` reads a header by its name in lower case; None if it is not there.
+    """
+    for name in ("x-api-key", "api-key"):
+        if (token := header(name)) is not None:
+            return token
+    scheme, _, token = (header("authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def without_credentials(path: str) -> str:

@@ -24,7 +24,6 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from extproc.domain.request.business_codes import BusinessCode, ErrorClass
-from extproc.domain.request.labels import OTHER
 from extproc.domain.request.record import record
 
 _WITHIN: Final = 60.0
@@ -36,7 +35,6 @@ _TOLD_EVERY: Final = 60.0
 _MOST_CLIENTS: Final = 256
 _MOST_SHOWN: Final = 20
 _FAMILY: Final = re.compile(r"[A-Za-z0-9._-]{1,32}")
-_CODES: Final = frozenset({"1305", "1312", OTHER})  # 2007 is of the gateway, which looks at nobody
 _ADVICE: Final = "Look at the client's user agent and system prompt: Z.AI answers others."
 
 Value = TypeVar("Value")
@@ -87,7 +85,7 @@ def family(user_agent: str) -> str:
 
 def may_be_identity(code: BusinessCode) -> bool:
     """Whether a refusal with this code is to be judged."""
-    return code.error_class is ErrorClass.OVERLOAD and code.code in _CODES
+    return code.may_be_identity
 
 
 def as_identity(code: BusinessCode) -> BusinessCode:

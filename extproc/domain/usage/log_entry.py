@@ -71,11 +71,10 @@ class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 
     What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `client`,
-    `session`, `agent`, `thread`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not even that
-    if the attempt got no answer.
-    `waited` is the time in the queue, None if it never got as far.
-    `status` is 0 where no response began. `attempts` counts upstream attempts, the first included.
-    `business_code` is the error's, as in `ReadAnswer.code`; `retry_after` are the seconds that the answer named.
+    `session`, `agent`, `thread`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not
+    even that if the attempt got no answer. `waited` is the time in the queue, None if it never got as far. `status` is
+    0 where no response began. `attempts` counts upstream attempts, the first included. `business_code` is the error's,
+    as in `ReadAnswer.code`; `retry_after` are the seconds that the answer named.
     """
 
     kind: EntryKind
