@@ -1,10 +1,10 @@
 -- EVERY ATTEMPT, on its way up and on its way back, before the router decides on a retry.
 --
 -- Up: a retry waits for its turn like a request. Back: the answer is read (answer.lua) into the metadata of the log entry as it
--- passes, so what it told is there whatever ends it. What is so short that it comes at once (an error, JSON of a few hundred
--- bytes) is read whole before its head goes on, since its head has to tell the router whether trying again can help: the status
--- does not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing;
--- the head of what could still turn out to be an error is marked for the first-event guard.
+-- passes, so what it told is there whatever ends it. What is short and says how long it is (an error, JSON of a few hundred bytes)
+-- is read whole before its head goes on, since its head has to tell the router whether trying again can help: the status does
+-- not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing; the head
+-- of what could still turn out to be an error, and of an error that may be open for long, is marked for the first-event guard.
 
 local TRANSIENT = ${TRANSIENT_CODES}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
@@ -76,22 +76,23 @@ local function mark_failed(handle, headers, code)
   end
 end
 
--- Who waits for an answer's first event: only the processor knows which answers are a model's.
-local function guard_of(handle)
+-- For whom a head can wait. An answer's first event is of interest where a model answers: only the processor knows that.
+local function holder_of(handle, is_error)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
-  if not decided or not decided.guard then return nil end
+  if not decided or not decided.id or not (is_error or decided.guard) then return nil end
   local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
   return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
 end
 
--- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came.
-local function tell_guard(handle, guarded, code, text)
+-- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came; `status` is
+-- that of a head that says of an error itself, and then an empty text means that nobody knows where the body ends.
+local function tell_guard(handle, guarded, code, text, status)
   local size = #text
   local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
   handle:httpCall("extproc", {
     [":method"] = "POST", [":path"] = "/zai.proxy.Guard/FirstEvent", [":authority"] = "extproc",
     ["content-type"] = "application/grpc", ["te"] = "trailers",
-    ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "",
+    ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "", ["x-status"] = status or "",
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
@@ -112,11 +113,16 @@ local function read_whole(handle, kind, is_error)
     note(handle, { kind = "empty" })
   end
   if code or is_error then mark_failed(handle, headers, code) end
-  local guarded = code and not is_error and guard_of(handle)
+  local guarded = code and not is_error and holder_of(handle)
   if guarded then
     headers:add("x-zai-guard", "1")
     tell_guard(handle, guarded, code, text)
   end
+end
+
+local function opened(opening, piece)
+  local room = math.min(piece:length(), LARGEST_ERROR - #opening)
+  return room > 0 and opening .. piece:getBytes(0, room) or opening
 end
 
 -- `guarded` is who waits for the first event, nil if nobody does.
@@ -135,13 +141,32 @@ local function read_in_passing(handle, kind, guarded)
     end
   end
   for piece in handle:bodyChunks() do
-    if opening and #opening < LARGEST_ERROR and piece:length() > 0 then
-      opening = opening .. piece:getBytes(0, math.min(piece:length(), LARGEST_ERROR - #opening))
-    end
+    if opening then opening = opened(opening, piece) end
     tell(read_piece(reader, piece))
   end
   tell(reader:finish())
   if opening then tell_guard(handle, guarded, nil, "") end   -- there was nothing
+end
+
+-- An error that does not say how long it is: the upstream may leave it open. It is known once its object or its first event is here.
+local function read_open_error(handle, status, guarded)
+  local reader = answer.new("json")
+  local opening = ""
+  local function tell(has_changed, has_ended)
+    local report = reader.report
+    if has_changed then note(handle, report) end
+    local is_known = report.final or (report.kind == "events" and report.first)
+    if opening and (is_known or has_ended) then
+      local is_whole = is_known and #opening < LARGEST_ERROR
+      tell_guard(handle, guarded, report.code, is_whole and opening or "", status)
+      opening = nil
+    end
+  end
+  for piece in handle:bodyChunks() do
+    if opening then opening = opened(opening, piece) end
+    tell(read_piece(reader, piece), false)
+  end
+  tell(reader:finish(), true)
 end
 
 local function kind_of(content_type)
@@ -173,12 +198,21 @@ function envoy_on_response(handle)
   elseif is_error then
     -- A page of the WAF may be read if its length is known.
     local is_page = kind == "other" or content_type:find("html", 1, true)
+    local guarded = not length and not is_page and holder_of(handle, true)
     local is_short = length and length <= LARGEST_ERROR or not (length or is_page)
-    if is_short then read_whole(handle, kind, true) else mark_failed(handle, headers, nil) end
+    if guarded then
+      mark_failed(handle, headers, nil)
+      headers:add("x-zai-guard", "1")
+      read_open_error(handle, headers:get(":status"), guarded)
+    elseif is_short then
+      read_whole(handle, kind, true)
+    else
+      mark_failed(handle, headers, nil)
+    end
   elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text" or kind == "plain") then
     read_whole(handle, kind, false)
   elseif kind == "events" or kind == "json" or kind == "plain" then
-    local guarded = (kind ~= "json" or not length) and guard_of(handle) or nil
+    local guarded = (kind ~= "json" or not length) and holder_of(handle) or nil
     if guarded then headers:add("x-zai-guard", "1") end
     read_in_passing(handle, kind, guarded)
   else

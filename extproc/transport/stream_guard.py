@@ -4,10 +4,12 @@ Envoy holds the head of an answer that could still turn out to be an error and a
 what to do with it. The reader within Envoy tells, in a call of its own, what the first event is once it is there, so no
 body passes through here but an error's. A good answer goes on as it is. An error's head gets the status that Z.AI gives
 it outside of a stream and the headers that the router looks at, and its body becomes JSON; then the router tries again,
-or the client is told as plainly as by any refusal.
+or the client is told as plainly as by any refusal. An error answer that does not say how long it is waits here too: it
+keeps its status and its JSON, and is over once that is here.
 """
 
 import asyncio
+import codecs
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -40,10 +42,10 @@ _LONGEST_NUMBER: Final = 9  # in digits
 _MOST_EVENTS: Final = 1000
 # Errors whose end nobody has asked for: tried again, or their client has left.
 _MOST_ERRORS: Final = 250
-_EXCHANGE, _ATTEMPT, _CODE = "x-exchange", "x-attempt", "x-code"
+_EXCHANGE, _ATTEMPT, _CODE, _STATUS = "x-exchange", "x-attempt", "x-code", "x-status"
 _END: Final = "x-zai-end"
 # Envoy says these of an answer itself.
-_OWN: Final = frozenset({":status", "content-type", "content-length", "transfer-encoding", "connection", _END})
+_OWN: Final = frozenset({":status", "content-length", "transfer-encoding", "connection", _END})
 _ANSWERED: Final = "guard"
 
 
@@ -60,10 +62,15 @@ class GuardResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FirstEvent:
-    """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came."""
+    """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came.
+
+    `status` is that of an answer whose head says itself that it is an error, else 0. Of such a one the code may be
+    unknown, and the text is empty if nobody knows where it ends.
+    """
 
     code: str = ""
     text: bytes = b""
+    status: int = 0
 
 
 class StreamGuard:
@@ -103,18 +110,20 @@ class StreamGuard:
         exchange_id = noted["id"].string_value if "id" in noted else ""
         attempt = int(answer["attempt"].number_value) if "attempt" in answer else 1
         event = await self._first_event((exchange_id, attempt))
-        if not event.code:
+        if not event.code and not event.status:
             self._count(GuardResult.PASSED)
             await context.write(_GO_ON)
             return
-        code = classify_code(event.code, http_status(event.code))
+        code = classify_code(event.code, 0 if event.status else http_status(event.code))
         has_tries_left = code.transient and attempt <= self._max_retries
-        self._count(GuardResult.RETRIED if has_tries_left else GuardResult.REFUSED)
+        if not event.status:
+            self._count(GuardResult.RETRIED if has_tries_left else GuardResult.REFUSED)
         path = noted["path"].string_value if "path" in noted else ""
         body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
-        self._keep(exchange_id, body)
+        if body:
+            self._keep(exchange_id, body)
         held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
-        changed = _head(event.code, code, exchange_id, held)
+        changed = _head(event, code, exchange_id, held)
         await context.write(_error(changed, _misleading(held) if code.transient else [], body))
 
     def _keep(self, exchange_id: str, body: bytes) -> None:
@@ -134,10 +143,10 @@ class StreamGuard:
 
     async def _take(self, text: bytes, context: CallContext) -> bytes:
         told = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
-        attempt = told.get(_ATTEMPT, "")
+        attempt, status = told.get(_ATTEMPT, ""), told.get(_STATUS, "")
         event = self._event((told.get(_EXCHANGE, ""), int(attempt) if attempt.isdecimal() else 1))
         if not event.done():
-            event.set_result(FirstEvent(told.get(_CODE, ""), text))
+            event.set_result(FirstEvent(told.get(_CODE, ""), text, int(status) if status.isdecimal() else 0))
         return b""
 
     def _event(self, key: tuple[str, int]) -> asyncio.Future[FirstEvent]:
@@ -172,21 +181,22 @@ def _ended(held: Mapping[str, bytes], body: bytes) -> bytes:
     return wire.metadata({"answered": _ANSWERED}) + pb.ProcessingResponse(immediate_response=answer).SerializeToString()
 
 
-def _head(told: str, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
+def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
     """The headers that make an error answer of a head that holds these."""
-    status = http_status(told)
-    changed = {
-        ":status": str(status),
-        "content-type": "application/json",
-        "x-zai-code": told,
-        "x-zai-exchange": exchange_id,
-        _END: "1",
-    }
+    status = event.status or http_status(event.code)
+    changed = {"x-zai-exchange": exchange_id}
+    if event.code:
+        changed["x-zai-code"] = event.code
+    if event.text or not event.status:
+        changed[_END] = "1"
+    if not event.status or (event.text and not _is_json(event.text)):
+        changed |= {":status": str(status), "content-type": "application/json"}
     if code.transient:
         changed["x-zai-transient"] = "1"
-        # Becomes a retry-after for the client, if there is none. The router, which may try again, would sleep as long.
-        changed["x-zai-wait"] = str(_WAIT)
-    elif status in (401, 429) and "x-should-retry" not in held:
+        if not event.status:
+            # Becomes a retry-after for the client, if there is none. The router, which may try again, would sleep so.
+            changed["x-zai-wait"] = str(_WAIT)
+    elif event.code and status in (401, 429) and "x-should-retry" not in held:
         changed["x-should-retry"] = "false"
     return changed
 
@@ -207,16 +217,17 @@ def _is_long(told: bytes, longest: int) -> bool:
 
 def _error(changed: Mapping[str, str], removed: list[str], body: bytes) -> bytes:
     head = [wire.set_header(name, value) for name, value in changed.items()]
-    common = pb.CommonResponse(
-        status=pb.CommonResponse.CONTINUE_AND_REPLACE,
-        header_mutation=pb.HeaderMutation(set_headers=head, remove_headers=removed),
-        body_mutation=pb.BodyMutation(body=body),
-    )
+    common = pb.CommonResponse(header_mutation=pb.HeaderMutation(set_headers=head, remove_headers=removed))
+    if body:
+        common.status = pb.CommonResponse.CONTINUE_AND_REPLACE
+        common.body_mutation.body = body
     return pb.ProcessingResponse(response_headers=pb.HeadersResponse(response=common)).SerializeToString()
 
 
 def _error_body(event: FirstEvent, dialect: Dialect) -> bytes:
-    """The error as the API that was called says it: Z.AI's own object where the event has one."""
+    """The error as the API that was called says it: Z.AI's own object where the event has one, its JSON as it came."""
+    if event.status and (not event.text or _is_json(event.text)):
+        return event.text
     known = extract_code(event.text)
     unnamed = {"message": known.message or "The answer began with an error.", "code": event.code}
     error = error_object(event.text) or unnamed
@@ -227,6 +238,10 @@ def _error_body(event: FirstEvent, dialect: Dialect) -> bytes:
     if known.request_id is not None:
         envelope["request_id"] = known.request_id
     return json.dumps(envelope).encode()  # in ASCII: half a surrogate pair is JSON, but no UTF-8
+
+
+def _is_json(text: bytes) -> bool:
+    return text.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
 
 
 def _anthropic_type(told: str) -> str:

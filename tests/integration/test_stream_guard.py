@@ -330,3 +330,54 @@ async def test_the_error_is_over_at_once_whatever_z_ai_does_behind_it(
     assert difference.value("zai_proxy_upstream_errors_total", error_type=str(answer.status_code)) == 2
     assert difference.value("zai_proxy_upstream_errors_total") == 2
     assert difference.value("zai_proxy_zai_errors_total", code=code) == (2 if code == "1210" else 8)
+
+
+OPEN_ERRORS = (
+    (429, "application/json", json.dumps({"error": {"code": "1308", "message": "used up"}}, indent=1)),
+    (529, "application/problem+json", json.dumps(ERRORS["/v1/messages"])),
+    (400, "text/event-stream", event({"type": "error", "error": {"code": "1210", "message": "x"}})),
+    (413, "text/plain", json.dumps({"error": {"code": "1214", "message": "x"}})),
+    (401, "", json.dumps({"error": {"code": "1002", "message": "x"}})),
+    (404, "application/json", json.dumps({"detail": "Not Found"})),
+)
+
+
+@pytest.mark.parametrize("guard", ["on", "off"])
+async def test_an_error_answer_is_over_once_it_has_been_read(
+    tmp_path_factory: pytest.TempPathFactory, guard: str
+) -> None:
+    """One that does not say how long it is may be left open: nobody waits for its end."""
+    with running_stack(tmp_path_factory.mktemp("open"), STREAM_GUARD=guard, MAX_RETRIES="1") as stack:
+        async with httpx.AsyncClient(timeout=60) as client:
+            for framing in ("chunked", "close"):
+                before = stack.metrics_at_rest()
+                await asyncio.gather(*(the_error_is_over(client, stack, error, framing) for error in OPEN_ERRORS))
+                difference = await eventually(
+                    lambda: stack.metrics() - before,  # noqa: B023
+                    lambda d: d.value("zai_proxy_requests_total") == len(OPEN_ERRORS),
+                )
+                for status, _, _ in OPEN_ERRORS:
+                    assert difference.value("zai_proxy_upstream_errors_total", error_type=str(status)) == 1
+                assert difference.value("zai_proxy_zai_errors_total") == len(OPEN_ERRORS) + 1
+                assert difference.value("zai_proxy_zai_errors_total", code="1305") == 2
+                assert sum(guarded(difference).values()) == 0
+        await eventually(lambda: stack.envoy_stat("cluster.zai.upstream_rq_active"), lambda n: n == 0)
+
+
+async def the_error_is_over(client: httpx.AsyncClient, stack: Stack, error: tuple[int, str, str], framing: str) -> None:
+    status, content_type, body = error
+    play = [body[:9], 0.05, body[9:], 300]
+    headers = simulating(status=status, content_type=content_type, framing=framing, play=play)
+
+    answer = await client.post(f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=headers)
+
+    assert answer.status_code == status
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    if content_type == "text/event-stream":
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["error"] == {"type": "invalid_request_error", "code": "1210", "message": "x"}
+    else:
+        assert answer.text == body
+        assert answer.headers["content-type"] == (content_type or "application/json")
+    assert answer.headers.get("x-should-retry") == ("false" if status in (401, 429) else None)
+    assert not [name for name in answer.headers if name.startswith("x-zai-") and name != "x-zai-queue-ms"]

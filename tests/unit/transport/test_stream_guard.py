@@ -43,8 +43,8 @@ class Stream:
 class Call:
     """The reader's call that tells of a first event."""
 
-    def __init__(self, exchange: str, attempt: int, code: str) -> None:
-        self._metadata = (("x-exchange", exchange), ("x-attempt", str(attempt)), ("x-code", code))
+    def __init__(self, exchange: str, attempt: int, code: str, status: str) -> None:
+        self._metadata = (("x-exchange", exchange), ("x-attempt", str(attempt)), ("x-code", code), ("x-status", status))
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return self._metadata
@@ -81,8 +81,10 @@ class Guarded:
         await self.guard.answer(head, stream)  # type: ignore[arg-type]
         return stream
 
-    async def tell(self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1) -> None:
-        await self.guard._take(text.encode(), Call(exchange, attempt, code))  # type: ignore[arg-type]
+    async def tell(
+        self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1, status: str = ""
+    ) -> None:
+        await self.guard._take(text.encode(), Call(exchange, attempt, code, status))  # type: ignore[arg-type]
 
 
 def event(data: object) -> str:
@@ -278,6 +280,52 @@ async def test_an_error_that_is_to_be_ended_is_answered_once_with_the_head_that_
     answer = first.told[0].immediate_response
     assert answer.status.code == 400
     assert json.loads(answer.body)["error"] == {"type": "invalid_request_error", "code": "1210", "message": "x"}
-    assert [each.header.key for each in answer.headers.set_headers] == ["retry-after"]
+    assert [each.header.key for each in answer.headers.set_headers] == ["retry-after", "content-type"]
     assert first.told[0].dynamic_metadata.fields["zai"].struct_value.fields["answered"].string_value == "guard"
     assert list(second.common.header_mutation.remove_headers) == ["x-zai-end"]
+
+
+async def opened(status: str, code: str, text: str, held: Mapping[str, str] = MappingProxyType({})) -> Stream:
+    """What is said of an error answer that does not say how long it is."""
+    guarded = Guarded()
+    stream, asking = guarded.ask(headers=held)
+    await guarded.tell(code, text, status=status)
+    await asking
+    assert guarded.results == {}
+    return stream
+
+
+async def test_an_open_error_keeps_its_status_and_its_json() -> None:
+    text = '{"error":  {"code": "1302", "message": "x"}}'
+
+    stream = await opened("429", "1302", text, {"retry-after": "18000"})
+
+    assert stream.head == {
+        "x-zai-exchange": "run-1",
+        "x-zai-code": "1302",
+        "x-zai-transient": "1",
+        "x-zai-end": "1",
+    }
+    assert stream.common.body_mutation.body == text.encode()
+    assert list(stream.common.header_mutation.remove_headers) == ["retry-after"]
+
+
+async def test_an_event_that_is_an_open_error_becomes_json() -> None:
+    stream = await opened("529", "1305", event(BUSY))
+
+    assert (stream.head[":status"], stream.head["content-type"]) == ("529", "application/json")
+    assert stream.body["error"]["code"] == "1305"
+
+
+async def test_an_open_error_that_nobody_knows_is_over_too_and_not_tried_again() -> None:
+    stream = await opened("529", "", "\n {}")
+
+    assert stream.head == {"x-zai-exchange": "run-1", "x-zai-end": "1"}
+    assert stream.common.body_mutation.body == b"\n {}"
+
+
+async def test_an_open_error_whose_end_nobody_knows_goes_on_with_its_code() -> None:
+    stream = await opened("401", "1002", "")
+
+    assert stream.head == {"x-zai-exchange": "run-1", "x-zai-code": "1002", "x-should-retry": "false"}
+    assert stream.common.status == pb.CommonResponse.CONTINUE
