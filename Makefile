@@ -20,7 +20,7 @@ PAGE_MODULES := $(FRONTEND)/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find $(FRONTEND)/src $(FRONTEND)/public $(FRONTEND)/index.html $(FRONTEND)/vite.config.ts 2>/dev/null)
 AGENTS := tests/agents
 AGENTS_STAMP := $(AGENTS)/node_modules/.package-lock.json
-SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk nginx-light haproxy caddy
+SYSTEM_PACKAGES := prometheus prometheus-alertmanager chromium docker.io mmdebstrap wrk nginx-light haproxy caddy procps
 
 # Puts npm on the PATH: this machine's if its Node is new enough for the page's build, else the one of PyPI in .venv.
 NODE_IS_NEW_ENOUGH := const [a, b] = process.versions.node.split(".").map(Number); \
@@ -150,16 +150,17 @@ format: setup ## format the code
 	@$(call in_frontend,npm run --silent format)
 
 PIN := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
-lock: ## pin the newest versions that pyproject.toml allows, if they exist for arm64 too (needs uv)
+lock: ## pin the newest versions that pyproject.toml allows, if they exist for arm64 too, Linux and macOS (needs uv)
 	$(PIN) --upgrade --extra dev pyproject.toml --output-file requirements-dev.txt
 	@mkdir -p build/service && sed '/# for the demo alone$$/d' pyproject.toml > build/service/pyproject.toml
 	$(PIN) --constraint requirements-dev.txt build/service/pyproject.toml --output-file requirements.txt
 	$(PIN) --no-annotate --constraint requirements-dev.txt --extra simulator pyproject.toml \
 	  --output-file deploy/image/requirements-simulator.txt
 	echo hatchling | $(PIN) --no-annotate --constraint requirements-dev.txt - --output-file deploy/image/requirements-build.txt
-	uv pip install --quiet --dry-run --no-deps --only-binary :all: --require-hashes --target build/arm64 \
-	  --python-version 3.11 --python-platform aarch64-manylinux_2_31 \
-	  -r deploy/image/requirements-simulator.txt -r deploy/image/requirements-build.txt
+	for platform in aarch64-manylinux_2_31 aarch64-apple-darwin; do MACOSX_DEPLOYMENT_TARGET=15.0 \
+	  uv pip install --quiet --dry-run --no-deps --only-binary :all: --require-hashes --target build/arm64 \
+	  --python-version 3.11 --python-platform $$platform \
+	  -r deploy/image/requirements-simulator.txt -r deploy/image/requirements-build.txt || exit 1; done
 
 generated: setup ## write what is generated and committed: Grafana's dashboard, the operator's rules, the page's types
 	$(BIN)/python -m grafana.generate

@@ -5,9 +5,13 @@ connection. So these come from below the kernel's own range, in blocks of which 
 """
 
 import errno
+import fcntl
 import socket
+import sys
+import tempfile
 from collections.abc import Iterator
-from typing import Final
+from pathlib import Path
+from typing import IO, Final
 
 _FIRST: Final = 12_000
 _END: Final = 32_000  # Linux picks ports of outgoing connections from 32768 on
@@ -28,8 +32,10 @@ def _free_ports() -> Iterator[int]:
     raise RuntimeError(f"no free port from {_FIRST} to {_END}: do that many tests run at once?")
 
 
-def _claim(first: int) -> socket.socket | None:
-    """The block as one's own, None if it is another process's. The kernel lets go of the name when the process ends."""
+def _claim(first: int) -> socket.socket | IO[bytes] | None:
+    """The block as one's own, None if it is another process's. The kernel lets go of it when the process ends."""
+    if not sys.platform.startswith("linux"):
+        return _claim_by_file(first)
     claim = socket.socket(socket.AF_UNIX)
     try:
         claim.bind(f"\0zai-proxy-test-ports-{first}")
@@ -37,6 +43,17 @@ def _claim(first: int) -> socket.socket | None:
         claim.close()
         if error.errno != errno.EADDRINUSE:
             raise
+        return None
+    return claim
+
+
+def _claim_by_file(first: int) -> IO[bytes] | None:
+    """The same where the names of sockets are files, which stay."""
+    claim = (Path(tempfile.gettempdir()) / f"zai-proxy-test-ports-{first}").open("wb")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        claim.close()
         return None
     return claim
 
@@ -50,5 +67,5 @@ def _is_free(port: int) -> bool:
     return True
 
 
-_claims: list[socket.socket] = []
+_claims: list[socket.socket | IO[bytes]] = []
 _ports: Final = _free_ports()

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness.process_table import is_alive
+from tests.harness.process_table import command_line, is_alive
 from tests.harness.processes import make_key
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.supervised import Supervised, answers, running_proxy
@@ -145,7 +145,7 @@ async def test_a_request_that_waited_meanwhile_is_told_the_true_reason(tmp_path:
 
 
 async def test_a_directory_that_is_swept_away_costs_no_stream_and_everything_is_back(proxy: Supervised) -> None:
-    command = Path(f"/proc/{proxy.child('envoy')}/cmdline").read_text().split("\0")
+    command = command_line(proxy.child("envoy"))
     directory = Path(command[command.index("-c") + 1]).parent
     processor = proxy.child("extproc")
     for file in directory.iterdir():

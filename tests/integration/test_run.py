@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.slow
 
 STREAM = {**PROMPT, "stream": True}
 KEY = make_key()
+
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments are seen only in /proc")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,7 @@ def test_once_it_says_ready_everything_answers(with_dashboard: Supervised) -> No
     assert f"  export ANTHROPIC_BASE_URL={proxy.url}\n  export ANTHROPIC_AUTH_TOKEN=anything\n" in proxy.output
 
 
+@on_linux
 def test_the_key_is_nowhere_but_with_the_processor(with_dashboard: Supervised) -> None:
     proxy = with_dashboard
     ask(proxy)
@@ -312,6 +316,7 @@ async def test_a_dead_dashboard_is_started_again_and_takes_nothing_with_it(with_
     assert "extproc crashed" not in proxy.output
 
 
+@on_linux
 async def test_the_dashboard_looks_at_this_proxy_and_gets_only_what_it_needs(
     tmp_path: Path, simulator: Simulator
 ) -> None:

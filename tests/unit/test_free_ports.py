@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.harness.ports import free_port
 from tests.harness.processes import ROOT
 
@@ -37,6 +39,7 @@ def test_a_port_that_somebody_listens_on_is_left_out() -> None:
         assert free_port() != port + 1
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says which it gives")
 def test_the_kernel_gives_none_of_them_to_a_connection() -> None:
     with open("/proc/sys/net/ipv4/ip_local_port_range") as ports:
         first = int(ports.read().split()[0])

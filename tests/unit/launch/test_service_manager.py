@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,13 @@ def listening(address: str) -> Iterator[socket.socket]:
         yield manager
 
 
-@pytest.mark.parametrize("kind", ["file", "abstract"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "file",
+        pytest.param("abstract", marks=pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone")),
+    ],
+)
 def test_it_is_told_in_a_word(kind: str) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         address = f"{directory}/notify" if kind == "file" else f"@{directory}"
