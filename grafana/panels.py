@@ -156,6 +156,23 @@ TOKENS: Final = (
         most=1.0,
     ),
     Panel(
+        "Cached input by agent",
+        "Share of the input of the last hour that came from the cache, and that could have.",
+        "percentunit",
+        (
+            Query("avg by (agent) (zai_proxy_cached_input_ratio{SEL})", "{{agent}} cached"),
+            Query("avg by (agent) (zai_proxy_cacheable_input_ratio{SEL})", "{{agent}} could be"),
+        ),
+        most=1.0,
+    ),
+    Panel(
+        "Credits lost to a cold cache",
+        "Credits an hour of input that the cache could have served.",
+        "short",
+        (Query(f"3600 * {_rate('zai_proxy_cache_lost_credits_total', 'agent')}", "{{agent}}"),),
+        stacked=True,
+    ),
+    Panel(
         "Cost at list price",
         "USD an hour.",
         "currencyUSD",

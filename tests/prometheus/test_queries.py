@@ -89,6 +89,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     with running_stack(directory, **settings, LIMITS_URL=valkey.url) as stack:
         for scenario in ({"code": "1302"}, {"code": "1303"}, {"code": "1002"}, {"input_tokens": 9, "cached_tokens": 5}):
             httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)})
+        for tokens in range(20_000, 28_000, 1000):  # a conversation that the cache never knows
+            cold = {"x-claude-code-session-id": "cold", "x-sim": json.dumps({"input_tokens": tokens})}
+            httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=cold)
         slow = {"x-sim": json.dumps({"events": 20, "pause": 0.05})}
         stream = {"url": f"{stack.url}/v1/messages", "json": {**PROMPT, "stream": True}, "headers": slow}
         with httpx.stream("POST", **stream) as left:  # by its client: its tokens are estimated
