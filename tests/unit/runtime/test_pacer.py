@@ -1,0 +1,218 @@
+"""Pacing with a clock and an event loop around it, and nothing else: no Envoy, no socket."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.records import Admitted
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.model_names import ModelNames
+from extproc.domain.request.refusals import Refusal, RefusalReason
+from extproc.domain.request.routes import classify
+from extproc.runtime.pacer import Pacer, Ticket
+from extproc.runtime.state_file import StateFile
+
+MESSAGES = "/v1/messages"
+COUNTING = "/v1/messages/count_tokens"
+TOOLS = "/api/mcp/zread/mcp"
+
+
+def pacer_of(mode: PacingMode = PacingMode.FIXED, timeout: float = 60.0, state: StateFile | None = None) -> Pacer:
+    """One request at a time."""
+    config = PacingConfig(mode, concurrency_initial=1, rate_initial=100.0, rate_burst=100.0, queue_timeout=timeout)
+    return Pacer(config, ModelNames(), dict, state)
+
+
+class Requests:
+    """Requests that are under way until the test ends, or ends them."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self._pacer = pacer
+        self._open: dict[str, ExitStack] = {}
+
+    def begin(self, name: str, path: str = MESSAGES, method: str = "POST", asked: str = "glm-5.3") -> Ticket:
+        exchange = Exchange(name, name, method, path, "source-00", time.time(), principal="anna", asked=asked)
+        self._open[name] = ExitStack()
+        route = classify(path, speaks_anthropic=False)
+        return self._open[name].enter_context(self._pacer.enter(exchange, route, 1000))
+
+    def end(self, name: str) -> None:
+        self._open.pop(name).close()
+
+
+async def is_still_waiting(ticket: Ticket) -> bool:
+    """Whether it has not been decided although everything that could happen by now has happened."""
+    await asyncio.sleep(0)
+    return not ticket.is_decided
+
+
+async def test_a_request_that_has_a_place_is_decided_at_once() -> None:
+    ticket = Requests(pacer_of()).begin("first")
+
+    assert ticket.is_decided
+    assert await ticket.decided() == Admitted(0.0)
+
+
+async def test_the_next_one_goes_when_the_first_has_ended() -> None:
+    requests = Requests(pacer_of())
+    requests.begin("first")
+    second = requests.begin("second")
+    assert await is_still_waiting(second)
+
+    requests.end("first")
+
+    answer = await second.decided()
+    assert isinstance(answer, Admitted)
+    assert answer.waited > 0.0
+
+
+async def test_who_leaves_the_queue_leaves_its_turn_to_the_next() -> None:
+    pacer = pacer_of()
+    requests = Requests(pacer)
+    requests.begin("first")
+    requests.begin("second")
+    third = requests.begin("third")
+
+    requests.end("second")
+    requests.end("first")
+
+    assert isinstance(await third.decided(), Admitted)
+    assert [each.id for each in pacer.waiting()] == []
+
+
+async def test_who_has_waited_for_the_time_that_it_may_is_refused_without_being_asked_for() -> None:
+    requests = Requests(pacer_of(timeout=0.02))
+    requests.begin("first")
+
+    answer = await requests.begin("second").decided()
+
+    assert isinstance(answer, Refusal)
+    assert (answer.reason, answer.status) == (RefusalReason.RATE, 429)
+
+
+async def test_a_person_ends_a_wait_once_and_nothing_but_a_wait() -> None:
+    pacer = pacer_of()
+    requests = Requests(pacer)
+    requests.begin("first")
+    second = requests.begin("second")
+
+    assert [pacer.give_up(name) for name in ("first", "second", "second", "unknown")] == [False, True, False, False]
+
+    answer = await second.decided()
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [(COUNTING, "POST"), (TOOLS, "GET")], ids=["counts tokens", "hears of a tool's news"]
+)
+async def test_what_takes_no_place_of_the_plan_never_waits(path: str, method: str) -> None:
+    requests = Requests(pacer_of())
+    requests.begin("first")
+
+    assert await requests.begin("second", path, method).decided() == Admitted(0.0)
+
+
+async def test_calls_of_tools_have_places_beside_those_of_the_models() -> None:
+    requests = Requests(pacer_of())
+    requests.begin("first")
+
+    assert await requests.begin("call", TOOLS).decided() == Admitted(0.0)
+
+
+async def test_without_pacing_nobody_waits_and_nothing_is_hinted_at() -> None:
+    pacer = pacer_of(PacingMode.OFF)
+    requests = Requests(pacer)
+    tickets = [requests.begin(str(number)) for number in range(5)]
+
+    assert [await ticket.decided() for ticket in tickets] == [Admitted(0.0)] * 5
+    assert pacer.hints(Exchange("x", "x", "POST", MESSAGES, "source-00", 0.0), classify(MESSAGES, False)) == {}
+
+
+async def test_a_request_is_told_where_its_model_stands() -> None:
+    pacer = pacer_of()
+    requests = Requests(pacer)
+    requests.begin("first")
+
+    told = pacer.hints(
+        Exchange("x", "x", "POST", MESSAGES, "source-00", 0.0, asked="glm-5.3"), classify(MESSAGES, False)
+    )
+
+    assert (told["limit"], told["remaining"]) == ("1", "0")
+    assert told["reset"].endswith("s")
+
+
+async def test_a_refused_request_waits_for_a_place_before_all_that_came_later() -> None:
+    requests = Requests(pacer := pacer_of())
+    requests.begin("first")
+    again = asyncio.ensure_future(pacer.wait_again("first"))
+    later = requests.begin("later")
+
+    await asyncio.wait_for(again, 60)
+
+    assert await is_still_waiting(later)
+    requests.end("first")
+    assert isinstance(await later.decided(), Admitted)
+
+
+async def test_a_request_that_nobody_knows_is_sent_again_at_once() -> None:
+    await asyncio.wait_for(pacer_of().wait_again("of a processor before"), 60)
+
+
+async def test_whoever_wants_to_know_hears_of_every_change() -> None:
+    heard: list[int] = []
+    pacer = pacer_of()
+    pacer.on_change = lambda: heard.append(len(pacer.waiting()))
+    requests = Requests(pacer)
+    requests.begin("first")
+    requests.begin("second")
+
+    requests.end("second")
+
+    assert heard
+    assert (max(heard), heard[-1]) == (1, 0)
+
+
+async def test_places_are_those_of_the_model_that_answers() -> None:
+    pacer = pacer_of(PacingMode.ADAPTIVE)
+    requests = Requests(pacer)
+    requests.begin("first", asked="claude-sonnet")
+
+    pacer.take_answer("claude-sonnet", "glm-5.3")
+
+    assert [each.model for each in pacer.status().models if each.in_flight] == ["glm-5.3"]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFile:
+    return StateFile(tmp_path / "limits.json")
+
+
+async def ended(pacer: Pacer) -> None:
+    """Runs it until it has begun, and ends it as a service does."""
+    running = asyncio.ensure_future(pacer.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_what_was_learned_is_there_after_a_restart(state: StateFile) -> None:
+    await ended(pacer_of(PacingMode.ADAPTIVE, state=state))
+    saved = state.read()
+    assert isinstance(saved, dict)
+    state.write({**saved, "concurrency": {**saved["concurrency"], "limit": 7}})
+
+    assert pacer_of(PacingMode.ADAPTIVE, state=state).status().concurrency.limit == 7
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("{"), lambda path: path.write_text('{"version": -1}')])
+async def test_a_file_that_tells_nothing_is_as_good_as_none(state: StateFile, spoil: Callable[[Path], object]) -> None:
+    spoil(state.path)
+
+    assert pacer_of(PacingMode.ADAPTIVE, state=state).status().concurrency.limit == 1
