@@ -1,6 +1,7 @@
 """The manifests fit their schemas, each other, and the code."""
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -70,11 +71,14 @@ def test_the_service_monitor_reads_the_headless_service() -> None:
 
 
 @every_rendering
-def test_ports_and_settings_are_those_of_the_code(name: str) -> None:
+def test_ports_and_settings_are_those_of_the_code(name: str, tmp_path: Path) -> None:
     manifests = render(name)
+    mounted = tmp_path / "mounted"
+    mounted.touch()
     for each in of_kind(manifests, "ConfigMap").values():
         assert {key.lower() for key in each["data"]} <= set(Settings.model_fields)
-        Settings.model_validate({key.lower(): value for key, value in each["data"].items()})
+        of_files = {key: str(mounted) for key in each["data"] if key.endswith("_FILE")}
+        Settings.model_validate({key.lower(): value for key, value in {**each["data"], **of_files}.items()})
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     for each_name, pod in pods(manifests).items():
         if each_name.startswith("zai-proxy") and "extproc" in containers(pod):
