@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.live import Live
 
 from common import logs, ports
-from extproc.demo import table
+from extproc.demo import conversation, table
 from extproc.demo.numbers import History, Numbers, read_totals
 from extproc.demo.screen import Screen
 from extproc.demo.table import Running
@@ -42,8 +42,8 @@ _LINE_SECONDS: Final = 5.0
 # An answer of the samples takes 9 s at most, but a person may set other limits.
 _ANSWER_SECONDS: Final = 60.0
 _PORTS: Final = {"PROXY_PORT": 8080, "METRICS_PORT": 9090, "ENVOY_ADMIN_PORT": 9901, "DASHBOARD_PORT": 8081}
-# Tokens a second, and requests at once: the traffic stays below that but for its crowds.
-_PLAN: Final = ("--speed", "60", "--concurrency", "12")
+# Tokens a second, and requests at once: the traffic stays below that but for its crowds. What it caches lasts for minutes.
+_PLAN: Final = ("--speed", "60", "--concurrency", "12", "--prefix-cache", "300")
 # What would tell others of the staged traffic, keep what it taught, or turn it away.
 _UNSET: Final = (
     "ZAI_API_KEY_FILE",
@@ -80,6 +80,7 @@ def _chosen(given: Mapping[str, str]) -> dict[str, str]:
         "DRAIN_TIMEOUT": given.get("DRAIN_TIMEOUT") or _DRAIN_TIMEOUT,
         # The quota errors of the sample traffic are staged: the gate would believe them and refuse all the rest.
         "QUOTA_GATE": given.get("QUOTA_GATE") or "off",
+        "CACHE_DOCTOR": given.get("CACHE_DOCTOR") or "on",
     }
 
 
@@ -154,6 +155,8 @@ async def _supervise(
             traffic = Traffic(client, client_url(settings), settings.max_workers)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(traffic.run(stopping))
+                for member in conversation.MEMBERS:
+                    tasks.create_task(conversation.converse(client, client_url(settings), member, stopping))
                 tasks.create_task(_watch(client, settings, display, stopping))
 
         level = os.environ.get("LOG_LEVEL") or "warning"

@@ -72,6 +72,7 @@ async def test_its_traffic_is_of_every_kind(demo: Supervised) -> None:
                 metrics.value("zai_proxy_zai_errors_total", **{"class": "quota"}),
                 metrics.value("zai_proxy_retry_attempts_total"),
                 metrics.value("zai_proxy_tokens_total", direction="cache_read"),
+                metrics.value("zai_proxy_cold_conversations", agent="claude_code"),
             )
         )
 
