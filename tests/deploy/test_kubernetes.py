@@ -206,6 +206,12 @@ def test_every_container_that_stays_is_probed_and_bounded(name: str) -> None:
         assert all(each["resources"]["limits"]["memory"] for each in containers(pod).values())
 
 
+@every_rendering
+def test_no_open_port_is_taken_for_a_sign_of_life(name: str) -> None:
+    for pod in pods(render(name)).values():
+        assert not [each["name"] for each in containers(pod).values() if "tcpSocket" in each.get("livenessProbe", {})]
+
+
 def test_the_pre_stop_hook_drains_and_is_in_the_image() -> None:
     pod, settings = _proxy()
     envoy = containers(pod)["envoy"]
