@@ -23,6 +23,8 @@ from extproc.settings import Settings
 _MOST_PAUSED: Final = 200
 _MOST_PAUSED_BYTES: Final = 64 * 1024 * 1024
 _SAVE_SECONDS: Final = 60.0
+# Or a month of them would be more than the dashboard takes, and the loop that admits would be busy writing it.
+_MOST_SHOWN_OF_A_DAY: Final = 250
 _STATE_NAME: Final = "usage.json"
 
 
@@ -98,8 +100,8 @@ class ClientGate:
         self.usage.add(client, model[:64], program, used, time.time())
 
     def describe(self, days: int) -> list[dict[str, object]]:
-        """What was used in the last so many days, as rows."""
-        return list(self.usage.rows(days, time.time()))
+        """What was used in the last so many days, as rows; of a day those that used most, and the others as one."""
+        return list(self.usage.rows(days, time.time(), _MOST_SHOWN_OF_A_DAY))
 
     async def run(self) -> None:
         """Watches the tokens and saves the ledger, until it is cancelled; then saves for the last time."""

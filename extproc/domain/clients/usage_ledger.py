@@ -80,12 +80,14 @@ class UsageLedger:
         day = self._days.get(day_of(now), {})
         return sum(used.tokens for (name, _, _), used in day.items() if name == client)
 
-    def rows(self, days: int, now: float) -> Iterator[dict[str, object]]:
+    def rows(self, days: int, now: float, most: int | None = None) -> Iterator[dict[str, object]]:
         """The last so many days, latest first, and in each those first that used most; `program` is None where it has
-        no name."""
+        no name. Of a day with more than `most` rows the others are one."""
         earliest = day_of(now - (days - 1) * 86400)
         for day in sorted((each for each in self._days if each >= earliest), reverse=True):
-            ordered = sorted(self._days[day].items(), key=lambda row: (-row[1].tokens, row[0]))
+            rows = self._days[day]
+            shown = rows if most is None or len(rows) <= most else _largest(rows, most)
+            ordered = sorted(shown.items(), key=lambda row: (-row[1].tokens, row[0]))
             for (client, model, program), used in ordered:
                 yield {"day": day, "client": client, "model": model, "program": program or None, **asdict(used)}
 
@@ -124,7 +126,7 @@ class UsageLedger:
             self._plain.pop(oldest, None)
         for day, rows in self._days.items():
             if day != today and len(rows) > _MOST_PAST_ROWS:
-                self._days[day] = _largest(rows)
+                self._days[day] = _largest(rows, _MOST_PAST_ROWS)
                 self._plain.pop(day, None)
 
 
@@ -138,14 +140,16 @@ def seconds_to_midnight(now: float) -> float:
     return 86400 - now % 86400
 
 
-def _largest(rows: dict[Key, Used]) -> dict[Key, Used]:
-    """The rows that used most, and the sum of all others as one."""
-    kept = dict(heapq.nlargest(_MOST_PAST_ROWS - 1, rows.items(), key=lambda row: row[1].tokens))
-    rest = kept.setdefault((OTHER, OTHER, _NO_PROGRAM), Used())
+def _largest(rows: dict[Key, Used], most: int) -> dict[Key, Used]:
+    """The rows that used most, and the sum of all others as one. The rows that came in stay as they are."""
+    others = (OTHER, OTHER, _NO_PROGRAM)
+    named = (row for row in rows.items() if row[0] != others)
+    kept = dict(heapq.nlargest(most - 1, named, key=lambda row: row[1].tokens))
+    rest = Used()
     for key, used in rows.items():
         if key not in kept:
             rest.add(used)
-    return kept
+    return {**kept, others: rest}
 
 
 def _plain_day(rows: dict[Key, Used]) -> tuple[list[list[object]], list[list[object]]]:

@@ -3,6 +3,8 @@
 import time
 from dataclasses import replace
 
+from dashboard.fetch import LARGEST_ANSWER
+from extproc.domain.clients.usage_ledger import Used
 from extproc.domain.request.model_names import model_name
 from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
 from tests.harness.proxy_in_process import ProxyInProcess
@@ -82,3 +84,17 @@ async def test_a_name_of_the_upstream_cannot_hurt_the_page() -> None:
     proxy.service.recorder.record(ended("glm-5.3", "<b>\n" + "x" * 300))
 
     assert (await status(proxy))["models"] == [{"asked": "glm-5.3", "served": model_name("<b>\n" + "x" * 300)}]
+
+
+async def test_a_month_of_ever_new_clients_is_no_more_than_the_dashboard_takes() -> None:
+    proxy = ProxyInProcess()
+    used, now = Used(10**9, 10**12, 10**12, 10**9 / 3, 10**9 / 3), time.time()
+    for day in range(31, -1, -1):
+        for number in range(6000):
+            proxy.service.clients.usage.add(f"{number:064}", "m" * 64, "p" * 64, used, now - day * 86400)
+
+    page = await proxy.get("/status")
+
+    assert len(page.content) < LARGEST_ANSWER / 2
+    assert len({row["day"] for row in page.json()["usage"]}) == 31
+    assert sum(row["requests"] for row in page.json()["usage"]) == 31 * 6000 * 10**9

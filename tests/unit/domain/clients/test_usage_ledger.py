@@ -98,6 +98,18 @@ def test_a_day_that_is_over_keeps_the_rows_that_used_most_and_the_sum() -> None:
         assert sum(int(str(row["input_tokens"])) for row in over) == sum(range(2000))
 
 
+def test_a_day_is_told_in_so_many_rows_at_most_and_loses_nothing_by_it() -> None:
+    book = UsageLedger()
+    for number in range(6000):
+        book.add(f"session-{number:04}", "m", PROGRAM, used(number), NOON)
+
+    for _ in range(2):
+        told = list(book.rows(1, NOON, most=10))
+        assert len(told) == 10
+        assert {row["client"] for row in told} == {"other", *(f"session-{n:04}" for n in range(4991, 5000))}
+        assert sum(int(str(row["input_tokens"])) for row in told) == sum(range(6000))
+
+
 def test_names_are_kept_as_far_as_they_can_be_shown() -> None:
     book = UsageLedger()
     book.add("anna" * 100, "glm\U0001f600" + "\udcff" * 100, PROGRAM, used(), NOON)
