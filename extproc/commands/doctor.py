@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from redis.exceptions import RedisError
 
+from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
 from extproc.domain.diagnosis import CachedProgram, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
@@ -73,7 +74,8 @@ class Doctor:
             yield finding
         for finding in diagnosis.judge_cache(_cached_programs(status)):
             yield finding
-        for finding in diagnosis.judge_environment(os.environ, client_url(self._settings), self._key):
+        environ = claude_code_environment(os.environ)
+        for finding in diagnosis.judge_environment(environ, client_url(self._settings), self._key):
             yield finding
 
     async def _look_at_the_way(self) -> AsyncIterator[Finding]:

@@ -195,7 +195,7 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
             Level.NOTE,
             _ATTRIBUTION,
             "is not off: Claude Code puts a line in front of its system prompt that can keep prompts out of the cache",
-            f"For Claude Code: export {_ATTRIBUTION}=0",
+            f"For Claude Code: export {_ATTRIBUTION}=0, or the same under `env` in ~/.claude/settings.json",
         )
     if not environ.get("ANTHROPIC_BASE_URL"):
         yield Finding(
