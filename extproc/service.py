@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import grpc.aio
 import structlog
 import uvicorn
 import uvloop
@@ -54,18 +53,13 @@ from extproc.transport.admin_http import create_app
 from extproc.transport.envoy_stats import EnvoyStats
 from extproc.transport.exposition import Exposition
 from extproc.transport.ext_proc import ExternalProcessor
+from extproc.transport.grpc_server import GrpcServer
 from extproc.transport.request_feed import RequestFeed
 from extproc.transport.retry_gate import RetryGate
 from extproc.transport.stream_guard import StreamGuard
 
 log = structlog.get_logger("extproc")
 
-_LARGEST_MESSAGE: Final = 64 * 1024 * 1024
-_GRPC_OPTIONS: Final = (
-    # Envoy's batch of access-log entries can exceed gRPC's 4 MiB, and a refused batch would be lost.
-    ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
-    ("grpc.max_concurrent_streams", 100_000),
-)
 _STATUS_DAYS: Final = 31
 _STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
@@ -130,8 +124,15 @@ class Service:
     async def run(self) -> None:
         """Serves until a signal asks it to stop; then finishes what holds a slot and returns."""
         listening = bind(self._settings.bind_address, self._settings.metrics_port, "METRICS_PORT")
-        grpc_server = self._grpc_server()
-        await grpc_server.start()
+        grpc_server = GrpcServer(
+            {
+                **self.processor.methods(),
+                **self.guard.methods(),
+                **self.access_log.methods(),
+                **self.retry_gate.methods(),
+            }
+        )
+        await grpc_server.start(self._socket_path)
         http = HttpServer(self._http_config())
         async with asyncio.TaskGroup() as tasks:
             watching = [tasks.create_task(self.background.keep(name, run)) for name, run in self._background_tasks()]
@@ -194,14 +195,6 @@ class Service:
         except ValueError as error:
             raise SettingsError([f"LIMITS_URL=***: {error}"]) from None
         return SharedLimits(url, lambda: plan or plan_name(self.key.current), self.pacer, self.quota)
-
-    def _grpc_server(self) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_GRPC_OPTIONS)
-        server.add_generic_rpc_handlers(
-            (self.processor.handler(), self.guard.handler(), *self.access_log.handlers(), self.retry_gate.handler())
-        )
-        server.add_insecure_port(f"unix:{self._socket_path}")
-        return server
 
     def _http_config(self) -> uvicorn.Config:
         owner = Owner(self._settings.admin_token)

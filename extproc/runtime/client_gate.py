@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -28,7 +28,7 @@ _MOST_SHOWN_OF_A_DAY: Final = 250
 _STATE_NAME: Final = "usage.json"
 
 
-async def _nothing() -> None:
+def _nothing() -> None:
     """Where nobody has to be told of a pause."""
 
 
@@ -50,7 +50,7 @@ class ClientGate:
         self.usage = UsageLedger()
         self._state.restore(self.usage.restore)
 
-    async def identify(self, head: RequestHead, before_pause: Callable[[], Awaitable[None]]) -> Client | Refusal | None:
+    async def identify(self, head: RequestHead, before_pause: Callable[[], None]) -> Client | Refusal | None:
         """Who is asking: a client, somebody who must not, or None where nobody has to say who they are.
 
         Whoever tries tokens may have to wait for the answer; `before_pause` is called first.
@@ -123,7 +123,7 @@ class ClientGate:
             return refusals.client_used_up(client.name, client.daily_tokens, seconds_to_midnight(now))
         return None
 
-    async def _pause(self, peer: str, body_bytes: int, before: Callable[[], Awaitable[None]]) -> None:
+    async def _pause(self, peer: str, body_bytes: int, before: Callable[[], None]) -> None:
         """Makes whoever tries tokens wait. Only so many wait at a time: Envoy holds their bodies meanwhile, so waiting
         without a bound would be a way to harm us."""
         seconds = self._wrong.pause(peer, time.monotonic())
@@ -131,7 +131,7 @@ class ClientGate:
             self._paused += 1
             self._paused_bytes += body_bytes
             try:
-                await before()
+                before()
                 await asyncio.sleep(seconds)
             finally:
                 self._paused -= 1

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final, TypeAlias
+from typing import Final
 
-import grpc.aio
 import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
@@ -15,11 +14,10 @@ from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogE
 from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
+from extproc.transport.grpc_server import Call, Method
 from extproc.transport.pb import access_log_pb2 as pb
 
 log = structlog.get_logger("extproc.access_log")
-
-Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse]
 
 ANSWER_NAMESPACE: Final = "zai.answer"
 """Where the reader in Envoy writes what the latest attempt's answer said, under the key `read`."""
@@ -28,8 +26,8 @@ _READ: Final = "read"
 _NO_FIELDS: Final[Mapping[str, Value]] = {}
 _LONGEST_NUMBER: Final = 10  # digits: enough for Unix time
 
-_LOG_SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
-_CHECK_SERVICE: Final = "envoy.service.auth.v3.Authorization"
+_LOG_PATH: Final = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
+_CHECK_PATH: Final = "/envoy.service.auth.v3.Authorization/Check"
 
 _KINDS: Final = {
     pb.DOWNSTREAM_END: EntryKind.REQUEST,
@@ -78,37 +76,26 @@ class AccessLog:
         self.entries = 0  # that have arrived
         self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
-    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """The handlers to add to a gRPC server: the log itself, and the check before each of its streams.
+    def methods(self) -> Mapping[str, Method]:
+        """What to serve, by path: the log itself, and the check before each of its streams.
 
         An empty CheckResponse means "let it pass"; Envoy keeps a stream back until it gets one.
         """
-        check: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._let_pass)
-        stream: grpc.RpcMethodHandler[pb.StreamAccessLogsMessage, pb.StreamAccessLogsResponse] = (
-            grpc.stream_unary_rpc_method_handler(
-                self._stream_access_logs,
-                request_deserializer=pb.StreamAccessLogsMessage.FromString,
-                response_serializer=pb.StreamAccessLogsResponse.SerializeToString,
-            )
-        )
-        return (
-            grpc.method_handlers_generic_handler(_LOG_SERVICE, {"StreamAccessLogs": stream}),
-            grpc.method_handlers_generic_handler(_CHECK_SERVICE, {"Check": check}),
-        )
+        return {_LOG_PATH: self._take_log, _CHECK_PATH: self._let_pass}
 
-    async def _let_pass(self, _request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        return b""
+    async def _let_pass(self, call: Call) -> None:
+        call.write(b"")
 
-    async def _stream_access_logs(self, _requests: object, context: Context) -> pb.StreamAccessLogsResponse:
+    async def _take_log(self, call: Call) -> None:
         # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.
-        await context.send_initial_metadata(())
+        call.begin()
         self.streams += 1
         try:
-            while isinstance(message := await context.read(), pb.StreamAccessLogsMessage):
-                await self._take_in(message)
+            while (message := await call.read()) is not None:
+                await self._take_in(pb.StreamAccessLogsMessage.FromString(message))
         finally:
             self.streams -= 1
-        return pb.StreamAccessLogsResponse()
+        call.write(b"")
 
     async def _take_in(self, message: pb.StreamAccessLogsMessage) -> None:
         for entry in message.http_logs.log_entry:

@@ -4,10 +4,8 @@ import itertools
 import secrets
 import time
 import uuid
-from collections.abc import Callable
-from typing import TypeAlias
-
-import grpc.aio
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from extproc.domain.clients.clients import Client
 from extproc.domain.request import refusals
@@ -24,10 +22,11 @@ from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.transport import wire
+from extproc.transport.grpc_server import Call, Method
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
 
-Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
+_PATH: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 
 
 class ExternalProcessor:
@@ -55,68 +54,66 @@ class ExternalProcessor:
         self._api_key = api_key
         self._mutations_key = ""
         self._mutations: dict[CredentialForm, bytes] = {}
-        self._open: dict[str, tuple[Context, Route]] = {}
+        self._open: dict[str, tuple[Call, Route]] = {}
         # A restarted processor must not give out the ids of exchanges that its predecessor left running.
         self.run_id = secrets.token_hex(4)
         self._serial = itertools.count(1)
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The handler to add to a gRPC server."""
-        process: grpc.RpcMethodHandler[pb.ProcessingRequest, bytes] = grpc.stream_stream_rpc_method_handler(
-            self._process, request_deserializer=pb.ProcessingRequest.FromString
-        )
-        return grpc.method_handlers_generic_handler("envoy.service.ext_proc.v3.ExternalProcessor", {"Process": process})
+    def methods(self) -> Mapping[str, Method]:
+        """What to serve, by path."""
+        return {_PATH: self._process}
 
-    async def _process(self, _requests: object, context: Context) -> None:
-        message = await context.read()
-        if not isinstance(message, pb.ProcessingRequest):
+    async def _process(self, call: Call) -> None:
+        first = await call.read()
+        if first is None:
             return
+        message = pb.ProcessingRequest.FromString(first)
         if message.HasField("response_headers"):
-            await self._guard.answer(message, context)
+            await self._guard.answer(message, call)
         elif message.HasField("request_headers"):
             head = wire.read_head(message)
-            del message  # this frame lives as long as the HTTP stream
-            await self._answer(head, context)
+            del first, message  # this frame lives as long as the HTTP stream
+            await self._answer(head, call)
 
-    async def _answer(self, head: RequestHead, context: Context) -> None:
+    async def _answer(self, head: RequestHead, call: Call) -> None:
         """Admits a request and stays with it until it ends, or refuses it."""
         route = classify(head.path, head.speaks_anthropic)
         if not route.leaves:
-            await context.write(wire.CONTINUE)
+            call.write(wire.CONTINUE)
             return
-        client = await self._clients.identify(head, lambda: context.write(wire.PATIENCE))
+        client = await self._clients.identify(head, lambda: call.write(wire.PATIENCE))
         if isinstance(client, Refusal):
-            await context.write(self._refused(client, self._exchange(head, route, None), route))
+            call.write(self._refused(client, self._exchange(head, route, None), route))
             return
         exchange = self._exchange(head, route, client)
         if client is not None:
             with self._clients.enter(client) as refusal:
-                refusal = refusal or await self._spend(head, exchange, route, context)
+                refusal = refusal or await self._spend(head, exchange, route, call)
         elif self._origins.may_come(head):
-            refusal = await self._spend(head, exchange, route, context)
+            refusal = await self._spend(head, exchange, route, call)
         else:  # a token would be one that no page sends unasked
             refusal = refusals.foreign_page(head.origin)
         if refusal is not None:
-            await context.write(self._refused(refusal, exchange, route))
+            call.write(self._refused(refusal, exchange, route))
 
-    async def _spend(self, head: RequestHead, exchange: Exchange, route: Route, context: Context) -> Refusal | None:
+    async def _spend(self, head: RequestHead, exchange: Exchange, route: Route, call: Call) -> Refusal | None:
         """Lets the request use the plan, or returns why it may not."""
         with self._quota.enter(exchange, route) as refusal:
-            return refusal or await self._carry(head, exchange, route, context)
+            return refusal or await self._carry(head, exchange, route, call)
 
-    async def _carry(self, head: RequestHead, exchange: Exchange, route: Route, context: Context) -> Refusal | None:
+    async def _carry(self, head: RequestHead, exchange: Exchange, route: Route, call: Call) -> Refusal | None:
         """Takes a worker slot for the request and holds it until the HTTP stream ends, or returns why it gets none."""
         with self._admission.enter(exchange) as refusal:
             if refusal is not None:
                 return refusal
             with self._pacer.enter(exchange, route, head.body_bytes) as ticket:
                 if not ticket.is_decided:
-                    await context.write(wire.PATIENCE)
+                    call.write(wire.PATIENCE)
                 refusal = await self._wait(ticket, exchange, route)
                 if refusal is not None:
                     return refusal
-                await context.write(self._admitted(head, exchange, route))
-                await self._hold(exchange, route, context)
+                call.write(self._admitted(head, exchange, route))
+                await self._hold(exchange, route, call)
         return None
 
     async def _wait(self, ticket: Ticket, exchange: Exchange, route: Route) -> Refusal | None:
@@ -130,14 +127,14 @@ class ExternalProcessor:
         exchange.waited = answer.waited
         return self._quota.look_again(exchange, route) if answer.waited > 0.0 else None
 
-    async def _hold(self, exchange: Exchange, route: Route, context: Context) -> None:
+    async def _hold(self, exchange: Exchange, route: Route, call: Call) -> None:
         """Returns when the HTTP stream ends, whatever ended it; Envoy's cancel arrives as CancelledError."""
-        self._open[exchange.id] = context, route
+        self._open[exchange.id] = call, route
         try:
-            while isinstance(message := await context.read(), pb.ProcessingRequest):
-                if message.HasField("response_trailers"):
+            while (message := await call.read()) is not None:
+                if pb.ProcessingRequest.FromString(message).HasField("response_trailers"):
                     # Unanswered, Envoy would hold the end of the response back until message_timeout.
-                    await context.write(wire.CONTINUE_TRAILERS)
+                    call.write(wire.CONTINUE_TRAILERS)
         finally:
             del self._open[exchange.id]
 
@@ -148,9 +145,9 @@ class ExternalProcessor:
         held, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
         if held is None or exchange is None:
             return False
-        context, route = held
+        call, route = held
         answer = wire.answer(refusals.cancelled(), route.dialect, exchange.request_id)
-        await context.write(wire.metadata({"answered": "cancelled"}) + answer)
+        call.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
 
     def _exchange(self, head: RequestHead, route: Route, client: Client | None) -> Exchange:

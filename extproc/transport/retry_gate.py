@@ -1,14 +1,13 @@
 """The service that Envoy asks before it sends a refused request again: it answers when there is a place for it."""
 
-from typing import Final, TypeAlias
-
-import grpc.aio
+from collections.abc import Mapping
+from typing import Final
 
 from extproc.domain.request.admission import Admission
 from extproc.runtime.pacer import Pacer
+from extproc.transport.grpc_server import Call, Method
 
-Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
-
+_PATH: Final = "/zai.proxy.Turns/Await"
 _EXCHANGE: Final = "x-exchange"
 
 
@@ -19,18 +18,16 @@ class RetryGate:
         self._admission = admission
         self._pacer = pacer
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The handler to add to a gRPC server."""
-        wait: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._wait)
-        return grpc.method_handlers_generic_handler("zai.proxy.Turns", {"Await": wait})
+    def methods(self) -> Mapping[str, Method]:
+        """What to serve, by path."""
+        return {_PATH: self._wait}
 
-    async def _wait(self, _request: bytes, context: Context) -> bytes:
-        names = [value for name, value in context.invocation_metadata() or () if name == _EXCHANGE]
-        exchange = self._admission.find(str(names[0])) if names else None
+    async def _wait(self, call: Call) -> None:
+        exchange = self._admission.find(call.headers.get(_EXCHANGE, ""))
         if exchange is not None:
             exchange.waits = True
             try:
                 await self._pacer.wait_again(exchange.id)
             finally:
                 exchange.waits = False
-        return b""
+        call.write(b"")

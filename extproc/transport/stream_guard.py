@@ -15,9 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
-
-import grpc.aio
+from typing import Final
 
 from extproc.domain.request.business_codes import BusinessCode, http_status
 from extproc.domain.request.business_codes import classify as classify_code
@@ -25,12 +23,12 @@ from extproc.domain.request.error_bodies import error_object, extract_code
 from extproc.domain.request.routes import Dialect, Route, classify
 from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.transport import wire
+from extproc.transport.grpc_server import Call, Method
 from extproc.transport.pb import ext_proc_pb2 as pb
 
-Context: TypeAlias = grpc.aio.ServicerContext[pb.ProcessingRequest, bytes]
-CallContext: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
-
 ANSWER_NAMESPACE: Final = "zai.answer"
+
+_PATH: Final = "/zai.proxy.Guard/FirstEvent"
 
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
@@ -83,27 +81,26 @@ class StreamGuard:
         self._events: OrderedDict[tuple[str, int], asyncio.Future[FirstEvent]] = OrderedDict()
         self._errors: OrderedDict[str, bytes] = OrderedDict()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """The handler to add to a gRPC server, for what the reader within Envoy tells."""
-        take: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._take)
-        return grpc.method_handlers_generic_handler("zai.proxy.Guard", {"FirstEvent": take})
+    def methods(self) -> Mapping[str, Method]:
+        """What to serve, by path: the reader within Envoy tells here."""
+        return {_PATH: self._take}
 
     def watches(self, method: str, route: Route) -> bool:
         """Whether the head of such a request's answer is to wait. Other streams may have nothing to say for hours."""
         return self._is_on and method == "POST" and route.llm_protocol is not None
 
-    async def answer(self, head: pb.ProcessingRequest, context: Context) -> None:
+    async def answer(self, head: pb.ProcessingRequest, call: Call) -> None:
         """Answers Envoy, which asks about a head: of an attempt's answer, or of an error that is to be ended."""
         noted = wire.metadata_fields(head, wire.METADATA_NAMESPACE)
         exchange_id = noted["id"].string_value if "id" in noted else ""
         held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
         if _END in held:
             error = self._errors.pop(exchange_id, None)
-            await context.write(_GO_ON_TO_THE_CLIENT if error is None else _ended(held, error))
+            call.write(_GO_ON_TO_THE_CLIENT if error is None else _ended(held, error))
         else:
-            await self.hold(head, context)
+            await self.hold(head, call)
 
-    async def hold(self, head: pb.ProcessingRequest, context: Context) -> None:
+    async def hold(self, head: pb.ProcessingRequest, call: Call) -> None:
         """Answers Envoy once the first event is known, or after ten seconds."""
         noted = wire.metadata_fields(head, wire.METADATA_NAMESPACE)
         answer = wire.metadata_fields(head, ANSWER_NAMESPACE)
@@ -112,7 +109,7 @@ class StreamGuard:
         event = await self._first_event((exchange_id, attempt))
         if not event.code and not event.status:
             self._count(GuardResult.PASSED)
-            await context.write(_GO_ON)
+            call.write(_GO_ON)
             return
         code = classify_code(event.code, 0 if event.status else http_status(event.code))
         has_tries_left = code.transient and attempt <= self._max_retries
@@ -124,7 +121,7 @@ class StreamGuard:
             self._keep(exchange_id, body)
         held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
         changed = _head(event, code, exchange_id, held)
-        await context.write(_error(changed, _misleading(held) if code.transient else [], body))
+        call.write(_error(changed, _misleading(held) if code.transient else [], body))
 
     def _keep(self, exchange_id: str, body: bytes) -> None:
         self._errors.pop(exchange_id, None)
@@ -141,13 +138,15 @@ class StreamGuard:
         finally:
             self._events.pop(key, None)
 
-    async def _take(self, text: bytes, context: CallContext) -> bytes:
-        told = {str(name): str(value) for name, value in context.invocation_metadata() or ()}
+    async def _take(self, call: Call) -> None:
+        text, told = await call.read(), call.headers
+        if text is None:
+            return
         attempt, status = told.get(_ATTEMPT, ""), told.get(_STATUS, "")
         event = self._event((told.get(_EXCHANGE, ""), int(attempt) if attempt.isdecimal() else 1))
         if not event.done():
             event.set_result(FirstEvent(told.get(_CODE, ""), text, int(status) if status.isdecimal() else 0))
-        return b""
+        call.write(b"")
 
     def _event(self, key: tuple[str, int]) -> asyncio.Future[FirstEvent]:
         """The event of an attempt: who asks and who tells may come in either order."""

@@ -59,7 +59,7 @@ def ended(client: str = "anna", tokens: int = 0, **fields: Any) -> Outcome:
     return Outcome(entry, classify("/v1/messages", speaks_anthropic=False), 200, None, usage if tokens else None)
 
 
-async def nothing() -> None:
+def nothing() -> None:
     pass
 
 
@@ -94,7 +94,7 @@ class Pauses:
         self.seconds.append(seconds)
         await self.awake.wait()
 
-    async def tell(self) -> None:
+    def tell(self) -> None:
         """Envoy is told to be patient."""
         self.told += 1
 

@@ -5,8 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import grpc.aio
-
 from extproc.domain.request.admission import AdmissionSnapshot
 from extproc.transport.ext_proc import ExternalProcessor
 from extproc.transport.pb import ext_proc_pb2 as pb
@@ -39,21 +37,21 @@ class Stream:
 
     def __init__(self, *messages: pb.ProcessingRequest) -> None:
         self.told: list[pb.ProcessingResponse] = []
-        self._messages: asyncio.Queue[object] = asyncio.Queue()
+        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         for message in messages:
             self.send(message)
 
     def send(self, message: pb.ProcessingRequest) -> None:
-        self._messages.put_nowait(pb.ProcessingRequest.FromString(message.SerializeToString()))
+        self._messages.put_nowait(message.SerializeToString())
 
     def end(self) -> None:
         """The HTTP stream has ended."""
-        self._messages.put_nowait(grpc.aio.EOF)
+        self._messages.put_nowait(None)
 
-    async def read(self) -> object:
+    async def read(self) -> bytes | None:
         return await self._messages.get()
 
-    async def write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> None:
         self.told.append(pb.ProcessingResponse.FromString(message))
 
     @property
@@ -101,7 +99,7 @@ class Envoy:
     def begin(self, *messages: pb.ProcessingRequest) -> Stream:
         """Opens a stream with these messages."""
         stream = Stream(*messages)
-        self._tasks[stream] = asyncio.create_task(self.processor._process(None, stream))  # type: ignore[arg-type]
+        self._tasks[stream] = asyncio.create_task(self.processor._process(stream))  # type: ignore[arg-type]
         return stream
 
     async def ask(self, *messages: pb.ProcessingRequest) -> Stream:

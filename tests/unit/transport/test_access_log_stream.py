@@ -2,7 +2,6 @@
 
 import asyncio
 
-import grpc.aio
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,14 +14,17 @@ class Stream:
     """Envoy's side of a log stream."""
 
     def __init__(self, *messages: pb.StreamAccessLogsMessage) -> None:
-        self._left: list[object] = [*messages, grpc.aio.EOF]
+        self._left = [*(message.SerializeToString() for message in messages), None]
         self.has_begun = False
 
-    async def send_initial_metadata(self, _metadata: object) -> None:
+    def begin(self) -> None:
         self.has_begun = True
 
-    async def read(self) -> object:
+    async def read(self) -> bytes | None:
         return self._left.pop(0)
+
+    def write(self, message: bytes) -> None:
+        assert pb.StreamAccessLogsResponse.FromString(message) == pb.StreamAccessLogsResponse()
 
 
 class Taken:
@@ -36,7 +38,7 @@ class Taken:
 
     async def read(self, *messages: pb.StreamAccessLogsMessage) -> Stream:
         stream = Stream(*messages)
-        await self.log._stream_access_logs(None, stream)  # type: ignore[arg-type]
+        await self.log._take_log(stream)  # type: ignore[arg-type]
         return stream
 
     def _record(self, entry: LogEntry) -> None:
@@ -83,11 +85,12 @@ async def test_a_stream_counts_as_open_until_it_ends_however_it_ends() -> None:
     taken = Taken()
     stream = Stream()
 
-    async def never() -> object:
-        return await asyncio.get_running_loop().create_future()
+    async def never() -> bytes | None:
+        await asyncio.Event().wait()
+        return None
 
     stream.read = never  # type: ignore[method-assign]
-    reading = asyncio.create_task(taken.log._stream_access_logs(None, stream))  # type: ignore[arg-type]
+    reading = asyncio.create_task(taken.log._take_log(stream))  # type: ignore[arg-type]
     while not taken.log.streams:
         await asyncio.wait({reading}, timeout=0.001)
 

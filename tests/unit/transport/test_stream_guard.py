@@ -23,7 +23,7 @@ class Stream:
     def __init__(self) -> None:
         self.told: list[pb.ProcessingResponse] = []
 
-    async def write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> None:
         self.told.append(pb.ProcessingResponse.FromString(message))
 
     @property
@@ -43,11 +43,16 @@ class Stream:
 class Call:
     """The reader's call that tells of a first event."""
 
-    def __init__(self, exchange: str, attempt: int, code: str, status: str) -> None:
-        self._metadata = (("x-exchange", exchange), ("x-attempt", str(attempt)), ("x-code", code), ("x-status", status))
+    def __init__(self, exchange: str, attempt: int, code: str, status: str, text: bytes) -> None:
+        self.headers = {"x-exchange": exchange, "x-attempt": str(attempt), "x-code": code, "x-status": status}
+        self.told: list[bytes] = []
+        self._text = text
 
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return self._metadata
+    async def read(self) -> bytes | None:
+        return self._text
+
+    def write(self, message: bytes) -> None:
+        self.told.append(message)
 
 
 class Guarded:
@@ -84,7 +89,9 @@ class Guarded:
     async def tell(
         self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1, status: str = ""
     ) -> None:
-        await self.guard._take(text.encode(), Call(exchange, attempt, code, status))  # type: ignore[arg-type]
+        call = Call(exchange, attempt, code, status, text.encode())
+        await self.guard._take(call)  # type: ignore[arg-type]
+        assert call.told == [b""]
 
 
 def event(data: object) -> str:
