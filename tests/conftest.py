@@ -8,7 +8,8 @@ from hypothesis import settings
 
 from tests.harness.certificates import Authority
 from tests.harness.readings import Readings
-from tests.harness.stack import Stack, running_stack
+from tests.harness.stack import Simulator, Stack, running_stack
+from tests.harness.supervised import KEY
 
 # Two test processes share two cores with Envoy: how long an example takes says nothing.
 settings.register_profile("shared-machine", deadline=None)
@@ -35,6 +36,14 @@ def stack(shared_stack: Stack) -> Stack:
     """The module's stack, its simulator as new."""
     shared_stack.simulator.reset()
     return shared_stack
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A fake Z.AI for the proxies that a module starts; it takes KEY."""
+    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
+    yield simulator
+    simulator.process.kill()
 
 
 @pytest.fixture

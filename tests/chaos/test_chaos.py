@@ -22,8 +22,9 @@ from tests.chaos.blows import BLOWS, Blow
 from tests.chaos.load import Load, Sent
 from tests.chaos.victim import Victim, running_victim
 from tests.harness.leaks import parts_of
-from tests.harness.processes import make_key, seconds_to_start
+from tests.harness.processes import seconds_to_start
 from tests.harness.stack import PROMPT, Simulator
+from tests.harness.supervised import KEY
 from tests.harness.waiting import eventually
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "120"))
@@ -36,8 +37,6 @@ AROUND = 1.5
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 240)]
 
-KEY = make_key()
-
 
 @dataclass(frozen=True, slots=True)
 class Struck:
@@ -49,13 +48,6 @@ class Struck:
 
     def touches(self, sent: Sent) -> bool:
         return sent.began <= self.well_at + AROUND and (sent.ended or self.well_at) >= self.at - AROUND
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
-    yield simulator
-    simulator.process.kill()
 
 
 @pytest.fixture

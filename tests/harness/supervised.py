@@ -14,11 +14,13 @@ import httpx
 from tests.harness import plain_http
 from tests.harness.ports import free_port
 from tests.harness.process_table import command_line, descendants
-from tests.harness.processes import Process, bare_environment
+from tests.harness.processes import Process, bare_environment, make_key
 from tests.harness.readings import Readings
 from tests.harness.stack import ZAI_PROXY, Simulator
 from tests.harness.waiting import wait_until
 
+KEY: Final = make_key()
+"""What the simulator of a supervised proxy takes for its key."""
 READY: Final = "zai-proxy is ready."
 PORTS: Final = ("PROXY_PORT", "METRICS_PORT", "ENVOY_ADMIN_PORT", "DASHBOARD_PORT")
 _ROLES: Final = ("extproc", "dashboard", "simulator")

@@ -244,7 +244,7 @@ def test_a_slow_prometheus_is_waited_for_only_so_long(monkeypatch: pytest.Monkey
     finally:
         server.close()
     assert result.exit_code == 3
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 15.0
 
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,22 +12,13 @@ import httpx
 import pytest
 
 from tests.harness.process_table import command_line, is_alive
-from tests.harness.processes import make_key
 from tests.harness.stack import PROMPT, Simulator
-from tests.harness.supervised import Supervised, answers, running_proxy
+from tests.harness.supervised import KEY, Supervised, answers, running_proxy
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
 
-KEY = make_key()
 STREAM = {**PROMPT, "stream": True}
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
-    yield simulator
-    simulator.process.kill()
 
 
 @pytest.fixture
@@ -69,7 +60,7 @@ async def test_while_the_processor_hangs_new_requests_are_refused_soon_and_strea
 
     assert statuses == [503, 503]
     assert refused.json()["error"]["message"] == "The proxy is starting or restarting: try again in a moment."
-    assert max(seconds) < 2.0
+    assert max(seconds) < 4.0, "they waited until the processor was killed"
     assert any("message_stop" in line for line in rest), "the stream was cut"
     [told] = [line for line in proxy.output.splitlines() if "extproc hung" in line]
     assert "extproc hung, was killed and is started again" in told
@@ -134,7 +125,7 @@ async def test_a_request_that_waited_meanwhile_is_told_the_true_reason(tmp_path:
             everything = [proxy.process.pid, *proxy.children().values()]
             for pid in everything:
                 os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(7)
+            await asyncio.sleep(7)  # longer than QUEUE_TIMEOUT and than a hang is suffered: nothing runs meanwhile
             for pid in reversed(everything):
                 os.kill(pid, signal.SIGCONT)
             refused = await second

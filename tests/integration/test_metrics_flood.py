@@ -55,18 +55,22 @@ async def ask_again_and_again(url: str, headers: dict[str, str], connections: in
 
 
 async def test_fifty_connections_that_ask_for_metrics_hold_nobody_up(stack: Stack) -> None:
-    flood = asyncio.create_task(ask_again_and_again(f"{stack.url}/metrics", {}, connections=50))
-    took = []
     async with httpx.AsyncClient(timeout=30) as client:
-        while not flood.done():
+
+        async def seconds_to_ask() -> float:
             began = time.monotonic()
-            answer = await client.post(f"{stack.url}/v1/messages", json=PROMPT)
-            took.append(time.monotonic() - began)
-            assert answer.status_code == 200
+            assert (await client.post(f"{stack.url}/v1/messages", json=PROMPT)).status_code == 200
+            return time.monotonic() - began
+
+        usual = max([await seconds_to_ask() for _ in range(20)])
+        flood = asyncio.create_task(ask_again_and_again(f"{stack.url}/metrics", {}, connections=50))
+        took = []
+        while not flood.done():
+            took.append(await seconds_to_ask())
     statuses = await flood
 
     assert set(statuses) == {200}
-    assert sorted(took)[int(0.95 * len(took))] < 1.0
+    assert sorted(took)[int(0.95 * len(took))] < max(1.0, 10 * usual)
 
 
 async def test_where_clients_have_tokens_the_metrics_on_their_port_want_one(guarded: Stack, token: str) -> None:

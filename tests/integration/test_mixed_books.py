@@ -86,7 +86,7 @@ KINDS: Final = {
     # The gap lets the head out, which waits for its first event, and all that is counted reach the proxy.
     "is reset": Kind(
         3,
-        scenario=lambda _path: {"gap": 1, "gap_after": 5, "fault": "reset", "after_events": 5},
+        scenario=lambda _path: {"gap": 4, "gap_after": 5, "fault": "reset", "after_events": 5},
         error="read_error",
         breaks_off=True,
     ),

@@ -13,22 +13,12 @@ import httpx
 import pytest
 
 from tests.harness.process_table import command_line, descendants
-from tests.harness.processes import make_key
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
-from tests.harness.supervised import answers, quiet_settings
+from tests.harness.supervised import KEY, answers, quiet_settings
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
-
-KEY = make_key()
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
-    yield simulator
-    simulator.process.kill()
 
 
 class Written:

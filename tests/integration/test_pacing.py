@@ -101,9 +101,11 @@ async def test_a_client_that_leaves_leaves_the_queue_at_once(stack: Stack) -> No
     async with occupied(stack):
         queued = asyncio.create_task(post(stack))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
+        refused = stack.metric("zai_proxy_rate_limit_rejections_total")
         queued.cancel()
-        await eventually(lambda: waiting(stack), lambda number: number == 0, within=4.0)
+        await eventually(lambda: waiting(stack), lambda number: number == 0)
         assert stack.status()["workers"]["in_flight"] == 1
+        assert stack.metric("zai_proxy_rate_limit_rejections_total") == refused, "it left when its time was over"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +116,14 @@ async def test_who_has_waited_too_long_gets_429_and_a_true_retry_after(stack: St
         began = time.monotonic()
         answer = await post(stack, path=path)
 
-        assert 5.9 < time.monotonic() - began < 15.0
+        assert time.monotonic() - began > 5.9
         assert answer.status_code == 429
         assert answer.headers["x-should-retry"] == "true"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert answer.json()["error"][kind] == {"type": "rate_limit_error", "code": "rate"}[kind]
-        assert "has had no place for this request for 6 s" in answer.json()["error"]["message"]
+        told = re.search(r"has had no place for this request for (\d+) s", answer.json()["error"]["message"])
+        assert told is not None
+        assert int(told[1]) >= 6
 
 
 async def test_counting_tokens_and_listing_models_never_wait(stack: Stack) -> None:
@@ -162,12 +166,11 @@ async def test_a_retry_after_of_the_plan_stops_what_is_new_for_so_long(tmp_path:
         await eventually(lambda: stack.simulator.stats()["in_flight"], lambda number: number == 1)
         assert (await post(stack, **played(code="1302", retry_after=3))).status_code == 429
         refused_at = time.monotonic()
-        stack.metrics()
-        await asyncio.sleep(1.0)  # the news of it
+        await eventually(stack.metrics, lambda now: now.value("zai_proxy_zai_errors_total", code="1302") == 1)
 
         assert (await post(stack)).status_code == 200
 
-        assert 2.5 <= time.monotonic() - refused_at <= 8.0
+        assert time.monotonic() - refused_at >= 2.5
         assert (await running).status_code == 200
 
 
@@ -273,18 +276,18 @@ async def test_a_plan_of_three_is_found_and_nobody_sees_a_429(tmp_path: Path) ->
 async def test_a_refused_request_is_sent_again_when_there_is_a_place_and_before_all_that_wait(tmp_path: Path) -> None:
     with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
         stack.simulator.limit(concurrency=4)
-        held = [asyncio.create_task(post(stack, **played(delay=5))) for _ in range(3)]
+        held = [asyncio.create_task(post(stack, x_request_id=f"held-{n}", **played(delay=5))) for n in range(3)]
         await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 3)
         stack.simulator.limit(concurrency=1)
-        began = time.monotonic()
-        refused = asyncio.create_task(post(stack, **played(delay=0.1)))
+        refused = asyncio.create_task(post(stack, x_request_id="refused", **played(delay=0.1)))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
-        later = asyncio.create_task(post(stack, **played(delay=0.1)))
+        later = asyncio.create_task(post(stack, x_request_id="later", **played(delay=0.1)))
 
-        assert (await refused).status_code == 200
-        assert time.monotonic() - began > 4.0
-        assert not later.done()
-        assert {answer.status_code for answer in await asyncio.gather(later, *held)} == {200}
+        assert {answer.status_code for answer in await asyncio.gather(refused, later, *held)} == {200}
+        ran = {entry["request_id"]: entry for entry in stack.simulator.log() if entry["status"] == 200}
+        last_held = max(ran[f"held-{number}"]["ended_monotonic"] for number in range(3))
+        assert last_held <= ran["refused"]["started_monotonic"]
+        assert ran["refused"]["started_monotonic"] < ran["later"]["started_monotonic"]
         attempts = [entry for entry in stack.simulator.log() if entry["status"] == 429]
         assert 1 <= len(attempts) <= 3
         assert not [name for entry in stack.simulator.log() for name in entry["headers"] if "attempt-count" in name]
@@ -298,7 +301,7 @@ async def test_a_client_that_leaves_while_it_waits_to_be_sent_again_frees_everyt
         refused = asyncio.create_task(post(stack))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
         refused.cancel()
-        await eventually(lambda: stack.status()["workers"]["in_flight"], lambda number: number == 1, within=1.0)
+        await eventually(lambda: stack.status()["workers"]["in_flight"], lambda number: number == 1)
         assert waiting(stack) == 0
         assert (await held).status_code == 200
 

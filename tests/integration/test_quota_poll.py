@@ -192,7 +192,7 @@ async def test_a_used_up_window_closes_the_gate_and_its_reset_opens_it(simulator
         assert refusal.retry_after is not None
 
         await eventually(lambda: polling.quota.decide("x-2", Lane.MAIN, time.time()), lambda found: found is None)
-        assert time.time() == pytest.approx(reset, abs=1.0)
+        assert time.time() >= reset - 0.1
         kinds = [event.kind for event in polling.quota.take_events(time.time())]
         assert kinds == [EventKind.CLOSED, EventKind.OPEN_AGAIN]
 

@@ -27,8 +27,8 @@ async def read_feed(stack: Stack, wanted: int, last_id: str = "") -> list[tuple[
     events = []
     headers = {"last-event-id": last_id} if last_id else {}
     async with (
-        asyncio.timeout(10),
-        httpx.AsyncClient(timeout=10) as client,
+        asyncio.timeout(60),
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("GET", f"{stack.metrics_url}/requests", headers=headers) as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream")

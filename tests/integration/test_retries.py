@@ -165,7 +165,7 @@ async def test_an_upstreams_long_retry_after_is_not_waited_for(stack: Stack) -> 
     )
 
     assert response.status_code == 200
-    assert time.monotonic() - began < 9.0
+    assert time.monotonic() - began < 11.0
 
 
 async def test_no_more_than_a_fifth_of_what_runs_or_ten_are_tried_again_at_the_same_time(stack: Stack) -> None:

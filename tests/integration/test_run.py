@@ -20,22 +20,14 @@ from tests.harness.leaks import command_lines, environment_of, leaks, parts_of, 
 from tests.harness.process_table import command_line, descendants, is_alive
 from tests.harness.processes import make_key, seconds_to_start
 from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
-from tests.harness.supervised import READY, Supervised, answers, quiet_settings, running_proxy, supervised
+from tests.harness.supervised import KEY, READY, Supervised, answers, quiet_settings, running_proxy, supervised
 from tests.harness.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
 
 STREAM = {**PROMPT, "stream": True}
-KEY = make_key()
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments are seen only in /proc")
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
-    yield simulator
-    simulator.process.kill()
 
 
 @pytest.fixture
@@ -246,7 +238,7 @@ async def test_a_second_signal_cuts(proxy: Supervised) -> None:
         began = time.monotonic()
 
         assert await asyncio.to_thread(proxy.process.wait) == 0
-        assert time.monotonic() - began < 20.0
+        assert time.monotonic() - began < 40.0, "it waited for the stream, which takes 50 s"
         with pytest.raises(httpx.RemoteProtocolError):
             [line async for line in arriving]
     assert proxy.output.count("cut off") == 1
@@ -259,7 +251,7 @@ async def test_after_drain_timeout_it_says_how_many_it_cuts(tmp_path: Path, simu
             began = time.monotonic()
 
             assert await asyncio.to_thread(proxy.process.wait) == 0
-            assert 1.0 <= time.monotonic() - began < 20.0
+            assert 1.0 <= time.monotonic() - began < 40.0, "it waited for the stream, which takes 50 s"
         assert "requests cut off requests=1" in proxy.output
 
 

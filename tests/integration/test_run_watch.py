@@ -5,25 +5,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.harness.processes import bare_environment, make_key
+from tests.harness.processes import bare_environment
 from tests.harness.stack import ZAI_PROXY, Simulator
-from tests.harness.supervised import READY, Supervised, answers, quiet_settings, running_proxy, supervised
+from tests.harness.supervised import KEY, READY, Supervised, answers, quiet_settings, running_proxy, supervised
 from tests.harness.waiting import wait_until
 
-KEY = make_key()
 OPEN = "0.0.0.0"  # noqa: S104 - what may be dangerous
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    simulator = Simulator(tmp_path_factory.mktemp("simulator"), KEY)
-    yield simulator
-    simulator.process.kill()
 
 
 def test_it_is_not_ready_before_each_child_is(tmp_path: Path, simulator: Simulator) -> None:

@@ -186,12 +186,12 @@ async def test_the_first_event_is_not_kept_back_for_the_second(stack: Stack) -> 
     async with (
         httpx.AsyncClient(timeout=30) as client,
         client.stream(
-            "POST", f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=simulating(events=5, pause=2)
+            "POST", f"{stack.url}/v1/messages", json={**PROMPT, "stream": True}, headers=simulating(events=5, pause=60)
         ) as answer,
     ):
         began = time.monotonic()
         await anext(answer.aiter_bytes())
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 30
 
 
 async def test_a_model_that_thinks_for_long_shows_its_head_after_ten_seconds(stack: Stack, before: Readings) -> None:
@@ -202,13 +202,13 @@ async def test_a_model_that_thinks_for_long_shows_its_head_after_ten_seconds(sta
             "POST",
             f"{stack.url}/v1/messages",
             json={**PROMPT, "stream": True},
-            headers=simulating(first_event_delay=14),
+            headers=simulating(first_event_delay=18),
         ) as answer,
     ):
         waited = time.monotonic() - began
         body = await answer.aread()
 
-    assert 9.5 < waited < 13.5
+    assert 9.5 < waited < 17.5
     assert b"message_stop" in body
     assert guarded(await after_one_request(stack, before))["passed"] == 1
 
@@ -305,7 +305,7 @@ async def test_a_flood_of_events_behind_held_heads_harms_nobody(tmp_path_factory
 
 
 @pytest.mark.parametrize("code", ["1210", "1305"])
-@pytest.mark.parametrize("behind", [[8], [0.3, "<reset>"]], ids=["silence", "a reset"])
+@pytest.mark.parametrize("behind", [[60], [3, "<reset>"]], ids=["silence", "a reset"])
 async def test_the_error_is_over_at_once_whatever_z_ai_does_behind_it(
     stack: Stack, before: Readings, code: str, behind: list[object]
 ) -> None:
@@ -320,7 +320,7 @@ async def test_the_error_is_over_at_once_whatever_z_ai_does_behind_it(
             began = time.monotonic()
             answer = await speaker.post(f"{stack.url}/v1/messages", json=body, headers=headers)
 
-            assert time.monotonic() - began < 7.5
+            assert time.monotonic() - began < 30
             assert answer.status_code == (400 if code == "1210" else 529)
             assert answer.json() == error
             assert int(answer.headers["content-length"]) == len(answer.content)

@@ -164,8 +164,13 @@ async def test_a_client_that_leaves_frees_its_slot_and_is_counted_as_such(stack:
 
 
 async def test_a_client_that_leaves_before_the_answer_is_counted_as_499(stack: Stack, before: Readings) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(delay=10.0), timeout=0.5)
+    async with httpx.AsyncClient(timeout=60) as client:
+        headers = simulating(delay=60.0)
+        asked = asyncio.create_task(client.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers))
+        await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 1)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
 
     difference = await eventually(
         lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total", status_code="499") == 1

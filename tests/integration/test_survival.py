@@ -102,7 +102,7 @@ async def test_the_slots_are_free_at_once_when_envoy_dies(own_stack: Stack) -> N
         await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda slots: slots == 5)
 
         stack.envoy.kill()
-        await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda slots: slots == 0, within=10)
+        await eventually(lambda: stack.metric("zai_proxy_concurrent_requests"), lambda slots: slots == 0)
         await asyncio.gather(*running, return_exceptions=True)
 
     stack.restart_envoy()
@@ -137,7 +137,7 @@ async def test_a_second_signal_ends_the_processor_at_once(own_stack: Stack) -> N
     async with (
         httpx.AsyncClient(timeout=30) as client,
         client.stream(
-            "POST", f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=1000, pause=0.05)
+            "POST", f"{stack.url}/v1/messages", json=STREAM, headers=simulating(events=4000, pause=0.05)
         ) as answer,
     ):
         await anext(arriving := lines(answer))
@@ -148,7 +148,7 @@ async def test_a_second_signal_ends_the_processor_at_once(own_stack: Stack) -> N
         began = time.monotonic()
 
         assert await asyncio.to_thread(stack.processor.wait) == 0
-        assert time.monotonic() - began < 15.0
+        assert time.monotonic() - began < 100.0, "it waited for the stream, which takes 200 s"
         await anext(arriving)
 
 

@@ -188,7 +188,7 @@ async def test_the_limits_that_a_proxy_has_learned_are_read_with_their_moves() -
     assert page.gauge("zai_proxy_concurrency_limit_ceiling_requests") == 4
     (move,) = in_flight.moves
     assert move.text == f"upstream 1302: 4 → {status.limit} in flight"
-    assert move.at == pytest.approx(time.time(), abs=5)
+    assert move.at == pytest.approx(time.time(), abs=60)
     assert (rate.name, rate.value) == ("requests/s", page.gauge("zai_proxy_rate_limit_requests_per_second"))
     (model,) = status.model_limits
     assert (model.ceiling, model.in_flight, model.waiting) == (4, 3, 0)

@@ -94,12 +94,12 @@ async def test_who_waits_for_a_reader_goes_on_when_one_comes_that_wants_the_same
 
     reader_of(hub, EventKind.REQUEST)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
 
 
 async def test_who_waits_for_a_reader_in_vain_goes_on_in_the_end() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await EventHub(Clock()).until_wanted(EventKind.REQUEST, 0.01)
 
 

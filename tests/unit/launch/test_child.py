@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -36,6 +37,12 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
+def is_held_back(pid: int, number: int) -> bool:
+    """Whether a signal has arrived at a process that blocks it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(pending, 16) >> (number - 1) & 1 for pending in re.findall(r"(?:Sig|Shd)Pnd:\s*(\w+)", status))
+
+
 def python(
     source: str,
     until_ready: Callable[[], Awaitable[None]] = at_once,
@@ -62,7 +69,7 @@ async def test_it_is_ready_when_its_probe_says_so() -> None:
 
     may_serve.set()
 
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 60)
     await child.end(5)
     await running
 
@@ -135,7 +142,7 @@ async def test_one_that_does_not_end_when_told_is_killed() -> None:
     await child.end(patience=0.2)
 
     assert not child.is_running
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     await running
 
 
@@ -143,10 +150,10 @@ async def test_while_it_waits_to_be_restarted_it_can_be_ended(monkeypatch: pytes
     monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: 60.0)
     child, _ = python("import time; time.sleep(0.1)")
     running = asyncio.create_task(child.run())
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 60)
     await eventually(lambda: child.is_running, lambda alive: not alive)
 
-    await asyncio.wait_for(child.end(5), 2)
+    await asyncio.wait_for(child.end(5), 30)
     await running
 
 
@@ -200,7 +207,7 @@ async def test_one_that_gives_no_sign_of_life_is_killed_counted_and_started_agai
     child = Child(Program("probe", command, {}, at_once, gives_sign), print, counted.append)
     with structlog.testing.capture_logs() as logs:
         running = asyncio.create_task(child.run())
-        await asyncio.wait_for(child.ready.wait(), 5)
+        await asyncio.wait_for(child.ready.wait(), 60)
         assert child._process is not None
         first = child._process.pid
 
@@ -277,7 +284,7 @@ async def test_a_signal_to_every_process_at_once_ends_only_the_parent() -> None:
     pid = int(lines[0])
 
     os.kill(pid, signal.SIGTERM)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: is_held_back(pid, signal.SIGTERM), bool)
 
     assert is_alive(pid)
     await child.end(5)

@@ -38,7 +38,7 @@ def server_info(state: str, config: str) -> dict[str, object]:
 
 async def test_envoy_is_ready_when_it_is_live_with_our_configuration() -> None:
     async with answering(server_info("LIVE", "/run/ours.yaml")) as port, httpx.AsyncClient() as client:
-        await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 5)
+        await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 60)
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,10 @@ async def test_one_that_returns_is_done() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_cancelled_it_lets_the_task_save_for_the_last_time_even_if_that_fails(fails: bool) -> None:
-    saved = asyncio.Event()
+    begun, saved = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -79,7 +80,7 @@ async def test_cancelled_it_lets_the_task_save_for_the_last_time_even_if_that_fa
                 raise OSError("no room")
 
     keeping = asyncio.create_task(Background(lambda _name: None).keep("clients", run))
-    await asyncio.sleep(0.1)
+    await begun.wait()
 
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
