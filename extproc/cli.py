@@ -109,7 +109,7 @@ def extproc() -> None:
     make_state_directory(settings)
     if warning := ApiKey.from_settings(settings).warning():
         log.warning(warning)
-    service.run(settings, _socket(settings))
+    service.run(settings, _socket_to_make(settings))
 
 
 @cli.command()
@@ -272,12 +272,34 @@ def _need_simulator() -> None:
         )
 
 
+def _socket_to_make(settings: Settings) -> Path:
+    """The socket, if it can be made."""
+    path = _socket(settings)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SettingsError([Settings.problem("extproc_socket")])
+    return path
+
+
 def _socket(settings: Settings) -> Path:
-    if settings.extproc_socket is not None:
-        return settings.extproc_socket
+    from extproc.launch.runtime_directory import LONGEST_SOCKET_PATH
+
+    path = settings.extproc_socket or _own_directory() / "extproc.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    if settings.extproc_socket is None:
+        raise SettingsError([f"EXTPROC_SOCKET is not set: need it, {path} is too long for a socket"])
+    raise SettingsError([Settings.problem("extproc_socket")])
+
+
+def _own_directory() -> Path:
     directory = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"zai-proxy-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            [f"EXTPROC_SOCKET is not set: need it, {directory} can't be made ({error.strerror})"]
+        ) from None
     status = directory.lstat()
     if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
         raise SettingsError([f"EXTPROC_SOCKET is not set: need it, {directory} is not a private directory of ours"])
-    return directory / "extproc.sock"
+    return directory

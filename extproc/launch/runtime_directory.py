@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 # A Unix socket's path has room for 108 bytes, on macOS for 104.
-_LONGEST_SOCKET_PATH: Final = 100
+LONGEST_SOCKET_PATH: Final = 100
 _PREFIX: Final = "zai-proxy-"
 _LOGINS: Final = Path("/run/user")
 _LINGER: Final = Path("/var/lib/systemd/linger")
@@ -90,7 +90,7 @@ def _user_name() -> str:
 
 def _is_fit(parent: str) -> bool:
     longest = _socket_in(Path(parent) / f"{_PREFIX}12345678")
-    fits = len(bytes(longest)) <= _LONGEST_SOCKET_PATH
+    fits = len(bytes(longest)) <= LONGEST_SOCKET_PATH
     return bool(parent) and fits and Path(parent).is_dir() and os.access(parent, os.W_OK | os.X_OK)
 
 

@@ -161,3 +161,30 @@ def test_the_demo_needs_no_key_but_right_settings() -> None:
         "MAX_WORKERS=0: need a whole number from 1 to 10000",
         "PROXY_PORT=eighty: need a port from 1 to 65535",
     ]
+
+
+@pytest.mark.parametrize("place", ["/" + 100 * "x", "/nowhere/extproc.sock"])
+def test_a_socket_that_can_not_be_made(environment: dict[str, str], place: str) -> None:
+    [told] = lines({**environment, "EXTPROC_SOCKET": place}, "extproc")
+
+    assert told.startswith(f"EXTPROC_SOCKET={place[:50]}")
+    assert told.endswith(": need a path in a writable directory, at most 100 bytes long")
+
+
+@pytest.mark.parametrize(
+    ("variable", "place", "why"),
+    [
+        ("TMPDIR", "", "is too long for a socket"),
+        ("XDG_RUNTIME_DIR", "/nowhere", "can't be made (No such file or directory)"),
+    ],
+)
+def test_no_place_for_a_socket_that_nobody_named(
+    environment: dict[str, str], tmp_path: Path, variable: str, place: str, why: str
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+
+    [told] = lines({**environment, variable: place or str(long)}, "extproc")
+
+    assert told.startswith("EXTPROC_SOCKET is not set: need it, ")
+    assert told.endswith(why)
