@@ -41,9 +41,7 @@ def _settings(_context: click.Context, _option: click.Parameter, values: tuple[s
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A few seconds of everything: shows that it works, not how fast it is.")
-@click.option(
-    "--only", default=",".join(Section), callback=_sections, help="Some of json,prompts,guard,sse,paced,memory."
-)
+@click.option("--only", default=",".join(Section), callback=_sections, help=f"Some of {','.join(Section)}.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often each way takes its turn.")
 @click.option("--split", is_flag=True, help="Also our whole Envoy configuration with the floor's processor.")
 @click.option(

@@ -17,9 +17,10 @@ from bench.traffic import Order
 
 Measures: TypeAlias = dict[str, float]
 
-_MOST_WAYS: Final = frozenset(Way) - {Way.UNPACED, Way.UNGUARDED}
+_MOST_WAYS: Final = frozenset(Way) - {Way.UNPACED, Way.UNGUARDED, Way.DOCTORED}
 _SMALL_STREAM: Final = 20
 _JSON_PROMPT: Final = 2_000
+_DOCTORED_PROMPT: Final = 200_000
 _MIB: Final = 1024
 
 
@@ -29,6 +30,7 @@ class Section(StrEnum):
     JSON = "json"
     PROMPTS = "prompts"
     GUARD = "guard"
+    DOCTOR = "doctor"
     SSE = "sse"
     PACED = "paced"
     MEMORY = "memory"
@@ -44,6 +46,7 @@ class Plan:
     prompts: tuple[tuple[str, int, int], ...]  # name, bytes, connections
     settle: float
     guard: tuple[int, ...]  # connections
+    doctor: tuple[int, ...]  # connections
     sse: tuple[tuple[str, Bulk], ...]  # the case's name, its load
     paced: Streams
     sse_paced: Streams
@@ -59,6 +62,7 @@ FULL: Final = Plan(
     prompts=(("200 KB", 200_000, 20), ("5 MB", 5_000_000, 4)),
     settle=0.5,
     guard=(1, 20),
+    doctor=(1, 20),
     sse=(
         ("sse", Bulk(count=20, events=8_000)),
         ("sse_packed", Bulk(count=20, events=128_000, events_per_write=64)),
@@ -78,6 +82,7 @@ QUICK: Final = Plan(
     prompts=(("200 KB", 200_000, 4),),
     settle=0.05,
     guard=(1, 20),
+    doctor=(1, 4),
     sse=(
         ("sse", Bulk(count=20, events=500)),
         ("sse_packed", Bulk(count=20, events=6_400, events_per_write=64)),
@@ -123,6 +128,10 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
         title = f"the guard: streams of {_SMALL_STREAM} events at once, {_on(number)}"
         measure = _small_streams(number, plan, _body(directory, _JSON_PROMPT, stream=True))
         yield Case(Section.GUARD, f"guard_{number}", title, measure, ways=_MOST_WAYS | {Way.UNGUARDED})
+    for number in plan.doctor:
+        title = f"the cache doctor: prompts of {_DOCTORED_PROMPT // 1000} KB, {_on(number)}"
+        measure = _json_load(number, plan, _body(directory, _DOCTORED_PROMPT))
+        yield Case(Section.DOCTOR, f"doctor_{number}", title, measure, ways=frozenset({Way.PROXY, Way.DOCTORED}))
     for section, key, paced in ((Section.PACED, "paced", plan.paced), (Section.SSE, "sse_paced", plan.sse_paced)):
         title = f"SSE, {paced.count} streams of {1 / paced.interval:g} events/s each"
         yield Case(section, key, title, _paced(paced))

@@ -23,6 +23,7 @@ _TITLES: Final = {
     Way.FILTERS: "our Envoy, floor's processor",
     Way.UNPACED: "this proxy, PACING=off",
     Way.UNGUARDED: "this proxy, STREAM_GUARD=off",
+    Way.DOCTORED: "this proxy, CACHE_DOCTOR=on",
     Way.BEFORE: "before",
     Way.ALSO: "this proxy, settings as below",
     Way.PROXY: "this proxy",

@@ -74,6 +74,10 @@ def difference(a: float, b: float) -> float:
     return a - b
 
 
+def inverse_ratio(a: float, b: float) -> float:
+    return b / a
+
+
 class Bound(Enum):
     AT_LEAST = "≥"
     AT_MOST = "≤"
@@ -137,6 +141,12 @@ def _prompts(size: str, order: Order) -> Goal:
     return Goal(text, case, "p50_ms", Bound.AT_MOST, 1.15, against=Way.BEFORE)
 
 
+def _doctor(connections: int) -> Goal:
+    text = f"p50 with prompts of 200 KB, {_at(connections)}, CACHE_DOCTOR on to off"
+    case = f"doctor_{connections}"
+    return Goal(text, case, "p50_ms", Bound.AT_MOST, 1.03, against=Way.DOCTORED, relation=inverse_ratio)
+
+
 def _at(connections: int) -> str:
     return f"{connections} connection{'s' if connections > 1 else ''}"
 
@@ -167,6 +177,8 @@ GOALS: Final = (
     *_no_worse(1),
     *_no_worse(20),
     *_no_worse(200),
+    _doctor(1),
+    _doctor(20),
     *(_prompts(size, order) for size in ("200 KB", "5 MB") for order in Order),
 )
 

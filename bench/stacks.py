@@ -40,6 +40,7 @@ class Way(StrEnum):
     FILTERS = "filters"
     UNPACED = "unpaced"
     UNGUARDED = "unguarded"
+    DOCTORED = "doctored"
     BEFORE = "before"
     ALSO = "also"
     PROXY = "proxy"
@@ -116,6 +117,8 @@ class Launcher:
             return {"PACING": "off"}
         if way is Way.UNGUARDED:
             return {"STREAM_GUARD": "off"}
+        if way is Way.DOCTORED:
+            return {"CACHE_DOCTOR": "on"}
         return self._also if way is Way.ALSO else {}
 
     def _processor(self, way: Way, started: ExitStack, environment: dict[str, str], directory: Path) -> int:
