@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import re
+import tomllib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +17,12 @@ from extproc.cli import cli
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
+from extproc.domain.quota.windows import WINDOWS
 from extproc.domain.replicas.messages import SharedStatus
 from extproc.domain.request import refusals
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.business_codes import TABLE, ErrorClass
+from extproc.domain.request.labels import OTHER
 from extproc.domain.usage.outcome import ErrorType, UsageRecord
 from extproc.domain.usage.prices import PricingTier
 from extproc.lasting_counts import LastingCounts
@@ -137,6 +140,12 @@ def test_the_metrics_page_has_every_value_of_a_label(label: str, values: type[St
     assert [value for value in code(told) if value in set(values)] == list(values)
 
 
+def test_the_metrics_page_has_every_window() -> None:
+    [told] = [row[1] for row in tables(METRICS, "label") if row[0] == "`window`"]
+
+    assert sorted(code(told)) == sorted([*WINDOWS, OTHER])
+
+
 def test_the_metrics_page_has_every_label() -> None:
     told = {code(row[0])[0] for row in tables(METRICS, "label")}
     of_info = {"version", "commit", "build_time", "implementation", "major", "minor", "patchlevel"}
@@ -219,6 +228,15 @@ def test_every_make_target_and_every_command_exists(page: Path) -> None:
 
     assert {name for line in lines for name in re.findall(r"\bmake ([a-z-]+)", line)} <= targets
     assert {name for line in lines for name in re.findall(r"\bzai-proxy ([a-z][a-z-]*)", line)} <= set(cli.commands)
+
+
+def test_the_picture_of_the_rooms_has_each_of_them() -> None:
+    picture = (ROOT / "docs/architecture.md").read_text().partition("## The code")[2].split("```")[1]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lines = [line for each in contracts if each["type"] == "layers" for line in each["layers"]]
+    rooms = {room for line in lines for room in line.split(" | ")} - {"__main__"}
+
+    assert rooms - set(re.findall(r"\w+", picture)) == set()
 
 
 def test_decisions_are_numbered_without_a_gap_and_all_in_the_list() -> None:
