@@ -114,7 +114,7 @@ class Service:
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         prices = load_prices(settings)
-        self.cache = CacheWatch(prices)
+        self.cache = CacheWatch(prices, doctor=settings.cache_doctor)
         metrics.registry.register(self.cache.collector())
         self.recorder = self._recorder(prices)
         self.access_log = AccessLog(

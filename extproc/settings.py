@@ -241,6 +241,12 @@ class Settings(EnvironmentSettings):
         "true or false (on, off)",
     )
     token_counting_enabled: bool = setting(True, "Count tokens, cost and credits.", "true or false")
+    cache_doctor: bool = setting(
+        False,
+        "Find out which part of a client's prompts changes and keeps them out of the cache, by salted hashes of the "
+        "parts.",
+        "true or false (on, off)",
+    )
     prices_file: ReadableFile | None = setting(
         None, "A price table that replaces the packaged one.", "a readable JSON file in the form of the packaged table"
     )

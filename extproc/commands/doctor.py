@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import CachedProgram, Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.way_up import ForwardProxy
@@ -72,7 +72,7 @@ class Doctor:
         status = await self._ask_for_status()
         for finding in diagnosis.judge_places(_places(status)):
             yield finding
-        for finding in diagnosis.judge_cache(_cached_programs(status)):
+        for finding in diagnosis.judge_cache(_cache_report(status)):
             yield finding
         environ = claude_code_environment(os.environ)
         for finding in diagnosis.judge_environment(environ, client_url(self._settings), self._key):
@@ -232,12 +232,17 @@ def _places(status: Any) -> list[LearnedPlaces]:
         return []
 
 
-def _cached_programs(status: Any) -> list[CachedProgram]:
-    """What the programs found in the cache; nothing of a proxy that is older."""
+def _cache_report(status: Any) -> CacheReport:
+    """What the programs found in the cache, and what kept them from it; nothing of a proxy that is older."""
     try:
-        return [CachedProgram(str(each["text"]), int(each["cold"])) for each in status["cache"]["programs"]]
+        cache = status["cache"]
+        return CacheReport(
+            programs=[CachedProgram(str(each["text"]), int(each["cold"])) for each in cache["programs"]],
+            causes=sorted({(str(each["program"] or "A program"), str(each["text"])) for each in cache["findings"]}),
+            has_doctor=bool(cache["doctor"]),
+        )
     except (ValueError, KeyError, TypeError):
-        return []
+        return CacheReport()
 
 
 def lines(finding: Finding) -> Iterator[str]:

@@ -45,9 +45,11 @@ def _rows(status: Any, days: int) -> list[dict[str, Any]]:
 
 
 def _cache_lines(status: Any) -> list[str]:
-    """What each program found in the cache lately, in words; nothing from a proxy that is older."""
+    """What each program found in the cache lately, and what kept it from more; nothing from a proxy that is older."""
     try:
-        return [str(each["text"]) for each in status["cache"]["programs"]]
+        cache = status["cache"]
+        causes = sorted({f"{each['program'] or 'A program'}: {each['text']}" for each in cache["findings"]})
+        return [*(str(each["text"]) for each in cache["programs"]), *causes]
     except (KeyError, TypeError):
         return []
 

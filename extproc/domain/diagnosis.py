@@ -61,6 +61,16 @@ class CachedProgram:
     cold: int
 
 
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What a proxy says of the cache. `causes` are programs and what keeps their prompts out of it; there is none
+    without CACHE_DOCTOR (`has_doctor`)."""
+
+    programs: Sequence[CachedProgram] = ()
+    causes: Sequence[tuple[str, str]] = ()
+    has_doctor: bool = False
+
+
 def judge_key(key: str) -> Finding:
     """Whether it looks like a Z.AI key."""
     if is_usual(key):
@@ -160,13 +170,21 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
         yield Finding(level, _NAMES.get(each.model, each.model), found, advice)
 
 
-def judge_cache(programs: Sequence[CachedProgram]) -> Iterator[Finding]:
-    """What each program's prompts found in the cache within the last hour, and how to find out why it was little."""
-    for each in programs:
-        if each.cold:
-            yield Finding(Level.NOTE, "cache", each.text, "What keeps prompts out of the cache: docs/cache.md.")
-        else:
-            yield Finding(Level.OK, "cache", each.text)
+def judge_cache(cache: CacheReport) -> Iterator[Finding]:
+    """What each program's prompts found in the cache within the last hour, and what kept them from more."""
+    for each in cache.programs:
+        level = Level.NOTE if each.cold else Level.OK
+        yield Finding(level, "cache", each.text, "" if not each.cold or cache.causes else _why_cold(cache.has_doctor))
+    for program, text in cache.causes:
+        yield Finding(Level.NOTE, "cache", f"{program}: {text}", "More of it: docs/cache.md.")
+
+
+def _why_cold(has_doctor: bool) -> str:
+    if has_doctor:
+        return "No part of the prompts is seen to change with each request. What else it can be: docs/cache.md."
+    return (
+        "Set CACHE_DOCTOR=on and start the proxy anew: then it says which part of the prompts changes (docs/cache.md)."
+    )
 
 
 def judge_error(what: str, code: str, status: int, message: str) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from secrets import randbits
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, way_up
 
 # The Lua filters of envoy/, and the modules that each needs, in order.
-_LUA_MODULES: Final = {"downstream": ("json_scan", "request"), "upstream": ("json_scan", "answer")}
+_LUA_MODULES: Final = {"downstream": ("json_scan", "request", "prompt"), "upstream": ("json_scan", "answer")}
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Z_]+)\}")
 _SOCKETS: Final = "type.googleapis.com/envoy.extensions.transport_sockets"
 _PLAINTEXT: Final[dict[str, object]] = {
@@ -125,6 +126,8 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
+        # Another one at each start: what a hash was made of can be found out by nobody who has not this process's.
+        "PROMPT_SALT": str(randbits(31)) if settings.cache_doctor else "nil",
         "PROXY_PORT": str(settings.proxy_port),
         # A body that waited for admission counts twice (envoy#30613); 1 byte is the least that Envoy takes.
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),

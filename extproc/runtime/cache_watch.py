@@ -10,10 +10,12 @@ from extproc.metrics.cache import CacheCollector
 
 
 class CacheWatch:
-    """Listens to finished requests, and tells what the cache could have saved."""
+    """Listens to finished requests, and tells what the cache could have saved. `doctor` is whether Envoy tells of the
+    parts of prompts."""
 
-    def __init__(self, prices: PriceTable) -> None:
+    def __init__(self, prices: PriceTable, *, doctor: bool) -> None:
         self._book = CacheBook(prices)
+        self._doctor = doctor
 
     def take_outcome(self, outcome: Outcome) -> None:
         """A request has ended."""
@@ -21,7 +23,7 @@ class CacheWatch:
 
     def describe(self) -> dict[str, object]:
         """For /status."""
-        return report.as_json(self._book, time.time())
+        return report.as_json(self._book, time.time(), doctor=self._doctor)
 
     def collector(self) -> CacheCollector:
         """Exports the book."""

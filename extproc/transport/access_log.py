@@ -22,6 +22,7 @@ log = structlog.get_logger("extproc.access_log")
 ANSWER_NAMESPACE: Final = "zai.answer"
 """Where the reader in Envoy writes what the latest attempt's answer said, under the key `read`."""
 
+_PROMPT_NAMESPACE: Final = "zai.prompt"
 _READ: Final = "read"
 _NO_FIELDS: Final[Mapping[str, Value]] = {}
 _LONGEST_NUMBER: Final = 10  # digits: enough for Unix time
@@ -150,6 +151,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         retry_after=_retry_after(headers, code, started + duration),
         streamed=_is_stream(answer, headers),
         user_agent=request.user_agent,
+        prompt=_prompt(untyped),
         answer=answer,
     )
 
@@ -182,6 +184,11 @@ def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
         late="late" in fields and fields["late"].bool_value,
         unread=_text(fields, "unread"),
     )
+
+
+def _prompt(untyped: Mapping[str, Struct]) -> str:
+    """What Envoy's reader of prompts (`envoy/prompt.lua`) has written for the log."""
+    return _text(untyped[_PROMPT_NAMESPACE].fields, "parts") if _PROMPT_NAMESPACE in untyped else ""
 
 
 def _text(fields: Mapping[str, Value], name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ CLAUDE = {"user-agent": "claude-cli/2.1.330 (external, cli)", "x-claude-code-ses
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("cache")) as stack:
+    with running_stack(tmp_path_factory.mktemp("cache"), CACHE_DOCTOR="on") as stack:
         yield stack
 
 
@@ -37,7 +38,7 @@ def test_a_cold_conversation_is_told_of_and_a_warm_one_is_not(stack: Stack) -> N
     converse(stack, "/v1/messages", CLAUDE, cached=1.0)
     converse(stack, "/v1/chat/completions", CODEX, cached=0.0)
     stack.metrics_at_rest()
-    wait_until(lambda: len(stack.status()["cache"]["conversations"]) == 1, "one is cold")
+    wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["conversations"]] == [7], "one is cold")
 
     metrics, cache = stack.metrics(), stack.status()["cache"]
     [cold] = cache["conversations"]
@@ -54,3 +55,45 @@ def test_a_cold_conversation_is_told_of_and_a_warm_one_is_not(stack: Stack) -> N
             [ZAI_PROXY, command], env=stack.environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert f"{cache['programs'][0]['text']}" in done.stdout, done
+
+
+SECRET = "the-text-of-a-prompt"
+
+
+def prompt(number: int, line: int) -> dict[str, Any]:
+    """The body of Claude Code's request with this number. Its first line has a number of its own."""
+    texts = [f"x-anthropic-billing-header: cc_version=2.1.330.{line}; cc_entrypoint=cli;", f"{SECRET} " * 500]
+    said = [{"role": "user", "content": f"{SECRET} {n}"} for n in range(2 * number)]
+    mark = {"cache_control": {"type": "ephemeral"}}
+    asks = {"role": "user", "content": [{"type": "text", "text": f"{SECRET} {2 * number}", **mark}]}
+    return {**PROMPT, "system": [{"type": "text", "text": text} for text in texts], "messages": [*said, asks]}
+
+
+def work(stack: Stack, session: str, *, line_changes: bool) -> None:
+    for number in range(8):
+        tokens = 20_000 + 1000 * number
+        hit = 0 if line_changes or not number else tokens - 1000
+        scenario = json.dumps({"input_tokens": tokens - hit, "cached_tokens": hit})
+        headers = {**CLAUDE, "x-claude-code-session-id": session, "x-sim": scenario}
+        body = prompt(number, number if line_changes else 0)
+        assert httpx.post(f"{stack.url}/v1/messages", json=body, headers=headers, timeout=30).status_code == 200
+
+
+def test_what_changes_in_front_of_each_prompt_is_named_and_nothing_of_its_text_is_told(stack: Stack) -> None:
+    work(stack, "honest", line_changes=False)
+    work(stack, "changing", line_changes=True)
+    wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["findings"]] == [7], "a cause is found")
+
+    page = stack.status()
+    [finding] = page["cache"]["findings"]
+    assert (finding["session"], finding["cause"], finding["part"]) == ("changing", "attribution", "system block 1")
+    assert "changing" in {row["session"] for row in page["cache"]["conversations"]}
+    assert "honest" not in {row["session"] for row in page["cache"]["conversations"]}
+    upstream = str(stack.simulator.log())
+    assert SECRET not in json.dumps(page) + stack.processor.output + stack.envoy.output + upstream
+    assert "zai.prompt" not in upstream
+    for command in ("usage", "doctor"):
+        done = subprocess.run(
+            [ZAI_PROXY, command], env=stack.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert f"Claude Code: {finding['text']}" in done.stdout, done

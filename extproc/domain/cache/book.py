@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from extproc.domain.cache.changes import Changes, Finding
 from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, Claim, Conversation, Misses, Speaker
+from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
 from extproc.domain.request.routes import LlmProtocol
@@ -108,6 +110,7 @@ class CacheBook:
         self._conversations: OrderedDict[Speaker, Conversation] = OrderedDict()
         self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
         self._since_start: dict[str, Sums] = {}
+        self._changes = Changes()
         self._new: list[tuple[float, Speaker, Asked]] = []
 
     def take(self, outcome: Outcome, now: float) -> None:
@@ -139,6 +142,21 @@ class CacheBook:
         self._settle(now)
         return self._since_start
 
+    def findings(self, now: float) -> list[Finding]:
+        """What keeps prompts out of the cache, as far as Envoy tells of their parts; the latest first."""
+        self._settle(now)
+        found = self._changes.findings(now, COLD_SECONDS)
+        named = {each.speaker for each in found}
+        return [*found, *(each for each in self._unmarked(now) if each.speaker not in named)]
+
+    def _unmarked(self, now: float) -> Iterator[Finding]:
+        """The conversations in which nothing changes, nothing is marked for the cache, and nothing comes from it."""
+        for each in self._cold(now):
+            prompt, misses = self._changes.unmarked(each.speaker), each.misses
+            if prompt is not None and not misses.cached:
+                change = Change("the whole prompt", Cause.CACHE_CONTROL, 0, "")
+                yield Finding(each.speaker, change, misses.since, misses.at, misses.requests)
+
     def _settle(self, now: float) -> None:
         """Takes in what was heard a moment ago and what was sent before that, in the order in which it was sent:
         Envoy's threads tell each of its own requests."""
@@ -153,6 +171,9 @@ class CacheBook:
             self._take(speaker, asked, heard)
 
     def _take(self, speaker: Speaker, asked: Asked, now: float) -> None:
+        prompt = read_prompt(asked.prompt) if asked.prompt else None
+        if prompt is not None:
+            self._changes.take(speaker, prompt, asked)
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
         if not self._pays_off(speaker.model, now):
             return
@@ -213,6 +234,8 @@ def _asked(outcome: Outcome) -> Asked | None:
         input=tokens.input_total,
         cached=tokens.cache_read,
         output=tokens.output - tokens.reasoning,
+        prompt=entry.prompt,
+        needs_marks=outcome.route.llm_protocol is LlmProtocol.ANTHROPIC_MESSAGES,
     )
 
 

@@ -55,13 +55,16 @@ class Speaker:
 class Asked:
     """One request that was answered. `input` are all tokens of its prompt, `cached` those that came from the cache,
     `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
-    (Unix times)."""
+    (Unix times). `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API
+    caches nothing that is not marked for it."""
 
     sent: float
     begun: float
     input: int
     cached: int
     output: int = 0
+    prompt: str = ""
+    needs_marks: bool = False
 
 
 @record

@@ -4,20 +4,52 @@ from collections.abc import Sequence
 from typing import Final
 
 from extproc.domain.cache.book import WINDOW_SECONDS, CacheBook, ColdConversation, Price, ProgramUse
+from extproc.domain.cache.changes import Finding
+from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.prompt import Cause, Change
 from extproc.domain.request.programs import label_of
 
 _MOST_PROGRAMS: Final = 50
 _MOST_CONVERSATIONS: Final = 20
+_MOST_FINDINGS: Final = 20
 _SHOWN_OF_A_SESSION: Final = 8
 
 
-def as_json(book: CacheBook, now: float) -> dict[str, object]:
-    """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour."""
+def as_json(book: CacheBook, now: float, *, doctor: bool = False) -> dict[str, object]:
+    """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour. `doctor` is whether Envoy tells of
+    the parts of prompts."""
     return {
+        "doctor": doctor,
         "window_seconds": WINDOW_SECONDS,
         "programs": [_program(each) for each in book.programs(now)[:_MOST_PROGRAMS]],
         "conversations": [_conversation(each) for each in book.cold(now)[:_MOST_CONVERSATIONS]],
+        "findings": [_finding(each) for each in book.findings(now)[:_MOST_FINDINGS]],
     }
+
+
+def text_of(change: Change) -> str:
+    """What changes with each request, and what to do about it."""
+    name, size = change.name, f"{change.bytes:,} bytes" if change.bytes else ""
+    match change.cause:
+        case Cause.ATTRIBUTION:
+            return (
+                f"{name} changes with each request: Claude Code's attribution line. "
+                "Set CLAUDE_CODE_ATTRIBUTION_HEADER=0"
+            )
+        case Cause.DATE:
+            return (
+                f"{name} changes with each request, in nothing but digits ({size}): a time, a date or a count. "
+                "Put it into the last message, or leave it out"
+            )
+        case Cause.TOOLS_REORDERED:
+            return f"{name} comes in another order with each request ({size}). Sort it by name"
+        case Cause.CACHE_CONTROL:
+            return (
+                "nothing in the prompt is marked for the cache, and Z.AI's Messages API has been seen to cache nothing "
+                "then. Let the client set cache_control on the system prompt and on the last message"
+            )
+        case Cause.UNKNOWN:
+            return f"{name} changes with each request" + (f" ({size})" if size else "")
 
 
 def ratio(part: int, whole: int) -> float | None:
@@ -42,12 +74,7 @@ def _program(use: ProgramUse) -> dict[str, object]:
     }
 
 
-def _conversation(cold: ColdConversation) -> dict[str, object]:
-    speaker, misses = cold.speaker, cold.misses
-    name = speaker.program or "A program without a name"
-    if speaker.session:
-        name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
-    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price))
+def _who(speaker: Speaker) -> dict[str, object]:
     return {
         "client": speaker.client or speaker.source or None,
         "program": speaker.program or None,
@@ -55,6 +82,30 @@ def _conversation(cold: ColdConversation) -> dict[str, object]:
         "session": speaker.session or None,
         "agent": speaker.agent or None,
         "model": speaker.model or None,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        **_who(finding.speaker),
+        "cause": finding.change.cause.value,
+        "part": finding.change.name,
+        "bytes": finding.change.bytes,
+        "since": finding.since,
+        "at": finding.at,
+        "requests": finding.requests,
+        "text": text_of(finding.change),
+    }
+
+
+def _conversation(cold: ColdConversation) -> dict[str, object]:
+    speaker, misses = cold.speaker, cold.misses
+    name = speaker.program or "A program without a name"
+    if speaker.session:
+        name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
+    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price))
+    return {
+        **_who(speaker),
         "since": misses.since,
         "at": misses.at,
         "requests": misses.requests,

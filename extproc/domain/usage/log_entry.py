@@ -74,7 +74,8 @@ class LogEntry:
     `session`, `agent`, `thread`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not
     even that if the attempt got no answer. `waited` is the time in the queue, None if it never got as far. `status` is
     0 where no response began. `attempts` counts upstream attempts, the first included. `business_code` is the error's,
-    as in `ReadAnswer.code`; `retry_after` are the seconds that the answer named.
+    as in `ReadAnswer.code`; `retry_after` are the seconds that the answer named. `prompt` is what Envoy tells of the
+    prompt's parts, empty unless it was asked to (CACHE_DOCTOR).
     """
 
     kind: EntryKind
@@ -108,6 +109,7 @@ class LogEntry:
     retry_after: float | None = None
     streamed: bool = False
     user_agent: str = ""
+    prompt: str = ""
     answer: ReadAnswer = NOTHING_READ
 
     @property

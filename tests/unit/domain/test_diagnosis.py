@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import CachedProgram, Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 
 KEY = f"{'0a' * 16}.{'Xy' * 8}"
 PROXY = "http://127.0.0.1:8080"
@@ -115,13 +115,25 @@ def test_without_a_proxy_nothing_is_said_of_models() -> None:
 
 
 def test_a_program_whose_prompts_find_little_in_the_cache_is_noted_and_one_whose_find_it_is_fine() -> None:
-    findings = list(diagnosis.judge_cache([CachedProgram("Codex: 90 %", 0), CachedProgram("Claude Code: 4 %", 1)]))
+    programs = [CachedProgram("Codex: 90 %", 0), CachedProgram("Claude Code: 4 %", 1)]
+    findings = list(diagnosis.judge_cache(CacheReport(programs)))
 
     assert [(finding.level, finding.found) for finding in findings] == [
         (Level.OK, "Codex: 90 %"),
         (Level.NOTE, "Claude Code: 4 %"),
     ]
-    assert "docs/cache.md" in findings[1].advice
+    assert "CACHE_DOCTOR=on" in findings[1].advice
+    [_, finding] = diagnosis.judge_cache(CacheReport(programs, has_doctor=True))
+    assert "CACHE_DOCTOR" not in finding.advice
+
+
+def test_what_keeps_prompts_out_of_the_cache_is_said_where_it_is_known() -> None:
+    cause = ("Claude Code", "system block 1 changes with each request")
+    report = CacheReport([CachedProgram("Claude Code: 4 %", 1)], [cause], has_doctor=True)
+    [program, finding] = diagnosis.judge_cache(report)
+
+    assert program.advice == ""
+    assert (finding.level, finding.found) == (Level.NOTE, "Claude Code: system block 1 changes with each request")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ whole, piece by piece from the front, until it has not been asked for it for som
 """
 
 import random
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, count
 from typing import Final
 
 from extproc.domain.cache.conversation import Asked, Speaker
@@ -36,6 +37,24 @@ class PrefixCache:
             self._seen[prefix] = now
             root = prefix
         return hit // self._block * self._block
+
+
+def words_of(prompt: list[Piece]) -> str:
+    """What Envoy would tell of its parts."""
+    tools = [name for name, _ in prompt if name.startswith("tool")]
+    system = [(name, size) for name, size in prompt if name.startswith("system")]
+    messages = [(name, size) for name, size in prompt if not name.startswith(("tool", "system"))]
+    words = [f"t{len(tools)}:9:{_hash(*tools)}:{_hash(*sorted(tools))}"] if tools else []
+    for name, size in system:
+        loose = _hash(name.rstrip("0123456789"))
+        words.append(f"s{'a' if 'line' in name else ''}{size}:{_hash(name)}:{loose}")
+    words += [f"m{size}:{_hash(name)}" for name, size in messages[:12]]
+    chain = list(accumulate((name for name, _ in messages), lambda before, name: _hash(before, name), initial=""))
+    return " ".join([*words, *(f"e{number}:{chain[number]}" for number in range(13, len(messages) + 1)[-12:])])
+
+
+def _hash(*names: str) -> str:
+    return f"{zlib.crc32(' '.join(names).encode()):08x}"
 
 
 Change = Callable[[list[Piece], int], list[Piece]]
@@ -67,7 +86,7 @@ class Person:
 
     def beginning(self) -> list[Piece]:
         """Tools before the system prompt, as the model gets them, then the first message."""
-        return [*TOOLS, ("system 1", 30), ("system 2", 2000), self.new(10, 3000)]
+        return [*TOOLS, ("system line", 30), ("system 2", 2000), self.new(10, 3000)]
 
     def ask(self) -> None:
         """One request and its answer, to the end."""
@@ -75,7 +94,8 @@ class Person:
         prompt = self.change(self.prompt, self.asked)
         cached = self.cache.ask(self.speaker.model, prompt, self.now)
         begun, output = self.now + self.random.uniform(0.3, 8), self.random.randint(5, 2000)
-        self.tell(self.speaker, Asked(self.now, begun, sum(length for _, length in prompt), cached, output))
+        tokens = sum(length for _, length in prompt)
+        self.tell(self.speaker, Asked(self.now, begun, tokens, cached, output, words_of(prompt)))
         self.prompt = [*self.prompt, (f"piece {next(self.names)}", output)]
         self.now = begun + output / 60
 

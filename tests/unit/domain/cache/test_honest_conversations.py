@@ -7,6 +7,7 @@ import pytest
 
 from extproc.domain.cache.book import CacheBook
 from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.prompt import Cause
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from tests.unit.domain.cache.people import TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
 
@@ -17,11 +18,12 @@ NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 
 class Office:
-    """A book, and whoever it hears of. `alarms` are all conversations that it ever called cold."""
+    """A book, and whoever it hears of: all conversations that it ever called cold, and all causes that it found."""
 
     def __init__(self, seed: int, speaker: Speaker, change: Callable[[list[Piece], int], list[Piece]] = as_it_is):
         self.book = CacheBook(PRICES)
         self.alarms: list[str] = []
+        self.causes: set[Cause] = set()
         self.person = Person(
             random.Random(seed),
             PrefixCache(),
@@ -35,15 +37,16 @@ class Office:
     def hear(self, speaker: Speaker, asked: Asked) -> None:
         self.book.hear(speaker, asked, asked.begun)
         self.alarms += [str(each) for each in self.book.cold(asked.begun)]
+        self.causes |= {each.change.cause for each in self.book.findings(asked.begun)}
 
 
 @pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
 def test_no_honest_conversation_is_cold(speaker: Speaker) -> None:
-    for seed in range(200):
+    for seed in range(100):
         office = Office(seed, speaker)
         work(office.person, 20, speaker.is_named)
 
-        assert office.alarms == [], seed
+        assert (office.alarms, office.causes) == ([], set()), seed
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -58,12 +61,12 @@ def test_an_honest_conversation_has_had_nearly_all_that_it_is_said_to_could_have
 
 def attribution(prompt: list[Piece], number: int) -> list[Piece]:
     """The first block of the system prompt says something else each time."""
-    return [(f"{name} {number}" if name == "system 1" else name, length) for name, length in prompt]
+    return [(f"{name} {number}" if name == "system line" else name, length) for name, length in prompt]
 
 
 def clock(prompt: list[Piece], number: int) -> list[Piece]:
     """The time stands in front of all."""
-    return [(f"the time {number}", 20), *prompt]
+    return [(f"system {number}", 20), *prompt]
 
 
 def shuffled_tools(prompt: list[Piece], number: int) -> list[Piece]:
@@ -72,15 +75,27 @@ def shuffled_tools(prompt: list[Piece], number: int) -> list[Piece]:
     return [*random.Random(number).sample(tools, len(tools)), *prompt[len(tools) :]]
 
 
-FAULTS = [attribution, clock, shuffled_tools]
+def rewritten_message(prompt: list[Piece], number: int) -> list[Piece]:
+    """The first message says something else each time."""
+    first = next((place for place, (name, _) in enumerate(prompt) if name.startswith("piece")), 0)
+    return [*prompt[:first], (f"piece {first} as of {number}", prompt[first][1]), *prompt[first + 1 :]]
+
+
+FAULTS = {
+    attribution: Cause.ATTRIBUTION,
+    clock: Cause.DATE,
+    shuffled_tools: Cause.TOOLS_REORDERED,
+    rewritten_message: Cause.UNKNOWN,
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", range(5))
-def test_each_fault_is_an_alarm_within_thirty_turns(
+def test_each_fault_is_an_alarm_within_thirty_turns_and_its_cause_is_found(
     seed: int, fault: Callable[[list[Piece], int], list[Piece]]
 ) -> None:
     office = Office(seed, CLAUDE, fault)
     work(office.person, 30, is_named=True)
 
     assert office.alarms
+    assert office.causes == {FAULTS[fault]}

@@ -1,0 +1,114 @@
+"""Which part of a conversation's prompts changes with each request.
+
+Of each speaker the last few prompts are remembered, since forks and sub-agents may take turns under one name. A new
+prompt is held against the one that it is most like. A part counts as changing if it was another one in each of
+several requests in a row, each time one that had not been there before, and the cache did not give what it should.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.prompt import Cause, Change, Prompt, differences
+from extproc.domain.request.record import record
+
+ENOUGH: Final = 3
+"""So many changes in a row are a finding."""
+
+# Servers of tools come up one after the other: their list may grow some times at the beginning.
+_ENOUGH_OF_TOOLS: Final = 6
+_MOST_SPEAKERS: Final = 256
+_MOST_PROMPTS: Final = 4
+_MOST_VALUES: Final = 8
+_WARM: Final = 0.9
+
+
+@record
+class Finding:
+    """A part that changes: in so many requests in a row, the first sent at `since`, the last at `at` (Unix times)."""
+
+    speaker: Speaker
+    change: Change
+    since: float
+    at: float
+    requests: int
+
+
+@dataclass(slots=True)
+class _Row:
+    """Changes of one part in a row."""
+
+    since: float
+    at: float
+    change: Change
+    requests: int = 0
+    values: list[str] = field(default_factory=list)
+
+    def add(self, change: Change, at: float) -> None:
+        is_news = change.cause is Cause.TOOLS_REORDERED or change.value not in self.values
+        cause = change.cause if change.cause is self.change.cause else Cause.UNKNOWN
+        self.change = Change(change.name, cause, change.bytes, change.value)
+        self.values = [*self.values, change.value][-_MOST_VALUES:]
+        self.at = at
+        self.requests = self.requests + 1 if is_news else 0
+        if self.requests <= 1:
+            self.since = at
+
+    @property
+    def is_enough(self) -> bool:
+        is_of_tools = self.change.name.startswith("the tool") and self.change.cause is Cause.UNKNOWN
+        return self.requests >= (_ENOUGH_OF_TOOLS if is_of_tools else ENOUGH)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The last prompts of a speaker with the tokens that they had, the latest last, and what changes in them."""
+
+    prompts: list[tuple[Prompt, int]] = field(default_factory=list)
+    rows: dict[str, _Row] = field(default_factory=dict)
+    unmarked: Prompt | None = None
+
+
+class Changes:
+    """Compares the prompts of each speaker. Its memory is bounded: the speakers that were heard last."""
+
+    def __init__(self) -> None:
+        self._speakers: OrderedDict[Speaker, _Memory] = OrderedDict()
+
+    def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
+        """A request has ended that had this prompt."""
+        memory = self._speakers.setdefault(speaker, _Memory())
+        self._speakers.move_to_end(speaker)
+        if len(self._speakers) > _MOST_SPEAKERS:
+            self._speakers.popitem(last=False)
+        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
+        found = [(differences(before, prompt), index) for index, (before, _) in enumerate(memory.prompts)]
+        alike = min(((len(changes), -index) for changes, index in found if changes is not None), default=None)
+        if alike is not None:
+            index = -alike[1]
+            _, tokens = memory.prompts.pop(index)
+            self._note(memory, found[index][0] or [], asked, is_warm=asked.cached >= tokens * _WARM)
+        memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
+
+    def unmarked(self, speaker: Speaker) -> Prompt | None:
+        """The latest prompt of a speaker, if nothing in it is marked for the cache where that is needed."""
+        memory = self._speakers.get(speaker)
+        return None if memory is None else memory.unmarked
+
+    def findings(self, now: float, within: float) -> list[Finding]:
+        """What changes, as far as it did within these seconds, the latest first."""
+        found = [
+            Finding(speaker, row.change, row.since, row.at, row.requests)
+            for speaker, memory in self._speakers.items()
+            for row in memory.rows.values()
+            if row.is_enough and now - row.at < within
+        ]
+        return sorted(found, key=lambda each: -each.at)
+
+    def _note(self, memory: _Memory, changes: list[Change], asked: Asked, *, is_warm: bool) -> None:
+        changed = {} if is_warm else {change.name: change for change in changes}
+        memory.rows = {name: row for name, row in memory.rows.items() if name in changed}
+        for name, change in changed.items():
+            row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
+            row.add(change, asked.sent)

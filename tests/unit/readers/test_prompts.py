@@ -1,0 +1,157 @@
+"""The parts of a prompt are told as hashes: of what a model is shown, however JSON has it and wherever it is cut."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.readers.lua import pieces
+from tests.unit.readers.prompts import prompts, read_prompt
+from tests.unit.readers.streams import CUTS, asked, damaged, written
+
+bounded = settings(derandomize=True, deadline=None, max_examples=120)
+
+ATTRIBUTION = "x-anthropic-billing-header: cc_version=2.1.330.20a; cc_entrypoint=sdk-cli;"
+TEXTS = st.text(max_size=40) | st.sampled_from([ATTRIBUTION, '"\\"', "It is 10:45 on 2026-11-26.", "x" * 17000, ""])
+LEAVES = TEXTS | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False)
+KEYS = st.sampled_from(["text", "type", "cache_control", "content", "name", "k" * 70, "input", "messages", "typ", "é"])
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+)
+MANY = st.lists(VALUES, max_size=3) | st.lists(
+    TEXTS | st.dictionaries(KEYS, TEXTS, max_size=2), min_size=11, max_size=30
+)
+SECTIONS = ["system", "tools", "messages", "input", "instructions"]
+
+
+@st.composite
+def asking(draw: st.DrawFn) -> dict[str, object]:
+    """A request's object with parts of prompts in it, in any order."""
+    fields = draw(asked()) | draw(st.dictionaries(st.sampled_from(SECTIONS), MANY | VALUES, max_size=4))
+    return dict(draw(st.permutations(list(fields.items()))))
+
+
+@bounded
+@given(body=written(asking()), cuts=CUTS, salt=st.integers(0, 2**31 - 1))
+def test_a_prompt_says_the_same_to_both_readers_however_it_is_cut(body: bytes, cuts: list[int], salt: int) -> None:
+    expected = read_prompt(body, salt)
+    assert prompts().read(body, salt) == expected
+    assert prompts().in_pieces(pieces(body, cuts), salt) == expected
+
+
+@settings(bounded, max_examples=20)
+@given(body=written(asking()).filter(lambda body: len(body) < 500))
+def test_no_cut_matters(body: bytes) -> None:
+    expected = read_prompt(body)
+    for cut in range(len(body) + 1):
+        assert prompts().in_pieces([body[:cut], body[cut:]]) == expected
+    assert prompts().in_pieces([body[n : n + 1] for n in range(len(body))]) == expected
+
+
+@bounded
+@given(body=damaged(written(asking())), cuts=CUTS)
+def test_of_what_is_no_json_it_tells_something(body: bytes, cuts: list[int]) -> None:
+    prompts().in_pieces(pieces(body, cuts))
+
+
+def words(body: dict[str, Any], salt: int = 1) -> list[str]:
+    return prompts().read(json.dumps(body).encode(), salt).split()
+
+
+def test_a_mark_that_moves_on_and_a_text_that_was_a_list_change_nothing() -> None:
+    marked = {"role": "user", "content": [{"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}]}
+
+    assert words({"messages": [{"role": "user", "content": "hello"}]}) == words({"messages": [marked]})[1:]
+    assert words({"messages": [marked]})[0] == "c"
+
+
+def test_each_part_has_a_word_and_claude_codes_line_a_letter() -> None:
+    body = {
+        "system": [{"type": "text", "text": ATTRIBUTION}, {"type": "text", "text": "You are helpful."}],
+        "tools": [{"name": "Read"}, {"name": "Write"}],
+        "messages": [{"role": "user", "content": "hello"}],
+        "instructions": "Be brief.",
+    }
+
+    assert [word.partition(":")[0] for word in words(body)] == ["sa74", "s16", "i9", "t2", "m9"]
+    assert words({**body, "system": "x" + ATTRIBUTION})[0].startswith("s75:")
+
+
+def test_any_byte_that_changes_changes_its_part_alone() -> None:
+    text = "The quick brown fox jumps over the lazy dog, again and again."
+    before = words({"messages": [{"content": "first"}, {"content": text}, {"content": "last"}]})
+
+    for place in range(len(text)):
+        other = text[:place] + "#" + text[place + 1 :]
+        after = words({"messages": [{"content": "first"}, {"content": other}, {"content": "last"}]})
+        assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_loosely_same"),
+    [
+        ("It is 10:46 on 2026-11-27.", True),
+        ("It is 10:45 on Thursday...", False),
+        ("It was 10:45 on 2026-11-26", False),
+    ],
+)
+def test_a_text_in_which_only_digits_differ_is_loosely_the_same(other: str, is_loosely_same: bool) -> None:
+    [one], [two] = words({"system": "It is 10:45 on 2026-11-26."}), words({"system": other})
+
+    assert one != two
+    assert (one.rpartition(":")[2] == two.rpartition(":")[2]) == is_loosely_same
+
+
+def test_tools_in_another_order_are_the_same_set() -> None:
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("Read", "Write", "Bash")]
+    [one], [two] = words({"tools": tools}), words({"tools": tools[::-1]})
+
+    assert one.split(":")[3] == two.split(":")[3]
+    assert one.split(":")[2] != two.split(":")[2]
+
+
+def test_a_type_or_a_name_within_a_tool_counts() -> None:
+    told = {
+        tuple(words({"tools": [{"p": {key: {"type": kind}}}]})) for key in ("a", "b") for kind in ("string", "null")
+    }
+
+    assert len(told) == 4
+
+
+def test_a_long_conversation_is_told_by_its_first_messages_and_by_all_up_to_each_of_the_last() -> None:
+    messages = [{"role": "user", "content": f"message {number}"} for number in range(40)]
+    one, longer = words({"messages": messages}), words({"messages": [*messages, {"content": "more"}]})
+
+    assert len(one) == 24
+    assert one[:12] == longer[:12]
+    assert [word.partition(":")[0] for word in one[12:]] == [f"e{number}" for number in range(29, 41)]
+    assert one[-1] in longer
+
+
+def test_another_salt_makes_other_hashes() -> None:
+    body = {"system": "You are helpful.", "messages": [{"content": "hello"}], "tools": [{"name": "Read"}]}
+    told = [words(body, salt) for salt in range(5)]
+
+    for one, two in pairwise(told):
+        assert all(a.split(":")[1:] != b.split(":")[1:] for a, b in zip(one, two, strict=True))
+
+
+def test_nothing_of_a_text_is_told() -> None:
+    body = {"system": "secret " * 5, "messages": [{"role": "user", "content": "secret " * 9}], "tools": [{"secret": 1}]}
+
+    assert "secret" not in " ".join(words(body))
+
+
+def test_a_prompt_of_any_length_has_few_words() -> None:
+    body = {"system": ["x"] * 100, "messages": ["y"] * 1000, "tools": [{}] * 500, "instructions": "z"}
+
+    assert len(words(body)) == 6 + 24 + 1 + 1
+
+
+def test_nesting_has_no_bound() -> None:
+    deep = b'{"messages": [' + b'[{"a":' * 100_000 + b"1" + b"}]" * 100_000 + b', "more"]}'
+
+    assert [word.partition(":")[0] for word in prompts().read(deep).split()] == ["m1", "m4"]
