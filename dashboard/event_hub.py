@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     NOW = "now"
     REQUEST = "request"
     ALERT = "alert"
+    NAMES = "names"
     GAP = "gap"
     RESET = "reset"
 

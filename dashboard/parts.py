@@ -39,6 +39,7 @@ class Parts:
             **dict(self.overview.now()),
             version=self.version,
             scrape_interval=self.settings.scrape_interval,
+            can_name=self.guard.may_change,
             can_cancel=self.guard.has_token,
             cancel_hint=None if self.guard.has_token else _CANCEL_HINT,
         )

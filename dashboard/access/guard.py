@@ -48,6 +48,11 @@ class Guard:
     def has_token(self) -> bool:
         return self._sessions is not None
 
+    @property
+    def may_change(self) -> bool:
+        """Whether who sees the dashboard may change what it shows: not if that is everybody, on any machine."""
+        return self.has_token or self._on_loopback
+
     async def refuse(self, request: Request) -> Response | None:
         """The answer to somebody who may not see this; None for who may."""
         headers = request.headers

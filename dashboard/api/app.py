@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 from dashboard.access.guard import GuardMiddleware, is_safe_path
 from dashboard.api import openapi, pages
 from dashboard.api.answers import answer
+from dashboard.api.body import read_body
 from dashboard.api.charts import series
 from dashboard.api.events import events
+from dashboard.api.names import names
 from dashboard.api.tables import breakdown, one_request, requests, targets
 from dashboard.cancel import Ending, cancel
 from dashboard.parts import Parts
@@ -50,6 +52,7 @@ def create_app(parts: Parts, static: Path = STATIC) -> ASGIApp:
         Route("/api/requests/{id}/cancel", bound(_cancel), methods=["POST"]),
         Route("/api/breakdown", bound(breakdown)),
         Route("/api/targets", bound(targets)),
+        Route("/api/names", bound(names), methods=["GET", "PUT"]),
         Route("/api/events", bound(events)),
         Route("/api/docs", bound(_docs)),
         Route("/api/openapi.json", bound(_openapi)),
@@ -117,7 +120,7 @@ async def _login(parts: Parts, request: Request) -> Response:
         if not parts.guard.has_token:
             return RedirectResponse("/", 303)
         return HTMLResponse(pages.sign_in_page(wanted if is_safe_path(wanted) else "/"))
-    form = await _form(request)
+    form = _form(await read_body(request, _LARGEST_FORM))
     wanted = form.get("next", wanted)
     wanted = wanted if is_safe_path(wanted) else "/"
     status = await parts.guard.refuse_token(request, form.get("token", "").strip())
@@ -135,13 +138,8 @@ async def _logout(parts: Parts, _request: Request) -> Response:
     return response
 
 
-async def _form(request: Request) -> dict[str, str]:
+def _form(body: bytes) -> dict[str, str]:
     """A small urlencoded form."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_FORM:
-            raise ApiError(413, "this form is too large")
     try:
         return dict(parse_qsl(body.decode(), max_num_fields=10))
     except ValueError:

@@ -26,6 +26,7 @@ from dashboard.problems import ApiError
 from dashboard.records.events import Gap, Reset
 from dashboard.store import journal
 from dashboard.store import requests as stored
+from dashboard.store.names import all_names
 from dashboard.store.store import StoreError
 
 _HEARTBEAT_SECONDS: Final = 15.0
@@ -35,7 +36,7 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "x-accel-buffering": "no",
 }
-_OPTIONAL: Final = (EventKind.NOW, EventKind.REQUEST, EventKind.ALERT)
+_OPTIONAL: Final = (EventKind.NOW, EventKind.REQUEST, EventKind.ALERT, EventKind.NAMES)
 
 
 async def events(parts: Parts, request: Request) -> Response:
@@ -51,10 +52,11 @@ async def events(parts: Parts, request: Request) -> Response:
         raise ApiError(503, "too many readers of events") from None
     try:
         missed, position = await _missed(parts, since)
+        named = await parts.store.read(all_names)
     except StoreError:
         parts.hub.leave(reader)
         raise
-    reader.start(missed, position)
+    reader.start([message(EventKind.NAMES, named), *missed], position)
     if reader.wants(EventKind.NOW):
         reader.put(message(EventKind.NOW, parts.now()))
     return EventResponse(parts.hub, reader)

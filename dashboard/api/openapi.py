@@ -13,6 +13,7 @@ from typing import Any, Final
 from dashboard.api.schemas import Schema, ref, schemas
 from dashboard.domain.charts import chart_names
 from dashboard.records.base import Problem, Record
+from dashboard.records.names import Name, Names
 from dashboard.records.requests import FILTERS, SORTS, Outcome, Request, Requests
 from dashboard.records.series import Series
 from dashboard.records.snapshot import Now
@@ -46,7 +47,8 @@ _EQUAL: Final = Parameter("Exactly this; repeat for several", repeats=True)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked for. `answer` is the record that it answers, `status` is that of success."""
+    """One thing that can be asked for. `answer` is the record that it answers, `status` is that of success, `body` the
+    record that it takes."""
 
     path: str
     summary: str
@@ -56,6 +58,7 @@ class Operation:
     status: int = 200
     media_type: str = "application/json"
     required: tuple[str, ...] = ()
+    body: type[Record] | None = None
 
 
 OPERATIONS: Final = (
@@ -121,11 +124,13 @@ OPERATIONS: Final = (
         required=("by",),
     ),
     Operation("/api/targets", "The proxies that are asked, and the store.", {}, Targets),
+    Operation("/api/names", "What people call clients and sessions.", {}, Names),
+    Operation("/api/names", "Names one of them; an empty name takes it away.", {}, Names, method="put", body=Name),
     Operation(
         "/api/events",
-        "Server-sent events: now each second, request, alert, gap, reset. Last-Event-ID replays.",
+        "Server-sent events: now each second, request, alert, names, gap, reset. Last-Event-ID replays.",
         {
-            "only": Parameter("Kinds of events, separated by commas: now, request, alert"),
+            "only": Parameter("Kinds of events, separated by commas: now, request, alert, names"),
             "since": Parameter("Instead of Last-Event-ID"),
         },
         media_type="text/event-stream",
@@ -193,16 +198,22 @@ def _operation(operation: Operation) -> dict[str, Any]:
     ]
     if "{id}" in operation.path:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+    body = {} if operation.body is None else {"requestBody": _body(operation.body)}
     schema = {} if operation.answer is None else {"schema": ref(operation.answer)}
     problem = {"description": "One sentence", "content": {"application/json": {"schema": ref(Problem)}}}
     return {
         "summary": operation.summary,
         "parameters": parameters,
+        **body,
         "responses": {
             str(operation.status): {"description": operation.summary, "content": {operation.media_type: schema}},
             "default": problem,
         },
     }
+
+
+def _body(record: type[Record]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": ref(record)}}}
 
 
 def _section(operation: Operation) -> str:
@@ -211,10 +222,13 @@ def _section(operation: Operation) -> str:
         for name, parameter in operation.parameters.items()
     )
     table = f"<table><tr><th>Parameter</th><th>Meaning</th></tr>{rows}</table>" if rows else ""
-    name = "" if operation.answer is None else operation.answer.__name__
-    link = f'<p>Answers <a href="#{name}">{name}</a>.</p>' if name else ""
+    link = _links("Takes", operation.body) + _links("Answers", operation.answer)
     heading = f"{operation.method.upper()} {escape(operation.path)}"
     return f"<section><h2><code>{heading}</code></h2><p>{escape(operation.summary)}</p>{table}{link}</section>"
+
+
+def _links(verb: str, record: type[Record] | None) -> str:
+    return "" if record is None else f'<p>{verb} <a href="#{record.__name__}">{record.__name__}</a>.</p>'
 
 
 def _told(parameter: Parameter) -> str:

@@ -8,6 +8,7 @@ from pydantic_core import core_schema
 from dashboard.records.alerts import AlertChange
 from dashboard.records.base import Problem, Record
 from dashboard.records.events import Gap, Reset
+from dashboard.records.names import Name, Names
 from dashboard.records.requests import Request, Requests
 from dashboard.records.series import Series
 from dashboard.records.snapshot import Now
@@ -17,7 +18,7 @@ from dashboard.records.usage import Breakdown
 Schema: TypeAlias = dict[str, Any]
 
 ANSWERS: Final[tuple[type[Record], ...]] = (
-    Now, Series, Requests, Request, Breakdown, Targets, AlertChange, Gap, Reset, Problem,
+    Now, Series, Requests, Request, Breakdown, Targets, Names, Name, AlertChange, Gap, Reset, Problem,
 )  # fmt: skip
 _PLACE: Final = "#/components/schemas/"
 

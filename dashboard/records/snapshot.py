@@ -207,5 +207,6 @@ class Now(Snapshot):
 
     version: str
     scrape_interval: float
+    can_name: bool
     can_cancel: bool
     cancel_hint: str | None

@@ -11,8 +11,9 @@ import structlog
 from dashboard.domain.alerts import AlertChange
 from dashboard.domain.finished import Finished
 from dashboard.domain.rollup import Tier
+from dashboard.records.names import Name, Names
 from dashboard.records.series import Mark
-from dashboard.store import database, journal, requests, targets, usage
+from dashboard.store import database, journal, names, requests, targets, usage
 from dashboard.store.samples import SampleWriter, TargetSample, delete_samples
 from dashboard.store.series import SeriesIds
 from dashboard.store.targets import FeedPosition, KnownTarget
@@ -40,6 +41,7 @@ class StoreFile:
         self._clock = clock
         self._lock = database.Lock(path)
         self._urls: dict[int, str] = {}
+        self._names: dict[names.Key, tuple[str, float]] = {}
         self.generation = 0
         self.set_aside_to: Path | None = None
         try:
@@ -75,8 +77,20 @@ class StoreFile:
             with database.transaction(connection):
                 stored = requests.insert_requests(connection, target, finished)
                 self._usage.add(target, (request for _, request in stored))
+                names.note_use(connection, self._names.keys(), (request for _, request in stored))
                 targets.save_position(connection, target, position)
             return stored
+
+        return self._write(save)
+
+    def save_name(self, name: Name) -> Names:
+        """All names as they are afterwards."""
+
+        def save(connection: sqlite3.Connection) -> Names:
+            with database.transaction(connection):
+                names.save_name(connection, name, self._clock())
+            self._know_names()
+            return names.all_names(connection)
 
         return self._write(save)
 
@@ -120,8 +134,13 @@ class StoreFile:
         self.series = SeriesIds(self._connection)
         self._samples = SampleWriter(self._connection, self.series)
         self._usage = usage.UsageWriter(self._connection)
+        self._know_names()
+
+    def _know_names(self) -> None:
+        self._names = {(kind, key): (name, used) for kind, key, name, used in names.read_rows(self._connection)}
 
     def _begin_anew(self, why: str) -> None:
+        named = self._names
         self.set_aside_to = database.set_aside(self.path, self._clock())
         self.generation += 1
         log.error(
@@ -133,3 +152,6 @@ class StoreFile:
         self._open()
         # Whoever knows a target by its number goes on using it.
         self._connection.executemany("INSERT INTO target (id, url) VALUES (?, ?)", self._urls.items())
+        # And nothing but this file knows what a person calls a client.
+        names.save_rows(self._connection, ((*key, name, used) for key, (name, used) in named.items()))
+        self._know_names()

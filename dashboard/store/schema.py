@@ -111,6 +111,21 @@ ALTER TABLE request ADD COLUMN program TEXT;
 
 MIGRATIONS: Final = (_FIRST, _ASKED, _PROGRAM)
 
+# What people call clients and sessions. `used` is when it was given, or when the client or session last asked.
+_NAMES: Final = """
+CREATE TABLE IF NOT EXISTS name (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    used REAL NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+"""
+
+ADDITIONS: Final = (_NAMES,)
+"""Tables beside the others, of which a version without them need not know: they make no newer version of the file, so
+that it can still be opened by one. Each script says the same however often it is run."""
+
 
 class NewerSchemaError(Exception):
     """A newer version of the dashboard wrote this file."""
@@ -123,6 +138,8 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRAT
         raise NewerSchemaError(f"schema version {version}, this program knows {len(migrations)}")
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    for script in ADDITIONS:
+        connection.executescript(script)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -13,6 +13,7 @@ from dashboard.domain.alerts import AlertChange
 from dashboard.domain.finished import Finished
 from dashboard.domain.row_codec import DamagedRowError
 from dashboard.domain.samples import SeriesKey
+from dashboard.records.names import Name, Names
 from dashboard.records.series import Mark
 from dashboard.store import database
 from dashboard.store.database import StoreError
@@ -74,6 +75,10 @@ class Store:
         self, target: int, finished: Sequence[Finished], position: FeedPosition
     ) -> list[tuple[int, Finished]]:
         return await self._write(lambda: self._file.save_requests(target, finished, position))
+
+    async def save_name(self, name: Name) -> Names:
+        """All names as they are afterwards."""
+        return await self._write(lambda: self._file.save_name(name))
 
     async def save_marks(self, marks: Sequence[Mark]) -> None:
         await self._write(lambda: self._file.save_marks(marks))

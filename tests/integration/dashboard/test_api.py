@@ -92,7 +92,7 @@ async def test_before_any_proxy_has_answered_the_shapes_are_the_same(
 
 async def test_events_have_the_shapes_of_the_answers(busy: Dashboard, proxy: FakeProxy) -> None:
     document = await busy.get("/api/openapi.json")
-    shapes = {"now": "Now", "request": "Request", "alert": "AlertChange"}
+    shapes = {"now": "Now", "request": "Request", "alert": "AlertChange", "names": "Names"}
     seen: set[str] = set()
 
     async with busy.events("0.0") as events:

@@ -402,6 +402,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people call clients and sessions. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description What people call clients and sessions. */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Names"];
+                    };
+                };
+                /** @description One sentence */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        /** Names one of them; an empty name takes it away. */
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Name"];
+                };
+            };
+            responses: {
+                /** @description Names one of them; an empty name takes it away. */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Names"];
+                    };
+                };
+                /** @description One sentence */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Problem"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -409,11 +487,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Server-sent events: now each second, request, alert, gap, reset. Last-Event-ID replays. */
+        /** Server-sent events: now each second, request, alert, names, gap, reset. Last-Event-ID replays. */
         get: {
             parameters: {
                 query?: {
-                    /** @description Kinds of events, separated by commas: now, request, alert */
+                    /** @description Kinds of events, separated by commas: now, request, alert, names */
                     only?: string;
                     /** @description Instead of Last-Event-ID */
                     since?: string;
@@ -424,7 +502,7 @@ export interface paths {
             };
             requestBody?: never;
             responses: {
-                /** @description Server-sent events: now each second, request, alert, gap, reset. Last-Event-ID replays. */
+                /** @description Server-sent events: now each second, request, alert, names, gap, reset. Last-Event-ID replays. */
                 200: {
                     headers: {
                         [name: string]: unknown;
@@ -663,6 +741,23 @@ export interface components {
             at: number;
             text: string;
         };
+        /** @description What a client or a session is called. */
+        Name: {
+            kind: components["schemas"]["NameKind"];
+            /** @description The client or session, as its requests have it */
+            key: string;
+            /** @description One line of at most 60 characters; empty, where it is saved, for none any more */
+            name: string;
+        };
+        /**
+         * @description What may be named.
+         * @enum {string}
+         */
+        NameKind: "client" | "session";
+        /** @description All names, the latest used first. */
+        Names: {
+            names: components["schemas"]["Name"][];
+        };
         /** @description What the proxies say, and what a reader has to know of this dashboard. */
         Now: {
             /** @description Unix time */
@@ -687,6 +782,7 @@ export interface components {
             targets: components["schemas"]["TargetState"][];
             version: string;
             scrape_interval: number;
+            can_name: boolean;
             can_cancel: boolean;
             cancel_hint: string | null;
         };
@@ -985,6 +1081,9 @@ export type Mark = components['schemas']['Mark'];
 export type MarkKind = components['schemas']['MarkKind'];
 export type ModelLimit = components['schemas']['ModelLimit'];
 export type Move = components['schemas']['Move'];
+export type Name = components['schemas']['Name'];
+export type NameKind = components['schemas']['NameKind'];
+export type Names = components['schemas']['Names'];
 export type Now = components['schemas']['Now'];
 export type Origin = components['schemas']['Origin'];
 export type Outcome = components['schemas']['Outcome'];

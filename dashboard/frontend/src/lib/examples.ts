@@ -46,6 +46,7 @@ export function aSnapshot(changes: Partial<Now> = {}): Now {
     alerts: [],
     targets: [{ id: 1, name: '127.0.0.1:9090', state: 'up' }],
     scrape_interval: 5,
+    can_name: true,
     can_cancel: true,
     cancel_hint: null,
     ...changes,

@@ -44,6 +44,7 @@ def test_the_page_for_people_links_to_every_shape_and_to_none_that_is_missing() 
     targets = set(re.findall(r'href="#(\w+)"', page))
     assert targets <= set(re.findall(r'id="(\w+)"', page))
     assert {"Now", "Running", "Severity", "Tokens"} <= targets
+    assert 'Takes <a href="#Name">' in page
 
 
 def references(part: Any) -> Iterator[str]:

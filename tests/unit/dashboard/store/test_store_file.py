@@ -241,6 +241,6 @@ def _scribble(path: Path) -> None:
     """Writes over pages of rows, as a failing disk might; the first ones, which say what the file is, are spared."""
     size = os.path.getsize(path)
     with path.open("r+b") as file:
-        for offset in range(8192 * 24, size, 8192):
+        for offset in range(8192 * 26, size, 8192):
             file.seek(offset)
             file.write(b"\xa5" * 1024)
