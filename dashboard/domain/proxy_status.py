@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dashboard.domain.cache import SAYS_NOTHING, CacheStatus, read_cache
 from dashboard.domain.lenient import mapping, moment, number, objects, text, whole
 
 _MOST_REQUESTS: Final = 2000
@@ -120,6 +121,7 @@ class ProxyStatus:
     leads: bool = False
     quota: tuple[QuotaWindow, ...] = ()
     refused_identities: tuple[RefusedIdentity, ...] = ()
+    cache: CacheStatus = SAYS_NOTHING
     plan: str | None = None
     version: str | None = None
     variant: str | None = None
@@ -147,6 +149,7 @@ def read_status(data: object) -> ProxyStatus:
         leads=sharing.get("leads") is True,
         quota=_quota(quota),
         refused_identities=_refused(status.get("refused_identities")),
+        cache=read_cache(status.get("cache")),
         plan=text(quota.get("plan")),
         version=text(status.get("version")),
         variant=text(status.get("variant")),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from dashboard.domain import proxy_status
+from dashboard.domain.cache import cache_of_all
 from dashboard.domain.proxy_status import IN_FLIGHT, ProxyStatus
 from dashboard.records.alerts import Alert, Severity
 from dashboard.records.snapshot import (
@@ -113,6 +114,7 @@ def build(
         plan=next((target.status.plan for target in heard if target.status and target.status.plan), None),
         quota=[_window(window) for window in quota],
         per_minute=figures.per_minute,
+        cache=cache_of_all((target.id, _status(target).cache) for target in heard),
         errors=list(figures.errors),
         alerts=list(alerts),
         targets=[TargetState(id=target.id, name=target.name, state=target.health) for target in targets],

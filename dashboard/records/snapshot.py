@@ -6,6 +6,7 @@ from pydantic import Field
 
 from dashboard.records.alerts import Alert
 from dashboard.records.base import MaybeTime, Record, Time
+from dashboard.records.cache import Cache
 
 
 class Level(StrEnum):
@@ -197,6 +198,7 @@ class Snapshot(Record):
     plan: str | None = Field(description="The plan's name")
     quota: list[QuotaWindow]
     per_minute: PerMinute
+    cache: Cache
     errors: list[Trouble]
     alerts: list[Alert] = Field(description="Those that stand, the worst first")
     targets: list[TargetState]

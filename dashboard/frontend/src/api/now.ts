@@ -1,6 +1,9 @@
 /** `GET /api/now`, and the event `now`. `null` is a value that nobody knows. */
 export type {
   Alert,
+  Cache,
+  CacheFinding,
+  CacheLoss,
   Health,
   Lane,
   Level,

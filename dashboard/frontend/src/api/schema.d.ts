@@ -619,6 +619,50 @@ export interface components {
          * @enum {string}
          */
         By: "client" | "session" | "agent" | "lane" | "model" | "path" | "hour" | "day";
+        /** @description The input of the last `seconds`, over all proxies, and who of it missed the cache. */
+        Cache: {
+            /** @description A proxy looks for what changes in prompts (CACHE_DOCTOR) */
+            doctor: boolean;
+            seconds: number;
+            input_tokens: number;
+            cached_tokens: number;
+            cacheable_tokens: number;
+            /** @description Empty while all is well; the most credits lost first */
+            losses: components["schemas"]["CacheLoss"][];
+        };
+        /** @description What changes at the front of a conversation's prompts, so that the cache does not know them. */
+        CacheFinding: {
+            /** @description attribution, date, tools_reordered, unknown, or another word of a newer proxy */
+            cause: string;
+            /** @description Such as `system block 1` */
+            part: string | null;
+            session: string | null;
+            /** @description How many in a row have changed it */
+            requests: number;
+            /** @description Unix time */
+            at: number | null;
+            /** @description The same as a sentence, with what to do where that is known */
+            text: string;
+        };
+        /** @description A client's program that misses the cache: its tokens, and what that has cost beyond need. */
+        CacheLoss: {
+            target: number;
+            client: string | null;
+            /** @description What its user agent is known as */
+            program: string | null;
+            requests: number;
+            input_tokens: number;
+            /** @description What came from the cache */
+            cached_tokens: number;
+            /** @description What could have */
+            cacheable_tokens: number;
+            lost_usd: number | null;
+            lost_credits: number | null;
+            /** @description Conversations that miss the cache now */
+            cold: number;
+            /** @description Latest first; none unless CACHE_DOCTOR is on */
+            findings: components["schemas"]["CacheFinding"][];
+        };
         /** @description One chart. */
         Chart: {
             name: string;
@@ -776,6 +820,7 @@ export interface components {
             plan: string | null;
             quota: components["schemas"]["QuotaWindow"][];
             per_minute: components["schemas"]["PerMinute"];
+            cache: components["schemas"]["Cache"];
             errors: components["schemas"]["Trouble"][];
             /** @description Those that stand, the worst first */
             alerts: components["schemas"]["Alert"][];
@@ -1064,6 +1109,9 @@ export type AlertChange = components['schemas']['AlertChange'];
 export type AlertState = components['schemas']['AlertState'];
 export type Breakdown = components['schemas']['Breakdown'];
 export type By = components['schemas']['By'];
+export type Cache = components['schemas']['Cache'];
+export type CacheFinding = components['schemas']['CacheFinding'];
+export type CacheLoss = components['schemas']['CacheLoss'];
 export type Chart = components['schemas']['Chart'];
 export type ChartKind = components['schemas']['ChartKind'];
 export type Connection = components['schemas']['Connection'];

@@ -1,7 +1,7 @@
 /** Values for tests: what the service sends, with what a test cares about replaced. */
 
 import type { Breakdown, BreakdownRow } from '../api/breakdown'
-import type { Now, QuotaWindow, RunningRequest } from '../api/now'
+import type { Cache, CacheLoss, Now, QuotaWindow, RunningRequest } from '../api/now'
 import type { FinishedRequest } from '../api/requests'
 import type { Series, SeriesChart } from '../api/series'
 
@@ -42,6 +42,7 @@ export function aSnapshot(changes: Partial<Now> = {}): Now {
       credits: 1.2,
       seconds: 60,
     },
+    cache: aCache(),
     errors: [],
     alerts: [],
     targets: [{ id: 1, name: '127.0.0.1:9090', state: 'up' }],
@@ -49,6 +50,35 @@ export function aSnapshot(changes: Partial<Now> = {}): Now {
     can_name: true,
     can_cancel: true,
     cancel_hint: null,
+    ...changes,
+  }
+}
+
+export function aCache(changes: Partial<Cache> = {}): Cache {
+  return {
+    doctor: false,
+    seconds: 3600,
+    input_tokens: 5_000_000,
+    cached_tokens: 4_500_000,
+    cacheable_tokens: 4_650_000,
+    losses: [],
+    ...changes,
+  }
+}
+
+export function aCacheLoss(changes: Partial<CacheLoss> = {}): CacheLoss {
+  return {
+    target: 1,
+    client: 'laptop-anna',
+    program: 'Claude Code',
+    requests: 120,
+    input_tokens: 5_000_000,
+    cached_tokens: 200_000,
+    cacheable_tokens: 4_650_000,
+    lost_usd: 1.2,
+    lost_credits: 340,
+    cold: 1,
+    findings: [],
     ...changes,
   }
 }

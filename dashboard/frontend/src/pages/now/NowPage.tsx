@@ -1,6 +1,7 @@
 import { Loading } from '../../components/Loading'
 import { useLive } from '../../hooks/useLive'
 import { AlertList } from './AlertList'
+import { CacheCard } from './CacheCard'
 import { ErrorsCard } from './ErrorsCard'
 import { Headline } from './Headline'
 import { LimitsCard } from './LimitsCard'
@@ -30,6 +31,7 @@ export function NowPage() {
         <div className="grid min-w-0 gap-4">
           <QuotaCard quota={now.quota} plan={now.plan} now={now.at} />
           <RateCard rates={now.per_minute} />
+          <CacheCard cache={now.cache} />
           <ErrorsCard errors={now.errors} />
         </div>
       </div>

@@ -1,0 +1,41 @@
+/** The prompt cache in a few words. */
+
+import type { Cache, CacheLoss } from '../api/now'
+import { formatCompact, formatMoney, formatShare } from './numbers'
+
+const HOUR = 3600
+const CENT = 0.005
+const CREDIT = 0.5
+
+type Tokens = Pick<Cache, 'input_tokens' | 'cached_tokens' | 'cacheable_tokens'>
+
+/** `72 % cached, could be 75 %`, or that no better was possible. */
+export function sharesInWords({ input_tokens, cached_tokens, cacheable_tokens }: Tokens): string {
+  if (input_tokens === 0) return 'no input'
+  const [is, could] = [cached_tokens, cacheable_tokens].map((part) => formatShare(part / input_tokens))
+  return is === could ? `${is} cached, as much as could be` : `${is} cached, could be ${could}`
+}
+
+/** `$1.20 and 340 credits an hour`; null where it is less than a cent and a credit, or nobody knows. */
+export function lostInWords(
+  { lost_usd, lost_credits }: Pick<CacheLoss, 'lost_usd' | 'lost_credits'>,
+  seconds: number,
+): string | null {
+  const usd = ((lost_usd ?? 0) * HOUR) / seconds
+  const credits = ((lost_credits ?? 0) * HOUR) / seconds
+  const parts = [
+    ...(usd >= CENT ? [formatMoney(usd)] : []),
+    ...(credits >= CREDIT ? [`${formatCompact(Math.round(credits))} credits`] : []),
+  ]
+  return parts.length === 0 ? null : `${parts.join(' and ')} an hour`
+}
+
+/** What changes and what helps, each sentence once; else how to find out. */
+export function causesInWords({ findings }: Pick<CacheLoss, 'findings'>, doctor: boolean): string[] {
+  if (findings.length > 0) return [...new Set(findings.map(({ text }) => text))]
+  return [
+    doctor
+      ? 'Nothing was seen to change at the front of its prompts.'
+      : 'CACHE_DOCTOR=on finds out what changes.',
+  ]
+}
