@@ -55,7 +55,7 @@ def parse_position(text: str) -> Position | None:
 
 
 class Reader:
-    """What one reader has not read yet: events in order, and of the many pictures of the moment only the latest."""
+    """What one reader has not read yet: events in order, and of the many snapshots of now only the latest."""
 
     def __init__(self, wanted: frozenset[EventKind], clock: Callable[[], float]) -> None:
         self._wanted = wanted

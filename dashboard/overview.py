@@ -1,4 +1,4 @@
-"""What is worked out after each round: figures of the last minutes, the plan, alerts; and the picture of now."""
+"""What is worked out after each round: figures of the last minutes, the plan, alerts; and the snapshot of now."""
 
 from typing import Final
 

@@ -30,7 +30,7 @@ _ASK_AGAIN_SECONDS: Final = 60.0
 _JUST_STARTED: Final = 60.0
 # A round begins a little after a multiple of the interval, so that each row of 5 s gets exactly one.
 _OFFSET: Final = 0.2
-# So that one slow status does not hold up the picture of all the others.
+# So that one slow status does not hold up the snapshot of all the others.
 _LONGEST_POLL: Final = 0.5
 
 

@@ -83,7 +83,7 @@ class Service:
                 await self._take_up()
                 working = [
                     tasks.create_task(_forever("scraping", parts.scraper.run)),
-                    tasks.create_task(_forever("the picture of now", self._tick)),
+                    tasks.create_task(_forever("the snapshot of now", self._tick)),
                     tasks.create_task(_forever("the store's upkeep", self._keep_store)),
                 ]
                 serving = tasks.create_task(http.serve(sockets=[listening]))
@@ -125,7 +125,7 @@ class Service:
             log.error(str(error))
 
     async def _tick(self) -> None:
-        """Each second, while somebody looks: what runs, and the picture of it."""
+        """Each second, while somebody looks: what runs, and the snapshot of it."""
         hub = self.parts.hub
         while True:
             await asyncio.sleep(_TICK_SECONDS)

@@ -63,7 +63,7 @@ def _pools(_context: click.Context, _option: click.Parameter, values: tuple[str,
 
 def _read_rules(path: Path | None, recording: Path | None) -> Rulebook:
     if path is not None and recording is not None:
-        raise click.UsageError("--scenario goes not with --replay: both say what is answered")
+        raise click.UsageError("--scenario does not go with --replay: both say what is answered")
     if recording is not None:
         try:
             return load_recording(recording)

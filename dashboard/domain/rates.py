@@ -1,4 +1,4 @@
-"""What was counted between two looks at a target, and how precisely anybody can say when."""
+"""What was counted between two scrapes of a target, and how precisely anybody can say when."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _CLOCK_DIFFERENCE: Final = 10.0
 
 
 class Continuity(StrEnum):
-    """What became of a target since the last look."""
+    """What became of a target since the last scrape."""
 
     FIRST = "first"  # there was none
     WENT_ON = "went_on"
@@ -25,7 +25,7 @@ class Continuity(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a target's counters stood at. `at` is Unix time; `steady` the monotonic time of this process, None if the
-    look was another process's; `started` is when the target's process started, None if it does not say."""
+    scrape was another process's; `started` is when the target's process started, None if it does not say."""
 
     at: float
     steady: float | None
@@ -45,7 +45,7 @@ class Increase:
 def increase(before: Reading | None, now: Reading) -> Increase:
     """Never negative: a counter that fell was reset and counts from 0; a process that started anew resets them all.
 
-    At the first look at a process everything since its start is new.
+    At the first scrape of a process everything since its start is new.
     """
     if before is None:
         return _since_start(Continuity.FIRST, now, None)

@@ -1,6 +1,6 @@
 """Rows of samples and how they add up: over time into coarser ones, over targets into those of all together.
 
-Every look is folded into a row of each tier at once. So no tier lags behind another, a clock that goes back adds to
+Every scrape is folded into a row of each tier at once. So no tier lags behind another, a clock that goes back adds to
 rows that are there already, and there is no roll-up job that could be interrupted.
 """
 

@@ -36,8 +36,8 @@ class TargetTrouble:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the rules look at. `requests` and `failed` are of the last five minutes, like the troubles; `picture` is
-    that of /api/now."""
+    """All that the rules look at. `requests` and `failed` are of the last five minutes, like the troubles; what waits
+    and runs is that of /api/now. `unresolved` says of names why they have no address."""
 
     now: float
     targets: Sequence[TargetTrouble]

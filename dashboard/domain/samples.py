@@ -17,7 +17,7 @@ class Kind(StrEnum):
     FACT = "fact"  # of this moment only: never stored
 
 
-# A tuple, not a dataclass: each look hashes thousands of them.
+# A tuple, not a dataclass: each scrape hashes thousands of them.
 class SeriesKey(NamedTuple):
     """A series after the labels that nobody asks for were summed away. `labels` are sorted by name.
 

@@ -44,7 +44,7 @@ _ANSWER_SECONDS: Final = 60.0
 _PORTS: Final = {"PROXY_PORT": 8080, "METRICS_PORT": 9090, "ENVOY_ADMIN_PORT": 9901, "DASHBOARD_PORT": 8081}
 # Tokens a second, requests at once (the traffic stays below that but for its crowds), and seconds in the cache.
 _PLAN: Final = ("--speed", "60", "--concurrency", "12", "--prefix-cache", "300")
-# What would tell others of the staged traffic, keep what it taught, or turn it away.
+# Settings that would tell others of the staged traffic, keep what it taught, or turn it away.
 _UNSET: Final = (
     "ZAI_API_KEY_FILE",
     "ZAI_CA_FILE",

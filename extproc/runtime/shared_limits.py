@@ -31,7 +31,7 @@ log = structlog.get_logger("extproc.shared_limits")
 
 # With the heartbeat of a replica, 0.4 s: a store that hangs is given up within a second.
 _CALL_SECONDS: Final = 0.4
-# What is shorter than the script's time to settle, so that all replicas are back before places are dealt out again.
+# Shorter than the time in which the script settles, so that all replicas are back before places are dealt out again.
 _LONGEST_PAUSE: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
 _HEALTHY_AFTER: Final = 30.0

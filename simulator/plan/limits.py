@@ -132,7 +132,7 @@ class TokenBucket:
 
 
 class PlanLimits:
-    """Admits requests as the plan allows, and keeps the books of its windows."""
+    """Admits requests as the plan allows, and counts what its windows have used."""
 
     def __init__(self, limits: Limits) -> None:
         self.overloaded = False

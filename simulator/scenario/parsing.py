@@ -237,7 +237,7 @@ _PLAYED = (_PLAYED_FIRST - {"times", "key"}) | {
 
 def _check_played(fields: Mapping[str, object], known: frozenset[str]) -> None:
     for key in fields.keys() - known if "play" in fields else ():
-        raise ScenarioError(f"{key}: goes not with play")
+        raise ScenarioError(f"{key}: does not go with play")
 
 
 def unknown_key(key: object, known: Iterable[str]) -> ScenarioError:
@@ -278,7 +278,7 @@ def _check_together(scenario: Scenario) -> None:
     if scenario.text is not None and (scenario.event_bytes or scenario.content_bytes is not None):
         raise ScenarioError("text: goes with neither event_bytes nor content_bytes")
     if scenario.event_bytes and scenario.content_bytes is not None:
-        raise ScenarioError("event_bytes: goes not with content_bytes")
+        raise ScenarioError("event_bytes: does not go with content_bytes")
     if scenario.gap_after is not None and not scenario.gap:
         raise ScenarioError("gap_after: needs gap, the seconds of silence")
     output, reasoning = scenario.output_tokens, scenario.reasoning_tokens
@@ -292,7 +292,7 @@ def _check_fault(scenario: Scenario) -> None:
     if fault is None and (scenario.after_events is not None or scenario.after_bytes is not None):
         raise ScenarioError("after_events and after_bytes: need fault, what goes wrong there")
     if scenario.after_events is not None and scenario.after_bytes is not None:
-        raise ScenarioError("after_events: goes not with after_bytes")
+        raise ScenarioError("after_events: does not go with after_bytes")
     if scenario.after_bytes is not None and fault not in AT_ANY_BYTE:
         raise ScenarioError(f"after_bytes: goes with the faults {', '.join(AT_ANY_BYTE)}, not with {fault}")
 

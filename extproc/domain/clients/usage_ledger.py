@@ -14,10 +14,10 @@ from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1
 MOST_BYTES: Final = 32 * 1024 * 1024
-"""What a snapshot takes as JSON, at most: 92 days whose rows are all there and as long as a row can be."""
+"""The most bytes that a snapshot takes as JSON: 92 days whose rows are all there and as long as a row can be."""
 _KEPT_DAYS: Final = 92
 # Today has at most so many rows. Those after the first 4000 know their client, but not the model: the tokens of a
-# client must not vanish among `other`, or its limit of the day would bind no more.
+# client must not vanish among `other`, or its daily limit would no longer hold.
 _MOST_ROWS: Final = 5000
 _MOST_MODEL_ROWS: Final = 4000
 # A day that is over keeps the rows that used most; all others are one.
@@ -105,7 +105,7 @@ class UsageLedger:
     def restore(self, data: object) -> None:
         """Takes over what a `snapshot` said. Raises ValueError, and changes nothing, for what no snapshot says."""
         if not isinstance(data, Mapping) or data.get("version") != VERSION or not isinstance(data.get("days"), Mapping):
-            raise ValueError("it is no book of usage of this version")
+            raise ValueError("this version writes no such ledger of usage")
         try:
             days = {_day(day): dict(map(_row, rows)) for day, rows in data["days"].items()}
             for day, parts in data.get("programs", {}).items():

@@ -21,52 +21,52 @@ CALM = Situation(1000.0, [TARGET], [], [], [], 100.0, 0.0, [], [], None, {})
 
 
 def test_an_alert_is_raised_once_and_cleared_once_it_has_been_quiet_for_a_while() -> None:
-    book, heard = Alerts(), []
+    alerts, heard = Alerts(), []
     for now, found in ((0, [DOWN]), (5, [DOWN]), (10, []), (15, []), (20, []), (25, [])):
-        heard += [(change.at, change.state) for change in book.update(found, now)]
+        heard += [(change.at, change.state) for change in alerts.update(found, now)]
 
     assert heard == [(0, AlertState.RAISED), (20, AlertState.CLEARED)]
 
 
 def test_an_alert_that_comes_and_goes_is_raised_once() -> None:
-    book = Alerts()
+    alerts = Alerts()
 
-    changes = [change for now in range(0, 100, 5) for change in book.update([DOWN] if now % 10 else [], now)]
+    changes = [change for now in range(0, 100, 5) for change in alerts.update([DOWN] if now % 10 else [], now)]
 
     assert len(changes) == 1
 
 
 def test_an_alert_that_gets_worse_is_raised_again() -> None:
-    book = Alerts()
-    book.update([replace(DOWN, severity=Severity.WARNING)], 0)
+    alerts = Alerts()
+    alerts.update([replace(DOWN, severity=Severity.WARNING)], 0)
 
-    (change,) = book.update([DOWN], 5)
+    (change,) = alerts.update([DOWN], 5)
 
     assert (change.state, change.alert.severity) == (AlertState.RAISED, Severity.CRITICAL)
-    assert [each.since for each in book.standing()] == [0]
+    assert [each.since for each in alerts.standing()] == [0]
 
 
 def test_the_worst_stands_first() -> None:
-    book = Alerts()
-    book.update(
+    alerts = Alerts()
+    alerts.update(
         [replace(DOWN, id="b", severity=Severity.INFO), DOWN, replace(DOWN, id="c", severity=Severity.WARNING)], 0
     )
 
-    assert [each.severity for each in book.standing()] == ["critical", "warning", "info"]
+    assert [each.severity for each in alerts.standing()] == ["critical", "warning", "info"]
 
 
 def test_a_clock_that_goes_back_leaves_no_alert_standing_for_ever() -> None:
-    book = Alerts()
-    book.update([DOWN], 10_000)
+    alerts = Alerts()
+    alerts.update([DOWN], 10_000)
 
-    assert [change.state for change in book.update([], 50)] == [AlertState.CLEARED]
+    assert [change.state for change in alerts.update([], 50)] == [AlertState.CLEARED]
 
 
 def test_alerts_are_bounded() -> None:
-    book = Alerts()
-    book.update([replace(DOWN, id=str(number)) for number in range(1000)], 0)
+    alerts = Alerts()
+    alerts.update([replace(DOWN, id=str(number)) for number in range(1000)], 0)
 
-    assert len(book.standing()) == 100
+    assert len(alerts.standing()) == 100
 
 
 def alerts(**situation: Any) -> dict[str, Alert]:

@@ -15,11 +15,11 @@ def window(used: float | None, resets_at: float | None = NOON + 4 * 3600, **more
     return QuotaWindow("five_hour", "TOKENS_LIMIT", used, resets_at, **more)  # type: ignore[arg-type]
 
 
-def burnt(book: BurnRates, begin: float, end: float, seconds: float = 1800) -> QuotaWindow:
-    """What the book makes of a window that goes evenly from one share to the other until noon."""
+def burnt(rates: BurnRates, begin: float, end: float, seconds: float = 1800) -> QuotaWindow:
+    """What the rates make of a window that goes evenly from one share to the other until noon."""
     for part in range(11):
-        book.observe([window(begin + (end - begin) * part / 10)], NOON - seconds + seconds * part / 10)
-    return book.forecast(window(end), NOON)
+        rates.observe([window(begin + (end - begin) * part / 10)], NOON - seconds + seconds * part / 10)
+    return rates.forecast(window(end), NOON)
 
 
 def test_the_windows_of_a_proxy_without_a_status_come_from_its_metrics() -> None:
@@ -65,10 +65,10 @@ def test_minutes_are_too_few_to_forecast_from() -> None:
 
 
 def test_what_the_proxy_forecasts_itself_is_believed() -> None:
-    book = BurnRates()
-    burnt(book, begin=0.2, end=0.4)
+    rates = BurnRates()
+    burnt(rates, begin=0.2, end=0.4)
 
-    told = book.forecast(window(0.4, runs_out_at=NOON + 60, text="its own words"), NOON)
+    told = rates.forecast(window(0.4, runs_out_at=NOON + 60, text="its own words"), NOON)
 
     assert (told.runs_out_at, told.text) == (NOON + 60, "its own words")
 
@@ -83,16 +83,16 @@ def test_a_used_up_window_says_when_it_resets() -> None:
 
 
 def test_a_window_that_begins_anew_is_noticed_once_and_its_past_forgotten() -> None:
-    book = BurnRates()
-    burnt(book, begin=0.5, end=0.9)
+    rates = BurnRates()
+    burnt(rates, begin=0.5, end=0.9)
 
-    assert book.observe([window(0.01)], NOON + 5) == [window(0.01)]
-    assert book.observe([window(0.01)], NOON + 10) == []
-    assert book.forecast(window(0.02), NOON + 15).runs_out_at is None
+    assert rates.observe([window(0.01)], NOON + 5) == [window(0.01)]
+    assert rates.observe([window(0.01)], NOON + 10) == []
+    assert rates.forecast(window(0.02), NOON + 15).runs_out_at is None
 
 
 def test_a_clock_that_goes_back_begins_nothing_anew() -> None:
-    book = BurnRates()
-    book.observe([window(0.5)], NOON)
+    rates = BurnRates()
+    rates.observe([window(0.5)], NOON)
 
-    assert book.observe([window(0.5)], NOON - 7200) == []
+    assert rates.observe([window(0.5)], NOON - 7200) == []

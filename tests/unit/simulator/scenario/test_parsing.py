@@ -109,11 +109,11 @@ def test_what_is_no_json_is_refused() -> None:
     [
         ({"events": 1000, "event_bytes": 1_000_000}, "events x event_bytes"),
         ({"text": "a", "event_bytes": 3}, "text: goes with neither"),
-        ({"event_bytes": 3, "content_bytes": 3}, "event_bytes: goes not with content_bytes"),
+        ({"event_bytes": 3, "content_bytes": 3}, "event_bytes: does not go with content_bytes"),
         ({"gap_after": 3}, "gap_after: needs gap"),
         ({"output_tokens": 3, "reasoning_tokens": 4}, "reasoning_tokens: 4 is more"),
         ({"after_events": 3}, "need fault"),
-        ({"fault": "reset", "after_events": 3, "after_bytes": 3}, "goes not with after_bytes"),
+        ({"fault": "reset", "after_events": 3, "after_bytes": 3}, "does not go with after_bytes"),
         ({"fault": "malformed", "after_bytes": 3}, "goes with the faults reset, close"),
         ({"fail_first": {"times": 2}}, 'need one of "code"'),
         ({"fail_first": {"code": "1303", "tmes": 2}}, "fail_first: unknown key"),
@@ -124,9 +124,9 @@ def test_what_is_no_json_is_refused() -> None:
         ({"play": ["\ud800"]}, "play: half of a surrogate pair"),
         ({"play": [-1]}, "need a number of seconds"),
         ({"play": [True]}, "need a number of seconds"),
-        ({"play": [], "events": 3}, "events: goes not with play"),
-        ({"play": [], "code": "1302"}, "code: goes not with play"),
-        ({"fail_first": {"play": [], "fault": "reset"}}, "fail_first: fault: goes not with play"),
+        ({"play": [], "events": 3}, "events: does not go with play"),
+        ({"play": [], "code": "1302"}, "code: does not go with play"),
+        ({"fail_first": {"play": [], "fault": "reset"}}, "fail_first: fault: does not go with play"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(scenario: dict[str, Any], message: str) -> None:
