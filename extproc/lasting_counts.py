@@ -30,7 +30,8 @@ class RestartReason(StrEnum):
 
 
 class LineLoser(StrEnum):
-    """Whose log lines could not be written. Each counts in a place of its own, so that no two write to one number."""
+    """Whose log lines could not be written. Each process counts in a place of its own, so that no two write to one
+    number."""
 
     SUPERVISOR = "supervisor"
     PROCESSOR = "processor"

@@ -65,7 +65,7 @@ _STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.05
-# Longer than whoever asks every few seconds keeps it, so that no question meets a connection that is just being closed.
+# Longer than the pause of whoever asks every few seconds: else a question could meet a connection that is being closed.
 _IDLE_SECONDS: Final = 75
 
 

@@ -26,16 +26,16 @@ _END: Final = signal.SIGINT
 
 
 async def _always() -> bool:
-    """The sign of life of a program that cannot be asked."""
+    """For a program that cannot be asked for a sign of life."""
     return True
 
 
 def _nothing_to_prepare() -> None:
-    """What a program needs that needs nothing."""
+    """For a program that needs no preparation."""
 
 
 def _count_nothing(_reason: RestartReason) -> None:
-    """Where nobody counts."""
+    """For a child whose restarts nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)

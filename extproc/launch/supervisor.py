@@ -42,7 +42,7 @@ _COMPANY_SECONDS: Final = 15.0
 
 
 async def _nothing(_stopping: asyncio.Event) -> None:
-    """Beside the plain proxy runs nothing."""
+    """Nothing runs beside the plain proxy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Background:
         self._count(name)
         is_new = self.failing.get(name) != kind
         self.failing[name] = kind
-        # The whole of it once; the text of an error can quote what it is about, so its kind alone the other times.
+        # The traceback once, while it is news; after that its kind alone.
         log.error("a background task failed", task=name, why=kind, pause=pause, exc_info=error if is_new else None)
 
 

@@ -148,7 +148,7 @@ class QuotaPoller:
         now = self._clock()
         is_older = self._sample is not None and sample.report.is_older_than(self._sample.report, now)
         self._stale = self._stale + 1 if is_older else 0
-        # One that insists is right: a plan can be changed, a limit put back.
+        # A report that says so again is right: a plan can be changed, or a limit put back.
         if 0 < self._stale < _STALE_IN_A_ROW:
             return PollResult.STALE, "the answer tells of a period that is over"
         self._stale = 0

@@ -28,7 +28,7 @@ class Owner:
         if self._token is None:
             return None if _is_local(request) else _forbidden()
         if self._paused >= _MOST_PAUSED:
-            return _too_many()  # whatever the token is: else waiting could be passed by
+            return _too_many()  # the right token too: else guesses could be tried without waiting
         if self._has_token(request, self._token):
             return None
         await self._pause(request.client.host if request.client else "")

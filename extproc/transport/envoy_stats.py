@@ -1,4 +1,4 @@
-"""What Envoy says of itself, read from its admin interface: it tells when our own books are wrong."""
+"""What Envoy says of itself, read from its admin interface: it shows where our own counts are wrong."""
 
 import asyncio
 from collections.abc import Iterator

@@ -33,12 +33,12 @@ _PATH: Final = "/zai.proxy.Guard/FirstEvent"
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
 _WAIT: Final = 2  # seconds
-# As in upstream.lua: as long, in the header's own unit, a client may be sent to sleep by a refusal that passes.
+# The longest pause that a refusal which passes may ask of a client, in the unit of the header; as in upstream.lua.
 _LONGEST_PAUSE: Final = {"retry-after": 60, "retry-after-ms": 60_000}
 _LONGEST_NUMBER: Final = 9  # in digits
-# Who is told of an event for which no head waits any more: so many are kept, or they would pile up.
+# Events for which no head waits any more: so many are kept at most.
 _MOST_EVENTS: Final = 1000
-# Errors whose end nobody has asked for: tried again, or their client has left.
+# Errors whose end nobody will ask for, because they were tried again or their client has left: so many are kept.
 _MOST_ERRORS: Final = 250
 _EXCHANGE, _ATTEMPT, _CODE, _STATUS = "x-exchange", "x-attempt", "x-code", "x-status"
 _END: Final = "x-zai-end"
