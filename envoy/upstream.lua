@@ -16,6 +16,7 @@ local GUARD_PATIENCE = 1000        -- ms to tell the processor; nobody waits for
 local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
 
 local function note(handle, report)
+  if report.begun and not report.begun_at then report.begun_at = tonumber(handle:timestamp()) end   -- ms since 1970
   -- The metadata object does not outlive a piece: it is asked for each time.
   handle:streamInfo():dynamicMetadata():set("zai.answer", "read", report)
 end

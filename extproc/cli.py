@@ -21,7 +21,14 @@ import structlog
 from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
-from extproc.settings import Settings, load_settings, make_state_directory, unknown_settings, unused_for_the_way
+from extproc.settings import (
+    Settings,
+    load_settings,
+    make_state_directory,
+    unknown_settings,
+    unused_for_the_way,
+    unused_for_traces,
+)
 
 if TYPE_CHECKING:
     from extproc.launch.runtime_directory import RuntimeDirectory
@@ -229,7 +236,8 @@ def _check(settings: Settings, with_dashboard: bool) -> None:
     from extproc.launch.banner import exposures
 
     preflight.check(settings, *([dashboard_program.check] if with_dashboard else []))
-    for warning in (*exposures(settings), *unused_for_the_way(settings, os.environ)):
+    unused = (*unused_for_the_way(settings, os.environ), *unused_for_traces(settings, os.environ))
+    for warning in (*exposures(settings), *unused):
         log.warning(warning)
 
 

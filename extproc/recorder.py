@@ -94,6 +94,7 @@ class Recorder:
             lane=exchange.lane.value,
             model_asked=exchange.asked,
             waited=entry.duration,
+            trace=exchange.trace,
         )
 
     def _take_outcome(self, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvicorn
@@ -46,7 +46,7 @@ from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.runtime.shared_limits import SharedLimits, plan_name
 from extproc.runtime.state_file import StateFile
-from extproc.settings import Settings, split_origins
+from extproc.settings import Settings, split_origins, traces_url
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
@@ -58,12 +58,16 @@ from extproc.transport.request_feed import RequestFeed
 from extproc.transport.retry_gate import RetryGate
 from extproc.transport.stream_guard import StreamGuard
 
+if TYPE_CHECKING:
+    from extproc.transport.tracing import Tracing
+
 log = structlog.get_logger("extproc")
 
 _STATUS_DAYS: Final = 31
 _STATE_NAME: Final = "limits.json"
 _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
+_LAST_SPANS_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.05
 # Longer than the pause of whoever asks every few seconds: else a question could meet a connection that is being closed.
 _IDLE_SECONDS: Final = 75
@@ -101,6 +105,9 @@ class Service:
         self.guard = StreamGuard(
             settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
         )
+        self.tracing = self._tracing()
+        if self.tracing is not None:
+            metrics.registry.register(self.tracing.collector())
         self.processor = ExternalProcessor(
             self.admission,
             self.clients,
@@ -109,6 +116,7 @@ class Service:
             lambda: self.key.current,
             self.guard,
             WebOrigins(split_origins(settings.cors_origins or "")),
+            None if self.tracing is None else self.tracing.tracer.begin,
         )
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
@@ -144,6 +152,8 @@ class Service:
             await self._stopping.wait()
             await self._drain()
             await grpc_server.stop(_GRACE_SECONDS)
+            if self.tracing is not None and self._stop_signals < 2:
+                await self.tracing.exporter.flush(_LAST_SPANS_SECONDS)
             for task in watching:
                 task.cancel()
             self.feed.close()
@@ -158,6 +168,8 @@ class Service:
         yield "envoy_stats", self.envoy_stats.run
         if self.shared is not None:
             yield "shared_limits", self.shared.run
+        if self.tracing is not None:
+            yield "traces", self.tracing.exporter.run
 
     def stop(self) -> None:
         """Asked once, drains; asked again, ends at once."""
@@ -182,8 +194,19 @@ class Service:
         if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
             lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
             listeners.append(Listener("request log", RequestLog(lines.write, settings.log_format).write))
+        if self.tracing is not None:
+            tracer = self.tracing.tracer
+            listeners.append(Listener("traces", tracer.take_outcome, tracer.take_failure))
         failures, durations = metrics.access_log_failures, metrics.token_count_duration
         return Recorder(self.admission, prices, listeners, failures.inc, durations.observe)
+
+    def _tracing(self) -> "Tracing | None":
+        url = traces_url(self._settings)
+        if url is None:
+            return None
+        from extproc.transport.tracing import build
+
+        return build(self._settings, url)
 
     def _shared_limits(self) -> SharedLimits | None:
         settings = self._settings

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import certifi
 from pydantic import AfterValidator, SecretStr
@@ -19,6 +19,8 @@ from dashboard.settings import Settings as DashboardSettings
 from extproc.domain.pacing.config import PacingMode
 from extproc.domain.request.key_form import what_is_needed
 from extproc.domain.request.way_up import ForwardProxy, way_to, what_is_not_used
+from extproc.domain.tracing.attributes import read_attributes, read_headers
+from extproc.domain.tracing.sampling import Sampler, SamplerName, read_sampler
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -26,6 +28,13 @@ _OF_OTHERS: Final = ("HTTP_PROXY",)
 """What is near the name of a setting, and has a meaning of its own."""
 # Of difflib's ratio: MAX_WORKER and PROXI_PORT are above it, PATH and SSL_CERT_FILE below.
 _NEAR_MISS: Final = 0.87
+# OpenTelemetry has many variables of nearly the same name: here only a slip of a letter or two is a near miss.
+_NEAR_MISS_OF_OTEL: Final = 0.96
+# Of those, what would change how traces are sent, and its end for what is not about traces.
+_OF_TRACES: Final = re.compile(
+    r"OTEL_(EXPORTER_OTLP_|TRACES_|BSP_|SPAN_|ATTRIBUTE_|PROPAGATORS)(?!METRICS_|LOGS_|PROFILES_).*"
+)
+_OTLP_PROTOCOLS: Final = ("http/protobuf",)
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[A-Za-z0-9*.\[\]:_-]+")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -332,6 +341,44 @@ class Settings(EnvironmentSettings):
         "a token of at least 16 characters",
         min_length=16,
     )
+    otel_exporter_otlp_endpoint: Annotated[SecretStr, _secret(_is_url)] | None = setting(
+        None,
+        "Base URL of an OpenTelemetry collector, which gets the traces of requests at /v1/traces below it; "
+        "unset, nothing is traced.",
+        "an http or https URL like http://127.0.0.1:4318",
+    )
+    otel_exporter_otlp_traces_endpoint: Annotated[SecretStr, _secret(_is_url)] | None = setting(
+        None,
+        "The whole URL for traces, in place of the one above.",
+        "an http or https URL like http://127.0.0.1:4318/v1/traces",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = setting(
+        None,
+        "Headers that the collector wants, `name=value` separated by commas, values percent-encoded.",
+        "headers like authorization=Bearer%20…, separated by commas",
+    )
+    otel_exporter_otlp_headers_file: ReadableFile | None = setting(
+        None, "A file that holds them; read again when it changes.", "a readable file with headers like name=value"
+    )
+    otel_exporter_otlp_protocol: str = setting(
+        "http/protobuf", "How the collector is spoken to; there is no other way.", "http/protobuf"
+    )
+    otel_service_name: str = setting("zai-proxy", "The traces' `service.name`.", "a name")
+    otel_resource_attributes: str | None = setting(
+        None, "Further attributes of the service, `name=value` separated by commas.", "name=value, separated by commas"
+    )
+    otel_traces_sampler: str = setting(
+        SamplerName.PARENT_ALWAYS_ON.value,
+        "Which traces are recorded: `always_on`, `always_off`, `traceidratio`, or with `parentbased_` before it, which "
+        "follows the caller's decision where there is one.",
+        "always_on, always_off, traceidratio, or one of these with parentbased_ before it",
+    )
+    otel_traces_sampler_arg: str | None = setting(
+        None, "The share of the traces that `traceidratio` records, from 0 to 1.", "a number from 0 to 1"
+    )
+    otel_traces_exporter: str = setting("otlp", "`none` traces nothing, whatever else is set.", "otlp or none")
+    otel_sdk_disabled: bool = setting(False, "`true` traces nothing either.", "true or false")
+
     extproc_socket: Path | None = setting(
         None,
         "Unix socket between Envoy and extproc; `zai-proxy run` picks one itself.",
@@ -373,6 +420,7 @@ def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
     meant: dict[str, str] = {}
     for name in sorted(each for each in environ if each.upper() not in (*known, *_OF_OTHERS)):
         cutoff = 0.0 if name.startswith("ZAI_") else _NEAR_MISS
+        cutoff = _NEAR_MISS_OF_OTEL if name.upper().startswith("OTEL_") else cutoff
         meant.update((name, nearest) for nearest in difflib.get_close_matches(name.upper(), known, 1, cutoff))
     return meant
 
@@ -426,6 +474,40 @@ def ca_file(settings: Settings) -> Path:
     return settings.zai_ca_file or Path(system or certifi.where())
 
 
+def traces_url(settings: Settings) -> str | None:
+    """Where traces go; None where nothing is traced."""
+    if settings.otel_sdk_disabled or settings.otel_traces_exporter == "none":
+        return None
+    if settings.otel_exporter_otlp_traces_endpoint is not None:
+        return settings.otel_exporter_otlp_traces_endpoint.get_secret_value()
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    base = urlsplit(settings.otel_exporter_otlp_endpoint.get_secret_value())
+    return urlunsplit(base._replace(path=f"{base.path.rstrip('/')}/v1/traces"))
+
+
+def traces_sampler(settings: Settings) -> Sampler:
+    """Which traces are recorded. Raises ValueError, but not for settings that `load_settings` has returned."""
+    return read_sampler(settings.otel_traces_sampler, settings.otel_traces_sampler_arg)
+
+
+def service_attributes(settings: Settings) -> dict[str, str]:
+    """What the operator says of this service: OTEL_SERVICE_NAME before OTEL_RESOURCE_ATTRIBUTES."""
+    attributes = read_attributes(settings.otel_resource_attributes or "")
+    if "otel_service_name" in settings.model_fields_set or "service.name" not in attributes:
+        attributes["service.name"] = settings.otel_service_name
+    return attributes
+
+
+def unused_for_traces(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """What is set of OpenTelemetry's variables, while something is traced, and not used."""
+    if traces_url(settings) is None:
+        return
+    for name in sorted(environ):
+        if _OF_TRACES.fullmatch(name) and environ[name] and name.lower() not in Settings.model_fields:
+            yield f"{name} is set, and zai-proxy does not use it: what it reads of OpenTelemetry's stands in the README"
+
+
 def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if needs_key and settings.zai_api_key is None and settings.zai_api_key_file is None:
         yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
@@ -440,6 +522,7 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"
     yield from _rate_conflicts(settings)
     yield from _port_conflicts(settings)
+    yield from _trace_problems(settings)
 
 
 def _port_conflicts(settings: Settings) -> Iterator[str]:
@@ -448,6 +531,37 @@ def _port_conflicts(settings: Settings) -> Iterator[str]:
         if number in taken:
             yield f"{name}={number}: need another port than {taken[number]}"
         taken.setdefault(number, name)
+
+
+def _trace_problems(settings: Settings) -> Iterator[str]:
+    """What stands in OpenTelemetry's variables for other programs is their business while nothing is traced here."""
+    if settings.otel_sdk_disabled:
+        return
+    if settings.otel_traces_exporter not in ("otlp", "none"):
+        yield Settings.problem("otel_traces_exporter")
+    if traces_url(settings) is None:
+        return
+    headers, file = settings.otel_exporter_otlp_headers, settings.otel_exporter_otlp_headers_file
+    if headers is not None and file is not None:
+        yield "OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_HEADERS_FILE are both set: need only one of them"
+    checks: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("otel_exporter_otlp_headers", lambda: read_headers("" if headers is None else headers.get_secret_value())),
+        ("otel_exporter_otlp_protocol", lambda: _OTLP_PROTOCOLS.index(settings.otel_exporter_otlp_protocol)),
+        ("otel_resource_attributes", lambda: read_attributes(settings.otel_resource_attributes or "")),
+        ("otel_traces_sampler", lambda: read_sampler(settings.otel_traces_sampler, None)),
+    )
+    wrong = [field for field, check in checks if not _is_right(check)]
+    if "otel_traces_sampler" not in wrong and not _is_right(lambda: traces_sampler(settings)):
+        wrong.append("otel_traces_sampler_arg")
+    yield from map(Settings.problem, wrong)
+
+
+def _is_right(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except ValueError:
+        return False
+    return True
 
 
 def _rate_conflicts(settings: Settings) -> Iterator[str]:

@@ -23,7 +23,7 @@ from extproc.launch.envoy_config import Origin
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.quota_poll import QuotaPoller
-from extproc.settings import Settings, ca_file, unused_for_the_way, way_up
+from extproc.settings import Settings, ca_file, traces_url, unused_for_the_way, unused_for_traces, way_up
 
 _TIMEOUT: Final = 15.0
 _CHEAPEST_MODEL: Final = "glm-4.5-air"
@@ -55,7 +55,8 @@ class Doctor:
         yield diagnosis.judge_key(self._key)
         for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
             yield finding
-        for line in unused_for_the_way(self._settings, os.environ):
+        unused = (*unused_for_the_way(self._settings, os.environ), *unused_for_traces(self._settings, os.environ))
+        for line in unused:
             yield Finding(Level.NOTE, "environment", line)
         reachable = True
         async for finding in self._look_at_the_way():
@@ -68,6 +69,9 @@ class Doctor:
             yield _ASSUMPTIONS
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
+        url = traces_url(self._settings)
+        if url is not None:
+            yield await self._look_at_the_collector(url)
         yield await self._look_at_the_proxy()
         status = await self._ask_for_status()
         for finding in diagnosis.judge_places(_places(status)):
@@ -184,6 +188,18 @@ class Doctor:
         except (RedisError, OSError, TimeoutError) as error:
             return diagnosis.judge_lost_store(shared_limits.address(url), type(error).__name__)
         return diagnosis.judge_store(shared_limits.address(url), seconds)
+
+    async def _look_at_the_collector(self, url: str) -> Finding:
+        from extproc.runtime.span_exporter import post
+        from extproc.transport.tracing import collector_of
+
+        collector = collector_of(self._settings, url)
+        async with collector.client() as client:
+            reply = await post(client, collector, b"")  # a message without spans
+        if not reply.problem:
+            return Finding(Level.OK, "traces", f"{collector.host} takes them")
+        advice = "Look at OTEL_EXPORTER_OTLP_ENDPOINT and the collector; requests don't wait for it."
+        return Finding(Level.PROBLEM, "traces", f"{collector.host} does not take them ({reply.problem})", advice)
 
     async def _look_at_the_proxy(self) -> Finding:
         url = client_url(self._settings)

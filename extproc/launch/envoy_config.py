@@ -15,7 +15,7 @@ from common.ports import reachable
 from extproc.domain.request import web_origins
 from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.domain.request.way_up import ForwardProxy
-from extproc.settings import Settings, ca_file, split_origins, way_up
+from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
 # The Lua filters of envoy/, and the modules that each needs, in order.
 _LUA_MODULES: Final = {"downstream": ("json_scan", "request", "prompt"), "upstream": ("json_scan", "answer")}
@@ -46,6 +46,9 @@ _ALLOWED_ORIGIN: Final = (
     "%%CEL('origin' in request.headers && request.headers['origin'].matches('^(%s)$')"
     " ? request.headers['origin'] : '')%%"
 )
+# What the processor has to see of a request's trace: before it is admitted, and of what it never saw in the log.
+_TRACE_HEADERS_TO_READ: Final = "- { exact: traceparent }\n" + 28 * " " + "- { exact: tracestate }"
+_TRACE_HEADERS_TO_LOG: Final = "additional_request_headers_to_log: [traceparent, tracestate]"
 # What Envoy needs beside prompts: itself, connections, answers on their way.
 _IDLE_HEAP: Final = 128 * 1024 * 1024
 
@@ -133,6 +136,8 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
         "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
         "TARGET_AUTHORITY": origin.authority,
+        "TRACE_HEADERS_TO_LOG": "" if traces_url(settings) is None else _TRACE_HEADERS_TO_LOG,
+        "TRACE_HEADERS_TO_READ": "" if traces_url(settings) is None else _TRACE_HEADERS_TO_READ,
         "TRANSIENT_CODES": _lua_set(sorted(TRANSIENT_CODES | TRANSIENT_WORDS)),
         "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),

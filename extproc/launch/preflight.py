@@ -8,6 +8,7 @@ from typing import Final
 from common import ports
 from common.settings import SettingsError
 from extproc.runtime.api_key import ApiKey
+from extproc.runtime.collector_headers import CollectorHeaders
 from extproc.runtime.price_table import load_prices
 from extproc.settings import Settings, make_state_directory
 
@@ -25,6 +26,7 @@ def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
         load_prices,
         _certificate,
         _upstream_certificates,
+        CollectorHeaders.from_settings,
         make_state_directory,
         *further,
     )

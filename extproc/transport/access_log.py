@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.domain.request.business_codes import classify
+from extproc.domain.request.trace_context import noted as noted_trace
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
@@ -138,12 +139,17 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         lane=_text(noted, "lane"),
         refused=_text(noted, "refused"),
         model_asked=_text(noted, "asked"),
+        trace=noted_trace(_text(noted, "trace")) if "trace" in noted else None,
+        traceparent=request.request_headers.get("traceparent", ""),
+        tracestate=request.request_headers.get("tracestate", ""),
         waited=_number(_text(noted, "waited")),
         route_name=common.route_name,
         request_bytes=request.request_body_bytes,
         response_bytes=response.response_body_bytes,
         duration=duration,
+        sent_first=_optional_seconds(common, "time_to_first_upstream_tx_byte"),
         sent_upstream=_optional_seconds(common, "time_to_last_upstream_tx_byte"),
+        first_token=_first_token(untyped, started),
         first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
         last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
         attempts=common.upstream_request_attempt_count,
@@ -198,6 +204,13 @@ def _text(fields: Mapping[str, Value], name: str) -> str:
 
 def _number(noted: str) -> float | None:
     return float(noted) if noted else None
+
+
+def _first_token(untyped: Mapping[str, Struct], started: float) -> float | None:
+    """When the latest attempt's answer began, by the reader's clock, which counts milliseconds."""
+    read = untyped[ANSWER_NAMESPACE].fields.get(_READ) if ANSWER_NAMESPACE in untyped else None
+    at = read.struct_value.fields["begun_at"].number_value if read and "begun_at" in read.struct_value.fields else 0.0
+    return max(0.0, at / 1000 - started) if at else None
 
 
 def _retry_after(headers: Mapping[str, str], code: str, ended: float) -> float | None:

@@ -17,6 +17,7 @@ from extproc.domain.request.priority import lane_of
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Route, classify
+from extproc.domain.request.trace_context import Trace
 from extproc.domain.request.web_origins import WebOrigins
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer, Ticket
@@ -30,7 +31,8 @@ _PATH: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 
 
 class ExternalProcessor:
-    """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call.
+    """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call, `trace` the
+    trace of a request where requests are traced.
 
     When a request has to wait Envoy is told so at once, or it would take the silence for a processor that hangs.
     """
@@ -44,10 +46,12 @@ class ExternalProcessor:
         api_key: Callable[[], str],
         guard: StreamGuard,
         origins: WebOrigins,
+        trace: Callable[[RequestHead, Route], Trace] | None = None,
     ) -> None:
         self._admission = admission
         self._guard = guard
         self._origins = origins
+        self._trace = trace
         self._clients = clients
         self._quota = quota
         self._pacer = pacer
@@ -169,6 +173,7 @@ class ExternalProcessor:
             asked=head.model,
             stream=head.stream,
             max_tokens=head.max_tokens,
+            trace=None if self._trace is None else self._trace(head, route),
         )
 
     def _label(self, principal: str, client: Client | None) -> str:
@@ -176,6 +181,8 @@ class ExternalProcessor:
 
     def _admitted(self, head: RequestHead, exchange: Exchange, route: Route) -> bytes:
         own = wire.own_mutation(head, exchange.request_id)
+        if exchange.trace is not None:
+            own += wire.trace_mutation(exchange.trace)
         noted = _remembered(exchange) | self._pacer.hints(exchange, route)
         if self._guard.watches(exchange.method, route):
             noted["guard"] = "1"
@@ -214,4 +221,6 @@ def _remembered(exchange: Exchange) -> dict[str, str]:
         remembered["thread"] = exchange.thread
     if exchange.agent:
         remembered["agent"] = exchange.agent
+    if exchange.trace is not None:
+        remembered["trace"] = exchange.trace.note()
     return remembered

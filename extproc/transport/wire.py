@@ -12,6 +12,7 @@ from extproc.domain.request.head import RequestHead
 from extproc.domain.request.model_names import model_name
 from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import CredentialForm, Dialect
+from extproc.domain.request.trace_context import Trace
 from extproc.transport.pb import ext_proc_pb2 as pb
 
 METADATA_NAMESPACE: Final = "zai"
@@ -50,6 +51,8 @@ def read_head(message: pb.ProcessingRequest) -> RequestHead:
         model=model,
         stream=stream,
         max_tokens=max_tokens,
+        traceparent=_text(values.get("traceparent")),
+        tracestate=_text(values.get("tracestate")),
         origin=_text(values.get("origin")),
         host=_text(values.get(":authority")),
         content_type=_text(values.get("content-type")),
@@ -86,6 +89,13 @@ def own_mutation(head: RequestHead, safe_request_id: str) -> bytes:
     if not changed:
         return b""
     return _headers_response(pb.HeaderMutation(set_headers=changed)).SerializeToString()
+
+
+def trace_mutation(trace: Trace) -> bytes:
+    """The part of an admission that hands the trace on, serialised. A state that belongs to no known trace goes."""
+    removed = [] if trace.state else ["tracestate"]
+    handed_on = pb.HeaderMutation(set_headers=[set_header("traceparent", trace.traceparent)], remove_headers=removed)
+    return _headers_response(handed_on).SerializeToString()
 
 
 def metadata(values: dict[str, str]) -> bytes:

@@ -21,6 +21,10 @@ from tests.harness.stack import ENVOY
 pytestmark = pytest.mark.slow
 
 SOCKET = Path("/run/zai-proxy/extproc.sock")
+TRACED = {
+    "otel_exporter_otlp_endpoint": "http://127.0.0.1:4318",
+    "otel_exporter_otlp_headers": "authorization=my-secret",
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,7 @@ def extremes() -> Iterator[dict[str, object]]:
     yield {"zai_openai_base_path": "/api/paas/v4", "stream_idle_timeout": 1.5}
     yield {"zai_openai_base_path": ""}
     yield {"client_tokens_file": Path(__file__), "queue_timeout": 240}
+    yield TRACED
 
 
 def validate(path: Path) -> None:
@@ -101,6 +106,18 @@ def test_the_key_is_nowhere_in_the_config(monkeypatch: pytest.MonkeyPatch) -> No
     identifier, _, secret = key.partition(".")
     assert identifier not in rendered
     assert secret not in rendered
+
+
+@pytest.mark.parametrize("more", [{}, {"otel_sdk_disabled": True}, {"otel_traces_exporter": "none"}])
+def test_of_traces_nothing_is_in_the_config_unless_something_is_traced(more: dict[str, object]) -> None:
+    collector = {} if not more else TRACED
+    traced = render(Settings(zai_api_key=make_key(), **TRACED), SOCKET)
+    untraced = render(Settings(zai_api_key=make_key(), **collector, **more), SOCKET)
+
+    assert traced.count("traceparent") == 2
+    assert "traceparent" not in untraced
+    assert "my-secret" not in traced
+    assert "4318" not in traced
 
 
 def test_a_path_with_odd_characters_stays_one_string(tmp_path: Path) -> None:

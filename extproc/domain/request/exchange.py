@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from extproc.domain.request.priority import Lane
+from extproc.domain.request.trace_context import Trace
 
 
 @dataclass(slots=True)
@@ -17,6 +18,7 @@ class Exchange:
     that it wants to have generated. `model` is what answers, which need not be the same.
     `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
     Envoy reports progress. `waits` is true while it is in the queue, `waited` the seconds that it was there.
+    `trace` is the trace that it is part of, None where nothing is traced.
     """
 
     id: str
@@ -40,3 +42,4 @@ class Exchange:
     response_bytes: int = 0
     waits: bool = False
     waited: float = 0.0
+    trace: Trace | None = None

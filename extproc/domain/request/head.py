@@ -13,7 +13,8 @@ class RequestHead:
     conversation as agents other than Claude Code name it. `body_bytes` is what the client announced, None for a chunked
     body. `token` is the client's own credential, where tokens are asked for.
     `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it. `origin` is the page's
-    that a browser sends it for, empty outside of pages, `host` what the client calls the proxy.
+    that a browser sends it for, empty outside of pages, `host` what the client calls the proxy. `traceparent` and
+    `tracestate` name the trace that it is part of; they are read only where requests are traced.
     """
 
     method: str
@@ -34,4 +35,6 @@ class RequestHead:
     host: str = ""
     content_type: str = ""
     user_agent: str = ""
+    traceparent: str = ""
+    tracestate: str = ""
     token: str = field(default="", repr=False)

@@ -4,6 +4,7 @@ from enum import Enum, StrEnum
 from typing import Final
 
 from extproc.domain.request.record import record
+from extproc.domain.request.trace_context import Trace
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 
 NETWORK_ERROR: Final = "network_error"
@@ -70,6 +71,11 @@ NOTHING_READ: Final = ReadAnswer()
 class LogEntry:
     """Sizes are body bytes; `started` is a Unix time, the other times are seconds since then, None for what never was.
 
+    `sent_first` and `sent_upstream` are when the first and the last byte of the latest attempt went up, `first_token`
+    when the first came that its model generated. `trace` is the request's trace. Where the processor noted none, since
+    it never saw the request, `traceparent` and `tracestate` are the client's; where nothing is traced there is none of
+    the three.
+
     What the processor noted is empty if it never saw the request: `exchange_id`, `path_label`, `source`, `client`,
     `session`, `agent`, `thread`, `lane`, `refused`, `model_asked`. Of a failed attempt only its id is known, and not
     even that if the attempt got no answer. `waited` is the time in the queue, None if it never got as far. `status` is
@@ -96,12 +102,17 @@ class LogEntry:
     lane: str = ""
     refused: str = ""
     model_asked: str = ""
+    trace: Trace | None = None
+    traceparent: str = ""
+    tracestate: str = ""
     waited: float | None = None
     route_name: str = ""
     request_bytes: int = 0
     response_bytes: int = 0
     duration: float = 0.0
+    sent_first: float | None = None
     sent_upstream: float | None = None
+    first_token: float | None = None
     first_byte: float | None = None
     last_byte: float | None = None
     attempts: int = 0

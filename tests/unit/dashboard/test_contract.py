@@ -40,6 +40,7 @@ from tests.unit.dashboard.store.test_sample_store import drawn
 
 # Nothing listens there: what the store would answer, a test says itself.
 SHARED = {"limits_url": "redis://127.0.0.1:9/0", "replicas": 3}
+TRACED = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9/"}
 PLAN = 9
 ENDED = LogEntry(
     EntryKind.REQUEST, "POST", "/api/anthropic/v1/messages", "r-1", started=1_795_417_200.0, status=200,
@@ -71,7 +72,7 @@ def plan_limits(limit: int, ceiling: float | None = None) -> PlanLimits:
 
 def eventful(**settings: Any) -> ProxyInProcess:
     """A proxy that has seen something of everything: each of its series has a value."""
-    proxy = ProxyInProcess(**{**SHARED, "quota_webhook_url": "http://127.0.0.1:9/", **settings})
+    proxy = ProxyInProcess(**{**SHARED, "quota_webhook_url": "http://127.0.0.1:9/", **TRACED, **settings})
     proxy.service.envoy_stats.latest = EnvoyReading(1, 2, 3)
     proxy.report_quota(0.4, time.time() + 3600)
     proxy.share(plan_limits(PLAN, ceiling=10.0), leads=True)

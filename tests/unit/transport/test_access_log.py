@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from extproc.domain.request.trace_context import Trace
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, ReadAnswer
 from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.access_log import read_entry
@@ -160,3 +161,32 @@ def test_a_retry_that_finds_no_place_leaves_the_answer_z_ais(details: str) -> No
     ended.response.response_code_details = details
 
     assert read_entry(ended).ending is Ending.COMPLETE
+
+
+def test_a_trace_that_was_noted_comes_back_with_the_moment_at_which_the_answer_began() -> None:
+    traced = entry({"kind": "events", "begun": True, "begun_at": 1_795_417_200_750})
+    noted = Trace("a" * 32, "b" * 16, "", "c" * 16, is_sampled=True, arrived=1_795_417_200.5, state="a=b")
+    traced.common_properties.metadata.filter_metadata["zai"].fields["trace"].string_value = noted.note()
+    traced.common_properties.time_to_first_upstream_tx_byte.FromMilliseconds(15)
+
+    read = read_entry(traced)
+
+    assert (read.trace, read.traceparent, read.tracestate) == (noted, "", "")
+    assert (read.first_token, read.sent_first) == (0.25, 0.015)
+
+
+def test_of_a_request_that_the_processor_never_saw_the_clients_own_trace_is_there() -> None:
+    unseen = entry()
+    unseen.request.request_headers.update({"traceparent": "00-a-b-01", "tracestate": "a=b"})
+
+    read = read_entry(unseen)
+
+    assert (read.trace, read.traceparent, read.tracestate) == (None, "00-a-b-01", "a=b")
+
+
+def test_a_note_of_a_trace_that_is_none_is_as_if_it_were_not_there() -> None:
+    odd = entry({"begun_at": "soon"})
+    odd.common_properties.metadata.filter_metadata["zai"].fields["trace"].string_value = "odd"
+
+    assert (read_entry(odd).trace, read_entry(odd).first_token) == (None, None)
+    assert read_entry(odd).answer == NOTHING_READ

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from extproc.domain.clients.clients import Client, ClientRegistry, digest_of
+from extproc.domain.request.trace_context import noted
 from extproc.transport.pb import ext_proc_pb2 as pb
 from tests.harness.waiting import eventually
 from tests.unit.transport.envoy_side import SOON, TRAILERS, Stream, asking, envoy
@@ -318,3 +319,30 @@ async def test_a_processor_that_starts_anew_gives_out_other_ids() -> None:
         first, second = await one.ask(), await other.ask()
 
         assert first.noted["id"] != second.noted["id"]
+
+
+async def test_where_requests_are_traced_the_trace_goes_upstream_and_into_the_log() -> None:
+    above = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with envoy(otel_exporter_otlp_endpoint="http://127.0.0.1:4318") as side:
+        joined = await side.ask(asking(traceparent=above, tracestate="a=b"))
+        begun = await side.ask(asking(tracestate="a=b"))
+
+    trace = noted(joined.noted["trace"])
+    assert trace is not None
+    assert (trace.trace_id, trace.parent_id, trace.state) == (above[3:35], above[36:52], "a=b")
+    assert joined.headers["traceparent"] == trace.traceparent
+    assert "tracestate" not in removed(joined)
+    assert "tracestate" in removed(begun)  # it belongs to a trace that nobody named
+
+
+async def test_where_nothing_is_traced_a_trace_goes_by_as_it_came() -> None:
+    async with envoy() as side:
+        stream = await side.ask(asking(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+
+    assert "trace" not in stream.noted
+    assert "traceparent" not in stream.headers
+    assert "tracestate" not in removed(stream)
+
+
+def removed(stream: Stream) -> list[str]:
+    return list(stream.answers[0].request_headers.response.header_mutation.remove_headers)
