@@ -154,7 +154,6 @@ async def test_a_killed_envoy_is_started_again(proxy: Supervised) -> None:
     assert "envoy crashed and is started again" in proxy.output
 
 
-@in_both_ways
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_told_to_stop_it_refuses_what_is_new_finishes_what_runs_and_exits_with_0(
     proxy: Supervised, simulator: Simulator, number: signal.Signals
