@@ -10,11 +10,10 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tests.harness.processes import ROOT
 from tests.harness.sealed_network import Finished, run_sealed
-from tests.harness.stack import Stack
 
 MODEL: Final = "glm-5.3"
 SMALL_MODEL: Final = "glm-4.5-air"
@@ -39,6 +38,16 @@ class Agent:
     configure: Callable[[Path, str], Mapping[str, str]]
 
 
+class Door(Protocol):
+    """What an agent is pointed at: a stack, or what stands in front of one."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def proxy_port(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What came of one prompt: how the process ended, and the folder that it worked in."""
@@ -55,7 +64,7 @@ def missing() -> str | None:
     return None if installed else "the coding agents are not installed: make setup-agents"
 
 
-def take_turn(agent: Agent, stack: Stack, directory: Path, **variables: str) -> Turn:
+def take_turn(agent: Agent, door: Door, directory: Path, **variables: str) -> Turn:
     """One prompt, without a person; `variables` are added to the agent's environment. Raises TimeoutError."""
     home, folder = directory / "home", directory / "work"
     temporary = home / "tmp"
@@ -67,10 +76,10 @@ def take_turn(agent: Agent, stack: Stack, directory: Path, **variables: str) -> 
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        **agent.configure(home, stack.url),
+        **agent.configure(home, door.url),
         **variables,
     }
-    return Turn(run_sealed([*agent.command, PROMPT], stack.proxy_port, environment, folder, DEADLINE), folder)
+    return Turn(run_sealed([*agent.command, PROMPT], door.proxy_port, environment, folder, DEADLINE), folder)
 
 
 def _claude_code_settings(_home: Path, url: str) -> Mapping[str, str]:
