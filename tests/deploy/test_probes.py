@@ -30,15 +30,15 @@ def test_envoy_is_alive_without_its_processor_and_with_every_connection_taken_bu
     tmp_path: Path,
 ) -> None:
     with running_stack(tmp_path, MAX_CONNECTIONS="10") as stack, ExitStack() as opened:
-        assert is_taken_for_alive(stack, tmp_path)
+        wait_until(lambda: is_taken_for_alive(stack, tmp_path), "it is alive")
 
         stack.processor.kill()
-        assert is_taken_for_alive(stack, tmp_path)
+        wait_until(lambda: is_taken_for_alive(stack, tmp_path), "it is alive without its processor")
 
         for _ in range(20):
             opened.enter_context(socket.create_connection(("127.0.0.1", stack.proxy_port), 10))
         wait_until(lambda: stack.envoy_stat("http.clients.downstream_cx_active") == 10, "no connection is free")
-        assert is_taken_for_alive(stack, tmp_path)
+        wait_until(lambda: is_taken_for_alive(stack, tmp_path), "it is alive with every connection taken")
 
         stack.envoy.signal(signal.SIGSTOP)
         assert not is_taken_for_alive(stack, tmp_path)
