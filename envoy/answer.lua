@@ -5,6 +5,9 @@
 -- event is kept, however long it is. Most events of a stream say nothing that matters: once the answer has begun and its model is
 -- known, whole events are passed over in which no word stands that could (`may_matter`), and that is a dozen plain searches.
 --
+-- How many events there were, and in how many bytes, stands beside the report: from that tokens are estimated which nobody told of.
+-- What comes before anything was generated, and what says again what there was, is apart.
+--
 -- Merging, field by field: of a number the last positive one (a later zero or null erases nothing), of the model the first, of
 -- the stop reason the last, of errors the first.
 
@@ -15,6 +18,7 @@ local LONGEST_TEXT = 128                 -- of what is no JSON: enough for `[DON
 local LONGEST_WORD = 32
 local LONGEST_MODEL = 128
 local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
+local FRAME = 120                        -- bytes of an event that hold no text, at least
 local MOST_CHOICES = 128                 -- of which is known whether each has finished; with more, only `[DONE]` is the end
 
 local COUNTS = {
@@ -127,7 +131,7 @@ local function new(kind)
 end
 
 function Answer:begin_stream()
-  self.opening, self.events = true, 0
+  self.opening, self.events, self.apart, self.next_events, self.next_inside = true, 0, 0, 1, 1
   self.line, self.is_data, self.after_cr = "", false, false
   self:begin_event()
 end
@@ -219,7 +223,7 @@ end
 -- EVENT STREAMS ------------------------------------------------------------------------------------------------------------
 
 function Answer:begin_event()
-  self.name, self.text, self.has_data, self.event_bytes, self.is_json = "", "", false, 0, nil
+  self.name, self.text, self.has_data, self.has_line, self.event_bytes, self.is_json = "", "", false, false, 0, nil
 end
 
 -- A part of an event's data. The first byte that is no space tells JSON from text.
@@ -289,11 +293,22 @@ function Answer:read_object(found)
   return code
 end
 
+-- Counts the event that ends here. (One without data is none to anybody, but has its bytes.)
+function Answer:count_event(is_apart)
+  if self.report.begun and not is_apart then
+    if self.has_line then self.events = self.events + 1 end
+  elseif self.has_data then
+    self.apart = self.apart + self.event_bytes + 8 + (self.name ~= "" and #self.name + 8 or 0)
+  end
+end
+
 function Answer:end_event()
   if not self.has_data then
+    self:count_event(false)
     self:begin_event()
     return
   end
+  local was_over = self.is_over
   local code
   if self.is_json and self.scan:is_complete() then
     code = self:read_object(self.scan.found)
@@ -304,7 +319,7 @@ function Answer:end_event()
   end
   if code then self:note_error(code) end
   if not self.report.first then self:set("first", code and "error" or "good") end
-  self.events = self.events + 1
+  self:count_event(self.is_over ~= was_over)
   if self.opening then
     self.opening = not (self.report.begun and (self.report.model or self.events >= LONGEST_OPENING))
   end
@@ -334,7 +349,7 @@ function Answer:take_open_line(text)
   end
   local line = self.line .. text
   if #line > 6 and sub(line, 1, 5) == "data:" then
-    self.line, self.is_data = "", true
+    self.line, self.is_data, self.has_line = "", true, true
     self:begin_data_line()
     self:take_data(sub(line, byte(line, 6) == 32 and 7 or 6))
   elseif #line <= LONGEST_TEXT or sub(line, 1, 5) == "data:" then
@@ -350,6 +365,7 @@ function Answer:take_line(text)
     self.is_data = false
   else
     local line = self.line .. text
+    self.has_line = self.has_line or line ~= ""
     if sub(line, 1, 5) == "data:" then
       self:begin_data_line()
       self:take_data(sub(line, byte(line, 6) == 32 and 7 or 6))
@@ -507,21 +523,37 @@ local function is_line_end(c)
   return c == 10 or c == 13
 end
 
--- From a boundary between events: the index of the last boundary in the text, which is where the next event begins.
-local function last_boundary(text, from)
-  local i = #text
-  while i >= from do
+-- From a boundary between events: where the next one begins behind the last boundary in the text, and how many end before it.
+local function last_boundary_of_any(text, from)
+  local i, n, last, count = from, #text, from, 0
+  local begins_line, has_line = true, false
+  while i <= n do
     local c = byte(text, i)
-    if is_line_end(c) then
-      local before = i - 1
-      if c == 10 and before >= from and byte(text, before) == 13 then before = before - 1 end
-      if before < from or is_line_end(byte(text, before)) then return i + 1 end
-      i = before
+    if not is_line_end(c) then
+      begins_line, has_line = false, true
     else
-      i = i - 1
+      if c == 13 and byte(text, i + 1) == 10 then i = i + 1 end
+      if begins_line then
+        last, count = i + 1, count + (has_line and 1 or 0)
+        has_line = false
+      end
+      begins_line = true
     end
+    i = i + 1
   end
-  return from
+  return last, count
+end
+
+local function last_boundary(text, from)
+  if find(text, "\r", from, true) then return last_boundary_of_any(text, from) end
+  local i, count = from, 0
+  local at = find(text, "\n\n", from, true)
+  while at do
+    if at > i then count = count + 1 end
+    i = at + 2
+    at = find(text, "\n\n", i, true)
+  end
+  return i, count
 end
 
 -- Reads on to the end of the text, or to the end of an event once whole events may be passed over.
@@ -609,7 +641,9 @@ function Answer:feed_events(text)
     if not self.opening and self:is_between_events() then
       if is_dull == nil then is_dull = not self:may_matter(text, i) end
       if is_dull then
-        i = last_boundary(text, i)
+        local count
+        i, count = last_boundary(text, i)
+        self.events = self.events + count
         if byte(text, n) == 13 and i > n then self.after_cr = true end
       end
     end
@@ -652,13 +686,23 @@ function Answer:feed_body(text)
   if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
 end
 
--- Takes the next piece; true if the report has changed, or nobody has been told of it yet.
+-- Whether there are a quarter more events than when this was last true, or more by a quarter in them beyond their frames.
+function Answer:has_grown()
+  local events = self.events
+  if not events or events == 0 then return false end
+  local inside = self.bytes - self.apart - FRAME * events
+  if events < self.next_events and inside < self.next_inside then return false end
+  self.next_events, self.next_inside = events * 1.25, inside > 0 and inside * 1.25 or 1
+  return true
+end
+
+-- Takes the next piece; true if the report has changed, or nobody has been told of it yet, or how large it is may be told anew.
 function Answer:feed(text)
   self.has_changed, self.is_untold = self.is_untold, false
   self.bytes = self.bytes + #text
   if not self.has_head then text = self:take_head(text) end
   if text and text ~= "" then self:feed_body(text) end
-  return self.has_changed
+  return self.has_changed or self:has_grown()
 end
 
 -- The answer has ended; true if the report has changed. An event without the blank line behind it counts too.
@@ -670,7 +714,7 @@ function Answer:finish()
     self:set("kind", "empty")
   elseif report.kind == "events" then
     if self.line ~= "" or self.is_data then self:take_line("") end
-    if self.has_data then self:end_event() end
+    self:end_event()
   elseif not report.final then
     self.scan:finish()
     local is_text = report.kind == "text" or byte(self.text) == 91   -- `[1305][…` begins like an array
@@ -683,7 +727,7 @@ function Answer:finish()
       if not report.first then self:set("first", code and "error" or "good") end
     end
   end
-  return self.has_changed
+  return self.has_changed or self.events ~= nil
 end
 
 return { new = new }

@@ -21,6 +21,14 @@ local function note(handle, report)
   handle:streamInfo():dynamicMetadata():set("zai.answer", "read", report)
 end
 
+local function note_read(handle, reader)
+  local report = reader.report
+  if reader.events then
+    report.events, report.bytes, report.apart = reader.events, reader.bytes - reader.apart, reader.apart
+  end
+  note(handle, report)
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local attempt = tonumber(headers:get("x-envoy-attempt-count") or "1")
@@ -109,7 +117,7 @@ local function read_whole(handle, kind, is_error)
     reader:feed(text)
     reader:finish()
     code = reader.report.code
-    note(handle, reader.report)
+    note_read(handle, reader)
   else
     note(handle, { kind = "empty" })
   end
@@ -134,7 +142,7 @@ local function read_in_passing(handle, kind, guarded)
     local report = reader.report
     if has_changed then
       if report.code then report.late = true end
-      note(handle, report)
+      note_read(handle, reader)
     end
     if opening and report.first then
       tell_guard(handle, guarded, report.first == "error" and report.code, report.first == "error" and opening or "")
@@ -155,7 +163,7 @@ local function read_open_error(handle, status, guarded)
   local opening = ""
   local function tell(has_changed, has_ended)
     local report = reader.report
-    if has_changed then note(handle, report) end
+    if has_changed then note_read(handle, reader) end
     local is_known = report.final or (report.kind == "events" and report.first)
     if opening and (is_known or has_ended) then
       local is_whole = is_known and #opening < LARGEST_ERROR

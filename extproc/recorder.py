@@ -168,6 +168,7 @@ class Recorder:
                 entry.response_bytes,
                 tokens.input_total,
                 tokens.output,
+                entry.events,
             )
 
     def _tell(self, listeners: Iterable[tuple[str, Callable[[News], None]]], news: News) -> None:

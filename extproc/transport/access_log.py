@@ -13,6 +13,7 @@ from extproc.domain.request.business_codes import classify
 from extproc.domain.request.trace_context import noted as noted_trace
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import ENDED_ERROR
+from extproc.domain.usage.streamed_tokens import NO_EVENTS, Events
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
 from extproc.transport.grpc_server import Call, Method
@@ -189,6 +190,8 @@ def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
         code=_text(fields, "code"),
         late="late" in fields and fields["late"].bool_value,
         unread=_text(fields, "unread"),
+        events=Events(fields["events"].number_value, fields["bytes"].number_value) if "events" in fields else NO_EVENTS,
+        bytes_apart=int(fields["apart"].number_value) if "apart" in fields else 0,
     )
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.harness.readings import Readings
-from tests.harness.stack import Stack
+from tests.harness.stack import Stack, running_stack
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -94,6 +94,35 @@ async def test_tokens_are_counted_on_every_surface(stack: Stack, before: Reading
     difference = await counted(stack, before, path, stream, CACHED)
 
     assert_counts_what_was_sent(stack, difference)
+
+
+async def test_tokens_of_small_events_are_estimated_right_after_many_large_ones(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """On a stack of its own: no other test has taught it what its answers' tokens are."""
+    with running_stack(tmp_path_factory.mktemp("taught")) as stack:
+        async with httpx.AsyncClient(timeout=60) as client:
+            for path in ONE_OF_EACH:
+                estimated = await estimated_after_large_ones(client, stack, path)
+                assert 150 <= estimated <= 600, path
+
+
+async def estimated_after_large_ones(client: httpx.AsyncClient, stack: Stack, path: str) -> float:
+    """Tokens of a stream that breaks off behind 300 of its small events, each of a token."""
+    body = {**SURFACES[path], "stream": True}
+    large = {"events": 10, "event_bytes": 4000, "output_tokens": 10_000}
+    for _ in range(20):
+        await client.post(f"{stack.url}{path}", json=body, headers={"x-sim": json.dumps(large)})
+    before = stack.metrics_at_rest()
+    broken = {"events": 400, "fault": "hang", "after_events": 300}
+    async with client.stream("POST", f"{stack.url}{path}", json=body, headers={"x-sim": json.dumps(broken)}) as answer:
+        seen = b""
+        async for piece in answer.aiter_bytes():
+            seen += piece
+            if seen.count(b"data:") > 290:
+                break
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    return difference.value("zai_proxy_estimated_tokens_total", direction="output")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "sse"])

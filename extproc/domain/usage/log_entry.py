@@ -5,6 +5,7 @@ from typing import Final
 
 from extproc.domain.request.record import record
 from extproc.domain.request.trace_context import Trace
+from extproc.domain.usage.streamed_tokens import NO_EVENTS, Events
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
 
 NETWORK_ERROR: Final = "network_error"
@@ -44,6 +45,8 @@ class ReadAnswer:
     * `code`: set if it is an error: a business code, else the error's type, else `unknown`. `late`: the error came in
       the body of an answer that had begun as a good one.
     * `unread`: why it passed without being understood, as a whole or in part.
+    * `events`: of a stream, those in which something was generated, and their bytes; `bytes_apart` are those of the
+      others. As of the last time that they had grown by a quarter.
     """
 
     kind: str = ""
@@ -55,6 +58,8 @@ class ReadAnswer:
     code: str = ""
     late: bool = False
     unread: str = ""
+    events: Events = NO_EVENTS
+    bytes_apart: int = 0
 
     @property
     def is_opaque(self) -> bool:
@@ -122,6 +127,12 @@ class LogEntry:
     user_agent: str = ""
     prompt: str = ""
     answer: ReadAnswer = NOTHING_READ
+
+    @property
+    def events(self) -> Events:
+        """The answer's events: what has passed since they were last told of had events of the same size."""
+        told, size = self.answer.events, self.response_bytes - self.answer.bytes_apart
+        return Events(told.count * size / told.size, size) if told.size and size > 0 else NO_EVENTS
 
     @property
     def is_answered(self) -> bool:

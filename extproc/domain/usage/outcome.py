@@ -190,7 +190,7 @@ def _usage(entry: LogEntry, protocol: LlmProtocol | None, estimator: TokenEstima
     reported, estimated = answer.tokens, NO_TOKENS
     if (not reported.total or (not reported.output and not answer.final)) and _may_have_generated(entry):
         sizes = entry.request_bytes, entry.response_bytes
-        guess = estimator.estimate(protocol or "", answer.model, entry.streamed, *sizes)
+        guess = estimator.estimate(protocol or "", answer.model, entry.streamed, *sizes, entry.events)
         estimated = TokenCounts(input=0 if reported.total else guess.input, output=guess.output)
     tokens = _sum(reported, estimated) if estimated.total else reported
     return Usage(

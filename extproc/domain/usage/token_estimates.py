@@ -2,7 +2,8 @@
 
 An aborted or broken stream has no usage, and a tokenizer would have to see bodies. So every answer with usage teaches
 how many tokens a byte holds, per protocol and model, and for output apart by whether it was streamed: an event's frame
-makes a streamed token weigh thirty to fifty times what it weighs in JSON.
+makes a streamed token weigh thirty to fifty times what it weighs in JSON. Where the number of events is known that
+says more than their bytes (`streamed_tokens`).
 """
 
 import math
@@ -11,15 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from extproc.domain.request.record import record
+from extproc.domain.usage.streamed_tokens import NO_EVENTS, EventRatio, Events
 
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """Bytes per token to assume before anything was learned; infinity where there are no tokens to count."""
+    """Bytes per token to assume before anything was learned; infinity where there are no tokens to count.
+
+    `told_again` is how often a stream repeats its whole text before it ends.
+    """
 
     input: float
     output: float
     output_streamed: float
+    told_again: int = 0
 
 
 # Request: an agent's smallest prompt is about 100 KB for 23,000 tokens, 4.35 bytes a token (prose has 4.8 with a
@@ -32,7 +38,9 @@ _JSON_TEXT: Final = 4.0
 PRIORS: Final[Mapping[str, Priors]] = {
     "anthropic_messages": Priors(input=_PROMPT, output=_JSON_TEXT, output_streamed=130),
     "openai_chat_completions": Priors(input=_PROMPT, output=_JSON_TEXT, output_streamed=165),
-    "openai_responses": Priors(input=_PROMPT, output=_JSON_TEXT, output_streamed=200),
+    # The text comes again in output_text.done, content_part.done and output_item.done (and in response.completed, which
+    # is not counted as an event).
+    "openai_responses": Priors(input=_PROMPT, output=_JSON_TEXT, output_streamed=200, told_again=3),
     # The answer is vectors.
     "openai_embeddings": Priors(input=_PROMPT, output=math.inf, output_streamed=math.inf),
 }
@@ -84,11 +92,12 @@ class TokenEstimator:
         response_bytes: int,
         input_tokens: int,
         output_tokens: int,
+        events: Events = NO_EVENTS,
     ) -> None:
         """Takes the lesson of a request that ended whole and reported its usage.
 
         `input_tokens` includes the cached ones, `output_tokens` the reasoning. A pair with a number that is 0, negative
-        or absurd teaches nothing: some endpoints answer 0 for "unknown".
+        or absurd teaches nothing: some endpoints answer 0 for "unknown". `events` are those of a stream.
         """
         teaches_input = _is_lesson(request_bytes, input_tokens)
         teaches_output = _is_lesson(response_bytes, output_tokens)
@@ -99,16 +108,25 @@ class TokenEstimator:
                 ratios.input.learn(request_bytes, input_tokens)
             if teaches_output:
                 ratios.output_of(streamed).learn(response_bytes, output_tokens)
+                if streamed and ratios.events is not None and _can_be(events):
+                    ratios.events.learn(events, output_tokens)
 
     def estimate(
-        self, protocol: str, model: str, streamed: bool, request_bytes: int, response_bytes: int
+        self,
+        protocol: str,
+        model: str,
+        streamed: bool,
+        request_bytes: int,
+        response_bytes: int,
+        events: Events = NO_EVENTS,
     ) -> EstimatedTokens:
         """What the bytes that passed held, at most what a model can take and give; no bytes, no tokens."""
         learned = self._protocols.get(protocol, self._others).of(model)
-        return EstimatedTokens(
-            input=learned.input.tokens_in(request_bytes, _CONTEXT_WINDOW),
-            output=learned.output_of(streamed).tokens_in(response_bytes, _LONGEST_OUTPUT),
-        )
+        if streamed and learned.events is not None and _can_be(events):
+            output = min(round(learned.events.tokens_in(events)), _LONGEST_OUTPUT)
+        else:
+            output = learned.output_of(streamed).tokens_in(response_bytes, _LONGEST_OUTPUT)
+        return EstimatedTokens(input=learned.input.tokens_in(request_bytes, _CONTEXT_WINDOW), output=output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +183,7 @@ class _Ratios:
     input: _Ratio
     output: _Ratio
     output_streamed: _Ratio
+    events: EventRatio | None  # none where there are no tokens to count
 
     @classmethod
     def from_priors(cls, priors: Priors) -> "_Ratios":
@@ -172,10 +191,14 @@ class _Ratios:
             input=_Ratio.from_prior(priors.input, _INPUT_PACE),
             output=_Ratio.from_prior(priors.output, _OUTPUT_PACE),
             output_streamed=_Ratio.from_prior(priors.output_streamed, _OUTPUT_PACE),
+            events=None
+            if math.isinf(priors.output_streamed)
+            else EventRatio(priors.output_streamed - _JSON_TEXT, _JSON_TEXT, priors.told_again),
         )
 
     def heirs(self) -> "_Ratios":
-        return _Ratios(self.input.heir(), self.output.heir(), self.output_streamed.heir())
+        events = None if self.events is None else self.events.heir()
+        return _Ratios(self.input.heir(), self.output.heir(), self.output_streamed.heir(), events)
 
     def output_of(self, streamed: bool) -> _Ratio:
         return self.output_streamed if streamed else self.output
@@ -201,6 +224,11 @@ class _ProtocolRatios:
                 return (self._shared,)
             own = self._models[model] = self._shared.heirs()
         return (own, self._shared)
+
+
+def _can_be(events: Events) -> bool:
+    """Each event has more than a byte."""
+    return 1 <= events.count <= events.size <= _LARGEST_BODY
 
 
 def _is_lesson(size: int, tokens: int) -> bool:

@@ -83,8 +83,24 @@ local function heap_of(new, kind, head, piece, count, tail)
   return line(reader.report), most
 end
 
+-- Events and bytes that have been told of after each piece, by whoever tells of them when a call has returned true; then at the end.
+local function told_sizes(new, kind, pieces)
+  local reader = new(kind)
+  local events, bytes, apart, times = 0, 0, 0, 0
+  local told = {}
+  for n = 1, #pieces + 1 do
+    local has_changed
+    if n <= #pieces then has_changed = reader:feed(pieces[n]) else has_changed = reader:finish() end
+    if has_changed and reader.events then events, bytes, apart = reader.events, reader.bytes - reader.apart, reader.apart end
+    if has_changed then times = times + 1 end
+    told[#told + 1] = table.concat({ events, bytes, apart, times }, " ")
+  end
+  return table.concat(told, "\n")
+end
+
 return {
   line = line,
+  told_sizes = told_sizes,
   read = read,
   first_cut_that_matters = first_cut_that_matters,
   first_pair_that_matters = first_pair_that_matters,

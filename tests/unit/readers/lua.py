@@ -24,6 +24,16 @@ class Report:
     ended: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Events and their bytes, the bytes that are apart, and in how many times all that has been told."""
+
+    events: int
+    bytes: int
+    apart: int
+    times: int
+
+
 def line(facts: Mapping[str, object]) -> str:
     """Facts in the form in which the readers' reports are compared."""
     return ";".join(sorted(f"{name}={_lua_text(value)}" for name, value in facts.items()))
@@ -55,6 +65,11 @@ class AnswerReader:
     def in_pieces_of(self, size: int, kind: str, body: bytes) -> str:
         """The report at the end of a body in pieces of one size."""
         return str(self._cuts.in_pieces_of(self._new, kind, body, size))
+
+    def told_sizes(self, kind: str, pieces: Sequence[bytes]) -> list[Sizes]:
+        """What has been told of a stream's size after each piece and at the end."""
+        lines = str(self._cuts.told_sizes(self._new, kind, self._table(pieces))).split("\n")
+        return [Sizes(*map(int, each.split())) for each in lines]
 
     def cut_that_matters(self, kind: str, body: bytes, expected: str) -> str | None:
         """Cuts a body in two, everywhere. None if each time the report is the expected one."""

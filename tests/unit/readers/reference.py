@@ -67,10 +67,15 @@ _COUNTS: Final = _count_paths()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found, under the names of docs/architecture.md. `is_clear`: all that looked like JSON was JSON."""
+    """What was found, under the names of docs/architecture.md. `is_clear`: all that looked like JSON was JSON.
+
+    `events` are those of a stream in which something was generated, `apart` the bytes of the others.
+    """
 
     facts: Facts
     is_clear: bool
+    events: int = 0
+    apart: int = 0
 
 
 class _UnclearError(ValueError):
@@ -117,18 +122,19 @@ _MOST_TOKENS: Final = (("max_tokens",), ("max_completion_tokens",), ("max_output
 # EVENT STREAMS ----------------------------------------------------------------------------------------------------
 
 
-def events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and data of each event (WHATWG, Server-sent events, 9.2.6).
+def events(body: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+    """Name and data of each event (WHATWG, Server-sent events, 9.2.6), and of a comment alone no data.
 
     More is allowed than there: space before the first line, and no blank line behind the last event.
     """
-    name, data = b"", None
+    name, data, has_line = b"", None, False
     for line in [*_LINE_END.split(_unmarked(body).lstrip()), b""]:
         if not line:
-            if data is not None:
-                yield name, b"\n".join(data)
-            name, data = b"", None
+            if has_line:
+                yield name, None if data is None else b"\n".join(data)
+            name, data, has_line = b"", None, False
             continue
+        has_line = True
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if key == b"event":
@@ -146,9 +152,16 @@ class _Stream:
     is_chat: bool | None = None
     finished: dict[float, bool] = field(default_factory=dict)
     is_clear: bool = True
+    events: int = 0
+    apart: int = 0
 
     def take(self, name: str, data: bytes) -> None:
+        was_over = self.is_over
         code = self._meaning(name, data)
+        if "begun" in self.facts and self.is_over == was_over:
+            self.events += 1
+        else:
+            self.apart += len(data) + 8 + (len(name) + 8 if name else 0)
         self.facts.setdefault("first", "error" if code else "good")
         if code is not None:
             self.facts.setdefault("code", code)
@@ -208,8 +221,11 @@ def _number_of(choice: Mapping[str, object]) -> float:
 def _read_events(body: bytes) -> Reading:
     stream = _Stream()
     for name, data in events(body):
-        stream.take(_text(name), data)
-    return Reading(stream.facts, stream.is_clear)
+        if data is not None:
+            stream.take(_text(name), data)
+        elif "begun" in stream.facts:
+            stream.events += 1
+    return Reading(stream.facts, stream.is_clear, stream.events, stream.apart)
 
 
 # JSON -------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from extproc.domain.request.trace_context import Trace
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, ReadAnswer
+from extproc.domain.usage.streamed_tokens import NO_EVENTS, Events
 from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.access_log import read_entry
 from extproc.transport.pb import access_log_pb2 as pb
@@ -51,6 +52,15 @@ def test_all_that_was_read_of_an_answer_comes_along() -> None:
     assert read.streamed
     assert (read.method, read.status, read.exchange_id, read.waited) == ("POST", 200, "x-1", 0.05)
     assert (read.started, read.sent_upstream, read.first_byte) == (1_795_417_200.5, 0.02, None)
+
+
+def test_the_events_that_had_passed_stand_for_all_of_their_size() -> None:
+    told = entry({"kind": "events", "events": 100, "bytes": 13_000, "apart": 400})
+    told.response.response_body_bytes = 400 + 14_300
+
+    assert read_entry(told).events == Events(110, 14_300)
+    assert read_entry(entry({"kind": "json"})).events == NO_EVENTS
+    assert read_entry(entry({"kind": "events", "events": 0, "bytes": 0, "apart": 400})).events == NO_EVENTS
 
 
 def test_an_error_within_a_stream_is_the_requests_code() -> None:
