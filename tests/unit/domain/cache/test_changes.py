@@ -1,0 +1,122 @@
+"""When a part that changes is a finding, and when it is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from extproc.domain.cache.book import COLD_SECONDS, CacheBook
+from extproc.domain.cache.changes import Changes
+from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+
+NOON = 1_795_608_000.0
+SPEAKER = Speaker("anna", "source-01", "Claude Code", "s-1", "", "glm-5.3")
+
+
+def prompt(number: int, words: str, messages: int | None = None) -> Prompt:
+    """The prompt of a conversation's request with this number, behind these words."""
+    count = 2 * number + 1 if messages is None else messages
+    read = read_prompt(" ".join([words, *(f"m9:{message:x}" for message in range(1, count + 1))]))
+    assert read is not None
+    return read
+
+
+def asked(number: int, cached: int = 0) -> Asked:
+    return Asked(NOON + 60 * number, NOON + 60 * number + 1, 20_000 + 1000 * number, cached)
+
+
+def found(changes: Changes, at: float = NOON + 600) -> list[tuple[str, Cause, int]]:
+    findings = changes.findings(at, COLD_SECONDS)
+    return [(each.change.name, each.change.cause, each.requests) for each in findings]
+
+
+def taken(words: list[str], cached: int = 0) -> list[tuple[str, Cause, int]]:
+    """What is found after requests of one conversation, each behind its words."""
+    changes = Changes()
+    for number, each in enumerate(words):
+        changes.take(SPEAKER, prompt(number, each), asked(number, cached))
+    return found(changes)
+
+
+def test_three_changes_in_a_row_are_a_finding_and_two_are_none() -> None:
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:9"]) == []
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:9", "s9:4:9"]) == [("system block 1", Cause.DATE, 3)]
+
+
+def test_a_request_in_which_it_stays_begins_the_row_anew() -> None:
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:9", "s9:3:9", "s9:4:9", "s9:5:9"]) == []
+
+
+def test_what_has_been_there_before_is_no_change() -> None:
+    """Forks that take turns have each its own."""
+    assert taken(["s9:1:9", "s9:2:9"] * 6) == []
+
+
+def test_a_cause_is_named_only_if_it_is_the_same_each_time() -> None:
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:8"]) == [("system block 1", Cause.UNKNOWN, 3)]
+
+
+def test_a_list_of_tools_that_grows_at_the_beginning_is_none_and_one_that_never_rests_is() -> None:
+    growing = [f"t{count}:99:{count:x}:{count:x}" for count in range(1, 20)]
+
+    assert taken(growing[:6]) == []
+    assert taken(growing[:7]) == [("the tool list", Cause.UNKNOWN, 6)]
+    assert taken([f"t3:99:{number % 2}:5" for number in range(4)]) == [("the tool list", Cause.TOOLS_REORDERED, 3)]
+
+
+def test_what_changes_where_the_cache_gives_its_due_all_the_same_is_no_finding() -> None:
+    """An API may leave a part out before it looks into its cache."""
+    words = [f"s9:{number:x}:9" for number in range(8)]
+
+    assert taken(words, cached=27_000) == []
+    assert taken(words, cached=12_000) != []
+
+
+def test_several_parts_that_change_are_all_found_and_another_speakers_prompts_are_not_compared() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, prompt(number, f"s9:{number:x}:9 s9:{number:x}:{number:x}"), asked(number))
+        changes.take(replace(SPEAKER, session=f"s-{number + 7}"), prompt(number, f"s9:{number:x}"), asked(number))
+
+    assert sorted(found(changes)) == [
+        ("system block 1", Cause.DATE, 3),
+        ("system block 2", Cause.UNKNOWN, 3),
+    ]
+
+
+def test_a_finding_is_told_for_some_time_and_only_the_speakers_heard_last_are_remembered() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, prompt(number, f"s9:{number:x}:9"), asked(number))
+
+    last = asked(3).sent
+    assert found(changes, last + COLD_SECONDS - 1) != []
+    assert found(changes, last + COLD_SECONDS) == []
+    for number in range(1000):
+        changes.take(replace(SPEAKER, session=f"session {number}"), prompt(0, "s9:1:9"), asked(3))
+    assert found(changes) == []
+    assert len(changes._speakers) == 256
+
+
+@pytest.mark.parametrize(
+    ("words", "needs_marks", "cached", "is_found"),
+    [
+        ("s9:1:1", True, 0, True),
+        ("c s9:1:1", True, 0, False),
+        ("s9:1:1", False, 0, False),
+        ("s9:1:1", True, 5000, False),
+    ],
+    ids=["no mark", "marked", "another API", "something was cached"],
+)
+def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
+    words: str, needs_marks: bool, cached: int, is_found: bool
+) -> None:
+    book = CacheBook(parse_price_table(packaged_prices()))
+    for number in range(8):
+        told = " ".join([words, *(f"m9:{message:x}" for message in range(1, 2 * number + 2))])
+        book.hear(SPEAKER, replace(asked(number, cached), prompt=told, needs_marks=needs_marks), NOON + 60 * number + 2)
+
+    causes = [each.change.cause for each in book.findings(NOON + 600)]
+    assert causes == [Cause.CACHE_CONTROL] * is_found
+    assert len(book.cold(NOON + 600)) == 1
