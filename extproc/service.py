@@ -148,6 +148,8 @@ class Service:
             self._handle_signals()
             gc.collect()
             gc.freeze()  # what is there by now stays, and a full collection took 65 ms to look through it
+            if self.tracing is not None:
+                log.info("requests are traced", collector=self.tracing.exporter.host)
             log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
             await self._stopping.wait()
             await self._drain()

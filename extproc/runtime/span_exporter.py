@@ -154,6 +154,11 @@ class SpanExporter:
         self._is_empty.set()
 
     @property
+    def host(self) -> str:
+        """Where spans go, as far as it may be told."""
+        return self._collector.host
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Spans so far by what became of them; every result is there."""
         return {result.value: self._counts[result] for result in SpanResult}
