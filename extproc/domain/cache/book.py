@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from extproc.domain.cache.changes import Changes, Finding
-from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, Claim, Conversation, Misses, Speaker
+from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, CacheLife, Claim, Conversation, Misses, Speaker
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
@@ -111,6 +111,7 @@ class CacheBook:
         self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
         self._since_start: dict[str, Sums] = {}
         self._changes = Changes()
+        self._life = CacheLife()
         self._new: list[tuple[float, Speaker, Asked]] = []
 
     def take(self, outcome: Outcome, now: float) -> None:
@@ -177,7 +178,7 @@ class CacheBook:
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
         if not self._pays_off(speaker.model, now):
             return
-        conversation = self._conversations.get(speaker) or Conversation(is_named=speaker.is_named)
+        conversation = self._conversations.get(speaker) or Conversation(self._life, is_named=speaker.is_named)
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
         for claim in conversation.take(asked):
             self._add(speaker, self._sums_of(claim, speaker.model), now)

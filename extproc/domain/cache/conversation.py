@@ -6,7 +6,8 @@ made only where there is no other reading, of requests that come one by one unde
 * it grows: the prompt holds the one before it and something new, but no more than half as much again and a large
   tool's result. A prompt that shrinks was compacted, rewound, forked or is another one's;
 * one at a time: the request before had its answer begun when this one left, or the cache could not know it;
-* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a pause of some minutes ends all claims.
+* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a miss counts after a minute at most, or
+  after a pause as long as one after which something was found, and four minutes end all claims.
 
 Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!.
 So claims count only once several in a row have borne each other out, and a conversation is cold after more of them,
@@ -26,6 +27,7 @@ SMALLEST_PROMPT: Final = 2048
 LONGEST_PAUSE: Final = 240.0
 """Seconds between two requests after which nothing is claimed: caches of this kind forget after five minutes."""
 
+_SHORTEST_LIFE: Final = 60.0
 _LARGEST_GROWTH: Final = 0.5
 _LARGEST_RESULT: Final = 16_384
 _SHORT: Final = 0.5
@@ -69,10 +71,11 @@ class Asked:
 
 @record
 class Claim:
-    """What a request could have had: `due` tokens of its prompt were the prompt before it."""
+    """What a request could have had: `due` tokens of its prompt were the prompt before it, `pause` seconds ago."""
 
     asked: Asked
     due: int
+    pause: float
 
     @property
     def is_short(self) -> bool:
@@ -83,6 +86,19 @@ class Claim:
     def lost(self) -> int:
         """Tokens that were paid in full for nothing: none where only the usual crumbs are missing."""
         return self.due - self.asked.cached if self.is_short else 0
+
+
+class CacheLife:
+    """How long the cache remembers a prompt, in seconds: so long for sure."""
+
+    def __init__(self) -> None:
+        self.seconds = _SHORTEST_LIFE
+
+    def bears_out(self, claim: Claim) -> bool:
+        """Whether a claim says something: one that found its due does, and one that did not if it was soon enough."""
+        if not claim.is_short:
+            self.seconds = max(self.seconds, claim.pause)
+        return claim.pause <= self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,8 @@ class Misses:
 class Conversation:
     """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims."""
 
-    def __init__(self, *, is_named: bool) -> None:
+    def __init__(self, life: CacheLife, *, is_named: bool) -> None:
+        self._life = life
         self._is_named = is_named
         self._patience = NAMED if is_named else NAMELESS
         self._last: Asked | None = None
@@ -143,11 +160,11 @@ class Conversation:
         if last is None or not self._extends(last, asked):
             self._break_off()
             return []
-        self._unproven.append(Claim(asked, last.input))
+        self._unproven.append(Claim(asked, last.input, asked.sent - last.sent))
         self._is_proven = self._is_proven or len(self._unproven) >= self._patience.proof
         if not self._is_proven:
             return []
-        claims, self._unproven = self._unproven, []
+        claims, self._unproven = [claim for claim in self._unproven if self._life.bears_out(claim)], []
         for claim in claims:
             self._judge(claim)
         return claims

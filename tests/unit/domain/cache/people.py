@@ -21,7 +21,8 @@ TOOLS: Final[Sequence[Piece]] = [(f"tool {number}", 1800) for number in range(6)
 class PrefixCache:
     """What a model has seen lately, in blocks of `block` tokens: the rest of the last one is no hit."""
 
-    def __init__(self, block: int = 64) -> None:
+    def __init__(self, expiry: float = EXPIRY, block: int = 64) -> None:
+        self._expiry = expiry
         self._names: dict[tuple[object, Piece], int] = {}
         self._seen: dict[int, float] = {}
         self._block = block
@@ -32,7 +33,7 @@ class PrefixCache:
         root: object = model
         for piece in prompt:
             prefix = self._names.setdefault((root, piece), len(self._names))
-            is_hit = is_hit and now - self._seen.get(prefix, -1e18) <= EXPIRY
+            is_hit = is_hit and now - self._seen.get(prefix, -1e18) <= self._expiry
             hit += piece[1] if is_hit else 0
             self._seen[prefix] = now
             root = prefix

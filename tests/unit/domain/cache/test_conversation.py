@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.cache.conversation import LONGEST_PAUSE, NAMED, NAMELESS, Asked, Claim, Conversation
+from extproc.domain.cache.conversation import LONGEST_PAUSE, NAMED, NAMELESS, Asked, CacheLife, Claim, Conversation
 
 
 def asked(number: int, *, cached: int = 0, **fields: float) -> Asked:
@@ -22,7 +22,7 @@ def claims_of(conversation: Conversation, *requests: Asked) -> list[Claim]:
 
 
 def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_out() -> None:
-    conversation = Conversation(is_named=True)
+    conversation = Conversation(CacheLife(), is_named=True)
 
     assert claims_of(conversation, *row(3)) == []
     assert [claim.due for claim in conversation.take(asked(3))] == [20_000, 21_000, 22_000]
@@ -42,7 +42,7 @@ def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_
     ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "comes late", "is older"],
 )
 def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_begins_anew(odd: Asked) -> None:
-    conversation = Conversation(is_named=True)
+    conversation = Conversation(CacheLife(), is_named=True)
     claims_of(conversation, *row(4))
 
     assert conversation.take(odd) == []
@@ -52,7 +52,7 @@ def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_beg
 
 
 def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold_and_one_that_finds_it_warm() -> None:
-    conversation = Conversation(is_named=True)
+    conversation = Conversation(CacheLife(), is_named=True)
 
     claims_of(conversation, *row(NAMED.alarm))
     assert not conversation.is_cold
@@ -66,7 +66,7 @@ def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold
 
 
 def test_half_of_its_due_is_enough() -> None:
-    conversation = Conversation(is_named=True)
+    conversation = Conversation(CacheLife(), is_named=True)
 
     claims_of(conversation, *[asked(number, cached=(19_000 + 1000 * number) // 2) for number in range(20)])
 
@@ -74,7 +74,7 @@ def test_half_of_its_due_is_enough() -> None:
 
 
 def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_begins_to_count_anew() -> None:
-    cold, unlucky = Conversation(is_named=True), Conversation(is_named=True)
+    cold, unlucky = Conversation(CacheLife(), is_named=True), Conversation(CacheLife(), is_named=True)
     claims_of(cold, *row(7))
     claims_of(unlucky, *row(6))
 
@@ -85,7 +85,7 @@ def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_be
 
 
 def test_without_a_session_it_takes_longer_and_each_prompt_has_to_hold_the_answer_before_it() -> None:
-    conversation, sorted_batch = Conversation(is_named=False), Conversation(is_named=False)
+    conversation, sorted_batch = Conversation(CacheLife(), is_named=False), Conversation(CacheLife(), is_named=False)
 
     claims_of(conversation, *row(NAMELESS.alarm))
     assert not conversation.is_cold
@@ -96,5 +96,21 @@ def test_without_a_session_it_takes_longer_and_each_prompt_has_to_hold_the_answe
 
 
 def test_only_what_is_short_is_lost() -> None:
-    assert Claim(asked(0, cached=12_000), due=20_000).lost == 0
-    assert Claim(asked(0, cached=5000), due=20_000).lost == 15_000
+    assert Claim(asked(0, cached=12_000), due=20_000, pause=1.0).lost == 0
+    assert Claim(asked(0, cached=5000), due=20_000, pause=1.0).lost == 15_000
+
+
+def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_long() -> None:
+    life = CacheLife()
+    slow, other = Conversation(life, is_named=True), Conversation(life, is_named=True)
+    pauses = [replace(asked(number), sent=100.0 * number, begun=100.0 * number + 2) for number in range(20)]
+
+    assert claims_of(slow, *pauses) == []
+    assert not slow.is_cold
+    claims_of(other, *[replace(each, cached=each.input - 1000) for each in pauses])
+    assert not other.is_cold
+    later = [
+        replace(each, sent=each.sent + 2000, begun=each.begun + 2000, input=each.input + 20_000) for each in pauses
+    ]
+    claims_of(slow, *later)
+    assert slow.is_cold

@@ -9,7 +9,7 @@ from extproc.domain.cache.book import CacheBook
 from extproc.domain.cache.conversation import Asked, Speaker
 from extproc.domain.cache.prompt import Cause
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
-from tests.unit.domain.cache.people import TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
+from tests.unit.domain.cache.people import EXPIRY, TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
 
 PRICES = parse_price_table(packaged_prices())
 NOON = 1_795_608_000.0
@@ -20,13 +20,19 @@ NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 class Office:
     """A book, and whoever it hears of: all conversations that it ever called cold, and all causes that it found."""
 
-    def __init__(self, seed: int, speaker: Speaker, change: Callable[[list[Piece], int], list[Piece]] = as_it_is):
+    def __init__(
+        self,
+        seed: int,
+        speaker: Speaker,
+        change: Callable[[list[Piece], int], list[Piece]] = as_it_is,
+        expiry: float = EXPIRY,
+    ) -> None:
         self.book = CacheBook(PRICES)
         self.alarms: list[str] = []
         self.causes: set[Cause] = set()
         self.person = Person(
             random.Random(seed),
-            PrefixCache(),
+            PrefixCache(expiry),
             self.hear,
             numbers(),
             speaker,
@@ -45,6 +51,15 @@ def test_no_honest_conversation_is_cold(speaker: Speaker) -> None:
     for seed in range(100):
         office = Office(seed, speaker)
         work(office.person, 20, speaker.is_named)
+
+        assert (office.alarms, office.causes) == ([], set()), seed
+
+
+@pytest.mark.parametrize("expiry", [70.0, 120.0])
+def test_a_cache_that_forgets_sooner_is_no_clients_fault(expiry: float) -> None:
+    for seed in range(20):
+        office = Office(seed, CLAUDE, expiry=expiry)
+        work(office.person, 20, is_named=True)
 
         assert (office.alarms, office.causes) == ([], set()), seed
 
