@@ -16,6 +16,7 @@ from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
+_QUESTIONS = 4
 NESTED = b"*1\r\n" * 50 + b":1\r\n"
 LIES = {
     "+OK": b"+OK\r\n",
@@ -29,13 +30,14 @@ LIES = {
 
 
 @contextmanager
-def lying(answer: bytes) -> Iterator[str]:
-    """The URL of a server that answers everything like this."""
+def lying(answer: bytes, asked: list[int]) -> Iterator[str]:
+    """The URL of a server that answers everything like this; `asked` grows with each question."""
 
     class Liar(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
-                while self.request.recv(65536):
+                while read := self.request.recv(65536):
+                    asked.append(len(read))
                     self.request.sendall(answer)
             except ConnectionError:
                 return
@@ -51,10 +53,11 @@ def lying(answer: bytes) -> Iterator[str]:
 
 @pytest.mark.parametrize("lie", LIES)
 async def test_whatever_it_says_requests_are_answered_and_the_processor_lives(tmp_path: Path, lie: str) -> None:
-    with lying(LIES[lie]) as url, running_stack(tmp_path, PACING="on", LIMITS_URL=url) as stack:
+    asked: list[int] = []
+    with lying(LIES[lie], asked) as url, running_stack(tmp_path, PACING="on", LIMITS_URL=url) as stack:
         processor = stack.processor.pid
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
+        deadline = time.monotonic() + 60
+        while len(asked) < _QUESTIONS and time.monotonic() < deadline:
             assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT, timeout=60).status_code == 200
 
         assert stack.processor.is_running
