@@ -12,19 +12,33 @@ from extproc.domain.usage.log_entry import NETWORK_ERROR, Ending, LogEntry
 from extproc.domain.usage.outcome import Outcome, Usage
 
 _LONGEST_TEXT: Final = 120
+_MOST_LINES: Final = 50
 
 
 class RequestLog:
-    """Writes the lines. Probes that succeed are left out: they would drown the rest."""
+    """Writes the lines. Probes that succeed are left out: they would drown the rest.
+
+    Lines are kept until `flush`, up to fifty of them: `write` wakes a thread up, and that costs more than a line does.
+    """
 
     def __init__(self, write: Callable[[str], None], log_format: LogFormat) -> None:
         self._write = write
         self._render = _as_json if log_format is LogFormat.JSON else _as_text
+        self._lines: list[str] = []
 
     def write(self, outcome: Outcome) -> None:
         if outcome.route.is_probe and outcome.status < 400:
             return
-        self._write(self._render(describe(outcome)) + "\n")
+        self._lines.append(self._render(describe(outcome)) + "\n")
+        if len(self._lines) >= _MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what has been kept."""
+        if self._lines:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self._write(text)
 
 
 def describe(outcome: Outcome) -> dict[str, object]:

@@ -124,9 +124,13 @@ class Service:
         prices = load_prices(settings)
         self.cache = CacheWatch(prices, doctor=settings.cache_doctor)
         metrics.registry.register(self.cache.collector())
+        self._request_log = self._log_of_requests()
         self.recorder = self._recorder(prices)
         self.access_log = AccessLog(
-            self.recorder.record, metrics.access_log_entries.inc, metrics.access_log_failures.inc
+            self.recorder.record,
+            metrics.access_log_entries.inc,
+            metrics.access_log_failures.inc,
+            self._request_log.flush if self._request_log is not None else lambda: None,
         )
 
     async def run(self) -> None:
@@ -193,9 +197,8 @@ class Service:
             Listener("models", lambda outcome: self._learn_model(outcome.entry), progress=self._learn_model),
             Listener("feed", self.feed.add),
         ]
-        if settings.log_level in (LogLevel.DEBUG, LogLevel.INFO):
-            lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
-            listeners.append(Listener("request log", RequestLog(lines.write, settings.log_format).write))
+        if self._request_log is not None:
+            listeners.append(Listener("request log", self._request_log.write))
         if self.tracing is not None:
             tracer = self.tracing.tracer
             listeners.append(Listener("traces", tracer.take_outcome, tracer.take_failure))
@@ -209,6 +212,12 @@ class Service:
         from extproc.transport.tracing import build
 
         return build(self._settings, url)
+
+    def _log_of_requests(self) -> RequestLog | None:
+        if self._settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
+            return None
+        lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
+        return RequestLog(lines.write, self._settings.log_format)
 
     def _shared_limits(self) -> SharedLimits | None:
         settings = self._settings

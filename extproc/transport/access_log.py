@@ -67,15 +67,21 @@ _ENDINGS: Final = (
 class AccessLog:
     """Receives Envoy's access log; `record` gets every entry, in Envoy's order for each of its threads.
 
-    Afterwards `count_entry` hears of it, and first `count_failure` if it could not be read or recorded.
+    Afterwards `count_entry` hears of it, and first `count_failure` if it could not be read or recorded. Once all that
+    came together are recorded `end_batch` is called.
     """
 
     def __init__(
-        self, record: Callable[[LogEntry], None], count_entry: Callable[[], None], count_failure: Callable[[], None]
+        self,
+        record: Callable[[LogEntry], None],
+        count_entry: Callable[[], None],
+        count_failure: Callable[[], None],
+        end_batch: Callable[[], None],
     ) -> None:
         self._record = record
         self._count_entry = count_entry
         self._count_failure = count_failure
+        self._end_batch = end_batch
         self.entries = 0  # that have arrived
         self.streams = 0  # open ones: each thread of a running Envoy that has logged something holds one
 
@@ -101,15 +107,18 @@ class AccessLog:
         call.write(b"")
 
     async def _take_in(self, message: pb.StreamAccessLogsMessage) -> None:
-        for entry in message.http_logs.log_entry:
-            try:
-                self._record(read_entry(entry))
-            except Exception:  # one entry that we stumble over must not cost the rest of the stream
-                self._count_failure()
-                log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
-            self._count_entry()
-            self.entries += 1
-            await asyncio.sleep(0)  # an admission takes several turns of the loop: a batch must not hold up each
+        try:
+            for entry in message.http_logs.log_entry:
+                try:
+                    self._record(read_entry(entry))
+                except Exception:  # one entry that we stumble over must not cost the rest of the stream
+                    self._count_failure()
+                    log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
+                self._count_entry()
+                self.entries += 1
+                await asyncio.sleep(0)  # a batch must not hold up admissions
+        finally:
+            self._end_batch()
 
 
 def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:

@@ -16,7 +16,9 @@ PRICES = parse_price_table(packaged_prices())
 def line_of(log_format: LogFormat = LogFormat.JSON, **changes: object) -> str:
     stream = io.StringIO()
     entry = replace(FINISHED, **changes)  # type: ignore[arg-type]
-    RequestLog(stream.write, log_format).write(interpret(entry, TokenEstimator(), PRICES))
+    request_log = RequestLog(stream.write, log_format)
+    request_log.write(interpret(entry, TokenEstimator(), PRICES))
+    request_log.flush()
     return stream.getvalue()
 
 
@@ -86,3 +88,21 @@ def test_envoys_reason_is_told_of_an_end_that_was_not_the_right_one() -> None:
 def test_times_are_told_to_the_millisecond() -> None:
     assert json.loads(line_of(started=1795417199.9996))["time"] == "2026-11-23T07:00:00.000Z"
     assert json.loads(line_of(started=1795417200.0456))["time"] == "2026-11-23T07:00:00.046Z"
+
+
+def test_lines_are_written_together_when_told_to_or_when_they_are_many() -> None:
+    written: list[str] = []
+    request_log = RequestLog(written.append, LogFormat.JSON)
+    outcome = interpret(FINISHED, TokenEstimator(), PRICES)
+
+    request_log.write(outcome)
+    request_log.write(outcome)
+    assert written == []
+
+    request_log.flush()
+    request_log.flush()
+    assert [text.count("\n") for text in written] == [2]
+
+    for _ in range(120):
+        request_log.write(outcome)
+    assert [text.count("\n") for text in written] == [2, 50, 50]

@@ -32,8 +32,8 @@ class Taken:
 
     def __init__(self, broken: str = "") -> None:
         self.entries: list[LogEntry] = []
-        self.counted = self.failed = 0
-        self.log = AccessLog(self._record, self._count, self._fail)
+        self.counted = self.failed = self.batches = 0
+        self.log = AccessLog(self._record, self._count, self._fail, self._end)
         self._broken = broken
 
     async def read(self, *messages: pb.StreamAccessLogsMessage) -> Stream:
@@ -52,6 +52,9 @@ class Taken:
     def _fail(self) -> None:
         self.failed += 1
 
+    def _end(self) -> None:
+        self.batches += 1
+
 
 def batch(*request_ids: str) -> pb.StreamAccessLogsMessage:
     message = pb.StreamAccessLogsMessage()
@@ -67,6 +70,7 @@ async def test_every_entry_is_recorded_in_its_order() -> None:
 
     assert [entry.request_id for entry in taken.entries] == ["a", "b", "c"]
     assert (taken.counted, taken.failed, taken.log.streams) == (3, 0, 0)
+    assert taken.batches == 3
     assert stream.has_begun
 
 
