@@ -11,7 +11,7 @@
 --   tCOUNT:BYTES:HASH:SET             the tools; SET is the same in whatever order they stand
 --   sBYTES:HASH:LOOSE                 a block of the system prompt, `sa…` if it is Claude Code's line about itself, `sr…` for all
 --                                     blocks from the last one that has a word of its own; LOOSE does not see which digits there are
---   iBYTES:HASH:LOOSE                 instructions (Responses)
+--   iBYTES:HASH:LOOSE                 instructions (Responses), one of the blocks too
 --   mBYTES:HASH:LOOSE                 one of the first messages, or items of input
 --   eNUMBER:HASH                      of each of the last messages behind those, all up to it
 --
@@ -33,6 +33,7 @@ local LARGEST_PIECE = 8192   -- what was copied is in the nearest cache still wh
 local MOST_BLOCKS, MOST_MESSAGES, MOST_LAST = 6, 12, 12
 local LOOSE_MESSAGES, LONGEST_LOOSE = 2, 16384
 local LONGEST_KEY = 64
+local DEEPEST = 500   -- below that keys are taken for texts: nobody's brackets may fill the memory
 local MARK, TYPE = "cache_control", "type"
 local ATTRIBUTION = "x-anthropic-billing-header"
 local SECTIONS = { system = "s", instructions = "i", tools = "t", messages = "m", input = "m" }
@@ -178,14 +179,9 @@ local function end_message(value)
 end
 
 local function end_block(value)
-  if part == "i" then
-    words[#words + 1] = "i" .. word_of(value)
-    return
-  end
   blocks = blocks + 1
   if blocks < MOST_BLOCKS then
-    local name = head == ATTRIBUTION and "sa" or "s"
-    words[#words + 1] = name .. word_of(value)
+    words[#words + 1] = (head == ATTRIBUTION and "sa" or part) .. word_of(value)
   else
     block_rest, block_bytes = mixed(block_rest, value), block_bytes + hashed
   end
@@ -312,8 +308,8 @@ local function feed(text)
           i = i - 1
         else
           if depth == 1 and c == 123 then section = nil end
-          depth = depth + 1
-          is_object[depth], wants_key = c == 123, c == 123
+          depth, wants_key = depth + 1, c == 123 and depth < DEEPEST
+          if depth <= DEEPEST then is_object[depth] = c == 123 end
         end
       elseif c == 125 or c == 93 or c == 44 then
         if in_scalar then

@@ -19,6 +19,16 @@ function(reader, body, salt)
   return reader.read(#body, bytes, salt)
 end
 """
+_HEAP: Final = """
+function(reader, body)
+  reader.begin(1)
+  collectgarbage()
+  local before = collectgarbage("count")
+  for from = 1, #body, 8192 do reader.feed(body:sub(from, from + 8191)) end
+  collectgarbage()
+  return collectgarbage("count") - before
+end
+"""
 
 
 class PromptReader:
@@ -28,10 +38,15 @@ class PromptReader:
         runtime = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         self._reader: Any = runtime.execute(source("prompt.lua").encode())
         self._read: Any = runtime.eval(_READ)
+        self._heap: Any = runtime.eval(_HEAP)
 
     def read(self, body: bytes, salt: int = 1) -> str:
         """What it says of a body."""
         return str(self._read(self._reader, body, salt))
+
+    def heap_of(self, body: bytes) -> float:
+        """Reads a body, and returns the KiB that the heap has grown, garbage aside."""
+        return float(self._heap(self._reader, body))
 
     def in_pieces(self, pieces: Sequence[bytes], salt: int = 1) -> str:
         """What it says of a body that comes in these pieces."""
@@ -163,10 +178,8 @@ class _Hash:
 def read_prompt(body: bytes, salt: int = 1) -> str:
     """What the reader should say of a body that is JSON."""
     blocks: list[tuple[str, _Hash]] = []
-    instructions: list[str] = []
     tools: list[_Hash] = []
     messages: list[_Hash] = []
-    order: list[tuple[str, int]] = []
     is_marked = False
     for key, value in _parse(body).fields or ():
         section = _SECTIONS.get(key)
@@ -182,20 +195,10 @@ def read_prompt(body: bytes, salt: int = 1) -> str:
                 tools.append(hashed)
             elif section == "m":
                 messages.append(hashed)
-            elif section == "i":
-                order.append(("i", len(instructions)))
-                instructions.append(_told(hashed, has_loose=True))
             else:
-                order.append(("s", len(blocks)))
-                is_line = next(part.texts(), b"").startswith(b"x-anthropic-billing-header")
-                blocks.append(("sa" if is_line else "s", hashed))
-    words = []
-    for kind, number in order:
-        if kind == "i":
-            words.append(f"i{instructions[number]}")
-        elif number < 5:
-            name, hashed = blocks[number]
-            words.append(name + _told(hashed, has_loose=True))
+                is_line = section == "s" and next(part.texts(), b"").startswith(b"x-anthropic-billing-header")
+                blocks.append(("sa" if is_line else section, hashed))
+    words = [name + _told(hashed, has_loose=True) for name, hashed in blocks[:5]]
     if len(blocks) >= 6:
         rest = salt
         for _, hashed in blocks[5:]:
