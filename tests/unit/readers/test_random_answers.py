@@ -1,11 +1,14 @@
 """Answers that nobody thought of: always what the reference reads, however they are cut, and never an error in Lua."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.readers.lua import answers, event_pieces, line, pieces
 from tests.unit.readers.reference import read_answer
 from tests.unit.readers.streams import CUTS, OPENING, chats, damaged, objects, streams, written
+
+pytestmark = pytest.mark.slow
 
 # The same examples each time: a failure is one for everybody.
 bounded = settings(derandomize=True, deadline=None, max_examples=150)

@@ -10,6 +10,8 @@ from tests.unit.readers.lua import line, requests
 from tests.unit.readers.reference import read_request
 from tests.unit.readers.streams import asked, damaged, written
 
+pytestmark = pytest.mark.slow
+
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 BODIES = st.builds(
     lambda mark, body: mark + body, st.sampled_from([b"", b"", b"\xef\xbb\xbf", b"\n "]), written(asked())

@@ -33,6 +33,7 @@ def test_a_file_that_somebody_else_made_larger_is_refused(tmp_path: Path) -> Non
         file.read()
 
 
+@pytest.mark.slow
 def test_a_full_book_of_usage_is_read_again(tmp_path: Path) -> None:
     book, again = UsageLedger(), UsageLedger()
     most = Used(LONG_NUMBER, LONG_NUMBER, LONG_NUMBER, LONG_FLOAT, LONG_FLOAT)

@@ -11,6 +11,8 @@ from extproc.domain.cache.prompt import Cause
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from tests.unit.domain.cache.people import EXPIRY, TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
 
+pytestmark = pytest.mark.slow
+
 PRICES = parse_price_table(packaged_prices())
 NOON = 1_795_608_000.0
 CLAUDE = Speaker("", "source-01", "Claude Code", "session", "", "glm-5.3")

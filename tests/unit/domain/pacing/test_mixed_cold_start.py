@@ -5,6 +5,8 @@ import pytest
 from tests.unit.domain.pacing.plan_model import EPOCH, Gate, Plan, World
 from tests.unit.domain.pacing.worlds import MODELS, crowd, pacing_for
 
+pytestmark = pytest.mark.slow
+
 PLACES = dict(zip(MODELS, (2, 6, 1), strict=True))
 
 

@@ -265,7 +265,10 @@ def test_who_tries_the_gate_and_dies_lets_others_try_when_its_lease_is_over(four
 
 
 def test_what_is_kept_is_bounded_and_expires(four: Plan, store: Store) -> None:
-    for number in range(6000):
+    for number in range(10):
+        four.tell("one", SETTLED + number / 1000, held=number % 2)
+    store.client.rpush(store.keys[2], *store.client.lrange(store.keys[2], 0, 0) * 6000)
+    for number in range(10, 20):
         four.tell("one", SETTLED + number / 1000, held=number % 2)
 
     assert store.client.llen(store.keys[2]) == 4096
