@@ -99,6 +99,10 @@ class FairQueue:
         """How many wait in a lane."""
         return sum(size for (_, each), size in self._sizes.items() if each is lane)
 
+    def waiting_for(self, model: str) -> int:
+        """How many wait for a model, in all lanes."""
+        return sum(size for (each, _), size in self._sizes.items() if each == model)
+
     def by_model(self, closed: Collection[Lane] = ()) -> Counter[str]:
         """How many wait for each model in lanes that are not closed."""
         counts: Counter[str] = Counter()

@@ -106,6 +106,10 @@ class RetryQueue:
             if retry.asked == asked:
                 self._waiting[request_id] = replace(retry, model=model)
 
+    def waiting_for(self, model: str) -> int:
+        """How many wait for a model."""
+        return sum(retry.model == model for retry in self._waiting.values())
+
     def by_model(self) -> Counter[str]:
         """How many wait for each model."""
         return Counter(retry.model for retry in self._waiting.values())

@@ -43,6 +43,7 @@ _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
+_NOTHING: Final[Mapping[str, int]] = {}
 # How a request's last attempt ended, and what it took, is known up to a second after it has left.
 _REMEMBERED: Final = 4096
 
@@ -283,8 +284,7 @@ class Pacing:
     def places_left(self, model: str) -> int:
         """How many more of a model may be in flight, of the whole plan if it is shared; 0 at least."""
         name = self._name_for(model)
-        waits = self._retry_queue.by_model()[name]
-        return self._places.left(name, self._models[name].in_flight + waits)
+        return self._places.left(name, self._models[name].in_flight + self._retry_queue.waiting_for(name))
 
     @property
     def is_shared(self) -> bool:
@@ -457,10 +457,11 @@ class Pacing:
     def _settle(self, t: Steady) -> None:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
-        waiting = self._queue.by_model(self._lane_throttle.closed(t))
-        if self._retry_queue:
-            waiting += Counter(retry.model for retry in self._retry_queue.ready(t))
-        self._places.set_demand(waiting, t)
+        if self.is_waiting:
+            again = Counter(retry.model for retry in self._retry_queue.ready(t))
+            self._places.set_demand(self._queue.by_model(self._lane_throttle.closed(t)) + again, t)
+        else:
+            self._places.set_demand(_NOTHING, t)
 
     def _book_lanes(self, t: Steady) -> None:
         if self._lane_throttle.is_active:
@@ -488,7 +489,7 @@ class Pacing:
         return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, model: str, t: Steady, ahead: int = 0) -> float:
-        here = self._queue.by_model()[model] + self._retry_queue.by_model()[model]
+        here = self._queue.waiting_for(model) + self._retry_queue.waiting_for(model)
         if not here and not ahead and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t)):
             return 0.0
         ahead += self._places.ahead(model, here)
