@@ -21,7 +21,7 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether no level is known that breaks."""
+        """Whether no level is known to be refused."""
         return self.limit.ceiling is None
 
     def places(self, t: float) -> int:
@@ -29,7 +29,8 @@ class Gate:
         return self.limit.places(self.backoff.share(t), t)
 
     def start(self, retrying: int, t: float) -> int:
-        """One has started; so many of those in flight may not be at the upstream. Returns how many are in flight."""
+        """A request has started; `retrying` of those in flight may not be at the upstream. Returns how many are in
+        flight."""
         level = self.limit.start(retrying, t)
         self._history.note(level, t)
         return level
@@ -40,7 +41,7 @@ class Gate:
         self._history.note(self.limit.in_flight, t)
 
     def correct(self, in_flight: int, t: float) -> None:
-        """So many are in flight, whatever was counted."""
+        """Sets how many are in flight, whatever was counted."""
         if in_flight != self.limit.in_flight:
             self.limit.correct(in_flight)
             self._history.note(in_flight, t)

@@ -36,7 +36,7 @@ class GrantedPlaces:
         self._granted = Counter(granted)
 
     def give_back(self) -> None:
-        """Nothing is granted any more."""
+        """Gives up all places that are granted and not in use."""
         self._granted.clear()
 
     def take_refusals(self) -> tuple[RefusedAttempt, ...]:
@@ -62,10 +62,10 @@ class GrantedPlaces:
             self._granted[model] -= 1
 
     def end(self, model: str, t: Steady) -> None:
-        """The next report tells."""
+        """Nothing to do: the next report to the store says it."""
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
-        """The next report tells."""
+        """Nothing to do: the next report to the store says it."""
 
     def refused(self, refusal: Refusal, t: Steady) -> None:
         if refusal.told.error_class in _PLANS_OWN:
@@ -75,7 +75,7 @@ class GrantedPlaces:
         """Nothing changes by itself."""
 
     def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
-        """The next report tells."""
+        """Nothing to do: the next report to the store says it."""
 
     def next_changes(self, waiting: Mapping[str, int], t: Steady) -> list[float]:
         return []

@@ -99,7 +99,7 @@ class Limits:
         return max(gate.limit.pause_left(t) for gate in self._on_its_way(model))
 
     def share_in_use(self, t: Steady) -> float:
-        """The smallest share of a model's limit that is in use: 1.0 but after overloads."""
+        """The smallest share of a model's limit that may be used: 1.0 except after overloads."""
         return min((gate.backoff.share(t) for gate in self._models.values()), default=1.0)
 
     def usable(self, model: str, t: Steady) -> int:
@@ -115,7 +115,7 @@ class Limits:
         return self.places(model, t) > 0 and (model == MCP or self.rate.wait(t) <= 0.0)
 
     def is_proven(self, model: str, t: Steady) -> bool:
-        """Whether one more would be nothing new to the upstream, as far as is known."""
+        """Whether the upstream is known to take one more of a model."""
         gates = self._on_its_way(model)
         if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
             return False
@@ -142,7 +142,7 @@ class Limits:
             del self._trials[model]
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
-        """One has started; so many of those in flight, by model, may not be at the upstream."""
+        """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
         self._gate(model).start(retrying.get(model, 0), t)
         self._models.move_to_end(model)
         if model == MCP:
@@ -161,7 +161,7 @@ class Limits:
             gate.end(t)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
-        """So many in flight are of another model than was believed. A model that is new takes over what was learned."""
+        """`count` of those in flight turn out to be of another model; one that is new takes over what was learned."""
         if after not in self._models and self._gate(before).in_flight == count:
             self._models[after] = self._models.pop(before)
         else:
@@ -174,7 +174,7 @@ class Limits:
         self._count_groups(t)
 
     def correct(self, in_flight: Mapping[str, int], t: Steady) -> None:
-        """So many are in flight of each model, whatever was counted."""
+        """Sets how many of each model are in flight, whatever was counted."""
         for model in {*self._models, *in_flight}:
             self._gate(model).correct(in_flight.get(model, 0), t)
         self._count_groups(t)

@@ -30,25 +30,25 @@ class Places(Protocol):
     """Whether the limits have heard of a refusal when `refused` returns."""
 
     def is_free(self, model: str, t: Steady) -> bool:
-        """Whether one may start now."""
+        """Whether a request of a model may start now."""
 
     def hardly_waits(self, model: str, t: Steady) -> bool:
-        """Whether one that came now would hardly wait."""
+        """Whether a request of a model that came now would hardly wait."""
 
     def is_proven(self, model: str, t: Steady) -> bool:
-        """Whether one more would be nothing new to the upstream, as far as is known."""
+        """Whether the upstream is known to take one more of a model."""
 
     def is_stormy(self, model: str) -> bool:
         """Whether even a single request of a model was refused, and the next one as well."""
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
-        """One has started; so many of those in flight, by model, may not be at the upstream."""
+        """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
 
     def end(self, model: str, t: Steady) -> None:
         """One has ended."""
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
-        """So many of those in flight are of another model than was believed."""
+        """`count` of those in flight turn out to be of another model."""
 
     def refused(self, refusal: Refusal, t: Steady) -> None:
         """The upstream has refused an attempt."""
@@ -57,10 +57,10 @@ class Places(Protocol):
         """Time has passed."""
 
     def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
-        """So many of each model wait that nothing but the limits holds back."""
+        """Says how many requests of each model nothing but the limits holds back."""
 
     def next_changes(self, waiting: Mapping[str, int], t: Steady) -> list[float]:
-        """When more may start, as far as time alone does it."""
+        """When more may start if nothing but time goes by."""
 
     def limit(self, model: str | None) -> int:
         """How many of a model may be in flight, or of all."""
@@ -70,16 +70,16 @@ class Places(Protocol):
         """How many a second may start."""
 
     def left(self, model: str, in_flight: int) -> int:
-        """How many more of a model may be in flight if so many of it are, here; 0 at least."""
+        """How many more of a model may be in flight when this many of it are in flight here; 0 at least."""
 
     def ahead(self, model: str, waiting: int) -> int:
-        """How many wait for a model, if so many do here."""
+        """How many wait for a model in all, when this many wait here."""
 
     def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start."""
 
     def share_in_use(self, t: Steady) -> float:
-        """The smallest share of a limit that is in use: 1.0 but after overloads."""
+        """The smallest share of a limit that may be used: 1.0 except after overloads."""
 
     def status(
         self,
