@@ -17,7 +17,7 @@ from dashboard.records.requests import SORTS, TOKEN_KINDS, Lost, Requests
 from dashboard.records.targets import Lookup, StoreState, Targets
 from dashboard.records.usage import Breakdown, By, Used, Wasted
 from dashboard.store import requests as stored
-from dashboard.store import usage
+from dashboard.store import samples, usage
 from dashboard.store.targets import lost_requests
 
 _FORMATS: Final = ("json", "csv")
@@ -90,6 +90,7 @@ async def breakdown(parts: Parts, request: Request) -> Response:
 async def targets(parts: Parts, _request: Request) -> Response:
     store, now = parts.store, parts.clocks.wall()
     count, oldest = await store.read(stored.stored_requests)
+    oldest_sample = await store.read(samples.oldest_sample)
     return answer(
         Targets(
             targets=[target.record(now) for target in parts.scraper.targets],
@@ -99,6 +100,7 @@ async def targets(parts: Parts, _request: Request) -> Response:
                 error=store.error,
                 requests=count,
                 oldest_request=oldest,
+                oldest_sample=oldest_sample,
                 set_aside=None if store.set_aside_to is None else str(store.set_aside_to),
             ),
             names=[

@@ -58,6 +58,7 @@ class StoreState(Record):
     error: str | None
     requests: int
     oldest_request: MaybeTime
+    oldest_sample: MaybeTime = Field(description="Of those of 5 s")
     set_aside: str | None = Field(description="Where the damaged file before this one is")
 
 

@@ -90,6 +90,12 @@ def read_rows(connection: sqlite3.Connection, grid: Grid, target: int | None = N
     return connection.execute(query, (grid.begin << _TARGET_BITS, grid.end << _TARGET_BITS, target))
 
 
+def oldest_sample(connection: sqlite3.Connection) -> float | None:
+    """The Unix time since when there are samples of 5 s; None if there are none."""
+    at: float | None = connection.execute("SELECT min(at) FROM fleet_5").fetchone()[0]
+    return at
+
+
 def delete_samples(connection: sqlite3.Connection, tier: Tier, before: float) -> None:
     """Forgets the rows of a tier that began before this Unix time."""
     begin = tier.begin(before)

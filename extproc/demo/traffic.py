@@ -16,14 +16,19 @@ import httpx
 
 MEAN_PAUSE: Final = 0.4
 _LONGEST_PAUSE: Final = 1.2
-_SESSIONS: Final = 4
+_SESSIONS: Final = 2
 _MOST_RUNNING: Final = 300
 # Every other deck ends with more requests at once than there are workers.
 _DECKS_PER_CROWD: Final = 2
 _CROWD_BEYOND: Final = 3
 
-_ANTHROPIC: Final = {"anthropic-version": "2023-06-01", "authorization": "Bearer anything"}
-_OPENAI: Final = {"authorization": "Bearer anything"}
+_ANTHROPIC: Final = {
+    "anthropic-version": "2023-06-01",
+    "authorization": "Bearer anything",
+    "user-agent": "claude-cli/2.1.330 (external, cli)",
+}
+_OPENAI: Final = {"authorization": "Bearer anything", "user-agent": "OpenAI/Python 2.9.0"}
+_CODEX: Final = {"authorization": "Bearer anything", "user-agent": "codex_cli_rs/0.61.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Sample:
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: _OPENAI)
     leave_after: float | None = None
+
+    @property
+    def program(self) -> str:
+        """Its user agent: each program has sessions of its own."""
+        return self.headers["user-agent"]
 
 
 def _messages(share: int, stream: bool, model: str = "glm-5.3", leave: float | None = None, **scenario: Any) -> Sample:
@@ -50,7 +60,8 @@ def _chat(share: int, stream: bool, model: str, **scenario: Any) -> Sample:
 
 
 def _responses(share: int, stream: bool, **scenario: Any) -> Sample:
-    return Sample(share, "/v1/responses", scenario, {"model": "glm-5.3", "stream": stream, "input": "Rename this."})
+    body = {"model": "glm-5.3", "stream": stream, "input": "Rename this."}
+    return Sample(share, "/v1/responses", scenario, body, _CODEX)
 
 
 _LONG: Final[dict[str, Any]] = {
@@ -60,7 +71,10 @@ _LONG: Final[dict[str, Any]] = {
     "input_tokens": 21_000,
     "cached_tokens": 18_500,
 }
-_CROWD: Final = _messages(1, True, events=8, pause=0.3, input_tokens=700, output_tokens=90)
+_CROWDS: Final = (
+    _messages(1, True, events=8, pause=0.3, input_tokens=700, output_tokens=90),
+    _chat(1, True, "glm-4.7", events=8, pause=0.3, input_tokens=700, output_tokens=90),
+)
 _COUNTED: Final = {"model": "glm-5.3", "messages": [{"role": "user", "content": "How many tokens is this?"}]}
 
 SAMPLES: Final = (
@@ -93,7 +107,7 @@ class Traffic:
         self._url = url
         self._max_workers = max_workers
         self._random = secrets.SystemRandom()
-        self._sessions = [str(uuid.uuid4()) for _ in range(_SESSIONS)]
+        self._sessions = {sample.program: [str(uuid.uuid4()) for _ in range(_SESSIONS)] for sample in SAMPLES}
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -107,7 +121,7 @@ class Traffic:
                 decks += 1
                 if decks % _DECKS_PER_CROWD == 1:
                     for _ in range(self._max_workers + _CROWD_BEYOND - len(self._running)):
-                        self._send(tasks, _CROWD, stopping)
+                        self._send(tasks, self._random.choice(_CROWDS), stopping)
 
     def _deck(self) -> list[Sample]:
         deck = [sample for sample in SAMPLES for _ in range(sample.share)]
@@ -129,8 +143,7 @@ class Traffic:
     async def _exchange(self, sample: Sample) -> None:
         headers = {
             **sample.headers,
-            "user-agent": "zai-proxy-demo",
-            "x-claude-code-session-id": self._random.choice(self._sessions),
+            "x-claude-code-session-id": self._random.choice(self._sessions[sample.program]),
             "x-sim": json.dumps(sample.scenario),
         }
         method = "GET" if sample.body is None else "POST"

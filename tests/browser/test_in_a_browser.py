@@ -169,6 +169,16 @@ def test_a_client_that_z_ai_refuses_is_named_where_one_looks_first(tab: Tab, cal
     expect(page.get_by_role("main").get_by_text("Z.AI refuses this client: ")).to_have_count(0)
 
 
+def test_who_misses_the_prompt_cache_is_told_with_what_that_costs(tab: Tab, caller: Caller) -> None:
+    card = tab.open("/").get_by_role("region", name="Prompt cache")
+    for tokens in range(20_000, 28_000, 1000):
+        caller.ask(input_tokens=tokens)
+
+    expect(card).to_contain_text(re.compile(r"Claude Code: \d+ % cached, could be \d\d %"))
+    expect(card).to_contain_text(re.compile(r"\$\d\.\d\d and \d+ credits an hour"))
+    expect(card).to_contain_text("CACHE_DOCTOR=on finds out what changes.")
+
+
 def test_what_was_learned_is_a_table_by_model(browser: Browser, tmp_path: Path) -> None:
     with running_stack(tmp_path, PACING="on", MAX_RETRIES="0") as paced:
         caller = Caller(paced)
@@ -272,6 +282,46 @@ def test_a_request_that_is_ended_on_the_page_breaks_off_for_the_client_and_frees
     expect(page.get_by_text("Nothing runs", exact=True)).to_be_visible()
     wait_until(lambda: stack.simulator.log()[-1]["aborted"] is True, "Z.AI was told")
     wait_until(lambda: stack.metric("zai_proxy_concurrent_requests") == 0, "the place is free")
+
+
+def test_a_name_is_given_with_the_keyboard_and_every_open_page_shows_it(
+    browser: Browser, tab: Tab, caller: Caller, dashboard: DashboardProcess
+) -> None:
+    caller.ask()
+    page = tab.open(f"/requests?session={caller.session}")
+    expect(rows(page)).to_have_count(1)
+    with new_tab(browser, dashboard.url) as other:
+        other.sign_in(dashboard.token)
+        elsewhere = other.open("/usage?by=session").get_by_role("region", name="Usage by session")
+        expect(elsewhere).to_contain_text(caller.session[:8])
+
+        page.get_by_role("button", name=re.compile("^Details of")).click()
+        press_until(page, "Tab", f"Name session {caller.session}")
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name="Names")
+        expect(dialog.get_by_role("textbox")).to_be_focused()
+        assert violations(page) == {}
+        page.set_viewport_size(WIDE)
+        page.keyboard.type("  the big refactoring ")
+        page.keyboard.press("Enter")
+
+        expect(dialog).to_have_count(0)
+        expect(rows(page)).to_contain_text("the big refactoring")
+        expect(elsewhere).to_contain_text("the big refactoring")
+        assert other.problems == []
+    with caller.stream():
+        page.get_by_role("link", name="Now").click()
+        running = page.get_by_role("region", name="Running requests")
+        expect(running).to_contain_text("the big refactoring")
+        expect(running).to_contain_text("Claude Code")
+    page.reload()
+    page.get_by_role("link", name="Usage").click()
+    page.get_by_role("button", name="Session", exact=True).click()
+    page.get_by_role("button", name=f"Name session the big refactoring ({caller.session})").click()
+    page.get_by_role("dialog", name="Names").get_by_role("textbox").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("the big refactoring")).to_have_count(0)
+    expect(page.get_by_role("region", name="Usage by session")).to_contain_text(caller.session)
 
 
 def test_a_wrong_token_is_told_and_the_right_one_leads_where_one_wanted_to_go(

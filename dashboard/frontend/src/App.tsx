@@ -7,6 +7,7 @@ import { Shell } from './components/Shell'
 import { createQueryClient } from './hooks/useApi'
 import { LiveProvider } from './hooks/useLive'
 import { useLocation } from './hooks/useLocation'
+import { NamingProvider } from './hooks/useNaming'
 import { pageAt } from './lib/routes'
 import { NotFoundPage } from './pages/NotFoundPage'
 import { NowPage } from './pages/now/NowPage'
@@ -66,9 +67,11 @@ export function App() {
   return (
     <QueryClientProvider client={client}>
       <LiveProvider>
-        <Shell>
-          <CurrentPage />
-        </Shell>
+        <NamingProvider>
+          <Shell>
+            <CurrentPage />
+          </Shell>
+        </NamingProvider>
       </LiveProvider>
     </QueryClientProvider>
   )

@@ -31,6 +31,10 @@ export function postJson<T>(path: string): Promise<T> {
   return send<T>(path, { method: 'POST' })
 }
 
+export function putJson<T>(path: string, body: unknown): Promise<T> {
+  return send<T>(path, { method: 'PUT', body: JSON.stringify(body) })
+}
+
 /** Goes to the sign-in form and comes back to this page afterwards. */
 export function signIn(): void {
   const here = window.location.pathname + window.location.search

@@ -981,6 +981,8 @@ export interface components {
             requests: number;
             /** @description Unix time */
             oldest_request: number | null;
+            /** @description Of those of 5 s */
+            oldest_sample: number | null;
             /** @description Where the damaged file before this one is */
             set_aside: string | null;
         };

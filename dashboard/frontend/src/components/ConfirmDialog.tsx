@@ -1,5 +1,6 @@
-import { type ReactNode, useEffect, useId, useRef } from 'react'
+import type { ReactNode } from 'react'
 import { Button } from './Button'
+import { Dialog } from './Dialog'
 
 interface ConfirmDialogProps {
   title: string
@@ -10,7 +11,7 @@ interface ConfirmDialogProps {
   onClose: () => void
 }
 
-/** Asks before something that can't be undone. The focus stays inside; Escape closes it. */
+/** Asks before something that can't be undone. */
 export function ConfirmDialog({
   title,
   children,
@@ -19,25 +20,8 @@ export function ConfirmDialog({
   onConfirm,
   onClose,
 }: ConfirmDialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null)
-  const heading = useId()
-
-  useEffect(() => {
-    const element = dialog.current
-    element?.showModal()
-    return () => element?.close()
-  }, [])
-
   return (
-    <dialog
-      ref={dialog}
-      aria-labelledby={heading}
-      onClose={onClose}
-      className="w-[min(28rem,calc(100vw-2rem))] rounded-xl border border-line bg-card p-5 text-left text-text shadow-xl backdrop:bg-[#0008]"
-    >
-      <h2 id={heading} className="text-base font-semibold">
-        {title}
-      </h2>
+    <Dialog title={title} onClose={onClose}>
       <div className="my-3 text-soft">{children}</div>
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Leave it running</Button>
@@ -45,6 +29,6 @@ export function ConfirmDialog({
           {confirm}
         </Button>
       </div>
-    </dialog>
+    </Dialog>
   )
 }

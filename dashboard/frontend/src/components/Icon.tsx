@@ -12,6 +12,7 @@ const SHAPES = {
   offline:
     'M3 3l18 18M8.5 16.4a5 5 0 0 1 7 0M5 12.9a10 10 0 0 1 3.5-2.2M19 12.9a10 10 0 0 0-6.6-2.9M2 9.2a15 15 0 0 1 4-2.6M22 9.2A15 15 0 0 0 11 5M12 20v.1',
   open: 'M9 5l7 7-7 7',
+  edit: 'M4 20h4L19.5 8.5a2.1 2.1 0 0 0 0-3l-1-1a2.1 2.1 0 0 0-3 0L4 16zM13.5 6.5l4 4',
 } as const
 
 export type IconName = keyof typeof SHAPES

@@ -2,9 +2,11 @@ import { keepPreviousData, QueryClient, useMutation, useQuery } from '@tanstack/
 import { type BreakdownQuery, getBreakdown } from '../api/breakdown'
 import { cancelRequest } from '../api/cancel'
 import { ApiError } from '../api/http'
+import { saveName } from '../api/names'
 import { getRequest, getRequests, type RequestsQuery } from '../api/requests'
 import { getSeries, type SeriesQuery } from '../api/series'
 import { getTargets } from '../api/targets'
+import { DEFAULT_RANGE, openingRange, type TimeRange } from '../lib/timeRange'
 
 const MINUTE_MS = 60_000
 
@@ -75,6 +77,20 @@ export function useRequest(id: number) {
   })
 }
 
+/** What the history shows where the address names no time; null until it is known. It stays as long as the page does. */
+export function useOpeningRange(): TimeRange | null {
+  const { data, isError } = useQuery({
+    queryKey: ['opening range'],
+    queryFn: async ({ signal }) => {
+      const { store } = await getTargets(signal)
+      return openingRange(store.oldest_sample, Date.now() / 1000)
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  })
+  return data ?? (isError ? DEFAULT_RANGE : null)
+}
+
 export function useTargets() {
   return useQuery({
     queryKey: ['targets'],
@@ -86,6 +102,11 @@ export function useTargets() {
 /** Ends a running or waiting request. */
 export function useCancel() {
   return useMutation({ mutationFn: cancelRequest })
+}
+
+/** Gives a client or a session a name. */
+export function useSaveName() {
+  return useMutation({ mutationFn: saveName })
 }
 
 function milliseconds(seconds: number | false): number | false {

@@ -3,6 +3,7 @@ import { createContext, type ReactNode, useContext, useEffect, useState, useSync
 import { getJson } from '../api/http'
 import { type LiveEvent, type LiveState, reduceLive, SILENT } from '../lib/live'
 import { keepListening } from '../lib/liveConnection'
+import type { NameBook } from '../lib/names'
 import { createStore, type Store } from '../lib/store'
 
 const LiveContext = createContext<Store<LiveState, LiveEvent> | null>(null)
@@ -33,6 +34,11 @@ export function LiveProvider({ children }: { children: ReactNode }) {
   }, [store, client])
 
   return <LiveContext value={store}>{children}</LiveContext>
+}
+
+/** What people call clients and sessions. */
+export function useNames(): NameBook {
+  return useLive((state) => state.names)
 }
 
 /** A part of what the stream has told. Draws anew only if this very part has changed: select what exists, make nothing. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { aRequest, aSnapshot } from './examples'
 import { type LiveEvent, type LiveState, MOST_ALERTS, MOST_REQUESTS, reduceLive, SILENT } from './live'
+import { givenName } from './names'
 
 const told = (...events: LiveEvent[]): LiveState => events.reduce(reduceLive, SILENT)
 const request = (id: number): LiveEvent => ({ kind: 'request', data: aRequest({ id }), id: `e${id}` })
@@ -87,4 +88,17 @@ test('a store that was begun anew makes everything known worthless, ids included
   const state = told(request(7), alert, { kind: 'reset', data: {} }, request(1))
   expect(state.requests.map(({ id }) => id)).toEqual([1])
   expect(state).toMatchObject({ generation: 1, alerts: [], lastEventId: 'e1' })
+})
+
+test('names are those that were told last, and stay while the connection is lost', () => {
+  const named = (name: string) => ({ names: [{ kind: 'client' as const, key: 'source-17', name }] })
+  const first = reduceLive(SILENT, { kind: 'names', data: named('Anna') })
+  const second = reduceLive(first, { kind: 'names', data: named("Anna's laptop") })
+  const lost = reduceLive(second, { kind: 'lost', since: 1 })
+  expect([first, second, lost].map(({ names }) => givenName(names, 'client', 'source-17'))).toEqual([
+    'Anna',
+    "Anna's laptop",
+    "Anna's laptop",
+  ])
+  expect(reduceLive(lost, { kind: 'names', data: { names: [] } }).names.size).toBe(0)
 })

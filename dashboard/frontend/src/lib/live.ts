@@ -4,6 +4,7 @@ import type { AlertChange, EventData, EventName } from '../api/events'
 import type { Now } from '../api/now'
 import type { FinishedRequest } from '../api/requests'
 import { type Announcement, announce, SILENCE } from './announcement'
+import { type NameBook, NO_NAMES, nameBook } from './names'
 
 export const MOST_REQUESTS = 500
 export const MOST_ALERTS = 100
@@ -18,6 +19,8 @@ export interface LiveState {
   requests: readonly FinishedRequest[]
   /** Raised and cleared since the page was opened, newest first. */
   alerts: readonly AlertChange[]
+  /** What people call clients and sessions. */
+  names: NameBook
   /** Rises when events were missed for good: tables have to be loaded anew. */
   generation: number
   /** The id to go on after when the stream is opened anew. */
@@ -36,6 +39,7 @@ export const SILENT: LiveState = {
   announcement: SILENCE,
   requests: [],
   alerts: [],
+  names: NO_NAMES,
   generation: 0,
   lastEventId: null,
 }
@@ -66,6 +70,8 @@ export function reduceLive(state: LiveState, event: LiveEvent): LiveState {
       return { ...heard, requests: withRequest(state.requests, event.data) }
     case 'alert':
       return { ...heard, alerts: [event.data, ...state.alerts].slice(0, MOST_ALERTS) }
+    case 'names':
+      return { ...heard, names: nameBook(event.data.names) }
     case 'gap':
       return { ...heard, generation: state.generation + 1 }
     case 'reset':

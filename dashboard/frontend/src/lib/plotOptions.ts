@@ -56,6 +56,8 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
       {
         ...axis,
         values: (_plot, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
+        // Room for a time with seconds.
+        space: 76,
         size: 26,
       },
       {

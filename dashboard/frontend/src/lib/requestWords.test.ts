@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { aRunningRequest } from './examples'
+import { NO_NAMES, nameBook } from './names'
 import {
   gateInWords,
   laneName,
@@ -23,7 +24,7 @@ test('what a request does not say is called unknown', () => {
     path: null,
     lane: null,
   })
-  expect([senderName(bare), requestName(bare), laneName(bare.lane)]).toEqual([
+  expect([senderName(bare, NO_NAMES), requestName(bare, NO_NAMES), laneName(bare.lane)]).toEqual([
     'unknown client',
     'request for unknown client',
     'unknown lane',
@@ -33,7 +34,7 @@ test('what a request does not say is called unknown', () => {
 test('a request is named by the model that answers, and by the one that it asks for until then', () => {
   const named = (model: string | null, model_asked: string | null) => {
     const request = aRunningRequest({ model, model_asked })
-    return [modelName(request), otherModelAsked(request), requestName(request)]
+    return [modelName(request), otherModelAsked(request), requestName(request, NO_NAMES)]
   }
   expect(named('glm-5.3', 'claude-opus-5')).toEqual(['glm-5.3', 'claude-opus-5', 'glm-5.3 for laptop-anna'])
   expect(named('glm-5.3', 'glm-5.3')).toEqual(['glm-5.3', null, 'glm-5.3 for laptop-anna'])
@@ -43,7 +44,20 @@ test('a request is named by the model that answers, and by the one that it asks 
 })
 
 test('of a session so much is shown that two can be told apart', () => {
-  expect(senderName({ client: 'laptop-anna', session: 'b90b4838-9cc4-46b7' })).toBe('laptop-anna · b90b4838')
+  expect(senderName({ client: 'laptop-anna', session: 'b90b4838-9cc4-46b7' }, NO_NAMES)).toBe(
+    'laptop-anna · b90b4838',
+  )
+})
+
+test('clients and sessions are called as people named them', () => {
+  const names = nameBook([
+    { kind: 'client', key: 'source-17', name: "Anna's laptop" },
+    { kind: 'session', key: 'b90b4838-9cc4-46b7', name: 'the big refactoring' },
+  ])
+  const request = aRunningRequest({ client: 'source-17', session: 'b90b4838-9cc4-46b7' })
+  expect(senderName(request, names)).toBe("Anna's laptop · the big refactoring")
+  expect(senderName({ ...request, client: 'source-18' }, names)).toBe('source-18 · the big refactoring')
+  expect(requestName(request, names)).toBe("glm-5.3 for Anna's laptop")
 })
 
 test('silence is worth a word after a while, and a warning after a longer one', () => {

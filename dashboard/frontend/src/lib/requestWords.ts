@@ -2,6 +2,7 @@
 
 import type { RequestIdentity } from '../api/common'
 import type { Limit, TargetState } from '../api/now'
+import { givenName, type NameBook } from './names'
 import { formatCompact, formatCount, plural } from './numbers'
 
 const LANES: Record<string, string> = { main: 'main', subagent: 'sub-agent', background: 'background' }
@@ -10,10 +11,17 @@ export function laneName(lane: string | null): string {
   return lane === null ? 'unknown lane' : (LANES[lane] ?? lane)
 }
 
-/** Who sent it: the client, and so much of its session that two can be told apart. */
-export function senderName({ client, session }: Pick<RequestIdentity, 'client' | 'session'>): string {
-  const name = client ?? 'unknown client'
-  return session === null ? name : `${name} · ${session.slice(0, 8)}`
+type Sender = Pick<RequestIdentity, 'client' | 'session'>
+
+/** The client as people named it. */
+export function clientName(client: string | null, names: NameBook): string {
+  return givenName(names, 'client', client) ?? client ?? 'unknown client'
+}
+
+/** Who sent it, by the names that people gave: the client, and so much of its session that two can be told apart. */
+export function senderName({ client, session }: Sender, names: NameBook): string {
+  const name = clientName(client, names)
+  return session === null ? name : `${name} · ${givenName(names, 'session', session) ?? session.slice(0, 8)}`
 }
 
 type Models = Pick<RequestIdentity, 'model' | 'model_asked'>
@@ -29,8 +37,11 @@ export function otherModelAsked({ model, model_asked }: Models): string | null {
 }
 
 /** "glm-5.3 for laptop-anna": what a button speaks of. */
-export function requestName(request: Models & Pick<RequestIdentity, 'path' | 'client'>): string {
-  return `${modelName(request) ?? request.path ?? 'request'} for ${request.client ?? 'unknown client'}`
+export function requestName(
+  request: Models & Pick<RequestIdentity, 'path' | 'client'>,
+  names: NameBook,
+): string {
+  return `${modelName(request) ?? request.path ?? 'request'} for ${clientName(request.client, names)}`
 }
 
 /** How long a request may be silent before that is worth a word, and then a warning; seconds. */

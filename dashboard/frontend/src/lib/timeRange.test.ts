@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import {
   DEFAULT_RANGE,
+  openingRange,
   PRESETS,
   parseRange,
   rangeQuery,
@@ -56,4 +57,12 @@ test('what has ended is not asked for again', () => {
   expect(refreshSeconds({ kind: 'between', from: 0, to: 60 })).toBe(false)
   expect(refreshSeconds({ kind: 'last', seconds: 900 })).toBe(5)
   expect(refreshSeconds({ kind: 'last', seconds: 7_776_000 })).toBe(300)
+})
+
+test('the history opens on the time of which something is known, an hour at most', () => {
+  const last = (seconds: number) => ({ kind: 'last', seconds })
+  expect([990, 700, 699, 100, -9000].map((oldest) => openingRange(oldest, 1000))).toEqual(
+    [300, 300, 900, 900, 3600].map(last),
+  )
+  expect(openingRange(null, 1000)).toEqual(DEFAULT_RANGE)
 })

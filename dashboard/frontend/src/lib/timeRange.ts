@@ -19,6 +19,14 @@ export const PRESETS: readonly { label: string; spoken: string; seconds: number 
   { label: '90d', spoken: 'last 90 days', seconds: 7_776_000 },
 ]
 
+const OPENINGS = [300, 900, 3600]
+
+/** What the history shows first: no more than the default, and no longer than something is known of. Times in Unix seconds. */
+export function openingRange(oldest: number | null, now: number): TimeRange {
+  const seconds = OPENINGS.find((each) => oldest !== null && now - oldest <= each)
+  return seconds === undefined ? DEFAULT_RANGE : { kind: 'last', seconds }
+}
+
 /** Whatever makes no sense is the default: an address is typed, shortened and shared by people. */
 export function parseRange(parameters: URLSearchParams, fallback: TimeRange = DEFAULT_RANGE): TimeRange {
   const from = parameters.get('from') ?? ''

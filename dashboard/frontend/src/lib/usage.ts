@@ -1,6 +1,7 @@
 /** Sums of usage: shares, what was for nothing, and all that in sentences. Pure. */
 
 import type { Breakdown, BreakdownBy, BreakdownRow } from '../api/breakdown'
+import { givenName, type NameBook, NO_NAMES } from './names'
 import { formatCompact, formatCount, formatMoney, formatShare, plural } from './numbers'
 import { formatWhen } from './times'
 import { totalTokens } from './tokens'
@@ -23,11 +24,18 @@ const utcDay = new Intl.DateTimeFormat('en-GB', {
   timeZone: 'UTC',
 })
 
-/** What a row is of. Days are those of UTC, hours are shown in the reader's zone. `now` in Unix seconds. */
-export function keyInWords(by: BreakdownBy, key: BreakdownRow['key'], now: number): string {
+/** What a row is of, by the name that people gave it if they did. Days are those of UTC, hours are shown in the reader's zone. `now` in Unix seconds. */
+export function keyInWords(
+  by: BreakdownBy,
+  key: BreakdownRow['key'],
+  now: number,
+  names: NameBook = NO_NAMES,
+): string {
   if (key === null) return NAMELESS[by]
   if (by === 'day') return utcDay.format(new Date(Number(key) * 1000)).replace(',', '')
-  return by === 'hour' ? formatWhen(Number(key), now) : String(key)
+  if (by === 'hour') return formatWhen(Number(key), now)
+  const given = by === 'client' || by === 'session' ? givenName(names, by, String(key)) : null
+  return given ?? String(key)
 }
 
 /** What shares are of: of the cost, or of the requests where nothing cost anything. */

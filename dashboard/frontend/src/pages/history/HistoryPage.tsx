@@ -5,11 +5,11 @@ import { ErrorState } from '../../components/ErrorState'
 import { RangePicker } from '../../components/RangePicker'
 import { RangeSteps } from '../../components/RangeSteps'
 import { TargetPicker } from '../../components/TargetPicker'
-import { useSeriesSet } from '../../hooks/useApi'
+import { useOpeningRange, useSeriesSet } from '../../hooks/useApi'
 import { useLocation } from '../../hooks/useLocation'
 import { useTimeRange } from '../../hooks/useTimeRange'
 import { ALL_CHARTS, allMarks, drawnCharts, questions, SECTIONS, wasWatched } from '../../lib/historyCharts'
-import { rangeQuery, refreshSeconds, type TimeRange, zoomedRange } from '../../lib/timeRange'
+import { DEFAULT_RANGE, rangeQuery, refreshSeconds, type TimeRange, zoomedRange } from '../../lib/timeRange'
 import { ChartCard, ChartGrid, ChartPlaceholders } from './ChartCard'
 import { MarkList } from './MarkList'
 
@@ -17,7 +17,20 @@ const QUESTIONS = questions(ALL_CHARTS)
 
 /** What went on in a time: all charts share its axis, the crosshair and the marks. */
 export function HistoryPage() {
-  const [range, setRange] = useTimeRange()
+  const opening = useOpeningRange()
+  const isNamed = useLocation().search.has('from')
+  if (opening !== null || isNamed) return <History opening={opening ?? DEFAULT_RANGE} />
+  return (
+    <>
+      <h1 className="sr-only">History</h1>
+      <ChartPlaceholders sections={SECTIONS} />
+    </>
+  )
+}
+
+/** `opening` is shown where the address names no time. */
+function History({ opening }: { opening: TimeRange }) {
+  const [range, setRange] = useTimeRange(opening)
   const target = useLocation().search.get('target') ?? ''
   const { data, error, isPlaceholderData, refetch } = useHistory(range, target)
   const zoom = useCallback(

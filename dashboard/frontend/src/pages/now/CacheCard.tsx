@@ -1,7 +1,9 @@
 import type { Cache, CacheLoss } from '../../api/now'
 import { Card } from '../../components/Card'
 import { Icon } from '../../components/Icon'
+import { useNames } from '../../hooks/useLive'
 import { causesInWords, lostInWords, sharesInWords } from '../../lib/cache'
+import { clientName } from '../../lib/requestWords'
 
 /** Who misses the prompt cache, what that costs and why; a line where nobody does, nothing where nobody asked. */
 export function CacheCard({ cache }: { cache: Cache }) {
@@ -22,6 +24,7 @@ export function CacheCard({ cache }: { cache: Cache }) {
 }
 
 function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache: Cache }) {
+  const names = useNames()
   const lost = lostInWords(loss, seconds)
   return (
     <li className="flex gap-3">
@@ -32,7 +35,7 @@ function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache
           {sharesInWords(loss)}
         </p>
         <p className="text-xs text-soft">
-          {loss.client ?? 'unknown client'}
+          {clientName(loss.client, names)}
           {lost !== null && ` · ${lost}`}
         </p>
         {causesInWords(loss, doctor).map((text) => (

@@ -1,10 +1,15 @@
 import { useState } from 'react'
+import type { RunningRequest, WaitingRequest } from '../../api/now'
 import { Button } from '../../components/Button'
 import { ConfirmDialog } from '../../components/ConfirmDialog'
 import { useCancel } from '../../hooks/useApi'
+import { useNames } from '../../hooks/useLive'
+import { requestName } from '../../lib/requestWords'
 
 /** Ends a request, after a question. It goes from the list by itself once it has ended. */
-export function EndButton({ id, name }: { id: string; name: string }) {
+export function EndButton({ request }: { request: RunningRequest | WaitingRequest }) {
+  const { id } = request
+  const name = requestName(request, useNames())
   const [asks, setAsks] = useState(false)
   const { mutate, isPending, isSuccess, error, reset } = useCancel()
 

@@ -6,7 +6,7 @@ import { Card } from '../../components/Card'
 import { type Column, DataTable } from '../../components/DataTable'
 import { EmptyState } from '../../components/EmptyState'
 import { formatCount, formatEstimate } from '../../lib/numbers'
-import { laneName, requestName, silence } from '../../lib/requestWords'
+import { laneName, silence } from '../../lib/requestWords'
 import { formatAge } from '../../lib/times'
 import { EndButton } from './EndButton'
 import { RequestCell } from './RequestCell'
@@ -46,7 +46,7 @@ const ENDING: Column<RunningRequest> = {
   key: 'end',
   head: <span className="sr-only">End</span>,
   align: 'end',
-  cell: ({ id, ...request }) => <EndButton id={id} name={requestName(request)} />,
+  cell: (row) => <EndButton request={row} />,
 }
 
 /** What runs, the oldest first. */

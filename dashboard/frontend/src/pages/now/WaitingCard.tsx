@@ -6,7 +6,7 @@ import { Card } from '../../components/Card'
 import { type Column, DataTable } from '../../components/DataTable'
 import { EmptyState } from '../../components/EmptyState'
 import { formatCount } from '../../lib/numbers'
-import { laneName, requestName } from '../../lib/requestWords'
+import { laneName } from '../../lib/requestWords'
 import { formatAge } from '../../lib/times'
 import { EndButton } from './EndButton'
 import { RequestCell } from './RequestCell'
@@ -39,7 +39,7 @@ const ENDING: Column<WaitingRequest> = {
   key: 'end',
   head: <span className="sr-only">End</span>,
   align: 'end',
-  cell: ({ id, ...request }) => <EndButton id={id} name={requestName(request)} />,
+  cell: (row) => <EndButton request={row} />,
 }
 
 /** What waits for its turn and for how long: by lane, then one by one, the longest first. */

@@ -3,7 +3,9 @@ import type { BreakdownBy } from '../../api/breakdown'
 import type { RequestSort } from '../../api/requests'
 import { Button } from '../../components/Button'
 import { useBreakdown } from '../../hooks/useApi'
+import { useNames } from '../../hooks/useLive'
 import { setSearch } from '../../hooks/useLocation'
+import { nameAndKey } from '../../lib/names'
 import { type FilterName, OUTCOMES, SORTS, type TableQuery } from '../../lib/requestQuery'
 import { OUTCOME_WORDS } from '../../lib/requestTrouble'
 import { laneName } from '../../lib/requestWords'
@@ -61,9 +63,16 @@ export function FilterBar({ query }: { query: TableQuery }) {
 const FIELDS = 'filters'
 
 function Fields({ query }: { query: TableQuery }) {
+  const names = useNames()
   return (
     <>
-      <Known query={query} name="client" label="Client" all="all clients" />
+      <Known
+        query={query}
+        name="client"
+        label="Client"
+        all="all clients"
+        word={(value) => nameAndKey(names, 'client', value)}
+      />
       <Known query={query} name="model" label="Model" all="all models" />
       <Known query={query} name="path" label="Path" all="all paths" />
       <Choice query={query} name="lane" label="Lane" all="all lanes" values={LANES} word={laneName} />

@@ -1,5 +1,7 @@
 import { Button } from '../../components/Button'
 import { FilterChip } from '../../components/FilterChip'
+import { useNames } from '../../hooks/useLive'
+import { filterValueInWords } from '../../lib/names'
 import { FILTER_NAMES, type FilterName, type TableQuery } from '../../lib/requestQuery'
 import { ask } from './FilterBar'
 
@@ -9,6 +11,7 @@ const NOTHING = Object.fromEntries([...FILTER_NAMES, 'search', 'from', 'to'].map
 
 /** Filters that have no field of their own, and a way to be rid of all. */
 export function FilterChips({ query: { filters, search, range } }: { query: TableQuery }) {
+  const names = useNames()
   const chips = FILTER_NAMES.flatMap((name) =>
     CHOSEN_ELSEWHERE.includes(name) && filters[name].length < 2
       ? []
@@ -22,7 +25,7 @@ export function FilterChips({ query: { filters, search, range } }: { query: Tabl
         <FilterChip
           key={`${name} ${value}`}
           name={name}
-          value={value}
+          value={filterValueInWords(names, name, value)}
           onRemove={() => ask({ [name]: filters[name].filter((each) => each !== value) })}
         />
       ))}

@@ -1,7 +1,9 @@
 import type { ReactNode } from 'react'
 import type { FinishedRequest } from '../../api/requests'
 import { Badge } from '../../components/Badge'
-import { useLive } from '../../hooks/useLive'
+import { NameButton } from '../../components/NameButton'
+import { useLive, useNames } from '../../hooks/useLive'
+import { givenName } from '../../lib/names'
 import { formatBytes, formatCompact, formatCount, formatMoney, plural } from '../../lib/numbers'
 import { areTokensKnown, OUTCOME_WORDS, requestTrouble, tokensAre } from '../../lib/requestTrouble'
 import { laneName } from '../../lib/requestWords'
@@ -94,11 +96,16 @@ function Figure({ name, children }: { name: string; children: ReactNode }) {
 function Identity({ request }: { request: FinishedRequest }) {
   const { client, program, session, agent, lane, model, model_asked, method, path, attempts, target } =
     request
+  const names = useNames()
   return (
     <dl className="grid min-w-0 content-start grid-cols-[auto_minmax(0,1fr)] gap-x-4 gap-y-1.5">
-      <Row name="Client" filter="client" value={client} />
+      <Row name="Client" filter="client" value={client} given={givenName(names, 'client', client)}>
+        <NameButton client={client} />
+      </Row>
       <Row name="Program" filter="program" value={program} />
-      <Row name="Session" filter="session" value={session} isId />
+      <Row name="Session" filter="session" value={session} given={givenName(names, 'session', session)} isId>
+        <NameButton session={session} />
+      </Row>
       <Row name="Agent" filter="agent" value={agent} />
       <Row name="Lane" filter="lane" value={lane} shown={laneName(lane)} />
       <Row name="Model" filter="model" value={model} />
@@ -117,17 +124,22 @@ interface RowProps {
   filter?: string
   value: string | null
   shown?: string
+  /** What people call it. */
+  given?: string | null
   isId?: boolean
+  children?: ReactNode
 }
 
-function Row({ name, filter, value, shown, isId = false }: RowProps) {
+function Row({ name, filter, value, shown, given = null, isId = false, children }: RowProps) {
   if (value === null) return null
   return (
     <>
       <dt className="text-soft">{name}</dt>
-      <dd className="flex min-w-0 items-baseline gap-2">
+      <dd className="flex min-w-0 flex-wrap items-baseline gap-x-2">
+        {given !== null && <span className="w-full font-medium break-words">{given}</span>}
         <span className={`break-all ${isId ? 'font-mono text-xs/5' : ''}`}>{shown ?? value}</span>
         {isId && <CopyButton name={name} value={value} />}
+        {children}
         {filter !== undefined && (
           <button
             type="button"

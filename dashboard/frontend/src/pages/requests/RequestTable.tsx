@@ -2,6 +2,7 @@ import type { FinishedRequest, Outcome } from '../../api/requests'
 import { Badge } from '../../components/Badge'
 import { type Column, DataTable } from '../../components/DataTable'
 import { RequestSubject } from '../../components/RequestSubject'
+import { useNames } from '../../hooks/useLive'
 import { setSearch } from '../../hooks/useLocation'
 import { formatCompact, formatMoney, plural, UNKNOWN } from '../../lib/numbers'
 import type { Tone } from '../../lib/quota'
@@ -97,6 +98,7 @@ interface RequestTableProps {
 
 /** Finished requests; one of them opens into all that is known of it. */
 export function RequestTable({ query: { sort, order, open }, rows }: RequestTableProps) {
+  const names = useNames()
   return (
     <DataTable
       caption="Finished requests"
@@ -113,7 +115,7 @@ export function RequestTable({ query: { sort, order, open }, rows }: RequestTabl
         openKey: open === null ? null : String(open),
         onToggle: (key) => setSearch({ open: key === String(open) ? null : key }, { replace: true }),
         detail: (row) => <RequestDetail request={row} />,
-        label: (row) => `Details of ${requestName(row)}, ${formatClock(row.ended, true)}`,
+        label: (row) => `Details of ${requestName(row, names)}, ${formatClock(row.ended, true)}`,
       }}
     />
   )
@@ -143,14 +145,15 @@ function OutcomeCell({ request }: { request: FinishedRequest }) {
 /** On a phone the columns that have no room there stand below. */
 function Request({ request }: { request: FinishedRequest }) {
   const { program, agent, ended } = request
+  const names = useNames()
   return (
     <>
       <span className="block truncate">
         <RequestSubject request={request} />
       </span>
       <span className="block truncate text-xs text-soft">
-        {senderName(request)}
-        {program !== null && ` · ${program}`}
+        {program !== null && `${program} · `}
+        {senderName(request, names)}
         {agent !== null && ` · agent ${agent}`}
       </span>
       <span className="mt-0.5 flex items-center gap-2 text-xs text-soft sm:hidden">

@@ -1,6 +1,8 @@
 import type { BreakdownBy } from '../../api/breakdown'
 import { FilterChip } from '../../components/FilterChip'
+import { useNames } from '../../hooks/useLive'
 import { setSearch } from '../../hooks/useLocation'
+import { filterValueInWords } from '../../lib/names'
 import { SPLITS, type UsageQuery } from '../../lib/usageQuery'
 
 /** Chooses what the usage is split by. */
@@ -25,6 +27,7 @@ export function SplitPicker({ by }: { by: BreakdownBy }) {
 
 /** What the usage is narrowed down to; each can be taken away. */
 export function UsageFilters({ query: { filters } }: { query: UsageQuery }) {
+  const names = useNames()
   if (filters.length === 0) return null
   return (
     <ul aria-label="Filters" className="flex min-w-0 flex-wrap items-center gap-2">
@@ -32,7 +35,7 @@ export function UsageFilters({ query: { filters } }: { query: UsageQuery }) {
         <FilterChip
           key={`${name} ${value}`}
           name={name}
-          value={value}
+          value={filterValueInWords(names, name, value)}
           onRemove={() =>
             setSearch({
               [name]: filters

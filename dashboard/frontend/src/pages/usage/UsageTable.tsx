@@ -2,7 +2,10 @@ import type { ReactNode } from 'react'
 import type { Breakdown, BreakdownRow } from '../../api/breakdown'
 import { type Column, DataTable } from '../../components/DataTable'
 import { Link } from '../../components/Link'
+import { NameButton } from '../../components/NameButton'
+import { useNames } from '../../hooks/useLive'
 import { setSearch, useLocation } from '../../hooks/useLocation'
+import type { NameBook } from '../../lib/names'
 import { formatCompact, formatCount, formatMoney, formatShare } from '../../lib/numbers'
 import type { TimeRange } from '../../lib/timeRange'
 import { formatDuration } from '../../lib/times'
@@ -21,7 +24,7 @@ type UsageColumn = Column<BreakdownRow> & { key: UsageSort | 'share' }
 export function UsageTable({ data, query, range }: UsageTableProps) {
   const { search } = useLocation()
   const { sort, order } = parseSort(search, isTime(data.by) ? 'key' : 'cost')
-  const columns = usageColumns(data, query, range)
+  const columns = usageColumns(data, query, range, useNames())
   function sortBy(key: string) {
     setSearch({ sort: key, order: key === sort && order === 'desc' ? 'asc' : 'desc' }, { replace: true })
   }
@@ -75,7 +78,7 @@ function SumRow({
   )
 }
 
-function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange): UsageColumn[] {
+function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange, names: NameBook): UsageColumn[] {
   const { total, by } = data
   const now = Date.now() / 1000
   const longest = Math.max(0, ...data.rows.map((row) => share(row, total).all))
@@ -84,7 +87,7 @@ function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange): Usa
     {
       key: 'key',
       head: SPLITS.find((split) => split.by === by)?.name,
-      cell: ({ key }) => <Key name={keyInWords(by, key, now)} {...{ query, range, value: key }} />,
+      cell: ({ key }) => <Key name={keyInWords(by, key, now, names)} {...{ query, range, value: key }} />,
       className: 'sticky left-0 z-1 bg-card',
     },
     {
@@ -136,18 +139,23 @@ function Key({ name, value, query, range }: KeyProps) {
     <div className="flex w-32 flex-col sm:w-52 sm:flex-row sm:items-baseline sm:justify-between sm:gap-2">
       <Link
         href={deeper?.href ?? requests}
-        title={name}
+        title={name === String(value) ? name : `${name} (${value})`}
         className="truncate font-medium underline-offset-2 hover:underline"
       >
         {name}
       </Link>
-      <Link
-        href={requests}
-        aria-label={`Requests of ${name}`}
-        className="text-xs text-soft underline decoration-line-strong underline-offset-2 hover:text-text"
-      >
-        requests
-      </Link>
+      <span className="flex items-baseline gap-1">
+        <Link
+          href={requests}
+          aria-label={`Requests of ${name}`}
+          className="text-xs text-soft underline decoration-line-strong underline-offset-2 hover:text-text"
+        >
+          requests
+        </Link>
+        {(query.by === 'client' || query.by === 'session') && (
+          <NameButton {...{ [query.by]: String(value) }} />
+        )}
+      </span>
     </div>
   )
 }

@@ -1,6 +1,7 @@
 import type { Breakdown } from '../../api/breakdown'
 import { Icon } from '../../components/Icon'
 import { Link } from '../../components/Link'
+import { useNames } from '../../hooks/useLive'
 import { formatMoney, plural } from '../../lib/numbers'
 import type { TimeRange } from '../../lib/timeRange'
 import { keyInWords, wasteSentences, worst } from '../../lib/usage'
@@ -19,6 +20,7 @@ export function WasteCard({ data: { by, rows, total }, query, range }: WasteCard
   const isClean = total.wasted.requests === 0
   const [first, ...rest] = wasteSentences(total)
   const now = Date.now() / 1000
+  const names = useNames()
   return (
     <section
       aria-labelledby="wasted"
@@ -39,7 +41,7 @@ export function WasteCard({ data: { by, rows, total }, query, range }: WasteCard
           <ul aria-label="Most of it" className="mt-2 flex flex-wrap gap-x-5 gap-y-1">
             {worst(rows, MOST_NAMED).map(({ key, wasted }) => {
               const address = requestsAddress(query, range, key, { isWasted: true })
-              const name = keyInWords(by, key, now)
+              const name = keyInWords(by, key, now, names)
               return (
                 <li key={String(key)} className="min-w-0 break-words">
                   {address === null ? (
