@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc.aio
 import hpack
 import pytest
+import uvloop
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from extproc.transport.grpc_server import Call, GrpcServer
@@ -483,3 +488,47 @@ async def test_who_begins_with_something_else_loses_the_connection(server: GrpcS
     async with connected(tmp_path / "s", b"GET / HTTP/1.1\r\n\r\n") as peer:
         with capture_logs():
             assert await peer.error() == 1
+
+
+FRAMES = st.builds(
+    frame,
+    st.integers(0, 10),
+    st.sampled_from((0, 1, 4, 5, 8, 12, 32, 45, 255)),
+    st.sampled_from((0, 1, 2, 3, 5)),
+    st.one_of(
+        st.binary(max_size=30),
+        st.just(hpack.Encoder().encode([(b":path", b"/t.T/Echo")])),
+        st.binary(max_size=30).map(message),
+    ),
+)
+
+
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(st.lists(st.one_of(FRAMES, st.binary(max_size=12)), max_size=12), st.integers(1, 40))
+def test_whatever_a_peer_sends_it_loses_the_connection_at_most(frames: list[bytes], size: int) -> None:
+    talk = PREFACE + settings() + b"".join(frames)
+
+    async def converse(directory: Path) -> None:
+        methods = Methods()
+        server = GrpcServer(methods.by_path)
+        await server.start(directory / "s")
+        try:
+            async with connected(directory / "s", b"") as peer:
+                for at in range(0, len(talk), size):
+                    peer.send(talk[at : at + size])
+            async with connected(directory / "s") as other:  # which goes on
+                other.send(frame(HEADERS, END_HEADERS, 1, other.head()), frame(DATA, END_STREAM, 1, message(b"on")))
+                assert await other.answer(1) == (message(b"on"), "0")
+        finally:
+            await server.stop(0.0)
+        assert methods.running == 0
+
+    failures: list[object] = []
+    with (
+        TemporaryDirectory() as directory,
+        capture_logs(),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.get_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+        runner.run(converse(Path(directory)))
+    assert failures == []
