@@ -1,4 +1,4 @@
-"""The series about the cache of prompts: read from its book when Prometheus asks, so nothing can drift."""
+"""The series about the cache of prompts: read from its ledger when Prometheus asks, so nothing can drift."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from extproc.domain.cache.book import ProgramUse, Sums
+from extproc.domain.cache.ledger import ProgramUse, Sums
 from extproc.domain.request.programs import label_of
 
 

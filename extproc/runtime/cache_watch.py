@@ -1,9 +1,9 @@
-"""What the clients' prompts find in Z.AI's cache: a clock around the book of it."""
+"""What the clients' prompts find in Z.AI's cache: a clock around the ledger of it."""
 
 import time
 
 from extproc.domain.cache import report
-from extproc.domain.cache.book import CacheBook
+from extproc.domain.cache.ledger import CacheLedger
 from extproc.domain.usage.outcome import Outcome
 from extproc.domain.usage.prices import PriceTable
 from extproc.metrics.cache import CacheCollector
@@ -14,17 +14,17 @@ class CacheWatch:
     parts of prompts."""
 
     def __init__(self, prices: PriceTable, *, doctor: bool) -> None:
-        self._book = CacheBook(prices)
+        self._ledger = CacheLedger(prices)
         self._doctor = doctor
 
     def take_outcome(self, outcome: Outcome) -> None:
         """A request has ended."""
-        self._book.take(outcome, time.time())
+        self._ledger.take(outcome, time.time())
 
     def describe(self) -> dict[str, object]:
         """For /status."""
-        return report.as_json(self._book, time.time(), doctor=self._doctor)
+        return report.as_json(self._ledger, time.time(), doctor=self._doctor)
 
     def collector(self) -> CacheCollector:
-        """Exports the book."""
-        return CacheCollector(lambda: self._book.programs(time.time()), lambda: self._book.since_start(time.time()))
+        """Exports the ledger."""
+        return CacheCollector(lambda: self._ledger.programs(time.time()), lambda: self._ledger.since_start(time.time()))

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from extproc.domain.cache.book import WINDOW_SECONDS, CacheBook, ColdConversation, Price, ProgramUse
 from extproc.domain.cache.changes import Finding
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.ledger import WINDOW_SECONDS, CacheLedger, ColdConversation, Price, ProgramUse
 from extproc.domain.cache.prompt import Cause, Change
 from extproc.domain.request.programs import label_of
 
@@ -15,15 +15,15 @@ _MOST_FINDINGS: Final = 20
 _SHOWN_OF_A_SESSION: Final = 8
 
 
-def as_json(book: CacheBook, now: float, *, doctor: bool = False) -> dict[str, object]:
+def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[str, object]:
     """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour. `doctor` is whether Envoy tells of
     the parts of prompts."""
     return {
         "doctor": doctor,
         "window_seconds": WINDOW_SECONDS,
-        "programs": [_program(each) for each in book.programs(now)[:_MOST_PROGRAMS]],
-        "conversations": [_conversation(each) for each in book.cold(now)[:_MOST_CONVERSATIONS]],
-        "findings": [_finding(each) for each in book.findings(now)[:_MOST_FINDINGS]],
+        "programs": [_program(each) for each in ledger.programs(now)[:_MOST_PROGRAMS]],
+        "conversations": [_conversation(each) for each in ledger.cold(now)[:_MOST_CONVERSATIONS]],
+        "findings": [_finding(each) for each in ledger.findings(now)[:_MOST_FINDINGS]],
     }
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.cache.book import COLD_SECONDS, CacheBook
 from extproc.domain.cache.changes import Changes
 from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
 from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 
@@ -112,11 +112,13 @@ def test_a_finding_is_told_for_some_time_and_only_the_speakers_heard_last_are_re
 def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
     words: str, needs_marks: bool, cached: int, is_found: bool
 ) -> None:
-    book = CacheBook(parse_price_table(packaged_prices()))
+    ledger = CacheLedger(parse_price_table(packaged_prices()))
     for number in range(8):
         told = " ".join([words, *(f"m9:{message:x}" for message in range(1, 2 * number + 2))])
-        book.hear(SPEAKER, replace(asked(number, cached), prompt=told, needs_marks=needs_marks), NOON + 60 * number + 2)
+        ledger.hear(
+            SPEAKER, replace(asked(number, cached), prompt=told, needs_marks=needs_marks), NOON + 60 * number + 2
+        )
 
-    causes = [each.change.cause for each in book.findings(NOON + 600)]
+    causes = [each.change.cause for each in ledger.findings(NOON + 600)]
     assert causes == [Cause.CACHE_CONTROL] * is_found
-    assert len(book.cold(NOON + 600)) == 1
+    assert len(ledger.cold(NOON + 600)) == 1

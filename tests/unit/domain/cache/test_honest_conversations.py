@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from extproc.domain.cache.book import CacheBook
 from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.ledger import CacheLedger
 from extproc.domain.cache.prompt import Cause
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from tests.unit.domain.cache.people import EXPIRY, TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
@@ -20,7 +20,7 @@ NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 
 class Office:
-    """A book, and whoever it hears of: all conversations that it ever called cold, and all causes that it found."""
+    """A ledger, and whoever it hears of: all conversations that it ever called cold, and all causes that it found."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Office:
         change: Callable[[list[Piece], int], list[Piece]] = as_it_is,
         expiry: float = EXPIRY,
     ) -> None:
-        self.book = CacheBook(PRICES)
+        self.ledger = CacheLedger(PRICES)
         self.alarms: list[str] = []
         self.causes: set[Cause] = set()
         self.person = Person(
@@ -43,9 +43,9 @@ class Office:
         )
 
     def hear(self, speaker: Speaker, asked: Asked) -> None:
-        self.book.hear(speaker, asked, asked.begun)
-        self.alarms += [str(each) for each in self.book.cold(asked.begun)]
-        self.causes |= {each.change.cause for each in self.book.findings(asked.begun)}
+        self.ledger.hear(speaker, asked, asked.begun)
+        self.alarms += [str(each) for each in self.ledger.cold(asked.begun)]
+        self.causes |= {each.change.cause for each in self.ledger.findings(asked.begun)}
 
 
 @pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
@@ -71,7 +71,7 @@ def test_an_honest_conversation_has_had_nearly_all_that_it_is_said_to_could_have
     office = Office(seed, CLAUDE)
     work(office.person, 30, is_named=True)
 
-    for use in office.book.programs(office.person.now):
+    for use in office.ledger.programs(office.person.now):
         assert use.sums.cached <= use.sums.cacheable <= use.sums.input
         assert use.sums.cacheable - use.sums.cached <= 0.05 * use.sums.input
 

@@ -1,4 +1,4 @@
-"""What the book of the cache says of clients, programs and conversations, and how much it remembers."""
+"""What the ledger of the cache says of clients, programs and conversations, and how much it remembers."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from extproc.domain.cache import report
-from extproc.domain.cache.book import COLD_SECONDS, WINDOW_SECONDS, CacheBook
 from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.ledger import COLD_SECONDS, WINDOW_SECONDS, CacheLedger
 from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
@@ -21,11 +21,11 @@ NOON = 1_795_608_000.0
 SPEAKER = Speaker("anna", "source-01", "Claude Code", "4a08be83-d265", "", "glm-5.3")
 
 
-def row(book: CacheBook, length: int, speaker: Speaker = SPEAKER, *, cached: int = 0, start: float = NOON) -> float:
+def row(ledger: CacheLedger, length: int, speaker: Speaker = SPEAKER, *, cached: int = 0, start: float = NOON) -> float:
     """So many requests of a conversation that grows by 1,000 tokens a minute; returns a moment after."""
     for number in range(length):
         sent = start + 60 * number
-        book.hear(speaker, Asked(sent, sent + 1, 20_000 + 1000 * number, cached, 200), sent + 5)
+        ledger.hear(speaker, Asked(sent, sent + 1, 20_000 + 1000 * number, cached, 200), sent + 5)
     return sent + 6
 
 
@@ -42,26 +42,26 @@ def entry(**fields: Any) -> LogEntry:
 
 
 def taken(**fields: Any) -> list[dict[str, Any]]:
-    book = CacheBook(PRICES)
-    book.take(interpret(entry(**fields), TokenEstimator(), PRICES), NOON)
-    return programs(book)
+    ledger = CacheLedger(PRICES)
+    ledger.take(interpret(entry(**fields), TokenEstimator(), PRICES), NOON)
+    return programs(ledger)
 
 
-def programs(book: CacheBook, at: float = NOON + 1) -> list[dict[str, Any]]:
-    rows: Any = report.as_json(book, at)["programs"]
+def programs(ledger: CacheLedger, at: float = NOON + 1) -> list[dict[str, Any]]:
+    rows: Any = report.as_json(ledger, at)["programs"]
     return list(rows)
 
 
-def conversations(book: CacheBook, at: float) -> list[dict[str, Any]]:
-    rows: Any = report.as_json(book, at)["conversations"]
+def conversations(ledger: CacheLedger, at: float) -> list[dict[str, Any]]:
+    rows: Any = report.as_json(ledger, at)["conversations"]
     return list(rows)
 
 
 def test_a_warm_conversation_is_told_with_its_shares_and_no_alarm() -> None:
-    book = CacheBook(PRICES)
-    at = row(book, 4, cached=19_000)
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 4, cached=19_000)
 
-    assert programs(book, at) == [
+    assert programs(ledger, at) == [
         {
             "client": "anna",
             "program": "Claude Code",
@@ -78,15 +78,15 @@ def test_a_warm_conversation_is_told_with_its_shares_and_no_alarm() -> None:
             "text": "Claude Code: 88 % of its input came from the cache, 95 % could have",
         }
     ]
-    assert conversations(book, at) == []
+    assert conversations(ledger, at) == []
 
 
 def test_a_cold_conversation_is_told_with_what_it_costs() -> None:
-    book = CacheBook(PRICES)
-    at = row(book, 7)
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 7)
 
     # 135,000 tokens at 1.40 - 0.26 USD a million, and (6.9 - 1.7) / 2 credits for 10,000.
-    assert conversations(book, at) == [
+    assert conversations(ledger, at) == [
         {
             "client": "anna",
             "program": "Claude Code",
@@ -108,43 +108,43 @@ def test_a_cold_conversation_is_told_with_what_it_costs() -> None:
             "$0.15 and 35 credits",
         }
     ]
-    [program] = programs(book, at)
+    [program] = programs(ledger, at)
     assert (program["cold"], program["lost_usd"], program["lost_credits"]) == (1, 0.1539, 35.1)
     assert program["text"].endswith("could have; $0.15 and 35 credits in the last hour")
-    assert book.since_start(at)["Claude Code"].usd == pytest.approx(0.1539)
+    assert ledger.since_start(at)["Claude Code"].usd == pytest.approx(0.1539)
 
 
 def test_a_program_without_a_name_has_a_label_and_words_all_the_same() -> None:
-    book = CacheBook(PRICES)
-    at = row(book, 11, Speaker("", "source-07", "", "", "", "glm-5.3"))
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 11, Speaker("", "source-07", "", "", "", "glm-5.3"))
 
-    [program], [conversation] = programs(book, at), conversations(book, at)
+    [program], [conversation] = programs(ledger, at), conversations(ledger, at)
     assert (program["client"], program["program"], program["label"]) == (None, None, "other")
     assert (conversation["client"], conversation["session"]) == ("source-07", None)
     assert conversation["text"].startswith("A program without a name: 0 %")
 
 
 def test_what_was_longer_than_an_hour_ago_is_no_longer_told_and_an_alarm_ends_before() -> None:
-    book = CacheBook(PRICES)
-    at = row(book, 7)
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 7)
 
-    assert conversations(book, NOON + 360 + COLD_SECONDS - 1)
-    assert conversations(book, NOON + 360 + COLD_SECONDS) == []
-    assert programs(book, at + WINDOW_SECONDS - 700)
-    assert programs(book, at + WINDOW_SECONDS) == []
+    assert conversations(ledger, NOON + 360 + COLD_SECONDS - 1)
+    assert conversations(ledger, NOON + 360 + COLD_SECONDS) == []
+    assert programs(ledger, at + WINDOW_SECONDS - 700)
+    assert programs(ledger, at + WINDOW_SECONDS) == []
 
 
 def test_a_model_that_charges_cached_input_like_any_other_is_never_cold() -> None:
     for model in ("glm-4.5-x", "glm-4.5-flash"):
-        book = CacheBook(PRICES)
-        assert conversations(book, row(book, 20, replace(SPEAKER, model=model))) == []
+        ledger = CacheLedger(PRICES)
+        assert conversations(ledger, row(ledger, 20, replace(SPEAKER, model=model))) == []
 
 
 def test_a_model_without_a_price_is_cold_without_a_sum() -> None:
-    book = CacheBook(PRICES)
-    at = row(book, 7, replace(SPEAKER, model="glm-7"))
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 7, replace(SPEAKER, model="glm-7"))
 
-    [cold] = conversations(book, at)
+    [cold] = conversations(ledger, at)
     assert (cold["lost_usd"], cold["lost_credits"]) == (0.0, 0.0)
     assert cold["text"].endswith("96 % could have")
 
@@ -172,42 +172,47 @@ def test_what_is_no_prompt_worth_caching_is_not_booked(fields: dict[str, Any]) -
 
 
 def test_a_thread_stands_for_a_session_where_there_is_none() -> None:
-    book = CacheBook(PRICES)
+    ledger = CacheLedger(PRICES)
     for number in range(7):
         answer = ReadAnswer("json", "glm-5.3", TokenCounts(20_000 + 1000 * number, 100), begun=True, final=True)
         asked = entry(started=NOON + 60 * number, thread="t-1", user_agent="codex_exec/0.169.0", answer=answer)
-        book.take(interpret(asked, TokenEstimator(), PRICES), NOON + 60 * number)
+        ledger.take(interpret(asked, TokenEstimator(), PRICES), NOON + 60 * number)
 
-    [cold] = conversations(book, NOON + 400)
+    [cold] = conversations(ledger, NOON + 400)
     assert (cold["program"], cold["session"]) == ("Codex", "t-1")
 
 
 def test_it_remembers_those_that_were_heard_last_and_no_more() -> None:
-    book = CacheBook(PRICES)
-    row(book, 7)
+    ledger = CacheLedger(PRICES)
+    row(ledger, 7)
     for number in range(10_000):
-        row(book, 1, Speaker(f"client {number}", "source-01", "", f"session {number}", "", "glm-5.3"), start=NOON + 400)
+        row(
+            ledger,
+            1,
+            Speaker(f"client {number}", "source-01", "", f"session {number}", "", "glm-5.3"),
+            start=NOON + 400,
+        )
 
-    told: Any = report.as_json(book, NOON + 410)
+    told: Any = report.as_json(ledger, NOON + 410)
     assert len(told["programs"]) == 50
-    assert len(book._conversations) == 4096
-    assert len(book._lately) == 256
+    assert len(ledger._conversations) == 4096
+    assert len(ledger._lately) == 256
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.3])
 def test_requests_that_are_told_of_in_another_order_are_taken_in_their_own(pause: float) -> None:
-    book = CacheBook(PRICES)
+    ledger = CacheLedger(PRICES)
     for place, number in enumerate((1, 0, 3, 2, 6, 5, 4)):
         sent = NOON + number / 100
-        book.hear(SPEAKER, Asked(sent, sent + 0.001, 20_000 + 1000 * number, 0), NOON + 0.1 + place * pause)
+        ledger.hear(SPEAKER, Asked(sent, sent + 0.001, 20_000 + 1000 * number, 0), NOON + 0.1 + place * pause)
 
-    [cold] = conversations(book, NOON + 9)
+    [cold] = conversations(ledger, NOON + 9)
     assert cold["requests"] == 6
 
 
 def test_a_clock_that_goes_back_does_not_make_it_keep_everything() -> None:
-    book = CacheBook(PRICES)
+    ledger = CacheLedger(PRICES)
     for number in range(25_000):
-        book.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON - number)
+        ledger.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON - number)
 
-    assert len(book._new) <= 10_000
+    assert len(ledger._new) <= 10_000

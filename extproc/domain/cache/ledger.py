@@ -102,7 +102,7 @@ class _Lately:
         return total
 
 
-class CacheBook:
+class CacheLedger:
     """Listens to finished requests. Its memory is bounded: the speakers and programs that were heard last."""
 
     def __init__(self, prices: PriceTable) -> None:
