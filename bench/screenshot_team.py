@@ -17,6 +17,7 @@ class Member:
     name: str
     at_once: int
     model: str
+    user_agent: str
     path: str = "/v1/messages"
     agents: tuple[str, ...] = ()
     background: bool = False
@@ -24,10 +25,10 @@ class Member:
 
 
 MEMBERS: Final = (
-    Member("laptop-anna", 3, "glm-5.3", agents=("explore", "review"), pause=0.6),
-    Member("laptop-ben", 2, "glm-5.3", pause=1.5),
-    Member("ci", 2, "glm-4.7", "/v1/chat/completions", background=True, pause=0.8),
-    Member("editor-chris", 1, "glm-5.3-flash", "/v1/chat/completions", pause=0.7),
+    Member("laptop-anna", 3, "glm-5.3", "claude-cli/2.1.330 (external, cli)", agents=("explore", "review"), pause=0.6),
+    Member("laptop-ben", 2, "glm-5.3", "opencode/1.18.33", pause=1.5),
+    Member("ci", 2, "glm-4.7", "OpenAI/Python 2.9.0", "/v1/chat/completions", background=True, pause=0.8),
+    Member("editor-chris", 1, "glm-5.3-flash", "Cline/3.40.0", "/v1/chat/completions", pause=0.7),
 )
 # How an answer goes, and how often: mostly well.
 _ANSWERS: Final[tuple[tuple[int, dict[str, Any]], ...]] = (
@@ -49,6 +50,7 @@ def work(client: httpx.Client, token: str, member: Member, number: int, stop: th
         leaves_after = chance.randrange(3, 20) if chance.random() < _LEAVES else None
         headers = {
             "authorization": f"Bearer {token}",
+            "user-agent": member.user_agent,
             "x-claude-code-session-id": session,
             "x-sim": json.dumps(scenario | {"output_tokens": chance.randrange(80, 1800)}),
         }
