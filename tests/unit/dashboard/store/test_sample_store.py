@@ -17,7 +17,7 @@ from dashboard.domain.rollup import Tier
 from dashboard.domain.timespan import Grid
 from dashboard.store.database import open_reader
 from dashboard.store.file import Retention, StoreFile
-from dashboard.store.samples import read_rows
+from dashboard.store.samples import oldest_sample, read_rows
 from tests.unit.dashboard.build import counter, gauge, reading, sample
 from tests.unit.dashboard.conftest import NOW
 
@@ -201,3 +201,14 @@ def test_charts_of_every_step_equal_those_added_up_from_scratch(
             if seen:
                 assert drawn(file, "workers", grid)["busy"] == pytest.approx(means)
         file.close()
+
+
+def test_since_when_there_are_samples_is_known(file: StoreFile) -> None:
+    assert oldest_sample(file._connection) is None
+    target = file.target("http://a/metrics").id
+    for at in (NOW - 600, NOW):
+        file.save_round(at, 5.0, [sample(target, at, {OK: 1.0})])
+
+    assert oldest_sample(file._connection) == pytest.approx(NOW - 600, abs=5)
+    file.prune(NOW, Retention(300.0, 30 * 86400.0, 7 * 86400.0))
+    assert oldest_sample(file._connection) == pytest.approx(NOW, abs=5)
