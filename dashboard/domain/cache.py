@@ -3,7 +3,7 @@
 An older proxy says nothing, and what can't be read is left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,8 +114,9 @@ def cache_of_all(statuses: Iterable[tuple[int, CacheStatus]]) -> Cache:
 
 def _losses(target: int, status: CacheStatus) -> Iterable[CacheLoss]:
     """Those whose cache is cold now, or of whom it is known why it may be."""
+    rows = {use.speaker for use in status.programs}
     for use in status.programs:
-        findings = [finding for speaker, finding in status.findings if speaker == use.speaker]
+        findings = [finding for speaker, finding in status.findings if _row_of(speaker, rows) == use.speaker]
         if use.cold or findings:
             yield CacheLoss(
                 target=target,
@@ -130,3 +131,8 @@ def _losses(target: int, status: CacheStatus) -> Iterable[CacheLoss]:
                 cold=use.cold,
                 findings=findings,
             )
+
+
+def _row_of(speaker: Speaker, rows: Set[Speaker]) -> Speaker:
+    """The row that a finding belongs to: where nobody has a token the sources of a program share one without a name."""
+    return speaker if speaker in rows else Speaker(None, speaker.label)

@@ -9,7 +9,7 @@ from dashboard.domain.cache import SAYS_NOTHING, cache_of_all, read_cache
 WORDS = "system block 1 changes with each request: Claude Code's attribution line."
 
 
-def program(client: str = "alice", **changes: Any) -> dict[str, Any]:
+def program(client: str | None = "alice", **changes: Any) -> dict[str, Any]:
     return {
         "client": client,
         "program": "Claude Code",
@@ -68,6 +68,17 @@ def test_what_was_found_is_told_before_the_cache_is_cold() -> None:
     [loss] = told([program(), program("bob")], [finding("bob")])["losses"]
 
     assert (loss["client"], loss["cold"]) == ("bob", 0)
+
+
+def test_what_was_found_of_a_source_stands_with_those_without_a_name() -> None:
+    programs = [program("alice"), program(client=None, cold=1), program(client=None, label="codex", cold=1)]
+
+    losses = told(programs, [finding("source-22")])["losses"]
+
+    assert [(loss["client"], [each["text"] for each in loss["findings"]]) for loss in losses] == [
+        (None, [WORDS]),
+        (None, []),
+    ]
 
 
 def test_the_dearest_comes_first_whichever_proxy_tells_of_it() -> None:
