@@ -47,7 +47,7 @@ class Trace:
 
     def note(self) -> str:
         """The trace as a text that `noted` reads: Envoy keeps it until the request's log entry."""
-        arrived = int((self.arrived or 0.0) * _MILLISECONDS)
+        arrived = round((self.arrived or 0.0) * _MILLISECONDS)
         ids = f"{self.trace_id}-{self.span_id}-{self.parent_id}-{self.upstream_id}-{arrived}-{self.is_sampled:d}"
         return f"{ids} {self.state}" if self.state else ids
 

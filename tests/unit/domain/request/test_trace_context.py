@@ -1,7 +1,7 @@
 """What a client says of its trace, and what the proxy hands on and remembers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extproc.domain.request.trace_context import Parent, Trace, noted, parent_of
@@ -78,6 +78,7 @@ def test_upstream_hears_of_the_trace_with_our_span_as_parent() -> None:
 
 
 @given(traces)
+@example(Trace(TRACE_ID, SPAN_ID, "", "00f067aa0ba902b7", is_sampled=True, arrived=2097.151))
 def test_what_was_noted_is_what_comes_back(trace: Trace) -> None:
     assert noted(trace.note()) == trace
 
