@@ -25,7 +25,8 @@ export function CacheCard({ cache }: { cache: Cache }) {
 
 function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache: Cache }) {
   const names = useNames()
-  const lost = lostInWords(loss, seconds)
+  const client = loss.client === null ? null : clientName(loss.client, names)
+  const details = [client, lostInWords(loss, seconds)].filter((text) => text !== null)
   return (
     <li className="flex gap-3">
       <Icon name="warning" className="mt-0.5 size-5 text-warning" />
@@ -34,10 +35,7 @@ function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache
           <span className="font-medium">{loss.program ?? 'A program without a name'}</span>:{' '}
           {sharesInWords(loss)}
         </p>
-        <p className="text-xs text-soft">
-          {clientName(loss.client, names)}
-          {lost !== null && ` · ${lost}`}
-        </p>
+        <p className="text-xs text-soft">{details.join(' · ')}</p>
         {causesInWords(loss, doctor).map((text) => (
           <p key={text} className="text-pretty break-words text-soft">
             {text}
