@@ -37,6 +37,9 @@ const FONT = '11px system-ui, sans-serif'
 const DAY = 86_400
 const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((first) => first * 10 ** power)).flat()
 
+/** Pixels between two times at an axis, as uPlot has it. */
+const PLAIN = 50
+
 export function plotOptions(spec: PlotSpec): PlotOptions {
   const { colourOf } = spec
   const axis = {
@@ -56,8 +59,8 @@ export function plotOptions(spec: PlotSpec): PlotOptions {
       {
         ...axis,
         values: (_plot, splits, _axis, _space, step) => splits.map((at) => timeLabel(at, step)),
-        // Room for a time with seconds.
-        space: 76,
+        // A time with seconds needs more room.
+        space: (_plot, _axis, from, to, width) => ((to - from) * PLAIN <= 30 * width ? 76 : PLAIN),
         size: 26,
       },
       {
