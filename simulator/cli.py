@@ -131,6 +131,13 @@ def _check_tls(settings: SimulatorSettings) -> None:
     envvar="SIMULATOR_MCP_RECOVERY_SECONDS",
     help="How long one MCP call too many shuts them all out.",
 )
+@click.option(
+    "--release-seconds",
+    default=0.0,
+    type=click.FloatRange(min=0),
+    envvar="SIMULATOR_RELEASE_SECONDS",
+    help="How long after its answer has ended a place is free again.",
+)
 @click.option("--requests-per-second", type=_ABOVE_ZERO, envvar="SIMULATOR_REQUESTS_PER_SECOND")
 @click.option("--five-hour-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_FIVE_HOUR_CREDITS")
 @click.option("--weekly-credits", default=UNLIMITED_CREDITS, type=_ABOVE_ZERO, envvar="SIMULATOR_WEEKLY_CREDITS")
@@ -163,6 +170,7 @@ def simulator_command(
     shared_pool: tuple[tuple[str, ...], ...],
     mcp_concurrency: int | None,
     mcp_recovery_seconds: float,
+    release_seconds: float,
     requests_per_second: float | None,
     five_hour_credits: float,
     weekly_credits: float,
@@ -191,6 +199,7 @@ def simulator_command(
         shared_pools=shared_pool,
         mcp_concurrency=mcp_concurrency,
         mcp_recovery_seconds=mcp_recovery_seconds,
+        release_seconds=release_seconds,
     )
     settings = SimulatorSettings(
         host=host,

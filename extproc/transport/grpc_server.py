@@ -1,7 +1,7 @@
 """A gRPC server for Envoy alone, on the event loop itself: as much of HTTP/2 (RFC 9113) as that takes.
 
 The library of gRPC hands each event to the loop from a thread of its own, and that was most of what a request cost here
-(docs/decisions/0032-a-grpc-server-of-our-own.md). One task carries each call, as long as the call lasts.
+(docs/decisions/0028-a-grpc-server-of-our-own.md). One task carries each call, as long as the call lasts.
 """
 
 import asyncio

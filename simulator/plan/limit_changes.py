@@ -42,7 +42,7 @@ def _rate(value: object) -> float | None:
     return None if value is None else _amount(value, least=0.001)
 
 
-def _recovery(value: object) -> float:
+def _seconds(value: object) -> float:
     return _amount(value, least=0.0)
 
 
@@ -91,7 +91,8 @@ LIMIT_KEYS: dict[str, Callable[[object], object]] = {
     "shared_pools": shared_pools,
     "requests_per_second": _rate,
     "mcp_concurrency": _places,
-    "mcp_recovery_seconds": _recovery,
+    "mcp_recovery_seconds": _seconds,
+    "release_seconds": _seconds,
     "refused_identities": _identities,
 }
 KNOWN_KEYS = (*WINDOW_KEYS, *USED_KEYS, *LIMIT_KEYS, "overloaded")

@@ -32,7 +32,8 @@ class Limits:
     """All limits of a plan. `concurrency`, `mcp_concurrency` and `requests_per_second` of None do not limit.
 
     `model_concurrency` is for the models that serve, beside the account's `concurrency`; those of one of the
-    `shared_pools` have their places together. `refused_identities` are parts of a user-agent, in any letter case.
+    `shared_pools` have their places together. A place is free again `release_seconds` after its answer has ended.
+    `refused_identities` are parts of a user-agent, in any letter case.
     """
 
     five_hour: WindowLimit
@@ -44,6 +45,7 @@ class Limits:
     shared_pools: tuple[tuple[str, ...], ...] = ()
     mcp_concurrency: int | None = None
     mcp_recovery_seconds: float = MCP_RECOVERY_SECONDS
+    release_seconds: float = 0.0
     refused_identities: tuple[str, ...] = ()
 
     def window(self, name: WindowName) -> WindowLimit:
@@ -149,6 +151,11 @@ class PlanLimits:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    @property
+    def release_seconds(self) -> float:
+        """How long after its answer has ended a place is free again: `leave` is to be called that much later."""
+        return self._limits.release_seconds
 
     def change(self, limits: Limits) -> None:
         """Puts new limits in force; what is in flight and what was used stays."""

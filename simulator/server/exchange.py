@@ -273,9 +273,15 @@ class Exchange:
         elif reply is not None and reply.usage is not None and sent.usage:
             entry.usage_sent = entry.generated = reply.usage
         if self._metered:
-            self._state.limits.leave(now, entry.credits, entry.served_by)
+            self._give_back(self._state.limits.release_seconds)
         if self._calls_tool:
             self._state.limits.tools.leave()
+
+    def _give_back(self, seconds: float) -> None:
+        if seconds > 0.0:
+            asyncio.get_running_loop().call_later(seconds, self._give_back, 0.0)
+        else:
+            self._state.limits.leave(time.time(), self._entry.credits, self._entry.served_by)
 
     def _credits(self, model: str, usage: Usage, now: float) -> float:
         """What the plan is charged; the general API is paid from the balance."""

@@ -29,6 +29,7 @@ def plan(
     shared_pools: tuple[tuple[str, ...], ...] = (),
     mcp_concurrency: int | None = None,
     mcp_recovery_seconds: float = MCP_RECOVERY_SECONDS,
+    release_seconds: float = 0.0,
 ) -> Limits:
     """Limits of a plan; by default nothing but the month's MCP calls is limited."""
     return Limits(
@@ -41,6 +42,7 @@ def plan(
         shared_pools=shared_pools,
         mcp_concurrency=mcp_concurrency,
         mcp_recovery_seconds=mcp_recovery_seconds,
+        release_seconds=release_seconds,
     )
 
 

@@ -103,6 +103,9 @@ class Attribution:
             return None
         for gate in known:
             gate.limit.advance(t)
+            gate.release_lag.refused(attempt.started, t)
+        if self._is_excused(attempt, own, known, t):
+            return None
         blamed = self._blamed(attempt, own, known, t)
         for gate, level in known.items():
             gate.limit.distrust(level)
@@ -111,6 +114,20 @@ class Attribution:
         if attempt.until is not None and own not in blamed:
             own.limit.pause(attempt.until)
         return known[own] if own in blamed else None
+
+    def _is_excused(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: float) -> bool:
+        """Whether a place that the upstream gives back late may be the reason: then the refusal is no lesson yet."""
+        if attempt.until is not None:
+            return False
+        for gate, level in levels.items():
+            if gate.limit.is_known(level, attempt.started) or gate.limit.is_probe(level):
+                return False
+        # A larger gate of which no level is known that breaks is not full.
+        full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
+        excused = [(gate, level) for gate, level in full if gate.excuses(level, attempt.started, t)]
+        for gate, level in excused:
+            gate.limit.distrust(level)
+        return bool(excused)
 
     def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: float) -> Sequence[Gate]:
         if any(gate.limit.is_known(level, attempt.started) for gate, level in levels.items()):

@@ -243,6 +243,11 @@ class ConcurrencyLimit:
         return self._falling and self._proven == 0 and self.limit == self._in_flight == 1
 
     @property
+    def is_probing(self) -> bool:
+        """Whether it allows one more than is known to fit."""
+        return self._probing
+
+    @property
     def is_falling(self) -> bool:
         """Whether nobody knows yet how far the plan has shrunk."""
         return self._falling

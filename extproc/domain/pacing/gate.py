@@ -3,16 +3,18 @@
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.overload_backoff import OverloadBackoff
+from extproc.domain.pacing.release_lag import ReleaseLag
 
 
 class Gate:
     """Counts the requests of one model, of models that share a limit, or of the account. Times are steady seconds."""
 
-    __slots__ = ("_history", "backoff", "limit")
+    __slots__ = ("_history", "backoff", "limit", "release_lag")
 
     def __init__(self, initial: int, maximum: int) -> None:
         self.limit = ConcurrencyLimit(initial, maximum)
         self.backoff = OverloadBackoff()
+        self.release_lag = ReleaseLag()
         self._history = InFlightHistory()
 
     @property
@@ -26,18 +28,37 @@ class Gate:
 
     def places(self, t: float) -> int:
         """How many more may be in flight now; none or less while it is full."""
-        return self.limit.places(self.backoff.share(t), t)
+        return self.limit.places(self.backoff.share(t), t) - self.release_lag.left_alone(
+            t, trying=self.limit.is_probing
+        )
+
+    def next_change(self, t: float) -> float | None:
+        """When more may be in flight, if nothing happens before; None if only an event can do it."""
+        times = (self.limit.next_change(t), self.release_lag.next_release(t, trying=self.limit.is_probing))
+        return min((at for at in times if at is not None), default=None)
+
+    def excuses(self, level: int, started: float, t: float) -> bool:
+        """Whether a place that the upstream gave back late may be why an attempt was refused, which then started as the
+        `level`-th in flight. While the limit falls nothing is excused: that has begun with a refusal that was not."""
+        return not self.limit.is_falling and self.release_lag.excuses(level, started, t)
+
+    def is_full(self, t: float) -> bool:
+        """Whether as many are in flight as may be: places that are left alone for a moment are none of those."""
+        return self.limit.places(self.backoff.share(t), t) <= 0
 
     def start(self, retrying: int, t: float) -> int:
         """A request has started; `retrying` of those in flight may not be at the upstream. Returns how many are in
         flight."""
         level = self.limit.start(retrying, t)
         self._history.note(level, t)
+        self.release_lag.started(level - retrying, t)
         return level
 
-    def end(self, t: float) -> None:
-        """One has ended."""
+    def end(self, t: float, *, refused: bool) -> None:
+        """One has ended. Who was refused has had no place at the upstream."""
         self.limit.end()
+        if not refused:
+            self.release_lag.ended(t)
         self._history.note(self.limit.in_flight, t)
 
     def correct(self, in_flight: int, t: float) -> None:

@@ -54,6 +54,12 @@ class GrantedPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
 
+    def is_in_doubt(self, model: str, t: Steady) -> bool:
+        return False
+
+    def may_be_late(self, model: str, t: Steady) -> bool:
+        return False
+
     def is_stormy(self, model: str) -> bool:
         return self.plan.is_stormy(model)
 
@@ -61,7 +67,7 @@ class GrantedPlaces:
         if self._granted[model] > 0:
             self._granted[model] -= 1
 
-    def end(self, model: str, t: Steady) -> None:
+    def end(self, model: str, t: Steady, *, refused: bool) -> None:
         """Nothing to do: the next report to the store says it."""
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:

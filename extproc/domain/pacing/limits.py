@@ -119,9 +119,19 @@ class Limits:
         gates = self._on_its_way(model)
         if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
             return False
+        if any(gate.release_lag.is_in_doubt(t) for gate in gates):
+            return False
         if gates[0].backoff.share(t) < 1.0:
             return False
         return model == MCP or self.rate.is_proven(t)
+
+    def is_in_doubt(self, model: str, t: Steady) -> bool:
+        """Whether a refusal of a model is not explained yet, and the next one that goes tells."""
+        return any(gate.release_lag.is_in_doubt(t) for gate in self._on_its_way(model))
+
+    def may_be_late(self, model: str, t: Steady) -> bool:
+        """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
+        return any(gate.release_lag.may_be_late(t) for gate in self._on_its_way(model))
 
     def is_stormy(self, model: str) -> bool:
         """Whether even a single request of a model was refused, and the next one as well."""
@@ -155,10 +165,10 @@ class Limits:
         self._attribution.started(model, tuple(levels), t)
         self.rate.start(t)
 
-    def end(self, model: str, t: Steady) -> None:
-        """One has ended."""
+    def end(self, model: str, t: Steady, *, refused: bool) -> None:
+        """One has ended, by being refused or not."""
         for gate in self._on_its_way(model):
-            gate.end(t)
+            gate.end(t, refused=refused)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """`count` of those in flight turn out to be of another model; one that is new takes over what was learned."""
@@ -291,15 +301,15 @@ class Limits:
             wants = model in self._wanting
             if not wants and not own.limit.is_wanted:
                 continue
-            is_full = own.places(t) <= 0
-            full = [gate for gate in larger if gate.places(t) <= 0]
+            is_full = own.is_full(t)
+            full = [gate for gate in larger if gate.is_full(t)]
             # Where both are full, a limit that searches must not run ahead of one that holds: what it jumped over
             # would be new, all at once, when the other makes room.
             grows = not own.is_open or all(gate.is_open for gate in full)
             own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
             if wants and (not is_full or own.is_open):
                 wanted.update(full)
-            wants_rate = wants_rate or (wants and model != MCP and not is_full and not full)
+            wants_rate = wants_rate or (wants and model != MCP and self.places(model, t) > 0)
         for gate in self._shared_gates():
             gate.limit.set_demand(gate in wanted, t)
         self.rate.use_share(self._largest_share(t), t)
@@ -312,15 +322,15 @@ class Limits:
 
     def next_changes(self, wanted: Mapping[str, int], t: Steady) -> list[float]:
         """When more may start, as far as time alone does it; `wanted` is how many of each model wait for that."""
-        times = [change for gate in self._gates() if (change := gate.limit.next_change(t)) is not None]
+        times = [change for gate in self._gates() if (change := gate.next_change(t)) is not None]
         waits_for_rate = False
         for model, gate in self._models.items():
             if wanted.get(model, 0) > 0 and self.places(model, t) > 0:
                 waits_for_rate = waits_for_rate or model != MCP
             elif gate.backoff.share(t) < 1.0:
                 times.append(t + _BREATHING)
-        if waits_for_rate:
-            times.append(t + self.rate.wait(t))
+        if waits_for_rate and (wait := self.rate.wait(t)) > 0.0:
+            times.append(t + wait)
         return times
 
     def account_usable(self, t: Steady) -> int:

@@ -38,14 +38,20 @@ class Places(Protocol):
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
 
+    def is_in_doubt(self, model: str, t: Steady) -> bool:
+        """Whether a refusal of a model is not explained yet, and the next one that goes tells."""
+
+    def may_be_late(self, model: str, t: Steady) -> bool:
+        """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
+
     def is_stormy(self, model: str) -> bool:
         """Whether even a single request of a model was refused, and the next one as well."""
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
 
-    def end(self, model: str, t: Steady) -> None:
-        """One has ended."""
+    def end(self, model: str, t: Steady, *, refused: bool) -> None:
+        """One has ended, by being refused or not."""
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """`count` of those in flight turn out to be of another model."""
@@ -109,14 +115,20 @@ class OwnPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.limits.is_proven(model, t)
 
+    def is_in_doubt(self, model: str, t: Steady) -> bool:
+        return self.limits.is_in_doubt(model, t)
+
+    def may_be_late(self, model: str, t: Steady) -> bool:
+        return self.limits.may_be_late(model, t)
+
     def is_stormy(self, model: str) -> bool:
         return self.limits.is_stormy(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         self.limits.start(model, retrying, t)
 
-    def end(self, model: str, t: Steady) -> None:
-        self.limits.end(model, t)
+    def end(self, model: str, t: Steady, *, refused: bool) -> None:
+        self.limits.end(model, t, refused=refused)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
         self.limits.move(before, after, count, t)

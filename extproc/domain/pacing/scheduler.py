@@ -41,6 +41,7 @@ _LONGEST_RETRY_AFTER: Final = 600
 # While anything waits, somebody asks at least so often; a longer step of the clock than the second is a jump.
 _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
+_LOOKING_AGAIN: Final = 0.1
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
 _NOTHING: Final[Mapping[str, int]] = {}
@@ -142,7 +143,7 @@ class Pacing:
             self._retry_queue.cancel(request_id)
         else:
             self._models[run.model].service.note(t - run.started)
-            self._stop(request_id, t)
+            self._stop(request_id, t, refused=run.refused is not None)
         self._settle(t)
 
     def took(self, request_id: str, credits_taken: float) -> None:
@@ -194,7 +195,7 @@ class Pacing:
             model=run.model,
         )
         self._retries.waits_here(request_id)
-        self._stop(request_id, t)
+        self._stop(request_id, t, refused=True)
         self._settle(t)
         return Queued(len(self._retry_queue))
 
@@ -235,8 +236,13 @@ class Pacing:
             self._retry_queue.cancel(retry.id)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
+        kept = self._kept_for_retries(t)
         while self._queue:
-            waiting = self._queue.pop(t, self._lane_throttle.closed(t), lambda model: self._places.is_free(model, t))
+            waiting = self._queue.pop(
+                t,
+                self._lane_throttle.closed(t),
+                lambda model: model not in kept and self._places.is_free(model, t),
+            )
             if waiting is None:
                 break
             run = _Run(waiting.source, waiting.lane, waiting.asked, waiting.model, waiting.since, t)
@@ -256,6 +262,8 @@ class Pacing:
         if (oldest := self._queue.oldest()) is not None:
             times.append(oldest.since + self.config.queue_timeout)
         times += self._places.next_changes(self._wanting(t), t)
+        if self._kept_for_retries(t):
+            times.append(t + _LOOKING_AGAIN)
         return max(now, self._clock.outside(min(times)) + _ROUNDING)
 
     def set_shares(self, shares: Mapping[Lane, float], now: float) -> None:
@@ -421,7 +429,19 @@ class Pacing:
         return t >= retry.deadline or (self._places.is_free(retry.model, t) and self._has_room(retry, t))
 
     def _has_room(self, retry: WaitingRetry, t: Steady) -> bool:
+        if self._queue.has(retry.model, self._lane_throttle.closed(t)) and self._places.is_in_doubt(retry.model, t):
+            return False  # who goes may be refused: that is for those that were not refused yet
+        if self._waits_for_a_late_place(retry, t):
+            return False
         return not retry.is_patient or self._places.is_proven(retry.model, t) or self._is_worth_a_try(retry, t)
+
+    def _waits_for_a_late_place(self, retry: WaitingRetry, t: Steady) -> bool:
+        """Whether it takes only a place that is surely free: one that is there may not be yet, and is kept for it."""
+        return retry.is_patient and self._places.may_be_late(retry.model, t) and self._places.is_free(retry.model, t)
+
+    def _kept_for_retries(self, t: Steady) -> set[str]:
+        """The models whose next place is kept for one that was refused."""
+        return {retry.model for retry in self._retry_queue.ready(t) if self._waits_for_a_late_place(retry, t)}
 
     def _is_worth_a_try(self, retry: WaitingRetry, t: Steady) -> bool:
         return self._places.is_stormy(retry.model) and retry.is_worth_a_try(t)
@@ -448,11 +468,11 @@ class Pacing:
         self._models[run.model].in_flight += 1
         self._lanes[run.lane] += 1
 
-    def _stop(self, request_id: str, t: Steady) -> None:
+    def _stop(self, request_id: str, t: Steady, *, refused: bool) -> None:
         run = self._running.pop(request_id)
         self._models[run.model].in_flight -= 1
         self._lanes[run.lane] -= 1
-        self._places.end(run.model, t)
+        self._places.end(run.model, t, refused=refused)
 
     def _settle(self, t: Steady) -> None:
         """Tells everybody what is the case now that something has changed."""

@@ -60,7 +60,7 @@ class Plan:
     """What the upstream allows: `capacity` of the account as a whole, and of what passes each of the `gates`.
 
     `others` are the requests that another user wants to run; `overloads` are (from, to); requests take `mean` seconds,
-    spread log-normally by `sigma`.
+    spread log-normally by `sigma`. A place is given back up to `release_lag` seconds after its answer has ended.
     """
 
     capacity: Changes
@@ -71,6 +71,7 @@ class Plan:
     burst: float = 3.0
     others: Sequence[tuple[float, int]] = ()
     overloads: Sequence[tuple[float, float]] = ()
+    release_lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class World:
         self.place_seconds: defaultdict[str, float] = defaultdict(float)
         self.refused: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
+        self._late: Counter[str] = Counter()
         self._answered: dict[str, str] = {}
         self._counted_at = 0.0
         self._gates = [(gate.models, [gate.capacity[0][1]]) for gate in plan.gates]
@@ -300,10 +302,10 @@ class World:
     def _verdict(self, model: str) -> ErrorClass | None:
         if any(start <= self.now < end for start, end in self.plan.overloads):
             return ErrorClass.OVERLOAD
-        if self._ours + self._others >= self._capacity:
+        if self._ours + self._late.total() + self._others >= self._capacity:
             return ErrorClass.CONCURRENCY
         for models, (room,) in self._gates:
-            if model in models and sum(self._running[each] for each in models) >= room:
+            if model in models and sum(self._running[each] + self._late[each] for each in models) >= room:
                 return ErrorClass.CONCURRENCY
         return None if self.plan.rate is None or self._take_token(self.plan.rate) else ErrorClass.FREQUENCY
 
@@ -323,6 +325,10 @@ class World:
         self._running[sent.model] -= 1
         self._ours -= 1
         self.served[sent.agent.source] += 1
+        if self.plan.release_lag:
+            self._late[sent.model] += 1
+            late = partial(self._late.subtract, (sent.model,))
+            self._at(self.now + self.rng.uniform(0.0, self.plan.release_lag), late)
         self._leave(sent)
 
     def _leave(self, sent: _Sent) -> None:

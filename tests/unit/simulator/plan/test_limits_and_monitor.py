@@ -226,6 +226,7 @@ def test_tools_and_subscriptions_are_told(api: Api) -> None:
         ({"shared_pools": [["glm-5.3", "glm-5.2"], ["glm-5.2", "glm-5"]]}, "glm-5.2 is there twice"),
         ({"mcp_concurrency": 1.5}, "mcp_concurrency: need a whole number"),
         ({"mcp_recovery_seconds": -1}, "mcp_recovery_seconds: need a number from 0"),
+        ({"release_seconds": "late"}, "release_seconds: need a number from 0"),
         ({"refused_identities": [""]}, "refused_identities: need a list"),
     ],
 )

@@ -1,0 +1,149 @@
+"""How long a place stays taken at the upstream after its answer has ended here. Pure: the caller brings the time.
+
+An upstream may book a request out a moment after its client has the whole answer. Whoever takes the place at once is
+refused then, though no more run than ever. With one or two places that looks like half of the plan, or like a storm.
+
+So a refusal of one that came just after another had ended is no lesson at first but a doubt. While there is one, a
+place is left alone for half a second after each answer. If a request is refused even so, the plan is smaller;
+if one gets through at the level that was refused, the place was late, and from then on a place is left alone for
+somewhat longer than it was before. What was learned fades, so a lag that has gone costs nothing for long.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+_LONGEST: Final = 0.5
+# A try is not to fail for a late place, and not to wait for long.
+_TRYING: Final = 0.3
+_ENDS_KEPT: Final = 16
+# Where more end in that time, hardly a moment comes at which it could be told. There are many places then, and a lag
+# costs less than one of them.
+_FEW: Final = 2
+# The news of a refusal is here after so long, or there is none.
+_VERDICT: Final = 2.0
+# A doubt that could not be settled is given up, and the next one waits.
+_SETTLED_WITHIN: Final = 5.0
+_NEXT_DOUBT: Final = 20.0
+# An attempt begins a little after it was let go, as far as clocks tell.
+_ROUNDING: Final = 0.05
+_FACTOR: Final = 1.3
+_STEP: Final = 0.05
+# What was learned once is half of it after a minute; the more often it was confirmed, the longer it lasts.
+_HALF_LIFE: Final = 60.0
+_MOST_DOUBLINGS: Final = 4
+_NEGLIGIBLE: Final = 0.01
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A refusal at a level, of an attempt that began so many seconds after a place had been given back."""
+
+    level: int
+    age: float
+    since: float
+    clean_at: float | None = None
+
+
+class ReleaseLag:
+    """What is known of the lag of one limit's places. Times are steady seconds."""
+
+    __slots__ = ("_confirmed", "_doubt", "_ends", "_lag", "_learned_at", "_no_doubt_before")
+
+    def __init__(self) -> None:
+        self._ends: deque[float] = deque(maxlen=_ENDS_KEPT)
+        self._doubt: _Doubt | None = None
+        self._lag = 0.0
+        self._learned_at = 0.0
+        self._confirmed = 0
+        self._no_doubt_before = 0.0
+
+    def ended(self, now: float) -> None:
+        """An answer has ended: its place may still be taken, or it made room for who had just started."""
+        self._settle(now)
+        self._ends.append(now)
+        if self._doubt is not None and self._doubt.clean_at is not None and now <= self._doubt.clean_at + _LONGEST:
+            self._doubt.clean_at = None
+
+    def started(self, level: int, now: float) -> None:
+        """One has started as the `level`-th that is upstream."""
+        doubt = self._doubt
+        if doubt is not None and doubt.clean_at is None and level >= doubt.level and not self._since(now, _LONGEST):
+            doubt.clean_at = now
+
+    def left_alone(self, now: float, *, trying: bool) -> int:
+        """How many places that are free here are left alone for now; more of them while the limit is `trying` one that
+        it does not know, or a late place would be taken for the end of the plan."""
+        lag = self._patience(now, trying)
+        return self._since(now, lag) if lag else 0
+
+    def next_release(self, now: float, *, trying: bool) -> float | None:
+        """When the next of those may be taken; None if there is none."""
+        lag = self._patience(now, trying)
+        return next((end + lag for end in self._ends if end + lag > now), None) if lag else None
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Whether a refusal is not explained yet."""
+        self._settle(now)
+        return self._doubt is not None
+
+    def may_be_late(self, now: float) -> bool:
+        """Whether a place that has become free lately may still be taken, as far as is known of this lag."""
+        return self._current(now) > 0.0 and 0 < self._since(now, _LONGEST) <= _FEW
+
+    def refused(self, started: float, now: float) -> None:
+        """An attempt that started then was refused, for whatever reason: the doubt is not settled by it."""
+        self._settle(now)
+        doubt = self._doubt
+        if doubt is not None and doubt.clean_at is not None and started >= doubt.clean_at - _ROUNDING:
+            doubt.clean_at = None
+
+    def excuses(self, level: int, started: float, now: float) -> bool:
+        """Whether an attempt that started then as the `level`-th in flight was refused because a place was late, as far
+        as can be told: then it teaches nothing else."""
+        self._settle(now)
+        ends = [end for end in self._ends if started - _LONGEST < end <= started]
+        doubt = self._doubt
+        if doubt is not None:
+            if ends or started < doubt.since:
+                return True
+            if level <= doubt.level:
+                self._doubt = None
+            return False
+        if not 0 < len(ends) <= _FEW or now < self._no_doubt_before or self._current(now) >= _LONGEST:
+            return False
+        self._doubt = _Doubt(level, started - ends[-1], now)
+        return True
+
+    def _settle(self, now: float) -> None:
+        doubt = self._doubt
+        if doubt is None:
+            return
+        if doubt.clean_at is not None and now >= doubt.clean_at + _VERDICT:
+            self._doubt = None
+            before = self._current(doubt.clean_at)
+            self._learned_at = doubt.clean_at + _VERDICT
+            self._lag = min(_LONGEST, max(before, doubt.age) * _FACTOR + _STEP)
+            self._confirmed = min(self._confirmed + 1, _MOST_DOUBLINGS)
+        elif doubt.clean_at is None and now >= doubt.since + _SETTLED_WITHIN:
+            self._doubt = None
+            self._no_doubt_before = doubt.since + _SETTLED_WITHIN + _NEXT_DOUBT
+
+    def _patience(self, now: float, trying: bool) -> float:
+        lag = self._current(now)
+        return max(lag, _TRYING) if trying and self._since(now, _LONGEST) <= _FEW else lag
+
+    def _current(self, now: float) -> float:
+        self._settle(now)
+        if self._doubt is not None:
+            return _LONGEST
+        if not self._lag:
+            return 0.0
+        lag: float = self._lag * 0.5 ** ((now - self._learned_at) / (_HALF_LIFE * 2.0**self._confirmed))
+        if lag < _NEGLIGIBLE:
+            self._lag, self._confirmed = 0.0, 0
+            return 0.0
+        return lag
+
+    def _since(self, now: float, seconds: float) -> int:
+        return sum(end > now - seconds for end in self._ends)
