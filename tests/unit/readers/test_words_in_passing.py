@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.readers.lua import answers, event_pieces, line
 from tests.unit.readers.reference import read_answer
@@ -59,3 +61,59 @@ def test_a_word_is_found_however_its_event_is_cut(data: bytes) -> None:
         body = silence(end) + event.replace(b"\n", end) + silence(end)
         difference = answers().cut_that_matters("events", OPENING + body, expected)
         assert difference is None
+
+
+FRAMES = st.sampled_from(
+    [
+        (b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": {"text": "', b'"}}\n\n'),
+        (b'data: {"choices":[{"index":0,"delta":{"content":"', b'"}}]}\n\n'),
+        (b'data: {"choices":[{"index":0,"delta":{"content":"', b'"},"finish_reason":null}]}\n\n'),
+        (b'data: {"type":"response.output_text.delta","sequence_number":7,"delta":"', b'"}\n\n'),
+        (b'data: {"x":"\\"text\\": \\"y", "text": "', b'"}\n\n'),
+    ]
+)
+# What breaks out of a text, and what looks as if it did.
+WITHIN = st.lists(
+    st.sampled_from(
+        [
+            b"word",
+            b"[DONE]",
+            b"usage",
+            b"\\",
+            b'"',
+            b'\\"',
+            b"\n",
+            b"\r",
+            b"\n\n",
+            b"data: [DONE]\n\n",
+            b'","usage":{"output_tokens":7},"y":"',
+            b'"}}\n\nevent: error\ndata: {"error":{"message":"',
+            b'"}}]}\n\ndata: [1305][busy]\n\ndata: {"x":"',
+            b"\\u0022,\\u0065rror",
+        ]
+    ),
+    max_size=4,
+).map(b"".join)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(
+    frame=FRAMES,
+    texts=st.lists(WITHIN, min_size=1, max_size=8),
+    opening=st.sampled_from([OPENING, NAMELESS]),
+    last=st.sampled_from([b"", b"data: [DONE]\n\n", b'data: {"error": {"code": "1305"}}\n\n']),
+)
+def test_what_breaks_out_of_a_text_is_found_among_events_that_differ_in_it_alone(
+    frame: tuple[bytes, bytes], texts: list[bytes], opening: bytes, last: bytes
+) -> None:
+    head, tail = frame
+    told = [head + text + tail for text in [b"a", b"word", *texts, b"b"]] + [last]
+    body = opening + b"".join(told)
+
+    report = answers().ended("events", opening, *told)
+
+    assert report == answers().in_pieces_of(1, "events", body)
+    expected = read_answer("events", body)
+    assert report == line(expected.facts) or not expected.is_clear
+    if expected.is_clear:
+        assert answers().told_sizes("events", [opening, *told])[-1].events == expected.events
