@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -13,6 +12,7 @@ log = structlog.get_logger("extproc.background")
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _HEALTHY_SECONDS: Final = 10.0
+_LAST_SECONDS: Final = 3.0
 
 
 class Background:
@@ -52,11 +52,12 @@ class Background:
                 await self._end(name, task)
 
     async def _end(self, name: str, task: "asyncio.Future[None]") -> None:
-        task.cancel()
-        try:
-            with suppress(asyncio.CancelledError):
-                await task
-        except Exception as error:  # noqa: BLE001 - its last words; there is no next time
+        """Ends a task. A library may lose a cancellation that comes at a wrong moment: then there is another."""
+        while not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=_LAST_SECONDS)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):  # its last words; there is no next time
             self._tell(name, error, pause=None)
 
     def _tell(self, name: str, error: Exception, pause: float | None) -> None:

@@ -15,6 +15,7 @@ from tests.harness.waiting import eventually
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_FIRST_PAUSE", 0.05)
     monkeypatch.setattr(background, "_HEALTHY_SECONDS", 0.3)
+    monkeypatch.setattr(background, "_LAST_SECONDS", 0.1)
 
 
 def failing(times: int) -> tuple[Callable[[], Coroutine[None, None, None]], list[int]]:
@@ -87,3 +88,27 @@ async def test_cancelled_it_lets_the_task_save_for_the_last_time_even_if_that_fa
         await keeping
 
     assert saved.is_set()
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    begun, lost = asyncio.Event(), 0
+
+    async def run() -> None:
+        nonlocal lost
+        while True:
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 1:
+                    raise
+
+    keeping = asyncio.create_task(Background(lambda _name: None).keep("shared_limits", run))
+    await begun.wait()
+
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(keeping, 60)
+
+    assert lost == 2
