@@ -36,9 +36,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], st
 def test_every_case_is_measured_on_every_way_that_it_is_about(report: tuple[dict[str, Any], str]) -> None:
     cases = report[0]["cases"]
     prompts = {"prompts_200_kb_model_first", "prompts_200_kb_model_behind"}
-    assert set(cases) == {"json_1", "json_20", "guard_1", "guard_20", "paced", "sse_paced", "memory"} | prompts | BULK
+    paired = {f"{what}_{connections}" for what, connections in (("json", 1), ("json", 20), ("guard", 1), ("guard", 20))}
+    assert set(cases) == paired | prompts | BULK | {"doctor_1", "doctor_4", "paced", "sse_paced", "memory"}
     for name, case in cases.items():
-        assert set(case["ways"]) == WAYS - left_out_of(name)
+        assert set(case["ways"]) == ({"doctored", "proxy"} if name.startswith("doctor") else WAYS - left_out_of(name))
     rates = [way["requests_per_second"]["median"] for way in cases["json_20"]["ways"].values()]
     assert all(rate > 0 for rate in rates)
 
@@ -83,7 +84,7 @@ def test_events_a_second_count_only_if_client_and_upstream_are_fast_enough(repor
 
 def test_every_goal_says_whether_it_is_reached(report: tuple[dict[str, Any], str]) -> None:
     goals, markdown = report[0]["goals"], report[1]
-    assert len(goals) == 18  # all but those at 200 connections and with prompts of 5 MB, which a quick run leaves out
+    assert len(goals) == 19  # all but those at 200 connections and with prompts of 5 MB, which a quick run leaves out
     for goal in goals:
         assert isinstance(goal["reached"], bool)
         assert goal["goal"] in markdown
@@ -105,7 +106,7 @@ def test_what_is_no_checkout_has_no_before(tmp_path: Path) -> None:
 
 def test_a_wrong_option_is_one_clear_line(tmp_path: Path) -> None:
     for option, complaint in (
-        ("--only=jason", "need some of json,prompts,guard,sse,paced,memory"),
+        ("--only=jason", "need some of json,prompts,guard,doctor,sse,paced,memory"),
         ("--also=X", "need NAME=VALUE"),
     ):
         done = run(option, "--output", str(tmp_path))
