@@ -150,7 +150,7 @@ def doctor(sends_request: bool) -> None:
 
 
 @cli.command()
-@click.option("--spend", type=click.IntRange(min=1), default=5000, show_default=True, help="Tokens, at most.")
+@click.option("--spend", type=click.IntRange(min=1), default=8000, show_default=True, help="Tokens, at most.")
 @click.option("--model", default="glm-5.3-flash", show_default=True, help="The model that is asked.")
 @click.option("--places", is_flag=True, help="Also send more and more at once, until one is refused.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from extproc.cli import verify
 from extproc.commands.verify import Options, Verifier
 from extproc.domain.assumptions.judging import ASSUMPTIONS, Outcome, verdicts
 from extproc.settings import load_settings
@@ -20,6 +23,7 @@ from simulator.server.settings import SimulatorSettings, plan
 from simulator.server.threaded import SimulatorThread
 from tests.harness.certificates import Authority
 from tests.harness.processes import bare_environment, make_key
+from tests.harness.rewriting_relay import rewriting_relay
 from tests.harness.waiting import wait_until
 
 KEY = make_key()
@@ -37,8 +41,8 @@ def rule(path: str, answer: dict[str, Any], **match: object) -> Rule:
 
 
 # The prompt for the cache comes second, third and fourth among the messages to the model (the first has none at all).
-CACHE_FIRST = rule(MESSAGES, {"input_tokens": 800}, model=MODEL, nth=2)
-CACHE_AGAIN = rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 770}, model=MODEL, nth=3)
+CACHE_FIRST = rule(MESSAGES, {"input_tokens": 1600}, model=MODEL, nth=2)
+CACHE_AGAIN = rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 1570}, model=MODEL, nth=3)
 AS_ASSUMED = [CACHE_FIRST, CACHE_AGAIN]
 
 
@@ -61,6 +65,10 @@ def simulated(*rules: Rule, default: dict[str, Any] | None = None, **limits: Any
 def options(**changes: Any) -> Options:
     usual: dict[str, Any] = {"spend": 9000, "model": MODEL, "places": True, "yes": True, "as_json": False}
     return Options(**{**usual, "directory": None, "idle": 0.1, **changes})
+
+
+def default_spend() -> int:
+    return int(next(option.default for option in verify.params if option.name == "spend"))
 
 
 def tried(
@@ -106,11 +114,14 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "headers about limits": ([], {"default": {"headers": {"x-ratelimit-remaining": "3"}}}),
     "identity encoding": ([rule(QUOTA, {"gzip": "forced"})], {}),
     "idle connection": ([rule("*/v1/models", {"framing": "close"})], {}),
-    "cached tokens, Anthropic": ([rule(MESSAGES, {"input_tokens": 800, "cached_tokens": 770}, model=MODEL, nth=3)], {}),
-    "cache hit at once": ([rule(MESSAGES, {"input_tokens": 800}, model=MODEL, nth=3)], {}),
-    "attribution line": ([rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 770}, model=MODEL, nth=4)], {}),
-    "cache writes": ([rule(MESSAGES, {"input_tokens": 800, "cache_creation_tokens": 99}, model=MODEL, nth=2)], {}),
-    "model": ([rule(MESSAGES, {"model": "glm-4.6", "input_tokens": 800}, model=MODEL, nth=2)], {}),
+    "cached tokens, Anthropic": (
+        [rule(MESSAGES, {"input_tokens": 1600, "cached_tokens": 1570}, model=MODEL, nth=3)],
+        {},
+    ),
+    "cache hit at once": ([rule(MESSAGES, {"input_tokens": 1600}, model=MODEL, nth=3)], {}),
+    "attribution line": ([rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 1570}, model=MODEL, nth=4)], {}),
+    "cache writes": ([rule(MESSAGES, {"input_tokens": 1600, "cache_creation_tokens": 99}, model=MODEL, nth=2)], {}),
+    "model": ([rule(MESSAGES, {"model": "glm-4.6", "input_tokens": 1600}, model=MODEL, nth=2)], {}),
     "count_tokens": ([rule("*/count_tokens", {"input_tokens": 12})], {}),
     "anthropic-beta": ([rule(MESSAGES, {"code": "1302"}, model=MODEL, nth=5)], {}),
     "unknown fields": ([rule(CHAT, {"code": "1210"}, model=MODEL, nth=2)], {}),
@@ -142,6 +153,32 @@ def test_each_difference_is_found_and_no_other(monkeypatch: pytest.MonkeyPatch, 
         outcomes, _ = tried(monkeypatch, simulator.url)
 
     assert {each for each, outcome in outcomes.items() if outcome is Outcome.DIFFERS} == {name}
+
+
+@pytest.mark.parametrize(
+    ("strips", "expected"), [(False, Outcome.HOLDS), (True, Outcome.DIFFERS)], ids=["as it is", "without its line"]
+)
+def test_a_real_cache_of_prompts_is_told_from_one_that_does_not_see_the_attribution_line(
+    monkeypatch: pytest.MonkeyPatch, strips: bool, expected: Outcome
+) -> None:
+    settings = SimulatorSettings(key=KEY, prefix_cache_seconds=300)
+    without_line = partial(re.sub, rb"x-anthropic-billing-header: [^\"]*", b"")
+    with SimulatorThread(settings) as simulator, rewriting_relay(simulator.port, without_line) as relay:
+        url = relay.url if strips else simulator.url
+        outcomes, verifier = tried(monkeypatch, url, spend=default_spend(), places=False, idle=0)
+
+    assert outcomes["cache hit at once"] is Outcome.HOLDS
+    assert outcomes["cached tokens, Anthropic"] is Outcome.HOLDS
+    assert outcomes["attribution line"] is expected
+    assert verifier.budget.spent < default_spend()
+
+
+def test_a_prompt_that_is_too_short_for_a_cache_tells_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = [rule(MESSAGES, {"input_tokens": 1000}, model=MODEL, nth=nth) for nth in (2, 3)]
+    with simulated(*short) as simulator:
+        outcomes, _ = tried(monkeypatch, simulator.url, places=False, idle=0)
+
+    assert outcomes["cache hit at once"] is Outcome.UNTOLD
 
 
 def test_an_upstream_without_http2_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -236,7 +273,7 @@ def test_what_comes_out_is_json_for_programs_and_nothing_of_the_key() -> None:
 
     found = json.loads(told)
     assert process.returncode == 1
-    assert found["tokens"] <= 5000
+    assert found["tokens"] <= 8000
     assert [row["name"] for row in found["assumptions"] if row["outcome"] == "differs"] == ["count_tokens"]
     assert all(row["meaning"] for row in found["assumptions"] if row["outcome"] == "differs")
     assert KEY not in told + progress

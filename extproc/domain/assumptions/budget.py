@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-# English has more than four bytes a token; what a chat template adds to a request comes on top.
-_BYTES_PER_TOKEN: Final = 3
+# Plain English has more than four bytes a token; what a chat template adds to a request comes on top.
+_BYTES_PER_TOKEN: Final = 4
 _TEMPLATE_TOKENS: Final = 50
 
 

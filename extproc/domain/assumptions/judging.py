@@ -19,6 +19,7 @@ _LOG_ID_TOLERANCE: Final = 600.0
 _LONGEST_END: Final = 1.0
 _SHORTEST_GAP: Final = 0.001
 _NEARLY: Final = 0.1
+_LEAST_CACHED: Final = 1024
 _LONGEST_SHOWN: Final = 80
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
 _KEPT_OPEN: Final = 40.0
@@ -200,8 +201,12 @@ def _cached_beside(evidence: Evidence) -> Judgement:
 def _cache_hit(evidence: Evidence) -> Judgement:
     if missing := _answered(evidence, "cache first", "cache again"):
         return missing
-    cached = _cached(evidence.exchanges["cache again"])
-    return _told(cached > 0, f"{cached:,} tokens came from the cache when the same prompt was sent again at once")
+    again = evidence.exchanges["cache again"]
+    cached, rest = _cached(again), usage_of(again.fields).get("input_tokens", 0)
+    if not cached:
+        seen = f"none of {rest:,} tokens came from the cache when the same prompt was sent again at once"
+        return _untold(f"{seen}; it may take no prompt this short") if rest < _LEAST_CACHED else _told(False, seen)
+    return _told(True, f"{cached:,} tokens came from the cache when the same prompt was sent again at once")
 
 
 def _attribution(evidence: Evidence) -> Judgement:

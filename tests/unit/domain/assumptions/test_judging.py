@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from extproc.cli import verify
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.assumptions.judging import ASSUMPTIONS, Evidence, Outcome, verdicts
 from extproc.domain.assumptions.trials import DEFAULT_MODEL, burst, most_of, plan
 
 AT = 1_790_000_000.0
+CHAT = "/api/coding/paas/v4"
 
 
 def answered(trial: str, body: object, **fields: object) -> Exchange:
@@ -92,8 +94,10 @@ def test_an_end_long_after_the_final_event_differs(line_end: bytes) -> None:
 
 
 def test_the_trials_fit_into_what_may_be_spent_by_default() -> None:
-    assert most_of(plan(DEFAULT_MODEL, "/api/coding/paas/v4", "0123456789abcdef")) <= 5000
-    assert most_of(burst(DEFAULT_MODEL, "/api/coding/paas/v4")) <= 1500
+    spend = next(option.default for option in verify.params if option.name == "spend")
+    groups = [plan(DEFAULT_MODEL, CHAT, "0123456789abcdef"), burst(DEFAULT_MODEL, CHAT)]
+
+    assert sum(map(most_of, groups)) <= spend
 
 
 def test_the_two_models_at_once_are_two() -> None:
@@ -113,4 +117,4 @@ def test_a_budget_gives_no_more_than_it_has() -> None:
     assert budget.spent == 70
     assert budget.take(0)
     assert not budget.take(0)  # no request is left
-    assert most_tokens(b"a" * 300, 8) == 158
+    assert most_tokens(b"a" * 400, 8) == 158
