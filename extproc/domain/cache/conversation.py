@@ -11,9 +11,11 @@ made only where there is no other reading, of requests that come one by one unde
 
 Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!.
 So claims count only once several in a row have borne each other out, and a conversation is cold after more of them,
-each of which found less than half of its due. Half, and not nearly all: the tools that stand before a system prompt
-stay in the cache whatever changes behind them; and if an API should count what was cached as part of `input_tokens`
-where its dialect has it beside, all prompts would look twice as long as they are, and no honest one may alarm then.
+each of which is short: it found less than half of its due, or it misses a tenth and 2,048 tokens of it *and* found no
+more than a request before it had. The tools that stand before a system prompt stay in the cache whatever changes behind
+them, so what is found may be most of a prompt; but it grows no more, where that of an honest conversation grows with
+it, also if the cache lags behind, if two conversations take turns, or if an API should count what was cached as part of
+`input_tokens` where its dialect has it beside, and all prompts look twice as long as they are.
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ _SHORTEST_LIFE: Final = 60.0
 _LARGEST_GROWTH: Final = 0.5
 _LARGEST_RESULT: Final = 16_384
 _SHORT: Final = 0.5
+_CRUMBS: Final = 0.1
+_LARGEST_CRUMB: Final = 2048
 _LEAST_ANSWER: Final = 64
 
 
@@ -71,20 +75,28 @@ class Asked:
 
 @record
 class Claim:
-    """What a request could have had: `due` tokens of its prompt were the prompt before it, `pause` seconds ago."""
+    """What a request could have had: `due` tokens of its prompt were the prompt before it, `pause` seconds ago. `found`
+    is the most that those before it had from the cache."""
 
     asked: Asked
     due: int
     pause: float
+    found: int = 0
+
+    @property
+    def is_met(self) -> bool:
+        """Whether nothing but the usual crumbs is missing."""
+        return self.due - self.asked.cached <= max(_LARGEST_CRUMB, self.due * _CRUMBS)
 
     @property
     def is_short(self) -> bool:
-        """Whether the cache gave so little of it that something must be wrong."""
-        return self.asked.cached < self.due * _SHORT
+        """Whether the cache gave so little of it, or no more than before, that something must be wrong."""
+        cached = self.asked.cached
+        return cached < self.due * _SHORT or (not self.is_met and cached <= self.found)
 
     @property
     def lost(self) -> int:
-        """Tokens that were paid in full for nothing: none where only the usual crumbs are missing."""
+        """Tokens that were paid in full for nothing: none where nothing need be wrong."""
         return self.due - self.asked.cached if self.is_short else 0
 
 
@@ -96,7 +108,7 @@ class CacheLife:
 
     def bears_out(self, claim: Claim) -> bool:
         """Whether a claim says something: one that found its due does, and one that did not if it was soon enough."""
-        if not claim.is_short:
+        if claim.is_met:
             self.seconds = max(self.seconds, claim.pause)
         return claim.pause <= self.seconds
 
@@ -142,6 +154,7 @@ class Conversation:
         self._is_named = is_named
         self._patience = NAMED if is_named else NAMELESS
         self._last: Asked | None = None
+        self._found = 0
         self._unproven: list[Claim] = []
         self._is_proven = False
         self.misses: Misses | None = None
@@ -158,9 +171,10 @@ class Conversation:
         if last is None or asked.sent >= last.sent:
             self._last = asked
         if last is None or not self._extends(last, asked):
-            self._break_off()
+            self._break_off(asked)
             return []
-        self._unproven.append(Claim(asked, last.input, asked.sent - last.sent))
+        self._unproven.append(Claim(asked, last.input, asked.sent - last.sent, self._found))
+        self._found = max(self._found, asked.cached)
         self._is_proven = self._is_proven or len(self._unproven) >= self._patience.proof
         if not self._is_proven:
             return []
@@ -175,14 +189,15 @@ class Conversation:
         is_in_turn = last.begun <= asked.sent <= last.sent + LONGEST_PAUSE
         return is_in_turn and least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
 
-    def _break_off(self) -> None:
-        self._unproven, self._is_proven = [], False
+    def _break_off(self, asked: Asked) -> None:
+        self._unproven, self._is_proven, self._found = [], False, asked.cached
         if not self.is_cold:
             self.misses = None
 
     def _judge(self, claim: Claim) -> None:
         if not claim.is_short:
-            self.misses, self.is_cold = None, False
+            self.is_cold = self.is_cold and not claim.is_met
+            self.misses = self.misses if self.is_cold else None
             return
         if self.misses is None:
             self.misses = Misses(since=claim.asked.sent, at=claim.asked.sent)

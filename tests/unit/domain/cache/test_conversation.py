@@ -61,11 +61,49 @@ def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold
     assert conversation.misses is not None
     assert (conversation.misses.requests, conversation.misses.since, conversation.misses.at) == (6, 60.0, 360.0)
     assert (conversation.misses.due, conversation.misses.input) == (135_000, 141_000)
-    conversation.take(asked(7, cached=13_000))
+    conversation.take(asked(7, cached=20_000))
+    assert conversation.is_cold
+    conversation.take(asked(8, cached=25_000))
     assert (conversation.is_cold, conversation.misses) == (False, None)
 
 
-def test_half_of_its_due_is_enough() -> None:
+def test_large_tools_that_are_cached_do_not_hide_that_all_behind_them_is_missed() -> None:
+    conversation = Conversation(CacheLife(), is_named=True)
+    requests = [asked(number, input=58_000 + 1500 * number, cached=50_000 if number else 0) for number in range(30)]
+
+    claims_of(conversation, *requests[:7])
+    assert not conversation.is_cold
+    claims = claims_of(conversation, *requests[7:])
+    assert conversation.is_cold
+    assert conversation.misses is not None
+    missing = [58_000 + 1500 * number - 50_000 for number in range(1, 29)]
+    assert (conversation.misses.requests, conversation.misses.due - conversation.misses.cached) == (28, sum(missing))
+    assert [claim.lost for claim in claims] == missing[-len(claims) :]
+
+
+def test_what_is_found_later_or_in_turns_but_grows_with_the_conversation_is_no_alarm() -> None:
+    """A cache that has a prompt two requests later, or two conversations that take turns under one name."""
+    conversation = Conversation(CacheLife(), is_named=True)
+
+    inputs = [20_000 + 5000 * number for number in range(30)]
+    claims_of(
+        conversation,
+        *[asked(number, input=inputs[number], cached=inputs[max(0, number - 3)]) for number in range(1, 30)],
+    )
+
+    assert not conversation.is_cold
+
+
+def test_crumbs_that_are_never_found_are_no_alarm() -> None:
+    small, large = Conversation(CacheLife(), is_named=True), Conversation(CacheLife(), is_named=True)
+
+    claims_of(small, *[asked(number, input=8000 + 80 * number, cached=7500) for number in range(20)])
+    claims_of(large, *[asked(number, input=99_000 + 50 * number, cached=90_000) for number in range(20)])
+
+    assert (small.is_cold, large.is_cold) == (False, False)
+
+
+def test_half_of_its_due_is_enough_while_it_grows() -> None:
     conversation = Conversation(CacheLife(), is_named=True)
 
     claims_of(conversation, *[asked(number, cached=(19_000 + 1000 * number) // 2) for number in range(20)])
