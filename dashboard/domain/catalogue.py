@@ -43,6 +43,8 @@ _OF_THE_PLAN: Final = frozenset(
     {
         "zai_proxy_concurrency_limit_requests",
         "zai_proxy_concurrency_limit_ceiling_requests",
+        "zai_proxy_model_concurrency_limit_requests",
+        "zai_proxy_model_concurrency_limit_ceiling_requests",
         "zai_proxy_rate_limit_requests_per_second",
         "zai_proxy_rate_limit_ceiling_requests_per_second",
     }

@@ -326,6 +326,13 @@ class TestThreeReplicas:
         assert charted(file, "zai_proxy_shared_limits_replicas") == {"value": [3]}
         assert charted(file, "zai_proxy_shared_limits_up") == {"value": [3]}
 
+    async def test_have_nine_places_for_each_model_in_the_charts(
+        self, replicas: list[ProxyInProcess], file: StoreFile
+    ) -> None:
+        await store(file, replicas)
+
+        assert charted(file, "zai_proxy_model_concurrency_limit_requests") == {"main unknown": [9]}
+
     async def test_without_the_store_each_keep_to_their_share(
         self, replicas: list[ProxyInProcess], file: StoreFile
     ) -> None:
