@@ -5,7 +5,7 @@ prompt is held against the one that it is most like. A part counts as changing i
 several requests in a row, each time one that had not been there before, and the cache did not give what it should.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,17 +37,21 @@ class Finding:
 
 @dataclass(slots=True)
 class _Row:
-    """Changes of one part in a row."""
+    """Changes of one part in a row. Its cause is the one that most of them have: a clock that gains a digit, or a line
+    that is rewritten once, is a clock all the same."""
 
     since: float
     at: float
     change: Change
     requests: int = 0
     values: list[str] = field(default_factory=list)
+    causes: Counter[Cause] = field(default_factory=Counter)
 
     def add(self, change: Change, at: float) -> None:
         is_news = change.cause is Cause.TOOLS_REORDERED or change.value not in self.values
-        cause = change.cause if change.cause is self.change.cause else Cause.UNKNOWN
+        self.causes[change.cause] += 1
+        [(cause, times)] = self.causes.most_common(1)
+        cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
         self.change = Change(change.name, cause, change.bytes, change.value)
         self.values = [*self.values, change.value][-_MOST_VALUES:]
         self.at = at

@@ -53,8 +53,13 @@ def test_what_has_been_there_before_is_no_change() -> None:
     assert taken(["s9:1:9", "s9:2:9"] * 6) == []
 
 
-def test_a_cause_is_named_only_if_it_is_the_same_each_time() -> None:
-    assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:8"]) == [("system block 1", Cause.UNKNOWN, 3)]
+def test_a_cause_is_named_only_if_it_is_that_of_most_changes() -> None:
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:7"]) == [("system block 1", Cause.UNKNOWN, 3)]
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:8", "s9:5:7"]) == [("system block 1", Cause.UNKNOWN, 4)]
+
+
+def test_a_clock_that_gains_a_digit_is_one_before_and_after() -> None:
+    assert taken(["s9:1:9", "s9:2:9", "s9:3:9", "s10:4:8", "s10:5:8"]) == [("system block 1", Cause.DATE, 4)]
 
 
 def test_a_list_of_tools_that_grows_at_the_beginning_is_none_and_one_that_never_rests_is() -> None:
