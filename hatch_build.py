@@ -1,4 +1,4 @@
-"""Writes into a wheel which commit it was built of, as extproc/commit.txt; what is installed knows no checkout."""
+"""Writes into a wheel and an sdist which commit they were built of, as extproc/commit.txt; neither knows a checkout."""
 
 import os
 import subprocess
@@ -8,18 +8,23 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+_COMMIT_FILE = "extproc/commit.txt"
+
 
 class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
-    """BUILD_COMMIT says which one; without it the checkout does. Where neither is known, nothing is written."""
+    """BUILD_COMMIT says which one; without it the checkout does, or the sdist that this is unpacked from.
+
+    Where none of them is there, nothing is written.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Adds the file to a wheel, but not to an editable installation: that asks its checkout."""
+        """Adds the file, but not to an editable installation: that asks its checkout."""
         commit = os.environ.get("BUILD_COMMIT") or _commit_of(Path(self.root))
         if version == "editable" or not commit:
             return
         self._written = Path(tempfile.mkdtemp()) / "commit.txt"
         self._written.write_text(commit)
-        build_data["force_include"][str(self._written)] = "extproc/commit.txt"
+        build_data["force_include"][str(self._written)] = _COMMIT_FILE
 
     def finalize(self, _version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
         """Removes what `initialize` has written."""
@@ -28,10 +33,12 @@ class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
             self._written.parent.rmdir()
 
 
-def _commit_of(checkout: Path) -> str:
-    if not (checkout / ".git").exists():
-        return ""
-    asked = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+def _commit_of(source: Path) -> str:
+    """The commit of a checkout or of an unpacked sdist; "" if it is neither, or git does not say."""
+    if not (source / ".git").exists():
+        packed = source / _COMMIT_FILE
+        return packed.read_text().strip() if packed.is_file() else ""
+    asked = ["git", "-C", str(source), "rev-parse", "HEAD"]
     try:
         return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
