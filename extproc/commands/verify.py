@@ -116,7 +116,8 @@ class Verifier:
         if self._options.places:
             yield "Then 2, 4 and 8 requests at once, until one is refused: other work on this plan may be, too."
         if self._options.directory is not None:
-            yield f"What is seen is written to {self._options.directory}, without key, ids and texts."
+            yield f"What is seen is written to {self._options.directory}, without key, ids and texts;"
+            yield "names of fields and the words of error messages stay: read it before you send it on."
 
     def costs(self) -> str:
         return f"{self.budget.sent} requests, {self.budget.spent:,} tokens of {self.budget.tokens:,} at most were spent"

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,13 @@ def options(**changes: Any) -> Options:
 
 
 def default_spend() -> int:
-    return int(next(option.default for option in verify.params if option.name == "spend"))
+    default = next(option.default for option in verify.params if option.name == "spend")
+    assert isinstance(default, int)
+    return default
+
+
+def without_attribution(body: bytes) -> bytes:
+    return re.sub(rb"x-anthropic-billing-header: [^\"]*", b"", body)
 
 
 def tried(
@@ -162,8 +167,7 @@ def test_a_real_cache_of_prompts_is_told_from_one_that_does_not_see_the_attribut
     monkeypatch: pytest.MonkeyPatch, strips: bool, expected: Outcome
 ) -> None:
     settings = SimulatorSettings(key=KEY, prefix_cache_seconds=300)
-    without_line = partial(re.sub, rb"x-anthropic-billing-header: [^\"]*", b"")
-    with SimulatorThread(settings) as simulator, rewriting_relay(simulator.port, without_line) as relay:
+    with SimulatorThread(settings) as simulator, rewriting_relay(simulator.port, without_attribution) as relay:
         url = relay.url if strips else simulator.url
         outcomes, verifier = tried(monkeypatch, url, spend=default_spend(), places=False, idle=0)
 
@@ -214,15 +218,18 @@ def test_a_recording_is_played_by_the_simulator_with_the_same_differences(
 
 
 def test_a_recording_holds_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    planted = ("hunter2", "mallory@example.org", "sess-77aa88bb99cc", "Rosebud", KEY, *KEY.split("."))
+    plain = ("xiaoming", "Wang", "Rosebud")
+    odd = ("13912345678", "hunter2", "mallory@example.org", "sess-77aa88bb99cc", KEY, *KEY.split("."))
+    planted = (*plain, *odd)
     told = " ".join((*planted, "https://example.org/u/hunter2"))
-    shown = told.replace("Rosebud ", "")  # the words of a message are kept: they say what is wrong
+    shown = " ".join((*odd, "https://example.org/u/hunter2"))  # the words of a message are kept, and that is said
     stream = f": {told}\nid: {told}\nevent: {told}\ndata: {shown}\n\n"
+    counted = {"input_tokens": 0, "account": told, "ids": [13912345678], "type": "xiaoming", "level": "Wang"}
     error = {"code": "1210", "message": f"{shown} is wrong"}
     rules = [
         rule(MESSAGES, error, model="zai-*"),
         rule(CHAT, {"play": [shown], "status": 502, "content_type": "text/plain"}, model="zai-*"),
-        rule("*/count_tokens", {"play": [json.dumps({"input_tokens": 0, "account": told, "user_id": 77})]}),
+        rule("*/count_tokens", {"play": [json.dumps(counted)]}),
         rule(
             MESSAGES,
             {"play": [stream]},
@@ -233,9 +240,10 @@ def test_a_recording_holds_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     headers = {
         "x-account": told,
         "set-cookie": f"session={told}",
-        "x-ratelimit-user": "sess-77aa88bb99cc;mallory@example.org",
+        "x-ratelimit-user": "Wang xiaoming",
+        "ratelimit": "sess-77aa88bb99cc;mallory@example.org",
     }
-    with simulated(*rules, default={"text": told, "model": "hunter2", "headers": headers}) as simulator:
+    with simulated(*rules, default={"text": told, "model": "xiaoming", "headers": headers}) as simulator:
         tried(monkeypatch, simulator.url, record=tmp_path / "seen")
 
     written = [path.read_text() for path in sorted((tmp_path / "seen").iterdir())]

@@ -1,8 +1,9 @@
 """Exchanges in a form that may be shown to others: it does not tell who asked, with which key, or about what.
 
-Of texts only what the protocol itself says is kept (types, roles, codes, names of models), and the words of error
-messages. Whatever is not known to be such is replaced. The record of an exchange is a rule of the simulator, with what
-it does not play beside it.
+Of texts only the protocol's own words are kept (types, roles, codes, names of models), of numbers only known figures;
+whatever is not known to be such is replaced. Names of fields and the words of error messages are kept: they tell what
+differs, and they are all that could name somebody. The record of an exchange is a rule of the simulator, with what it
+does not play beside it.
 """
 
 import json
@@ -27,7 +28,28 @@ _PROTOCOL_FIELDS: Final = frozenset(
         *("stop_reason", "finish_reason", "reason", "service_tier"),
     )
 )
-_PROTOCOL_WORD: Final = re.compile(r"[a-z][a-z._-]{1,40}|glm-[0-9a-z.\-]{1,20}|[A-Z_]{2,24}|[0-9]{3,4}")
+# Words that begin or end like these are not somebody's; the others are known one by one.
+_PROTOCOL_WORD: Final = re.compile(
+    r"response\.[a-z_.]{1,40}|(message|content_block)_[a-z]{1,20}|[a-z_]{1,30}_(delta|error|tokens|text|exceeded)|[0-9]{3,4}"
+    r"|[A-Z_]{2,20}_LIMIT|(zai-proxy-verify-no-such-model|glm-[0-9](\.[0-9]{1,2})?v?(-(air|airx|flash|flashx|turbo|x|plus|long|preview|thinking))?)"
+)
+_PROTOCOL_WORDS: Final = frozenset(
+    (
+        *("message", "text", "thinking", "redacted_thinking", "error", "ping", "tool_use", "tool_result"),
+        *("response", "reasoning", "function", "function_call"),
+        *("chat.completion", "chat.completion.chunk", "list", "model", "assistant", "user", "system", "tool"),
+        *("end_turn", "stop_sequence", "stop", "length", "refusal", "tool_calls", "sensitive"),
+        *("content_filter", "network_error"),
+        *("completed", "incomplete", "in_progress", "failed", "queued", "standard", "priority", "batch"),
+        *("default", "auto"),
+        *("lite", "pro", "max", "search-prime", "web-reader", "zread"),
+    )
+)
+# The numbers that are figures of the protocol; of the others only that they are numbers is kept.
+_FIGURES: Final = re.compile(
+    r"([a-z]{1,12}_){1,4}tokens|[a-z]{1,12}_index|index|sequence_number|created|created_at|completed_at|code|status"
+    r"|unit|number|usage|currentValue|remaining|percentage|nextResetTime|temperature|top_p|web_search_requests"
+)
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 _MESSAGES: Final = frozenset(("message", "msg"))
 _KEPT_WORD: Final = re.compile(
@@ -36,10 +58,26 @@ _KEPT_WORD: Final = re.compile(
 _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _SHOWN_HEADERS: Final = ("server", "date", "cache-control", "vary", "x-process-time", "transfer-encoding", "connection")
-_HEADER_VALUE: Final = re.compile(
-    r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?|true|false|rejected|allowed|[a-z]+/[a-z.+-]+(; ?charset=[A-Za-z0-9-]+)?"
-    r"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z|[A-Za-z, -]{1,99}"
+_HEADER_NUMBER: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?")
+_HEADER_TIME: Final = re.compile(
+    r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"
+)
+# The words of a header's name that stand for a number, whose value may therefore be one.
+_NUMBERED: Final = frozenset(
+    (
+        *("anthropic", "ratelimit", "x", "limit", "remaining", "reset", "requests", "tokens", "input"),
+        *("output", "unified", "retry", "after", "process", "time", "policy"),
+    )
+)
+_HEADER_WORDS: Final = frozenset(
+    (
+        *("true", "false", "rejected", "allowed", "nginx", "openresty", "tengine", "cloudflare", "no-cache"),
+        *("no-store", "no-transform", "must-revalidate"),
+        *("private", "public", "chunked", "keep-alive", "close", "identity", "gzip", "br", "deflate", "zstd"),
+        *("origin", "accept", "accept-encoding"),
+        *("access-control-request-method", "access-control-request-headers", "max-age=0"),
+        *("application/json", "text/event-stream", "text/html", "text/plain", "charset=utf-8"),
+    )
 )
 
 
@@ -72,21 +110,25 @@ def _without_key(found: dict[str, object], key: str) -> dict[str, object]:
 def _answer(exchange: Exchange) -> dict[str, object]:
     if not exchange.status:
         return {"fault": "close"}
-    kind = _clean_header(exchange.headers.get("content-type", ""))
+    kind = _clean_header("content-type", exchange.headers.get("content-type", ""))
     headers = _headers(exchange.headers, _PLAYED_HEADERS)
     answer: dict[str, object] = {"status": exchange.status, "content_type": kind, "headers": headers}
     if exchange.is_compressed:
-        headers["content-encoding"] = _clean_header(exchange.headers["content-encoding"])
+        headers["content-encoding"] = _clean_header("content-encoding", exchange.headers["content-encoding"])
     return {**answer, "play": list(_played(exchange))}
 
 
 def _headers(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: _clean_header(value) for name, value in headers.items() if name.startswith(names)}
+    return {name: _clean_header(name, value) for name, value in headers.items() if name.startswith(names)}
 
 
-def _clean_header(value: str) -> str:
-    """The value, if it is a number, a time or plain words; anything else could name somebody."""
-    return value if not value or _HEADER_VALUE.fullmatch(value) else "-"
+def _clean_header(name: str, value: str) -> str:
+    """The value, if it is a time, known words, or a number where one is due; anything else could name somebody."""
+    if _HEADER_TIME.fullmatch(value):
+        return value
+    if _HEADER_NUMBER.fullmatch(value):
+        return value if _NUMBERED.issuperset(name.split("-")) else "-"
+    return value if _HEADER_WORDS.issuperset(re.split(r"[,;\s]+", value.lower())) or not value else "-"
 
 
 def _played(exchange: Exchange) -> Iterator[str | float]:
@@ -136,10 +178,12 @@ def _redacted(value: object, name: str, depth: int) -> object:
         return [_redacted(each, name, depth + 1) for each in value]
     if isinstance(value, str):
         return _text(value, name)
-    return 0 if _names_somebody(name) and type(value) is int else value
+    if value is None or isinstance(value, bool) or _FIGURES.fullmatch(name):
+        return value
+    return 0
 
 
-def _names_somebody(name: str) -> bool:
+def _is_id(name: str) -> bool:
     return name.lower() == "id" or name.endswith(("_id", "Id", "ID"))
 
 
@@ -150,11 +194,11 @@ def _text(value: str, name: str) -> str:
         return _word(value)
     if name in _MESSAGES:
         return _message(value)
-    return _ID if _names_somebody(name) else _GONE
+    return _ID if _is_id(name) else _GONE
 
 
 def _word(value: str) -> str:
-    return value if _PROTOCOL_WORD.fullmatch(value) else _GONE
+    return value if value in _PROTOCOL_WORDS or _PROTOCOL_WORD.fullmatch(value) else _GONE
 
 
 def _field(name: str) -> str:

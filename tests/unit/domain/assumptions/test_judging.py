@@ -97,6 +97,7 @@ def test_the_trials_fit_into_what_may_be_spent_by_default() -> None:
     spend = next(option.default for option in verify.params if option.name == "spend")
     groups = [plan(DEFAULT_MODEL, CHAT, "0123456789abcdef"), burst(DEFAULT_MODEL, CHAT)]
 
+    assert isinstance(spend, int)
     assert sum(map(most_of, groups)) <= spend
 
 

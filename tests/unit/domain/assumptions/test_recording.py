@@ -49,6 +49,44 @@ def test_of_a_message_the_plain_words_stay(message: str, kept: str) -> None:
     assert json.loads(redacted_text(json.dumps({"error": {"message": message}}))) == {"error": {"message": kept}}
 
 
+@pytest.mark.parametrize("name", ["phone", "customerNumber", "uid", "userid", "user_id", "ids", "total", "balance"])
+def test_numbers_that_are_no_known_figures_are_gone(name: str) -> None:
+    for value in (13912345678, 139123.45678, [13912345678, 7], {"": 13912345678}):
+        assert "139" not in redacted_text(json.dumps({name: value, "usage": {name: value}}))
+
+
+@pytest.mark.parametrize("name", ["type", "object", "role", "model", "status", "level", "modelCode", "reason", "code"])
+@pytest.mark.parametrize("value", ["xiaoming", "wang.xiaoming", "WANG", "wang_xiaoming", "glm-wang", "Wang Xiaoming"])
+def test_words_that_are_not_the_protocols_are_gone_where_such_are_expected(name: str, value: str) -> None:
+    assert redacted_text(json.dumps({name: value, "list": [{name: value}]})).lower().count("ming") == 0
+    assert "wang" not in redacted_text(json.dumps({name: value})).lower()
+    assert value not in recorded(f"event: {value}\ndata: {{}}\n\n".encode(), **{"content-type": "text/event-stream"})
+
+
+@pytest.mark.parametrize("name", ["x-ratelimit-user", "x-ratelimit-remaining", "retry-after", "server", "ratelimit-id"])
+@pytest.mark.parametrize("value", ["Wang Xiaoming", "xiaoming", "nginx, Wang", "sess-1"])
+def test_headers_keep_no_words_but_known_ones(name: str, value: str) -> None:
+    written = recorded(b"{}", **{name: value})
+
+    assert value not in written
+    assert name in written
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("x-ratelimit-remaining-requests", "3", True),
+        ("anthropic-ratelimit-unified-status", "rejected", True),
+        ("retry-after", "30", True),
+        ("server", "nginx", True),
+        ("cache-control", "no-cache, no-store", True),
+        ("x-ratelimit-account", "13912345678", False),
+    ],
+)
+def test_headers_keep_figures_under_names_that_have_some(name: str, value: str, kept: bool) -> None:
+    assert (f'"{name}": "{value}"' in recorded(b"{}", **{name: value})) is kept
+
+
 @pytest.mark.parametrize(
     "body",
     [
