@@ -15,7 +15,7 @@
 --   mBYTES:HASH:LOOSE                 one of the first messages, or items of input
 --   eNUMBER:HASH                      of each of the last messages behind those, all up to it
 --
--- Only the first two messages have LOOSE, and only parts of up to 16 KiB.
+-- Only the first two messages have LOOSE, and only parts of up to 64 KiB.
 --
 -- HASH is of 32 bits, one round for each four bytes, in four lanes: a changed text has another hash unless four billions to one,
 -- and 200 KB take a twentieth of a millisecond.
@@ -31,7 +31,7 @@ local GOLDEN = -0x61C88647   -- 2^32 less, or it would be no whole number to Lua
 local LARGEST_PIECE = 8192   -- what was copied is in the nearest cache still when it is hashed
 
 local MOST_BLOCKS, MOST_MESSAGES, MOST_LAST = 6, 12, 12
-local LOOSE_MESSAGES, LONGEST_LOOSE = 2, 16384
+local LOOSE_MESSAGES, LONGEST_LOOSE = 2, 65536
 local LONGEST_KEY = 64
 local DEEPEST = 500   -- below that keys are taken for texts: nobody's brackets may fill the memory
 local MARK, TYPE = "cache_control", "type"

@@ -224,4 +224,4 @@ def read_prompt(body: bytes, salt: int = 1) -> str:
 
 def _told(hashed: _Hash, *, has_loose: bool) -> str:
     word = f"{hashed.size}:{hashed.value():08x}"
-    return f"{word}:{hashed.loose:08x}" if has_loose and hashed.size <= 16384 else word
+    return f"{word}:{hashed.loose:08x}" if has_loose and hashed.size <= 65536 else word

@@ -15,7 +15,7 @@ from tests.unit.readers.streams import CUTS, asked, damaged, written
 bounded = settings(derandomize=True, deadline=None, max_examples=120)
 
 ATTRIBUTION = "x-anthropic-billing-header: cc_version=2.1.330.20a; cc_entrypoint=sdk-cli;"
-TEXTS = st.text(max_size=40) | st.sampled_from([ATTRIBUTION, '"\\"', "It is 10:45 on 2026-11-26.", "x" * 17000, ""])
+TEXTS = st.text(max_size=40) | st.sampled_from([ATTRIBUTION, '"\\"', "It is 10:45 on 2026-11-26.", "x" * 66_000, ""])
 LEAVES = TEXTS | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False)
 KEYS = st.sampled_from(["text", "type", "cache_control", "content", "name", "k" * 70, "input", "messages", "typ", "é"])
 VALUES = st.recursive(
