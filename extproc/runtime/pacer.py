@@ -24,6 +24,8 @@ from extproc.runtime.state_file import SavedState, StateFile
 
 _SAVE_SECONDS: Final = 30.0
 _SHARES_SECONDS: Final = 1.0
+# A clock that is slewed differs by less from one look to the next, one that is set by more.
+_JUMP_SECONDS: Final = 0.5
 
 
 class Ticket:
@@ -76,7 +78,18 @@ class Pacer:
         self._tickets: dict[str, Ticket] = {}
         self._retries: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._state.restore(lambda data: self.pacing.restore(data, time.time()))
+        self._ahead = time.time() - time.monotonic()
+        self._state.restore(lambda data: self.pacing.restore(data, self.now()))
+
+    def now(self) -> float:
+        """Unix time for `pacing`, that hears first by how much it has jumped: a deadline is seconds that have passed.
+        The time in which a machine was suspended has not, for whoever waits."""
+        now, steady = time.time(), time.monotonic()
+        jump = now - steady - self._ahead
+        if abs(jump) > _JUMP_SECONDS:
+            self.pacing.jumped(jump)
+            self._ahead += jump
+        return now
 
     @contextmanager
     def enter(self, exchange: Exchange, route: Route, prompt_bytes: int | None) -> Iterator[Ticket]:
@@ -84,12 +97,12 @@ class Pacer:
 
         `prompt_bytes` is the length of its body, None if nobody announced it.
         """
-        answer = self.pacing.arrive(self._request(exchange, route, prompt_bytes), time.time())
+        answer = self.pacing.arrive(self._request(exchange, route, prompt_bytes), self.now())
         try:
             yield self._ticket(exchange, answer)
         finally:
             self._tickets.pop(exchange.id, None)
-            self.pacing.leave(exchange.id, time.time())
+            self.pacing.leave(exchange.id, self.now())
             self._changed()
             self.go_on()
 
@@ -109,7 +122,7 @@ class Pacer:
 
     async def wait_again(self, exchange_id: str) -> None:
         """Returns when an exchange that the upstream has refused may be sent again."""
-        answer = self.pacing.retry(exchange_id, time.time())
+        answer = self.pacing.retry(exchange_id, self.now())
         if isinstance(answer, Queued):
             place = self._retries[exchange_id] = asyncio.get_running_loop().create_future()
             try:
@@ -143,7 +156,7 @@ class Pacer:
             failure.entry.retry_after,
             MCP if is_tool else self._models.serves(asked) or asked,
         )
-        self.pacing.observe(attempt, time.time())
+        self.pacing.observe(attempt, self.now())
         self._changed()
         self.go_on()
 
@@ -154,7 +167,7 @@ class Pacer:
         is_news = self._models.serves(asked) != served
         self._models.learn(asked, served)
         if is_news:
-            self.pacing.serves(asked, served, time.time())
+            self.pacing.serves(asked, served, self.now())
             self._changed()
             self.go_on()
 
@@ -170,7 +183,7 @@ class Pacer:
         self.pacing.took(entry.exchange_id, taken)
 
     def status(self) -> PacingStatus:
-        return self.pacing.status(time.time())
+        return self.pacing.status(self.now())
 
     def waiting(self) -> tuple[Waiting, ...]:
         return self.pacing.waiting()
@@ -184,14 +197,14 @@ class Pacer:
         return {
             "limit": str(self.pacing.limit_of(model)),
             "remaining": str(self.pacing.places_left(model)),
-            "reset": f"{self.pacing.expected_wait(model, time.time()):.0f}s",
+            "reset": f"{self.pacing.expected_wait(model, self.now()):.0f}s",
         }
 
     def go_on(self) -> None:
         """Lets go whoever may, and sets the timer for the next one."""
         if not self._tickets and not self._retries:
             return
-        now = time.time()
+        now = self.now()
         for decision in self.pacing.due(now):
             self._tell(decision)
         self._set_timer(self.pacing.next_due(now), now)
@@ -202,13 +215,13 @@ class Pacer:
         try:
             while True:
                 await asyncio.sleep(_SHARES_SECONDS)
-                self.pacing.set_shares(self._shares(), time.time())
+                self.pacing.set_shares(self._shares(), self.now())
                 self.go_on()
                 if time.monotonic() >= saved + _SAVE_SECONDS:
                     saved = time.monotonic()
-                    await asyncio.to_thread(self._state.save, self.pacing.snapshot(time.time()))
+                    await asyncio.to_thread(self._state.save, self.pacing.snapshot(self.now()))
         finally:
-            self._state.save(self.pacing.snapshot(time.time()))
+            self._state.save(self.pacing.snapshot(self.now()))
 
     def _ticket(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Ticket:
         if isinstance(answer, Queued):

@@ -126,14 +126,14 @@ class SharedLimits:
             raise
         finally:
             with suppress(RedisError, OSError, TimeoutError):
-                await self._call(self._replica.leave(time.time()))
+                await self._call(self._replica.leave(self._pacer.now()))
             await self._hang_up()
 
     async def _exchange(self) -> bool:
         """One report and its answer. False if there was none."""
         self._follow_the_key()
         self._news.clear()
-        asked_at = time.time()
+        asked_at = self._pacer.now()
         report = self._replica.report(asked_at)
         began = time.monotonic()
         try:
@@ -142,7 +142,7 @@ class SharedLimits:
             await self._lose(error)
             return False
         self._round_trip = time.monotonic() - began
-        self._replica.take(answer, asked_at, time.time())
+        self._replica.take(answer, asked_at, self._pacer.now())
         self._pacer.go_on()
         self._say()
         return True
@@ -161,7 +161,7 @@ class SharedLimits:
 
     async def _lose(self, error: Exception) -> None:
         was_up = self._replica.is_up
-        self._replica.lose(time.time())
+        self._replica.lose(self._pacer.now())
         self._pacer.go_on()
         if was_up:
             self._losses += 1
@@ -195,7 +195,7 @@ class SharedLimits:
         name = self._plan()
         if name != self._name:
             self._name = name
-            self._replica.lose(time.time())
+            self._replica.lose(self._pacer.now())
             self._replica = self._new_replica()
 
     def _new_replica(self) -> Replica:

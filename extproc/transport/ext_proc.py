@@ -123,10 +123,11 @@ class ExternalProcessor:
     async def _wait(self, ticket: Ticket, exchange: Exchange, route: Route) -> Refusal | None:
         """Waits for the request's turn. What it is then refused for may have come up while it waited."""
         exchange.waits = True
+        began = time.monotonic()
         answer = await ticket.decided()
         exchange.waits = False
         if isinstance(answer, Refusal):
-            exchange.waited = time.time() - exchange.started
+            exchange.waited = time.monotonic() - began
             return answer
         exchange.waited = answer.waited
         return self._quota.look_again(exchange, route) if answer.waited > 0.0 else None

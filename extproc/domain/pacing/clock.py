@@ -26,6 +26,12 @@ class SteadyClock:
         self._latest = now
         return Steady(now + self._offset)
 
+    def jumped(self, seconds: float) -> None:
+        """The caller's clock was put forward by so many seconds, or back: none of them has passed."""
+        if self._latest is not None:
+            self._latest += seconds
+            self._offset -= seconds
+
     def past(self, stamp: float) -> Steady:
         """The steady time of something that happened before now; what claims a later time happened just now."""
         latest = stamp if self._latest is None else min(stamp, self._latest)

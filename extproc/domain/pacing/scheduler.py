@@ -105,6 +105,12 @@ class Pacing:
         self._exempt: set[str] = set()
         self._lately: OrderedDict[str, _Lately] = OrderedDict()
 
+    def jumped(self, seconds: float) -> None:
+        """The caller's clock was put forward by so many seconds, or back, since the last call. Who waits has waited
+        none of them; while nobody waits what is learned ages by what the clock says."""
+        if self.is_waiting:
+            self._clock.jumped(seconds)
+
     def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused:
         """A request has come. Raises ValueError if one with its id is here already.
 

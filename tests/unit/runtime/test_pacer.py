@@ -58,6 +58,28 @@ async def test_a_request_that_has_a_place_is_decided_at_once() -> None:
     assert await ticket.decided() == Admitted(0.0)
 
 
+@pytest.mark.parametrize("seconds", [3600.0, 2.0, -3600.0])
+async def test_a_clock_that_jumps_moves_no_deadline(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    pacer = pacer_of(timeout=10.0)
+    requests = Requests(pacer)
+    requests.begin("first")
+    second = requests.begin("second")
+    wall, steady, passed = time.time(), time.monotonic(), 1.0
+    monkeypatch.setattr(time, "time", lambda: wall + seconds + passed)
+    monkeypatch.setattr(time, "monotonic", lambda: steady + passed)
+    pacer.go_on()
+
+    passed = 9.5
+    pacer.go_on()
+    assert await is_still_waiting(second)
+
+    passed = 10.5
+    pacer.go_on()
+    answer = await second.decided()
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.RATE
+
+
 async def test_the_next_one_goes_when_the_first_has_ended() -> None:
     requests = Requests(pacer_of())
     requests.begin("first")

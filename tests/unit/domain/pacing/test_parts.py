@@ -102,6 +102,15 @@ def test_a_jump_forward_counts_as_a_step_at_most() -> None:
     assert clock.at(1000.0, longest=15.0) == 25.0
 
 
+def test_a_jump_that_is_told_of_is_no_step() -> None:
+    clock = SteadyClock()
+    clock.at(10.0)
+    clock.jumped(3600.0)
+    assert clock.at(3611.0) == 11.0
+    clock.jumped(-3600.0)
+    assert clock.at(12.0) == 12.0
+
+
 @given(st.lists(st.floats(-1e6, 1e6)))
 def test_a_steady_clock_never_runs_backwards(times: list[float]) -> None:
     clock = SteadyClock()
