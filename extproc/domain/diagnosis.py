@@ -181,7 +181,10 @@ def judge_cache(cache: CacheReport) -> Iterator[Finding]:
 
 def _why_cold(has_doctor: bool) -> str:
     if has_doctor:
-        return "No part of the prompts is seen to change with each request. What else it can be: docs/cache.md."
+        return (
+            "The proxy cannot tell which part of the prompts changes, or whether one does: docs/cache.md has what it "
+            "does not see."
+        )
     return (
         "Set CACHE_DOCTOR=on and start the proxy anew: then it says which part of the prompts changes (docs/cache.md)."
     )

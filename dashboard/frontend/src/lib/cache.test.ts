@@ -36,6 +36,6 @@ test('what changes is said once, however many sessions have it', () => {
 test('where nothing was found it says how to find out', () => {
   expect(causesInWords(aCacheLoss(), false)).toEqual(['CACHE_DOCTOR=on finds out what changes.'])
   expect(causesInWords(aCacheLoss(), true)).toEqual([
-    'Nothing was seen to change at the front of its prompts.',
+    'Which part of its prompts changes, or whether one does, cannot be told.',
   ])
 })

@@ -35,7 +35,7 @@ export function causesInWords({ findings }: Pick<CacheLoss, 'findings'>, doctor:
   if (findings.length > 0) return [...new Set(findings.map(({ text }) => text))]
   return [
     doctor
-      ? 'Nothing was seen to change at the front of its prompts.'
+      ? 'Which part of its prompts changes, or whether one does, cannot be told.'
       : 'CACHE_DOCTOR=on finds out what changes.',
   ]
 }
