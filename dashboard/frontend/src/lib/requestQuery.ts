@@ -22,17 +22,19 @@ export type FilterName = (typeof FILTER_NAMES)[number]
 
 export const OUTCOMES: readonly Outcome[] = ['ok', 'failed', 'aborted', 'refused']
 
-export const SORTS: readonly RequestSort[] = [
-  'ended',
-  'duration',
-  'first_byte',
-  'waited',
-  'tokens',
-  'cost_usd',
-  'request_bytes',
-  'response_bytes',
-  'attempts',
-]
+/** What the table can be sorted by, in the order in which it is offered, and how that is called. */
+export const SORT_WORDS: Record<RequestSort, string> = {
+  ended: 'time of the end',
+  duration: 'duration',
+  first_byte: 'time to the first byte',
+  waited: 'time queued',
+  tokens: 'tokens',
+  cost_usd: 'cost',
+  request_bytes: 'size of the request',
+  response_bytes: 'size of the answer',
+  attempts: 'attempts',
+}
+export const SORTS = Object.keys(SORT_WORDS) as readonly RequestSort[]
 
 export const PAGE_SIZE = 50
 

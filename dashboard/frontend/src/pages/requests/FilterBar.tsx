@@ -1,12 +1,11 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import type { BreakdownBy } from '../../api/breakdown'
-import type { RequestSort } from '../../api/requests'
 import { Button } from '../../components/Button'
 import { useBreakdown } from '../../hooks/useApi'
 import { useNames } from '../../hooks/useLive'
 import { setSearch } from '../../hooks/useLocation'
 import { nameAndKey } from '../../lib/names'
-import { type FilterName, OUTCOMES, SORTS, type TableQuery } from '../../lib/requestQuery'
+import { type FilterName, OUTCOMES, SORT_WORDS, SORTS, type TableQuery } from '../../lib/requestQuery'
 import { OUTCOME_WORDS } from '../../lib/requestTrouble'
 import { laneName } from '../../lib/requestWords'
 import { rangeQuery, type TimeRange } from '../../lib/timeRange'
@@ -23,18 +22,6 @@ const TIMES: readonly [string, string][] = [
   ['-1d', 'last 24 hours'],
   ['-7d', 'last 7 days'],
 ]
-
-export const SORT_WORDS: Record<RequestSort, string> = {
-  ended: 'time of the end',
-  duration: 'duration',
-  first_byte: 'time to the first byte',
-  waited: 'time queued',
-  tokens: 'tokens',
-  cost_usd: 'cost',
-  request_bytes: 'size of the request',
-  response_bytes: 'size of the answer',
-  attempts: 'attempts',
-}
 
 /** Chooses what the table shows; everything stands in the address. */
 export function FilterBar({ query }: { query: TableQuery }) {
