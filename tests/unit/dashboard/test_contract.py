@@ -14,7 +14,7 @@ from dashboard.domain import quota_outlook
 from dashboard.domain.charts import Source, chart_names, find_chart
 from dashboard.domain.exposition import PageReader
 from dashboard.domain.finished import read_finished
-from dashboard.domain.proxy_status import ProxyStatus, read_status
+from dashboard.domain.proxy_status import ProxyStatus, QuotaWindow, read_status
 from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import Page
 from dashboard.domain.snapshot import Figures, TargetView, build
@@ -23,6 +23,7 @@ from dashboard.records.snapshot import TargetHealth
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.plan_view import PlanLimits
+from extproc.domain.quota.windows import WINDOWS
 from extproc.domain.request.identity import Caller, RefusedIdentity
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.finished_request import as_json
@@ -289,6 +290,12 @@ async def test_of_a_status_nothing_is_asked_that_no_proxy_says() -> None:
 
     waits = ("request_bytes", "response_bytes")  # nobody knows them before a request runs
     assert missed - found == {f"status.waiting[].{key}" for key in waits}
+
+
+def test_the_dashboard_shows_the_windows_in_the_order_of_the_proxy() -> None:
+    seen = [QuotaWindow(name, "TOKENS_LIMIT", 0.5, None) for name in sorted(WINDOWS)]
+
+    assert [window.window for window in quota_outlook.merged(seen)] == list(WINDOWS)
 
 
 class TestThreeReplicas:
