@@ -83,7 +83,7 @@ class PacingMachine(RuleBasedStateMachine):
         self.pacing.observe(attempt, self.now)
 
     @rule(share=st.floats(0.0, 1.0), lane=_lanes)
-    def hold_back(self, share: float, lane: Lane) -> None:
+    def throttle(self, share: float, lane: Lane) -> None:
         self.pacing.set_shares({lane: share}, self.now)
 
     @rule(seconds=_seconds)
