@@ -14,7 +14,7 @@ import pytest
 
 from extproc.cli import verify
 from extproc.commands.verify import Options, Verifier
-from extproc.domain.assumptions.judging import ASSUMPTIONS, Outcome, verdicts
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome, verdicts
 from extproc.settings import load_settings
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import rulebook_from
@@ -102,7 +102,8 @@ def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.Monk
         journal = simulator.log()
 
     untold = {name for name, outcome in outcomes.items() if outcome is not Outcome.HOLDS}
-    assert untold == {"HTTP/2", "idle connection"}  # plain HTTP, and 0.1 s are not 40
+    # Plain HTTP, 0.1 s are not 40, and nothing is overloaded.
+    assert untold == {"HTTP/2", "idle connection", "overload", *(each.name for each in BEYOND)}
     assert Outcome.DIFFERS not in outcomes.values()
     assert verifier.budget.sent == len(journal)
     assert 0 < verifier.budget.spent < 9000
@@ -138,6 +139,7 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "end of streams, Responses": ([rule("/api/v1/responses", {"end_pause": 1.2})], {}),
     "two models at once": ([rule(CHAT, {"delay": 0.4}, nth="4-")], {"concurrency": 1}),
     "too many at once": ([rule(CHAT, {"code": "1305"}, model=MODEL, nth="4-")], {}),
+    "overload": ([rule(CHAT, {"code": "1305", "status": 503}, model=MODEL, nth=3)], {}),
     "quota": ([rule(QUOTA, {"quota_form": "future"})], {}),
     "quota after requests": (
         [
@@ -197,7 +199,8 @@ def test_an_upstream_without_http2_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_every_assumption_is_tried_on_a_simulator_that_differs() -> None:
-    assert {*DIFFERENT, "HTTP/2"} == {assumption.name for assumption in ASSUMPTIONS}
+    tried_here = {*DIFFERENT, "HTTP/2"}
+    assert tried_here == {each.name for each in ASSUMPTIONS} - {each.name for each in BEYOND}
 
 
 def test_a_recording_is_played_by_the_simulator_with_the_same_differences(

@@ -337,6 +337,13 @@ def _places(evidence: Evidence) -> Judgement:
     return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
 
 
+def _overload(evidence: Evidence) -> Judgement:
+    for exchange in evidence.all:
+        if extract_code(exchange.body).code == "1305":
+            return _told(exchange.status in (200, 429, 529), f"HTTP {exchange.status}, as {shape_of(exchange)}")
+    return _untold("Z.AI was not overloaded meanwhile")
+
+
 def _quota_form(evidence: Evidence) -> Judgement:
     exchange = evidence.exchanges.get("quota before")
     if exchange is None or exchange.failure:
@@ -404,6 +411,46 @@ _OTHER_ENVELOPE: Final = (
 _USAGE_LOST: Final = "Tokens of such streams are counted wrongly, or estimated. Send us what was seen (--record)."
 _END_LOST: Final = (
     "Whether such a stream was whole is told wrongly, and a client that leaves at its end counts as one that broke off."
+)
+
+# What such requests can't tell; they stand in the table so that nobody takes them for tried.
+BEYOND: Final = (
+    Assumption(
+        "longest silence",
+        "a thinking model says nothing for 900 s at most",
+        "",
+        lambda _: _untold("only turns that think for many minutes would tell"),
+    ),
+    Assumption(
+        "pings",
+        "streams may have pings and comments, or none",
+        "",
+        lambda _: _untold("they fill long silences, and these streams are short"),
+    ),
+    Assumption(
+        "length of streams",
+        "Z.AI breaks off none because it is long",
+        "",
+        lambda _: _untold("only turns of many minutes would tell"),
+    ),
+    Assumption(
+        "prices and credits",
+        "those of the packaged table",
+        "",
+        lambda _: _untold("no answer has a price, and so little may not move the quota: compare the account's page"),
+    ),
+    Assumption(
+        "two keys of one account",
+        "share its places",
+        "",
+        lambda _: _untold("that takes a second key"),
+    ),
+    Assumption(
+        "MCP tools at once",
+        "have places of their own, beside those of the models",
+        "",
+        lambda _: _untold("each call is one of the month's, and one too many can close all tools for 20 minutes"),
+    ),
 )
 
 ASSUMPTIONS: Final = (
@@ -552,6 +599,12 @@ ASSUMPTIONS: Final = (
         _places,
     ),
     Assumption(
+        "overload",
+        "1305 comes as HTTP 429 or 529, or in a 200",
+        _OTHER_ENVELOPE,
+        _overload,
+    ),
+    Assumption(
         "quota",
         "the monitor API tells windows of known lengths",
         "The gate and the forecast work without what can't be read: requests run into the plan's own refusals.",
@@ -575,4 +628,5 @@ ASSUMPTIONS: Final = (
         "Resets that a refusal names are read hours wrong; those of the monitor API are right.",
         _zone,
     ),
+    *BEYOND,
 )

@@ -20,7 +20,14 @@ MODELS_PATH: Final = "/api/anthropic/v1/models"
 _QUOTA: Final = "/api/monitor/usage/quota/limit"
 
 _STEPS: Final = (2, 4, 8)
-_BETA: Final = "claude-code-20250219,interleaved-thinking-2025-05-14"
+# As Claude Code 2.1.330 sends it with its first request.
+_BETA: Final = ",".join(
+    (
+        *("claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"),
+        *("mid-conversation-tool-changes-2026-07-01", "thinking-token-count-2026-05-13"),
+        *("advanced-tool-use-2025-11-20", "effort-2025-11-24"),
+    )
+)
 _LINE: Final = "x-anthropic-billing-header: cc_version=2.1.330.{}; cc_entrypoint=cli;"
 _SENTENCE: Final = "The gateway in front of the model passes every byte as it comes, and counts what it costs. "
 # Caches of prompts take nothing below 1,024 tokens; this is some 1,300 of plain English, and 1,500 of 4 bytes each.

@@ -9,7 +9,7 @@ import pytest
 from extproc.cli import verify
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import ASSUMPTIONS, Evidence, Outcome, verdicts
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Evidence, Outcome, verdicts
 from extproc.domain.assumptions.trials import DEFAULT_MODEL, burst, most_of, plan
 
 AT = 1_790_000_000.0
@@ -80,6 +80,24 @@ def test_an_answer_that_broke_off_tells_nothing() -> None:
     broken = answered("cache first", usage(input_tokens=800), failure="ReadError")
 
     assert outcome("cache writes", broken) is Outcome.UNTOLD
+
+
+def test_what_such_requests_cannot_tell_is_said_with_why() -> None:
+    found = {verdict.name: verdict for verdict in verdicts(Evidence({}))}
+
+    for assumption in BEYOND:
+        assert found[assumption.name].outcome is Outcome.UNTOLD
+        assert found[assumption.name].seen not in ("", "was not tried")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(200, Outcome.HOLDS), (429, Outcome.HOLDS), (529, Outcome.HOLDS), (503, Outcome.DIFFERS)],
+)
+def test_an_overload_that_was_met_tells_its_form(status: int, expected: Outcome) -> None:
+    refused = answered("pair one", {"error": {"code": "1305", "message": "busy"}}, status=status)
+
+    assert outcome("overload", refused) is expected
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
