@@ -170,7 +170,7 @@ class Service:
         yield "key", self.key.watch
         yield "quota", self.quota.run
         yield "pacing", self.pacer.run
-        yield "clients", self.clients.run
+        yield from self.clients.background_tasks()
         yield "envoy_stats", self.envoy_stats.run
         if self.shared is not None:
             yield "shared_limits", self.shared.run

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -103,16 +103,19 @@ class ClientGate:
         """What was used in the last so many days, as rows; of a day those that used most, and the others as one."""
         return list(self.usage.rows(days, time.time(), _MOST_SHOWN_OF_A_DAY))
 
+    def background_tasks(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+        """What has to go on beside the requests, by name."""
+        yield "clients", self.run
+        if self._file is not None:
+            yield "client_tokens", self._file.watch
+
     async def run(self) -> None:
-        """Watches the tokens and saves the ledger, until it is cancelled; then saves for the last time."""
-        watching = asyncio.create_task(self._file.watch()) if self._file is not None else None
+        """Saves the ledger, until it is cancelled; then saves for the last time."""
         try:
             while True:
                 await asyncio.sleep(_SAVE_SECONDS)
                 await asyncio.to_thread(self._state.save, self.usage.snapshot())
         finally:
-            if watching is not None:
-                watching.cancel()
             self._state.save(self.usage.snapshot())
 
     def _refusal(self, client: Client) -> Refusal | None:

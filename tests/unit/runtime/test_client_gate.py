@@ -19,7 +19,8 @@ from extproc.domain.request.routes import classify
 from extproc.domain.usage.outcome import Outcome, Usage, UsageRecord
 from extproc.domain.usage.prices import Cost, PricingTier
 from extproc.domain.usage.tokens import NO_TOKENS, TokenCounts
-from extproc.runtime import client_gate
+from extproc.runtime import background, client_file, client_gate
+from extproc.runtime.background import Background
 from extproc.runtime.client_gate import ClientGate
 from extproc.settings import Settings
 from tests.harness.processes import make_key
@@ -225,13 +226,42 @@ def test_what_never_left_is_booked_on_nobody(make: Callable[..., ClientGate]) ->
     assert gate.describe(1) == []
 
 
+async def test_a_watch_over_the_tokens_that_fails_is_counted_told_and_begun_anew(
+    make: Callable[..., ClientGate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_FIRST_PAUSE", 0.05)
+    gate = make(ANNA)
+    counted: list[str] = []
+    looks = iter([raising])
+    stamp = client_file.file_stamp
+    monkeypatch.setattr(client_file, "file_stamp", lambda path: next(looks, stamp)(path))
+    kept = Background(counted.append)
+    tasks = [asyncio.create_task(kept.keep(name, run)) for name, run in gate.background_tasks()]
+    await eventually(lambda: kept.failing, lambda failing: failing == {"client_tokens": "LookupError"}, within=SOON)
+    assert counted == ["client_tokens"]
+
+    renewed = ClientRegistry((Client("bert", digest_of("zp-bert")),))
+    (tmp_path / "tokens.json").write_text(json.dumps(renewed.as_dict()))
+
+    async with asyncio.timeout(SOON):
+        while await gate.identify(head("zp-bert"), nothing) != renewed.find("zp-bert"):
+            await asyncio.sleep(0.05)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def raising(_path: Path) -> object:
+    raise LookupError("nobody foresaw it")
+
+
 async def test_the_book_is_saved_at_the_end_and_read_at_the_start(
     make: Callable[..., ClientGate], tmp_path: Path
 ) -> None:
     gate = make(ANNA, state_dir=tmp_path)
     gate.take_outcome(ended(tokens=30))
     running = asyncio.create_task(gate.run())
-    await eventually(lambda: len(asyncio.all_tasks()), lambda tasks: tasks >= 3, within=SOON)  # it watches the tokens
+    await asyncio.sleep(0)
 
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
