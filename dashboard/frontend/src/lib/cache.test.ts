@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import type { CacheLoss } from '../api/now'
 import { causesInWords, lostInWords, sharesInWords } from './cache'
 import { aCache, aCacheLoss } from './examples'
+import { NO_NAMES, nameBook } from './names'
 
 describe('the shares', () => {
   test.each([
@@ -26,16 +28,28 @@ describe('the loss', () => {
   })
 })
 
-test('what changes is said once, however many sessions have it', () => {
-  const finding = { cause: 'date', part: 'system block 2', session: 'a', requests: 4, at: 1, text: 'a date' }
-  const findings = [finding, { ...finding, session: 'b' }, { ...finding, text: 'the tool list' }]
+describe('what changes', () => {
+  const finding = { cause: 'date', part: null, session: 'a-long-name', requests: 4, at: 1, text: 'a date' }
+  const words = (findings: CacheLoss['findings'], names = NO_NAMES) =>
+    causesInWords(aCacheLoss({ findings }), true, names)
 
-  expect(causesInWords(aCacheLoss({ findings }), true)).toEqual(['a date', 'the tool list'])
+  test('is said once, with how many sessions have it', () => {
+    const findings = [finding, { ...finding, session: 'b' }, { ...finding, text: 'the tool list' }]
+
+    expect(words(findings)).toEqual(['2 sessions: a date', 'Session a-long-n: the tool list'])
+  })
+
+  test('names the session as people do, and none where the program has none', () => {
+    const names = nameBook([{ kind: 'session', key: 'a-long-name', name: 'the release' }])
+
+    expect(words([finding], names)).toEqual(['Session the release: a date'])
+    expect(words([{ ...finding, session: null }])).toEqual(['a date'])
+  })
 })
 
 test('where nothing was found it says how to find out', () => {
-  expect(causesInWords(aCacheLoss(), false)).toEqual(['CACHE_DOCTOR=on finds out what changes.'])
-  expect(causesInWords(aCacheLoss(), true)).toEqual([
+  expect(causesInWords(aCacheLoss(), false, NO_NAMES)).toEqual(['CACHE_DOCTOR=on finds out what changes.'])
+  expect(causesInWords(aCacheLoss(), true, NO_NAMES)).toEqual([
     'Which part of its prompts changes, or whether one does, cannot be told.',
   ])
 })

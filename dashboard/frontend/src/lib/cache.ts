@@ -1,7 +1,9 @@
 /** The prompt cache in a few words. */
 
 import type { Cache, CacheLoss } from '../api/now'
+import type { NameBook } from './names'
 import { formatCompact, formatMoney, formatShare } from './numbers'
+import { sessionName } from './requestWords'
 
 const HOUR = 3600
 const CENT = 0.005
@@ -30,12 +32,27 @@ export function lostInWords(
   return parts.length === 0 ? null : `${parts.join(' and ')} an hour`
 }
 
-/** What changes and what helps, each sentence once; else how to find out. */
-export function causesInWords({ findings }: Pick<CacheLoss, 'findings'>, doctor: boolean): string[] {
-  if (findings.length > 0) return [...new Set(findings.map(({ text }) => text))]
+/** What changes, in which session, and what helps, each sentence once; else how to find out. */
+export function causesInWords(
+  { findings }: Pick<CacheLoss, 'findings'>,
+  doctor: boolean,
+  names: NameBook,
+): string[] {
+  if (findings.length > 0) {
+    return [...new Set(findings.map(({ text }) => text))].map((text) => {
+      const same = findings.filter((finding) => finding.text === text)
+      const sessions = [...new Set(same.flatMap(({ session }) => session ?? []))]
+      return sessions.length === 0 ? text : `${sessionsInWords(sessions, names)}: ${text}`
+    })
+  }
   return [
     doctor
       ? 'Which part of its prompts changes, or whether one does, cannot be told.'
       : 'CACHE_DOCTOR=on finds out what changes.',
   ]
+}
+
+function sessionsInWords(sessions: string[], names: NameBook): string {
+  const [first = '', ...others] = sessions
+  return others.length === 0 ? `Session ${sessionName(first, names)}` : `${sessions.length} sessions`
 }

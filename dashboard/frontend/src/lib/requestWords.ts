@@ -18,10 +18,15 @@ export function clientName(client: string | null, names: NameBook): string {
   return givenName(names, 'client', client) ?? client ?? 'unknown client'
 }
 
+/** The session as people named it, else so much of it that two can be told apart. */
+export function sessionName(session: string, names: NameBook): string {
+  return givenName(names, 'session', session) ?? session.slice(0, 8)
+}
+
 /** Who sent it, by the names that people gave: the client, and so much of its session that two can be told apart. */
 export function senderName({ client, session }: Sender, names: NameBook): string {
   const name = clientName(client, names)
-  return session === null ? name : `${name} · ${givenName(names, 'session', session) ?? session.slice(0, 8)}`
+  return session === null ? name : `${name} · ${sessionName(session, names)}`
 }
 
 type Models = Pick<RequestIdentity, 'model' | 'model_asked'>

@@ -36,7 +36,7 @@ function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache
           {sharesInWords(loss)}
         </p>
         <p className="text-xs text-soft">{details.join(' · ')}</p>
-        {causesInWords(loss, doctor).map((text) => (
+        {causesInWords(loss, doctor, names).map((text) => (
           <p key={text} className="text-pretty break-words text-soft">
             {text}
           </p>
