@@ -276,7 +276,7 @@ async def test_a_plan_of_three_is_found_and_nobody_sees_a_429(tmp_path: Path) ->
 async def test_a_refused_request_is_sent_again_when_there_is_a_place_and_before_all_that_wait(tmp_path: Path) -> None:
     with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
         stack.simulator.limit(concurrency=4)
-        held = [asyncio.create_task(post(stack, x_request_id=f"held-{n}", **played(delay=5))) for n in range(3)]
+        held = [asyncio.create_task(post(stack, x_request_id=f"held-{n}", **played(delay=10))) for n in range(3)]
         await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 3)
         stack.simulator.limit(concurrency=1)
         refused = asyncio.create_task(post(stack, x_request_id="refused", **played(delay=0.1)))
@@ -296,7 +296,7 @@ async def test_a_refused_request_is_sent_again_when_there_is_a_place_and_before_
 async def test_a_client_that_leaves_while_it_waits_to_be_sent_again_frees_everything(tmp_path: Path) -> None:
     with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
         stack.simulator.limit(concurrency=1)
-        held = asyncio.create_task(post(stack, **played(delay=3)))
+        held = asyncio.create_task(post(stack, **played(delay=10)))
         await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 1)
         refused = asyncio.create_task(post(stack))
         await eventually(lambda: waiting(stack), lambda number: number == 1)
