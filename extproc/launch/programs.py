@@ -45,13 +45,18 @@ def processor(
         # Without its socket nobody reaches it any more.
         return socket.exists() and await says_something(client, f"{origin}/healthz")
 
+    def prepare() -> None:
+        directory.make()
+        if settings.state_dir is not None:  # it was there when we started: what is gone now was swept away
+            settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     return Program(
         name="extproc",
         command=zai_proxy("extproc"),
         environment={**known_environment(), **overrides, **counts.environment, "EXTPROC_SOCKET": str(socket)},
         until_ready=until_ready,
         gives_sign=gives_sign,
-        prepare=directory.make,
+        prepare=prepare,
         descriptors=(counts.descriptor,),
         noise=_SAID_HERE,
         merge_output=merge_output,

@@ -1,7 +1,8 @@
-"""A child is ready when it answers itself, not when somebody else answers on its port."""
+"""A child is ready when it answers itself, not when somebody else answers on its port; what it needs is made before."""
 
 import asyncio
 import json
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,3 +65,17 @@ async def test_the_processor_is_ready_when_it_listens_on_its_own_socket_too(tmp_
         directory.socket.unlink()
         async with await asyncio.start_unix_server(lambda _reader, writer: writer.close(), directory.socket):
             await eventually(waiting.done, bool)
+
+
+async def test_a_directory_for_the_state_that_was_swept_away_with_its_parent_is_made_again(tmp_path: Path) -> None:
+    state = tmp_path / "cache" / "state"
+    state.mkdir(parents=True)
+    async with httpx.AsyncClient() as client:
+        directory, settings = RuntimeDirectory(tmp_path), Settings(state_dir=state)
+        processor = programs.processor(settings, directory, client, LastingCounts.new(), {}, merge_output=False)
+        state.rmdir()
+        state.parent.rmdir()
+
+        processor.prepare()
+
+    assert stat.filemode(state.stat().st_mode) == "drwx------"
