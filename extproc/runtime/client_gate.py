@@ -22,7 +22,10 @@ from extproc.settings import Settings
 
 _MOST_PAUSED: Final = 200
 _MOST_PAUSED_BYTES: Final = 64 * 1024 * 1024
-_SAVE_SECONDS: Final = 60.0
+_SAVE_SECONDS: Final = 5.0
+# A large ledger takes long to write: then it is written less often, so that at most a twentieth of the time goes there.
+_PAUSE_PER_SECOND: Final = 20.0
+_LONGEST_SAVE_SECONDS: Final = 60.0
 # Or a month of them would be more than the dashboard takes, and the loop that admits would be busy writing it.
 _MOST_SHOWN_OF_A_DAY: Final = 250
 _STATE_NAME: Final = "usage.json"
@@ -30,6 +33,11 @@ _STATE_NAME: Final = "usage.json"
 
 def _nothing() -> None:
     """Where nobody has to be told of a pause."""
+
+
+def _pause_after(seconds: float) -> float:
+    """Seconds until the ledger is saved again, if writing it took so many."""
+    return min(max(_SAVE_SECONDS, _PAUSE_PER_SECOND * seconds), _LONGEST_SAVE_SECONDS)
 
 
 class ClientGate:
@@ -47,6 +55,7 @@ class ClientGate:
         self._wrong = WrongTokens()
         self._paused = 0
         self._paused_bytes = 0
+        self._has_news = False
         self.usage = UsageLedger()
         self._state.restore(self.usage.restore)
 
@@ -98,6 +107,7 @@ class ClientGate:
         model = usage.model if usage is not None and usage.model else UNKNOWN
         client, program = entry.client or entry.source or UNKNOWN, program_of(entry.user_agent)
         self.usage.add(client, model[:64], program, used, time.time())
+        self._has_news = True
 
     def describe(self, days: int) -> list[dict[str, object]]:
         """What was used in the last so many days, as rows; of a day those that used most, and the others as one."""
@@ -110,11 +120,16 @@ class ClientGate:
             yield "client_tokens", self._file.watch
 
     async def run(self) -> None:
-        """Saves the ledger, until it is cancelled; then saves for the last time."""
+        """Saves the ledger soon after it has changed, until it is cancelled; then saves for the last time."""
+        pause = _SAVE_SECONDS
         try:
             while True:
-                await asyncio.sleep(_SAVE_SECONDS)
-                await asyncio.to_thread(self._state.save, self.usage.snapshot())
+                await asyncio.sleep(pause)
+                if self._has_news:
+                    self._has_news = False
+                    began = time.monotonic()
+                    await asyncio.to_thread(self._state.save, self.usage.snapshot())
+                    pause = _pause_after(time.monotonic() - began)
         finally:
             self._state.save(self.usage.snapshot())
 

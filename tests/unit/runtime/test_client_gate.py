@@ -270,6 +270,28 @@ async def test_the_book_is_saved_at_the_end_and_read_at_the_start(
     assert [row["input_tokens"] for row in make(state_dir=tmp_path).describe(1)] == [30]
 
 
+async def test_the_book_is_saved_soon_after_it_has_changed_and_not_while_it_has_not(
+    make: Callable[..., ClientGate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_gate, "_SAVE_SECONDS", 0.05)
+    gate, file = make(state_dir=tmp_path), tmp_path / "usage.json"
+    running = asyncio.create_task(gate.run())
+    await asyncio.sleep(0.3)
+    assert not file.exists()
+
+    for _ in range(2):
+        gate.take_outcome(ended(tokens=30))
+        await eventually(lambda: make(state_dir=tmp_path).describe(1), lambda rows: rows == gate.describe(1), within=SOON)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.01, 5.0), (1.0, 20.0), (30.0, 60.0)])
+def test_a_book_that_takes_long_to_write_is_written_less_often(took: float, pause: float) -> None:
+    assert client_gate._pause_after(took) == pause
+
+
 @pytest.mark.parametrize("damaged", ["{", '{"version": 99}', '{"version": 1, "days": {"2026-01-01": [["anna"]]}}'])
 def test_a_book_that_cannot_be_read_is_begun_anew(
     make: Callable[..., ClientGate], tmp_path: Path, damaged: str
