@@ -36,7 +36,8 @@ _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.U
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`spend` is tokens, `idle` the seconds that a connection is left alone (0: that is not tried)."""
+    """`spend` is tokens, `idle` the seconds that a connection is left alone (0: that is not tried). No request takes
+    longer than `seconds_each`, and all of it no longer than `seconds_in_all`."""
 
     spend: int
     model: str
@@ -45,6 +46,8 @@ class Options:
     as_json: bool
     directory: Path | None
     idle: float
+    seconds_each: float = _SECONDS_EACH
+    seconds_in_all: float = _SECONDS_IN_ALL
 
 
 def run_verify(settings: Settings, options: Options) -> int:
@@ -144,7 +147,11 @@ class Verifier:
     async def run(self) -> None:
         """All trials. What has not been tried when the time is over is missing in the evidence."""
         try:
-            async with asyncio.timeout(_SECONDS_IN_ALL), self._client() as client, asyncio.TaskGroup() as beside:
+            async with (
+                asyncio.timeout(self._options.seconds_in_all),
+                self._client() as client,
+                asyncio.TaskGroup() as beside,
+            ):
                 idle = beside.create_task(self._leave_alone()) if self._options.idle else None
                 self._found.protocol = await asyncio.to_thread(self._agreed_protocol)
                 for group in self._groups:
@@ -163,7 +170,7 @@ class Verifier:
                 if idle is not None and not idle.done():
                     self._tell(f"waiting: a connection is left alone for {self._options.idle:.0f} s")
         except TimeoutError:
-            self._tell(f"stopped after {_SECONDS_IN_ALL:.0f} s: the rest was not tried")
+            self._tell(f"stopped after {self._options.seconds_in_all:.0f} s: the rest was not tried")
 
     def _hopeless(self) -> str:
         """Why the trials that are left would tell nothing; empty while they may."""
@@ -187,7 +194,7 @@ class Verifier:
         began, since = time.time(), time.monotonic()
         seen = _Seen(trial, began)
         try:
-            async with asyncio.timeout(_SECONDS_EACH), client.stream(**self._request(trial)) as answer:
+            async with asyncio.timeout(self._options.seconds_each), client.stream(**self._request(trial)) as answer:
                 seen.status = answer.status_code
                 seen.headers = {name.lower(): value for name, value in answer.headers.items()}
                 async for data in answer.aiter_raw():
@@ -241,7 +248,7 @@ class Verifier:
         host, port = self._origin.host, self._origin.port
         try:
             with (
-                socket.create_connection((host, port), timeout=_SECONDS_EACH / 4) as plain,
+                socket.create_connection((host, port), timeout=self._options.seconds_each / 4) as plain,
                 context.wrap_socket(plain, server_hostname=host) as secured,
             ):
                 return secured.selected_alpn_protocol() or ""
@@ -251,7 +258,7 @@ class Verifier:
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": "zai-proxy"},
-            timeout=_SECONDS_EACH,
+            timeout=self._options.seconds_each,
             limits=httpx.Limits(keepalive_expiry=10 * _SECONDS_EACH),
             verify=self._tls,
             proxy=None if self._proxy is None else self._proxy.url,

@@ -299,6 +299,26 @@ def test_no_more_tokens_than_allowed_are_spent(monkeypatch: pytest.MonkeyPatch) 
     assert outcomes["usage in streams, Chat"] is Outcome.HOLDS
 
 
+def test_no_request_takes_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    trickling = rule("/api/v1/responses", {"play": [0, *([": \n\n", 0.1] * 6000)]})
+    with simulated(trickling) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=0, seconds_each=3)
+
+    failed = {name: each.failure for name, each in verifier.evidence().exchanges.items() if each.failure}
+    assert failed == {"stream responses": "TimeoutError"}
+    assert outcomes["usage in streams, Responses"] is Outcome.UNTOLD
+    assert outcomes["two models at once"] is Outcome.HOLDS  # what comes after it is still tried
+
+
+def test_all_of_it_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated(rule(MESSAGES, {"delay": 600}, model=MODEL, nth=2)) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=600, seconds_in_all=5)
+
+    assert outcomes["unknown model, Anthropic"] is Outcome.HOLDS
+    assert outcomes["usage in streams, Chat"] is Outcome.UNTOLD
+    assert verifier.budget.spent > 1000  # the request that was given up may have cost all of it
+
+
 def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with SimulatorThread(SimulatorSettings(key=make_key())) as simulator:
         outcomes, verifier = tried(monkeypatch, simulator.url)
