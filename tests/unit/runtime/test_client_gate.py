@@ -281,7 +281,9 @@ async def test_the_book_is_saved_soon_after_it_has_changed_and_not_while_it_has_
 
     for _ in range(2):
         gate.take_outcome(ended(tokens=30))
-        await eventually(lambda: make(state_dir=tmp_path).describe(1), lambda rows: rows == gate.describe(1), within=SOON)
+        await eventually(
+            lambda: make(state_dir=tmp_path).describe(1), lambda rows: rows == gate.describe(1), within=SOON
+        )
 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
