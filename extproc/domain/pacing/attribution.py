@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import Lesson
 from extproc.domain.pacing.gate import Gate
 
@@ -85,15 +86,15 @@ class Attribution:
         self._doubts: deque[_Doubt] = deque(maxlen=_DOUBTS_KEPT)
         self._starts: deque[_Start] = deque(maxlen=_STARTS_KEPT)
 
-    def started(self, model: str, levels: tuple[tuple[Gate, int], ...], t: float) -> None:
+    def started(self, model: str, levels: tuple[tuple[Gate, int], ...], t: Steady) -> None:
         """An attempt has begun, at these levels of the gates that it shares with other models."""
         self._starts.append(_Start(t, model, levels))
 
-    def got_through(self, model: str, since: float, t: float) -> bool:
+    def got_through(self, model: str, since: float, t: Steady) -> bool:
         """Whether an attempt that began since then was not refused, by what is known for sure."""
         return any(start.model == model and since <= start.at <= t - _VERDICT for start in self._starts)
 
-    def refused(self, attempt: RefusedStart, own: Gate, larger: Sequence[Gate], t: float) -> int | None:
+    def refused(self, attempt: RefusedStart, own: Gate, larger: Sequence[Gate], t: Steady) -> int | None:
         """An attempt was refused under its model's gate and the `larger` ones, the smallest first. Returns the level of
         its model if that was taken for the reason."""
         self._take_out(attempt.model, attempt.started)
@@ -115,7 +116,7 @@ class Attribution:
             own.limit.pause(attempt.until)
         return known[own] if own in blamed else None
 
-    def _is_excused(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: float) -> bool:
+    def _is_excused(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> bool:
         """Whether a place that the upstream gives back late may be the reason: then the refusal is no lesson yet."""
         if attempt.until is not None:
             return False
@@ -129,7 +130,7 @@ class Attribution:
             gate.limit.distrust(level)
         return bool(excused)
 
-    def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: float) -> Sequence[Gate]:
+    def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> Sequence[Gate]:
         if any(gate.limit.is_known(level, attempt.started) for gate, level in levels.items()):
             return ()
         probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
@@ -155,7 +156,7 @@ class Attribution:
                 self._doubts.append(doubt)
         return (own,)
 
-    def reconsider(self, larger: Mapping[Gate, Collection[str]], t: float) -> None:
+    def reconsider(self, larger: Mapping[Gate, Collection[str]], t: Steady) -> None:
         """Reads anew what was taken for models' own: what two of them met, and no other got past, is the larger's.
 
         `larger` says whose work waits for places of each larger gate.
@@ -172,7 +173,7 @@ class Attribution:
                 if len(models) >= 2 and not is_open and t >= alike[-1].at + _VERDICT:
                     self._take_back(gate, alike, t)
 
-    def _take_back(self, gate: Gate, alike: Sequence[_Doubt], t: float) -> None:
+    def _take_back(self, gate: Gate, alike: Sequence[_Doubt], t: Steady) -> None:
         first: dict[str, _Doubt] = {}
         for doubt in alike:
             first.setdefault(doubt.model, doubt)
@@ -186,7 +187,7 @@ class Attribution:
     def _keep(self, is_kept: Callable[[_Doubt], bool]) -> None:
         self._doubts = deque(filter(is_kept, self._doubts), maxlen=_DOUBTS_KEPT)
 
-    def _may_be(self, doubt: _Doubt, t: float) -> bool:
+    def _may_be(self, doubt: _Doubt, t: Steady) -> bool:
         """Whether a refusal may still turn out to be the larger gate's."""
         if doubt.was_new:
             return t <= doubt.at + _REMEMBERED and doubt.gate.limit.is_new(doubt.level)

@@ -37,6 +37,7 @@ from typing import Final
 
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import ProbePolicy
 
@@ -117,7 +118,7 @@ class ConcurrencyLimit:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
 
-    def usable(self, share: float, now: float) -> int:
+    def usable(self, share: float, now: Steady) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if now < self._paused_until:
             return 0
@@ -125,11 +126,11 @@ class ConcurrencyLimit:
             return self._proven
         return self.limit if share >= 1.0 else max(1, int(self._limit * share))
 
-    def places(self, share: float, now: float) -> int:
+    def places(self, share: float, now: Steady) -> int:
         """How many may start now; less than none while more are in flight than may be."""
         return self.usable(share, now) - self._in_flight
 
-    def start(self, retrying: int, now: float) -> int:
+    def start(self, retrying: int, now: Steady) -> int:
         """Takes a place; returns how many are in flight with this one, of which `retrying` may not be upstream."""
         self._in_flight += 1
         self._probes.sent()
@@ -153,22 +154,22 @@ class ConcurrencyLimit:
         """Nothing new starts before that time; what runs goes on."""
         self._paused_until = max(self._paused_until, until)
 
-    def pause_left(self, now: float) -> float:
+    def pause_left(self, now: Steady) -> float:
         """Seconds until something new may start; 0.0 but during a pause."""
         return max(0.0, self._paused_until - now)
 
-    def expect_change(self, now: float) -> None:
+    def expect_change(self, now: Steady) -> None:
         """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
         self._probes.expect_change(now)
 
-    def set_demand(self, waiting: bool, now: float) -> None:
+    def set_demand(self, waiting: bool, now: Steady) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
         self.advance(now)
         if waiting and not self._waiting:
             self._grown_at = now
         self._waiting = waiting
 
-    def advance(self, now: float) -> None:
+    def advance(self, now: Steady) -> None:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
             self._prove(self._in_trial.popleft()[0], now)
@@ -186,7 +187,7 @@ class ConcurrencyLimit:
         elif self._proven >= self.limit and now >= self._decreased_at + _VERDICT:
             self._step(self.ceiling, now)
 
-    def _prove(self, level: int, now: float) -> None:
+    def _prove(self, level: int, now: Steady) -> None:
         self._proven = level
         if self._pause > _FIRST_PAUSE and self._before_fall is not None:
             self._recovering = True
@@ -194,7 +195,7 @@ class ConcurrencyLimit:
         self._pause = _FIRST_PAUSE
         self._falling = self._falling and self._proven < self.limit
 
-    def _recover(self, now: float) -> None:
+    def _recover(self, now: Steady) -> None:
         if self._before_fall is not None and self.limit < int(self._before_fall):
             self._limit = min(self._limit, self._before_fall)
             self._grow(_RECOVERY, "the storm is over", now, most=self._before_fall)
@@ -203,7 +204,7 @@ class ConcurrencyLimit:
             self._before_fall = None
             self.ceiling = None
 
-    def _grow(self, doubling: float, cause: str, now: float, most: float = math.inf) -> None:
+    def _grow(self, doubling: float, cause: str, now: Steady, most: float = math.inf) -> None:
         limit = self.limit
         grown = self._limit * 2 ** ((now - self._grown_at) / doubling)
         self._grown_at = now
@@ -211,7 +212,7 @@ class ConcurrencyLimit:
         if self.limit > limit:
             self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, now)
 
-    def _step(self, ceiling: Ceiling, now: float) -> None:
+    def _step(self, ceiling: Ceiling, now: Steady) -> None:
         limit = self.limit
         if self._probing:
             self._probing = False
@@ -252,7 +253,7 @@ class ConcurrencyLimit:
         """Whether nobody knows yet how far the plan has shrunk."""
         return self._falling
 
-    def assume(self, level: int, now: float) -> None:
+    def assume(self, level: int, now: Steady) -> None:
         """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
@@ -277,7 +278,7 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
 
-    def refused(self, level: int, started_at: float, cause: str, now: float, until: float | None = None) -> None:
+    def refused(self, level: int, started_at: float, cause: str, now: Steady, until: float | None = None) -> None:
         """An attempt that started as the `level`-th in flight was refused for being one too many.
 
         `until` is when the upstream wants to be asked again, if it said so: until then nothing starts.
@@ -306,7 +307,7 @@ class ConcurrencyLimit:
         limit = self._limit - 1.0 if self._probing else self._limit
         return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
 
-    def take_back(self, before: Lesson, now: float) -> None:
+    def take_back(self, before: Lesson, now: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
         limit = self.limit
         self._limit = max(self._limit, before.limit)
@@ -319,7 +320,7 @@ class ConcurrencyLimit:
         self._grown_at = now
         self.adjustments.note(Direction.INCREASE, "it was the account's limit", limit, self.limit, now)
 
-    def overloaded(self, cause: str, now: float) -> None:
+    def overloaded(self, cause: str, now: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
         self._in_trial.clear()
         if self._probing:
@@ -335,26 +336,26 @@ class ConcurrencyLimit:
         self.pause(until)
         return has_helped
 
-    def _step_back(self, now: float) -> None:
+    def _step_back(self, now: Steady) -> None:
         """Back to the proven level: the upstream named a time, so that much is still there and only to be left
         alone."""
         self._falling = False
         self._lower(self._proven, now)
 
-    def _fail_probe(self, now: float) -> None:
+    def _fail_probe(self, now: Steady) -> None:
         if not self._probes.may_return:
             self._before_fall = None
         if self.ceiling is not None:
             self.ceiling.confirm(now)
         self._lower(self.limit - 1, now)
 
-    def _fall_back(self, level: int, now: float) -> None:
+    def _fall_back(self, level: int, now: Steady) -> None:
         self.ceiling = Ceiling(max(2, level), now)
         self._recovering = False
         self._before_fall = None
         self._lower(level - 1, now)
 
-    def _shrink(self, level: int, now: float) -> None:
+    def _shrink(self, level: int, now: Steady) -> None:
         if self._before_fall is None:
             self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
         self._probes.fell(now)
@@ -367,7 +368,7 @@ class ConcurrencyLimit:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         self._lower(int(level * _BACK_OFF), now)
 
-    def _lower(self, limit: int, now: float) -> None:
+    def _lower(self, limit: int, now: Steady) -> None:
         self._probing = False
         self._decreased_at = now
         self._limit = float(max(1, limit))
@@ -375,7 +376,7 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[-1][0] > self.limit:
             self._in_trial.pop()
 
-    def next_change(self, now: float) -> float | None:
+    def next_change(self, now: Steady) -> float | None:
         """When the limit may rise, or a pause ends, if nothing happens before; None if only an event can do it."""
         if now < self._paused_until:
             return self._paused_until

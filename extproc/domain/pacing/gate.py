@@ -1,5 +1,6 @@
 """What is in flight under one limit, with what its lessons are judged by. Pure: the caller brings the time."""
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.overload_backoff import OverloadBackoff
@@ -26,27 +27,27 @@ class Gate:
         """Whether no level is known to be refused."""
         return self.limit.ceiling is None
 
-    def places(self, t: float) -> int:
+    def places(self, t: Steady) -> int:
         """How many more may be in flight now; none or less while it is full."""
         return self.limit.places(self.backoff.share(t), t) - self.release_lag.left_alone(
             t, trying=self.limit.is_probing
         )
 
-    def next_change(self, t: float) -> float | None:
+    def next_change(self, t: Steady) -> float | None:
         """When more may be in flight, if nothing happens before; None if only an event can do it."""
         times = (self.limit.next_change(t), self.release_lag.next_release(t, trying=self.limit.is_probing))
         return min((at for at in times if at is not None), default=None)
 
-    def excuses(self, level: int, started: float, t: float) -> bool:
+    def excuses(self, level: int, started: float, t: Steady) -> bool:
         """Whether a place that the upstream gave back late may be why an attempt was refused, which then started as the
         `level`-th in flight. While the limit falls nothing is excused: that has begun with a refusal that was not."""
         return not self.limit.is_falling and self.release_lag.excuses(level, started, t)
 
-    def is_full(self, t: float) -> bool:
+    def is_full(self, t: Steady) -> bool:
         """Whether as many are in flight as may be: places that are left alone for a moment are none of those."""
         return self.limit.places(self.backoff.share(t), t) <= 0
 
-    def start(self, retrying: int, t: float) -> int:
+    def start(self, retrying: int, t: Steady) -> int:
         """A request has started; `retrying` of those in flight may not be at the upstream. Returns how many are in
         flight."""
         level = self.limit.start(retrying, t)
@@ -54,14 +55,14 @@ class Gate:
         self.release_lag.started(level - retrying, t)
         return level
 
-    def end(self, t: float, *, refused: bool) -> None:
+    def end(self, t: Steady, *, refused: bool) -> None:
         """One has ended. Who was refused has had no place at the upstream."""
         self.limit.end()
         if not refused:
             self.release_lag.ended(t)
         self._history.note(self.limit.in_flight, t)
 
-    def correct(self, in_flight: int, t: float) -> None:
+    def correct(self, in_flight: int, t: Steady) -> None:
         """Sets how many are in flight, whatever was counted."""
         if in_flight != self.limit.in_flight:
             self.limit.correct(in_flight)

@@ -24,6 +24,7 @@ import math
 from typing import Final
 
 from extproc.domain.pacing.ceiling import Ceiling
+from extproc.domain.pacing.clock import Steady
 
 # With a minute between two tries growth is found after 30 s in the median. The longer pause keeps 95 of 100 below two
 # minutes, with the seconds that it takes to get there.
@@ -63,18 +64,18 @@ class ProbePolicy:
         """An attempt was sent under the limit."""
         self._balance = min(_MOST, self._balance + _SHARE)
 
-    def refused(self, started_at: float, now: float) -> None:
+    def refused(self, started_at: float, now: Steady) -> None:
         """An attempt that started then was refused by the limit."""
         self._balance = max(_LEAST, self._balance - 1.0)
         self._refused_at = now
         if self._expected_at is not None and started_at >= self._expected_at:
             self._expected_at = None
 
-    def changed(self, now: float) -> None:
+    def changed(self, now: Steady) -> None:
         """The limit is not what it was."""
         self._changed_at = now
 
-    def fell(self, now: float) -> None:
+    def fell(self, now: Steady) -> None:
         """What was proven is gone, for good or for a while."""
         self._changed_at = now
         self._returns = _RETURNS
@@ -84,7 +85,7 @@ class ProbePolicy:
         """Whether what was proven before a fall may still come back soon."""
         return self._returns > 0
 
-    def expect_change(self, now: float) -> None:
+    def expect_change(self, now: Steady) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
         self._expected_at = now
 
@@ -98,11 +99,11 @@ class ProbePolicy:
         """When the last refusal is so old that its retry is on its way no more."""
         return self._refused_at + _QUIET
 
-    def is_quiet(self, now: float) -> bool:
+    def is_quiet(self, now: Steady) -> bool:
         """Whether no refusal is so young that its retry may still be on its way."""
         return now >= self.quiet_at
 
-    def due(self, ceiling: Ceiling, verdict: float, now: float) -> float:
+    def due(self, ceiling: Ceiling, verdict: float, now: Steady) -> float:
         """When the next try above a ceiling is due; `verdict` is how long the news of a refusal takes."""
         if self._expected_at is not None:
             return self._refused_at + verdict

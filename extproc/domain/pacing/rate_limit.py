@@ -7,6 +7,7 @@ from typing import Final
 
 from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, Ceiling
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.token_bucket import TokenBucket
@@ -71,21 +72,21 @@ class RateLimit:
         """How many a second may start now, after what an overload takes off, and how many at once."""
         return self._bucket.rate, self._bucket.burst
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: Steady) -> float:
         """Seconds until one may start."""
         return self._bucket.wait(now)
 
-    def is_proven(self, now: float) -> bool:
+    def is_proven(self, now: Steady) -> bool:
         """Whether nothing has been refused for a while, at a rate that is not on trial."""
         return self._probe_until is None and now >= self._refused_at + _QUIET
 
-    def use_share(self, share: float, now: float) -> None:
+    def use_share(self, share: float, now: Steady) -> None:
         """Uses only a share of the rate, from now on."""
         if share != self._share:
             self._share = share
             self._apply(now)
 
-    def start(self, now: float) -> None:
+    def start(self, now: Steady) -> None:
         """One has started."""
         self._bucket.take(now)
         self._probes.sent()
@@ -93,18 +94,18 @@ class RateLimit:
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
-    def expect_change(self, now: float) -> None:
+    def expect_change(self, now: Steady) -> None:
         """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
         self._probes.expect_change(now)
 
-    def set_demand(self, waiting: bool, now: float) -> None:
+    def set_demand(self, waiting: bool, now: Steady) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
         self.advance(now)
         if waiting and not self._waiting:
             self._grown_at = now
         self._waiting = waiting
 
-    def advance(self, now: float) -> None:
+    def advance(self, now: Steady) -> None:
         """Lets the rate rise as far as it may by now."""
         seconds, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
         if not self._waiting or seconds <= 0.0 or self._share < 1.0 or now < self._decreased_at + _BURST_OF_ERRORS:
@@ -123,7 +124,7 @@ class RateLimit:
             self._probes.tried()
             self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
-    def refused(self, started_at: float, cause: str, now: float) -> None:
+    def refused(self, started_at: float, cause: str, now: Steady) -> None:
         """An attempt that started then was refused for coming too soon."""
         self.advance(now)
         last, self._refused_at = self._refused_at, now
@@ -148,14 +149,14 @@ class RateLimit:
             return LearnedLimit(self._rate, None, None, None)
         return LearnedLimit(min(self._rate, ceiling.level), ceiling.level, outside(ceiling.seen), ceiling.half_life)
 
-    def restore(self, learned: LearnedLimit, past: Callable[[float], float], now: float) -> None:
+    def restore(self, learned: LearnedLimit, past: Callable[[float], float], now: Steady) -> None:
         """Goes on from what was known; `past` turns a noted time into one of now."""
         self._rate = min(max(learned.limit, self._minimum), self._maximum)
         if learned.ceiling is not None and learned.seen is not None and learned.half_life is not None:
             self.ceiling = Ceiling(learned.ceiling, past(learned.seen), learned.half_life)
         self._apply(now)
 
-    def _may_probe(self, ceiling: Ceiling, now: float) -> bool:
+    def _may_probe(self, ceiling: Ceiling, now: Steady) -> bool:
         if not self._probes.is_quiet(now) or self._rate >= self._maximum:
             return False
         # A ceiling that was seen once may be far too low: the first probe of it is free.
@@ -177,19 +178,19 @@ class RateLimit:
         until = bisect_left(self._sent, started_at)
         return (until - bisect_right(self._sent, started_at - seconds)) / seconds
 
-    def _take_out(self, started_at: float, now: float) -> None:
+    def _take_out(self, started_at: float, now: Steady) -> None:
         """Moves an attempt that did not get through to when it will be sent again."""
         index = bisect_right(self._sent, started_at) - 1
         if index >= 0:
             del self._sent[index]
             insort(self._sent, now + _RETRY_AFTER)
 
-    def _move(self, direction: Direction, cause: str, rate: float, now: float) -> None:
+    def _move(self, direction: Direction, cause: str, rate: float, now: Steady) -> None:
         before, self._rate = self._rate, min(max(rate, self._minimum), self._maximum)
         if self._rate != before:
             self.adjustments.note(direction, cause, before, self._rate, now)
             self._apply(now)
 
-    def _apply(self, now: float) -> None:
+    def _apply(self, now: Steady) -> None:
         burst = self._burst if self.ceiling is None else 1.0
         self._bucket.adjust(max(self._rate * self._share, _SLOWEST), burst, now)
