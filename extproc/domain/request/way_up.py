@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNUSED_PROXIES: Final = ("HTTP_PROXY", "ALL_PROXY")
-_UNUSED_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_UNUSED_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,10 @@ def what_is_not_used(
     for name in _UNUSED_PROXIES:
         if name in given and https_proxy is None:
             yield f"{name} is set and not used: for a proxy on the way to Z.AI set HTTPS_PROXY"
+    if no_proxy and https_proxy is None:
+        yield "NO_PROXY is set and not used: without HTTPS_PROXY every request goes straight"
     for name in _UNUSED_CERTIFICATES:
-        if name in given and given[name] != ca_file:
+        if name in given and given[name].rstrip("/") not in (ca_file, ca_file.rpartition("/")[0]):
             yield f"{name} is set and not used: for certificates of your own set ZAI_CA_FILE"
 
 

@@ -72,3 +72,14 @@ def test_what_is_set_and_changes_nothing_is_told_without_its_value() -> None:
         "HTTPS_PROXY is set and not used for https://api.z.ai: NO_PROXY names its host"
     ]
     assert list(what_is_not_used({}, URL, PROXY, None, "")) == []
+    assert list(what_is_not_used({"SSL_CERT_DIR": "/certs"}, URL, None, None, "/ca.pem")) == [
+        "SSL_CERT_DIR is set and not used: for certificates of your own set ZAI_CA_FILE"
+    ]
+    assert list(what_is_not_used({"SSL_CERT_DIR": "/etc/certs/"}, URL, None, None, "/etc/certs/ca.pem")) == []
+
+
+def test_exceptions_from_no_proxy_at_all_are_told_as_not_used() -> None:
+    assert list(what_is_not_used({"NO_PROXY": "z.ai"}, URL, None, "z.ai", "")) == [
+        "NO_PROXY is set and not used: without HTTPS_PROXY every request goes straight"
+    ]
+    assert list(what_is_not_used({"NO_PROXY": "other"}, URL, PROXY, "other", "")) == []
