@@ -1,7 +1,9 @@
 """Fixtures for every test; what they start is shown only when a test fails."""
 
 import os
+import socket
 from collections.abc import Generator, Iterator
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -21,6 +23,26 @@ def one_authority_to_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """httpx reads all authorities for each client; the system's take 50 ms of CPU, and no test meets one of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(Authority(tmp_path_factory.mktemp("authority")).certificate_file))
+        yield
+
+
+_REAL_HOST: Final = "z.ai"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_test_finds_the_real_host() -> Iterator[None]:
+    """Z.AI has no address in a process of tests: what runs in it reaches the simulator or nobody, also where a test has
+    forgotten to say which. The commands that a test starts as processes are told by the test."""
+    look_up = socket.getaddrinfo
+
+    def look_up_others(host: Any, *others: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if f".{name.rstrip('.').lower()}".endswith(f".{_REAL_HOST}"):
+            raise socket.gaierror(socket.EAI_NONAME, f"no test looks up {name}")
+        return look_up(host, *others, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up_others)
         yield
 
 
