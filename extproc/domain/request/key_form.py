@@ -12,6 +12,8 @@ _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _STAND_INS: Final = frozenset(
     ("key", "apikey", "zaikey", "zaiapikey", "secret", "token", "changeme", "changeit", "replaceme", "placeholder")
 )
+_PREFIX: Final = re.compile(r"sk-([a-z]{2,4}-)?", re.IGNORECASE)
+_HERE: Final = re.compile(r"(zai|api|secret|token|key)*here")
 _YOURS: Final = re.compile(r"(your|my|insert|enter|paste|put|replace|the)[a-z]*(key|token|secret|here|this)")
 
 
@@ -41,4 +43,9 @@ def is_usual(key: str) -> bool:
 
 def _is_stand_in(key: str) -> bool:
     letters = _SEPARATORS.sub("", key.lower())
-    return _BLANK.fullmatch(key) is not None or letters in _STAND_INS or _YOURS.match(letters) is not None
+    if _YOURS.match(letters):
+        return True
+    if prefix := _PREFIX.match(key):  # what comes after it may be of another's own making: nothing else may be there
+        key = key[prefix.end() :]
+        letters = _SEPARATORS.sub("", key.lower())
+    return letters in _STAND_INS or any((_BLANK.fullmatch(key), _YOURS.fullmatch(letters), _HERE.fullmatch(letters)))

@@ -30,6 +30,12 @@ KEY = make_key()
         ("…", "stands for one"),
         ("changeme", "stands for one"),
         ("insert-key-here", "stands for one"),
+        ("sk-your-key", "stands for one"),
+        ("sk-ant-your-api-key", "stands for one"),
+        ("api-key-here", "stands for one"),
+        ("KEY_HERE", "stands for one"),
+        ("sk-xxxxxxxx", "stands for one"),
+        ("sk-...", "stands for one"),
         ("{} {}", "in one line"),
         ("{}\n{}", "in one line"),
         ("schlüssel", "in one line"),
@@ -45,7 +51,9 @@ def test_what_can_be_no_key_is_told_with_what_would_be_right_and_is_not_repeated
     assert KEY not in need
 
 
-@pytest.mark.parametrize("text", ["{}", " {}\r\n", "x", "sk-thekeyofarelay0123", "QUJD.REVG=="])
+@pytest.mark.parametrize(
+    "text", ["{}", " {}\r\n", "x", "sk-thekeyofarelay0123", "sk-theirkey7", "sk-zaikeyhere0123", "QUJD.REVG=="]
+)
 def test_what_can_be_a_key_passes(text: str) -> None:
     assert what_is_needed(text.replace("{}", KEY)) is None
 
