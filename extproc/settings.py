@@ -5,7 +5,7 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -24,10 +24,12 @@ from extproc.domain.tracing.sampling import Sampler, SamplerName, read_sampler
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_OF_OTHERS: Final = ("HTTP_PROXY",)
+_OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY")
 """What is near the name of a setting, and has a meaning of its own."""
 # Of difflib's ratio: MAX_WORKER and PROXI_PORT are above it, PATH and SSL_CERT_FILE below.
 _NEAR_MISS: Final = 0.87
+# Of a word in a name so many letters have to be there: ADDR, CONN.
+_SHORT_WORD: Final = 4
 # OpenTelemetry has many variables of nearly the same name: here only a slip of a letter or two is a near miss.
 _NEAR_MISS_OF_OTEL: Final = 0.96
 # Of those, what would change how traces are sent, and its end for what is not about traces.
@@ -421,8 +423,27 @@ def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
     for name in sorted(each for each in environ if each.upper() not in (*known, *_OF_OTHERS)):
         cutoff = 0.0 if name.startswith("ZAI_") else _NEAR_MISS
         cutoff = _NEAR_MISS_OF_OTEL if name.upper().startswith("OTEL_") else cutoff
-        meant.update((name, nearest) for nearest in difflib.get_close_matches(name.upper(), known, 1, cutoff))
+        nearest = difflib.get_close_matches(name.upper(), known, 1, cutoff) or _in_other_words(name.upper(), known)
+        meant.update((name, each) for each in nearest[:1])
     return meant
+
+
+def _in_other_words(name: str, known: Sequence[str]) -> list[str]:
+    """The names that this one is in singular or plural, shortened, or with an ALLOWED between: MAX_RETRY, BIND_ADDR."""
+    given = _words(name)
+    return [each for each in known if len(given) > 1 and _shortens(given, _words(each))]
+
+
+def _words(name: str) -> list[str]:
+    words = (word for word in name.split("_") if word not in ("ALLOW", "ALLOWED"))
+    return [f"{word[:-3]}Y" if word.endswith("IES") else word.removesuffix("S") for word in words]
+
+
+def _shortens(given: list[str], words: list[str]) -> bool:
+    return len(given) == len(words) and all(
+        word == short or (len(short) >= _SHORT_WORD and word.startswith(short))
+        for short, word in zip(given, words, strict=True)
+    )
 
 
 def unknown_settings(environ: Mapping[str, str]) -> Iterator[str]:

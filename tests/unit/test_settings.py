@@ -237,6 +237,11 @@ def test_a_misspelt_variable_gets_the_nearest_known_name() -> None:
         ("statedir", "STATE_DIR"),
         ("DASHBOARD_PROT", "DASHBOARD_PORT"),
         ("ZAI_KEY", "ZAI_API_KEY"),
+        ("MAX_RETRY", "MAX_RETRIES"),
+        ("BIND_ADDR", "BIND_ADDRESS"),
+        ("MAX_CONN", "MAX_CONNECTIONS"),
+        ("CORS_ALLOWED_ORIGINS", "CORS_ORIGINS"),
+        ("cors_allow_origin", "CORS_ORIGINS"),
     ],
 )
 def test_a_near_miss_of_any_settings_name_is_told(name: str, meant: str) -> None:
@@ -246,7 +251,9 @@ def test_a_near_miss_of_any_settings_name_is_told(name: str, meant: str) -> None
 def test_variables_of_others_and_settings_in_small_letters_are_left_alone() -> None:
     others = (
         "PATH HOME HOSTNAME SSL_CERT_FILE OPENAI_API_KEY ANTHROPIC_API_KEY HTTP_PROXY ALL_PROXY PORT DATABASE_URL "
-        "REDIS_URL STATE_DIRECTORY RUNTIME_DIRECTORY NOTIFY_SOCKET KUBERNETES_SERVICE_PORT DOCKER_HOST SSH_CONNECTION"
+        "REDIS_URL STATE_DIRECTORY RUNTIME_DIRECTORY NOTIFY_SOCKET KUBERNETES_SERVICE_PORT DOCKER_HOST SSH_CONNECTION "
+        "XAI_API_KEY LOG_DIR LOG_FILE APP_LOG_LEVEL NPM_CONFIG_PROXY DB_HOST DB_URL DB_NAME TLS_CERT CLIENT_ID API_KEY "
+        "TOKEN MAX_MEMORY BIND ADDRESS REPLICATION CACHE_DIR DEPLOYMENT_ENVIRONMENT OTEL_METRICS_EXPORTER PROXY"
     )
 
     assert misspelt_settings(dict.fromkeys([*others.split(), "max_workers", "DASHBOARD_PORT"], "x")) == {}
