@@ -27,11 +27,12 @@ from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import Lesson
 from extproc.domain.pacing.gate import Gate
 
-# The news of a refusal is here after so long, or there is none.
+# The news of a refusal is here after this time, or there is none.
 _VERDICT: Final = 1.5
-# Two models that are refused within so long what both had before have met the same change of the plan.
+# If two models are refused within this time, each at a level that used to fit, one change of the plan explains both.
 _SAME_CHANGE: Final = 15.0
-# A refusal of what was new that may speak of two limits is remembered for so long, to be read anew with the next one.
+# A refusal at a new level may be due to either of two limits. It is kept this long, and judged again when the next one
+# comes.
 _REMEMBERED: Final = 120.0
 _STARTS_KEPT: Final = 512
 _DOUBTS_KEPT: Final = 256
@@ -123,7 +124,7 @@ class Attribution:
         for gate, level in levels.items():
             if gate.limit.is_known(level, attempt.started) or gate.limit.is_probe(level):
                 return False
-        # A larger gate of which no level is known that breaks is not full.
+        # A larger gate that was never refused has no known limit, so it cannot be full.
         full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
         excused = [(gate, level) for gate, level in full if gate.excuses(level, attempt.started, t)]
         for gate, level in excused:
@@ -200,7 +201,7 @@ class Attribution:
         )
 
     def _take_out(self, model: str, started: float) -> None:
-        """An attempt that began then was refused: it is none that got through."""
+        """Removes the attempt that began then: it was refused, so it must not count as one that got through."""
         near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
         if near:
             self._starts.remove(near[-1])

@@ -42,7 +42,7 @@ from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import ProbePolicy
 
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
-# for so long without one has proven to be there.
+# this long without one has proven to be there.
 _VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
@@ -57,7 +57,7 @@ _CLIMB: Final = 1 / 4
 # While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
 # of a refusal is here before the next.
 _TRIAL: Final = 0.8
-# For so long after a pause that was told, its end counts as the reason of a refusal.
+# A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _QUIET: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
 # Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
@@ -329,8 +329,8 @@ class ConcurrencyLimit:
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
 
     def _pause_as_told(self, until: float, started_at: float) -> bool:
-        """Pauses until then. Returns whether the pause alone may help: it did not if another such pause has just
-        ended."""
+        """Starts nothing until then. Returns False if an earlier such pause has just ended: then waiting alone did not
+        help."""
         has_helped = started_at >= self._told_until + _QUIET or started_at < self._told_until
         self._told_until = max(self._told_until, until)
         self.pause(until)

@@ -21,9 +21,9 @@ from extproc.domain.request.priority import Lane
 # A request occupies a place however short it is.
 _CHEAPEST: Final = 0.1
 
-# After so many seconds in the queue a request is lifted: less than the queue's usual time-out of a minute.
+# After this many seconds in the queue a request is lifted: less than the queue's usual time-out of a minute.
 _LIFTED_AFTER: Final = {Lane.MAIN: 0.0, Lane.SUBAGENT: 15.0, Lane.BACKGROUND: 35.0}
-# Of a source's turns, one in so many goes to the oldest lifted request, whatever its lane: so nothing starves, and a
+# Of a source's turns, one in this many goes to the oldest lifted request, whatever its lane: so nothing starves, and a
 # main conversation does not stand behind a whole swarm whose age has lifted it.
 _LIFT_EVERY: Final = 4
 

@@ -28,9 +28,10 @@ UNKNOWN: Final = "unknown"
 """Stands for all models whose name could not be read."""
 
 _BREATHING: Final = 0.5
-# What asks for more is no pause but a limit of another kind, or an error; the limits find out what it is.
+# A longer `retry-after` is not taken for a pause: it is another kind of limit, or a mistake, and the limits learn what
+# it is from refusals.
 _LONGEST_PAUSE: Final = 3600.0
-# Whether two models share a limit is given up after so many refusals, and not asked again so soon.
+# Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
 _TRIES: Final = 3
 _TRIED: Final = 120.0
 

@@ -34,7 +34,7 @@ _SOON_IS_OVER: Final = 1200.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
 _RETURNS: Final = 2
-# For so long after a refusal a retry may be waiting to be sent: in flight here, but not there.
+# This long after a refusal a retry may still be waiting to be sent: in flight here, but not there.
 _QUIET: Final = 10.0
 
 # One in 150 attempts: with the refusals that changes of the plan cost anyway, under one in 100.

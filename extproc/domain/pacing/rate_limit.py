@@ -17,12 +17,12 @@ _DOUBLING: Final = 4.0
 _LONGEST_STEP: Final = 1.0
 # After a refusal: lower than what got through, so that the upstream's bucket fills and retries find room in it.
 _BACK_OFF: Final = 0.7
-# Retries of what was refused come for so long; that they are refused too is no news.
+# Retries of what was refused come for this long; that they are refused too is no news.
 _BURST_OF_ERRORS: Final = 5.0
 # The climb back ends below the ceiling, and gets there in ten seconds.
 _MARGIN: Final = 0.98
 _CLIMB: Final = 0.03
-# A probe goes so far above the ceiling until it has sent enough to empty an upstream's bucket of four.
+# A probe goes this far above the ceiling until it has sent enough to empty an upstream's bucket of four.
 _PROBE: Final = 1.25
 _PROBE_SECONDS: Final = 5.0
 _PROBE_REQUESTS: Final = 20.0
@@ -34,7 +34,7 @@ _PROBE_LATER: Final = 600.0
 _SHORTEST_COUNT: Final = 4.0
 _LONGEST_COUNT: Final = 60.0
 _KEPT: Final = 4096
-# A refused attempt is sent again about so much later.
+# A refused attempt is sent again about this much later.
 _RETRY_AFTER: Final = 1.0
 _SLOWEST: Final = 1e-3
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 _LONGEST: Final = 0.5
-# A try is not to fail for a late place, and not to wait for long.
+# Before a try above the limit a place is left alone this long, so that a place given back late cannot fail it. It is
+# short, so that the try is not held up.
 _TRYING: Final = 0.3
 _ENDS_KEPT: Final = 16
 # Where more end in that time, hardly a moment comes at which it could be told. There are many places then, and a lag
 # costs less than one of them.
 _FEW: Final = 2
-# The news of a refusal is here after so long, or there is none.
+# The news of a refusal is here after this time, or there is none.
 _VERDICT: Final = 2.0
 # A doubt that could not be settled is given up, and the next one waits.
 _SETTLED_WITHIN: Final = 5.0

@@ -150,7 +150,8 @@ _ON_THE_WAY: Final = 0.8
 
 
 class Retries:
-    """Remembers the requests that were refused lately. Not each of them is waiting, but no other is.
+    """Remembers requests that were refused lately. Only these can be waiting in Envoy to be sent again, though not all
+    of them are.
 
     `most` is how often a request is sent again.
     """
