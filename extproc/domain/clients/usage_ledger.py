@@ -16,7 +16,7 @@ VERSION: Final = 1
 MOST_BYTES: Final = 32 * 1024 * 1024
 """The most bytes that a snapshot takes as JSON: 92 days whose rows are all there and as long as a row can be."""
 _KEPT_DAYS: Final = 92
-# Today has at most so many rows. Those after the first 4000 know their client, but not the model: the tokens of a
+# Today has at most this many rows. Those after the first 4000 know their client, but not the model: the tokens of a
 # client must not vanish among `other`, or its daily limit would no longer hold.
 _MOST_ROWS: Final = 5000
 _MOST_MODEL_ROWS: Final = 4000

@@ -12,7 +12,7 @@ from extproc.domain.request.refusals import Refusal
 
 Value = TypeVar("Value")
 
-# Envoy tells of an attempt up to a second after it: so many that have left meanwhile are remembered.
+# Envoy tells of an attempt up to a second after it: this many that have left meanwhile are remembered.
 _MOST_LEFT: Final = 4096
 _MOST_REQUEST_IDS: Final = 20_000
 

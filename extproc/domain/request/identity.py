@@ -28,7 +28,7 @@ from extproc.domain.request.record import record
 
 _WITHIN: Final = 60.0
 _ANSWERS: Final = 2
-# A client that has not asked for so long is judged anew. Agents wait for minutes before they try again.
+# A client that has not asked for this long is judged anew. Agents wait for minutes before they try again.
 _LONGEST_PAUSE: Final = 300.0
 _SHOWN_FOR: Final = 600.0
 _TOLD_EVERY: Final = 60.0

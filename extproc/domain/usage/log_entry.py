@@ -45,8 +45,9 @@ class ReadAnswer:
     * `code`: set if it is an error: a business code, else the error's type, else `unknown`. `late`: the error came in
       the body of an answer that had begun as a good one.
     * `unread`: why it passed without being understood, as a whole or in part.
-    * `events`: of a stream, those in which something was generated, and their bytes; `bytes_apart` are those of the
-      others. As of the last time that they had grown by a quarter.
+    * `events`: of a stream, those in which something was generated, and their bytes; `bytes_apart` are the bytes of all
+      other events. The reader updates these figures only when they have grown by a quarter, so they may be that much
+      too low.
     """
 
     kind: str = ""

@@ -8,9 +8,9 @@ and both coefficients, which differ between models and protocols, are learned fr
 recursive least squares (Ljung, System Identification, 11.2) that start from a prior and never become too sure: large
 events teach what a token takes, small ones what the frame takes, and none spoils what the other has taught.
 
-Of a token's few bytes beside a frame that is sometimes text's and sometimes the longer one of thinking little can be
-told. So where that is all there is, what small events of this model usually hold counts as well (the mean of two normal
-distributions, of which the second fades where the bytes speak against it).
+In a small event the frame outweighs the token, and frames of text and of thinking differ in length; so its bytes say
+little about its tokens. Where there are only small events, what those of this model usually hold counts as well (the
+mean of two normal distributions, of which the second fades where the bytes speak against it).
 """
 
 import math
