@@ -376,7 +376,8 @@ function Answer:take_line(text)
   self.line = ""
 end
 
--- A key or a text as a whole: a quote stands so many bytes before what is searched, which ends in one.
+-- Finds `ending` (which ends in a quote) only where another quote stands `before` bytes ahead of it, so that the whole string
+-- matches and not just its tail.
 local function is_token(text, from, ending, before)
   local at = find(text, ending, from, true)
   while at do
@@ -523,7 +524,7 @@ local function is_line_end(c)
   return c == 10 or c == 13
 end
 
--- From a boundary between events: where the next one begins behind the last boundary in the text, and how many end before it.
+-- `from` is the start of an event. Returns where the event after the last complete one begins, and how many are complete.
 local function last_boundary_of_any(text, from)
   local i, n, last, count = from, #text, from, 0
   local begins_line, has_line = true, false

@@ -1,9 +1,9 @@
 -- THE REQUEST'S MODEL, read before the processor is asked (request.lua). The head waits for the body meanwhile; both are needed
 -- upstream before anything can be answered anyway. Only what its route says comes here: JSON of known length that can be sent again.
 --
--- Nobody has shown a token yet, so how much is held for this has a bound, of each of Envoy's threads. Who comes while it is reached
--- goes on unread, as before there was a reader: strangers who announce much and send nothing must not shut out anybody. Envoy's
--- overload manager would not do: in 1.40 it does not see what a stream of HTTP/1.1 holds.
+-- Callers are not authenticated yet, so each of Envoy's threads holds only so many bytes for this. While that bound is reached,
+-- further requests go on unread: strangers who announce much and send nothing must not shut out anybody. Envoy's overload manager
+-- would not do: in 1.40 it does not see what a stream of HTTP/1.1 holds.
 
 local MOST_HELD_OF_LARGE, LARGE = ${LARGEST_HELD}, 1048576
 local MOST_HELD = MOST_HELD_OF_LARGE * 1.25   -- the large ones leave room for others
