@@ -189,7 +189,7 @@ class Child:
     async def _watch(self, process: Process, began: float) -> None:
         """Waits until it is ready, then asks for signs of life; one that hangs is killed."""
         now = asyncio.get_running_loop().time
-        # At its very first start whoever waits for what is essential has a deadline of its own.
+        # No deadline at the first start of an essential program: whoever waits for it sets one.
         is_waited_for = self.essential and not self.started.is_set()
         patience = None if is_waited_for else self._program.most_seconds_to_start
         try:

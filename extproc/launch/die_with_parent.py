@@ -95,7 +95,8 @@ def _have_watched(parents_end: int) -> None:
 
 
 def _watch(parents_end: int, own_end: int, program: int) -> NoReturn:
-    # Whoever reads the program's output waits for all that have it open, and the watcher so waits for the program.
+    # A reader of the program's output sees its end only when every process has closed it. So the watcher closes its
+    # copies, or it would keep that reader waiting.
     for name in os.listdir("/dev/fd"):
         if int(name) not in (parents_end, own_end):
             _close(int(name))

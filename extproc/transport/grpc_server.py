@@ -33,7 +33,8 @@ _DEFAULT_WINDOW: Final = 65_535
 _CALL_WINDOW: Final = 262_144
 _CONNECTION_WINDOW: Final = 4 * 1024 * 1024
 _LARGEST_WINDOW: Final = 2**31 - 1
-# Who reads slowly is sent no more than the window once so much waits.
+# While more bytes of a call than this wait to be read, its window is not enlarged: a method that reads slowly lets no
+# peer fill our memory.
 _MOST_UNREAD: Final = 65_536
 _BACKLOG: Final = 1024
 

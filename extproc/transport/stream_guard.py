@@ -36,9 +36,9 @@ _WAIT: Final = 2  # seconds
 # The longest pause that a refusal which passes may ask of a client, in the unit of the header; as in upstream.lua.
 _LONGEST_PAUSE: Final = {"retry-after": 60, "retry-after-ms": 60_000}
 _LONGEST_NUMBER: Final = 9  # in digits
-# Events for which no head waits any more: so many are kept at most.
+# Events for which no head waits any more: at most this many are kept.
 _MOST_EVENTS: Final = 1000
-# Errors whose end nobody will ask for, because they were tried again or their client has left: so many are kept.
+# Errors whose end nobody will ask for, because they were tried again or their client has left: this many are kept.
 _MOST_ERRORS: Final = 250
 _EXCHANGE, _ATTEMPT, _CODE, _STATUS = "x-exchange", "x-attempt", "x-code", "x-status"
 _END: Final = "x-zai-end"
