@@ -80,7 +80,8 @@ const LEFT: Words = [
 
 /**
  * null where nothing went wrong. A code in an answer of 200 is trouble too: Z.AI hides some there.
- * Of the alerts that stand, one that Z.AI refuses this very client says more than the overload that it is called.
+ * Z.AI reports a refused client as an overload. If an alert says that this client is refused, its text is shown in place of the
+ * overload's.
  */
 export function requestTrouble(request: FinishedRequest, alerts: readonly Alert[] = []): Trouble | null {
   const { outcome, refused, code, error, status } = request
