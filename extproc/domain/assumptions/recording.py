@@ -20,6 +20,7 @@ _LONGEST_PAUSE: Final = 5.0
 _SHORTEST_PAUSE: Final = 0.005
 _DEEPEST: Final = 40
 _SHORTEST_SECRET: Final = 8
+_LEAST_ERROR: Final = 400
 
 # The fields that hold words of the protocol, and the form that such a word has.
 _PROTOCOL_FIELDS: Final = frozenset(
@@ -30,8 +31,9 @@ _PROTOCOL_FIELDS: Final = frozenset(
 )
 # Words that begin or end like these are not somebody's; the others are known one by one.
 _PROTOCOL_WORD: Final = re.compile(
-    r"response\.[a-z_.]{1,40}|(message|content_block)_[a-z]{1,20}|[a-z_]{1,30}_(delta|error|tokens|text|exceeded)|[0-9]{3,4}"
-    r"|[A-Z_]{2,20}_LIMIT|(zai-proxy-verify-no-such-model|glm-[0-9](\.[0-9]{1,2})?v?(-(air|airx|flash|flashx|turbo|x|plus|long|preview|thinking))?)"
+    r"response\.[a-z_.]{1,40}|(message|content_block)_[a-z]{1,20}|[a-z_]{1,30}_(delta|error|tokens|text|exceeded)"
+    r"|[0-9]{3,4}|[A-Z_]{2,20}_LIMIT|zai-proxy-verify-no-such-model"
+    r"|glm-[0-9](\.[0-9]{1,2})?v?(-(air|airx|flash|flashx|turbo|x|plus|long|preview|thinking))?"
 )
 _PROTOCOL_WORDS: Final = frozenset(
     (
@@ -133,7 +135,7 @@ def _clean_header(name: str, value: str) -> str:
 
 def _played(exchange: Exchange) -> Iterator[str | float]:
     if not exchange.is_stream:
-        yield redacted_text(exchange.body.decode("utf-8", "replace"))
+        yield redacted_text(exchange.body.decode("utf-8", "replace"), is_error=exchange.status >= _LEAST_ERROR)
         return
     at = 0.0
     for event in exchange.events():
@@ -156,16 +158,19 @@ def _line(line: str) -> str:
         return ":" if colon else _GONE if line else ""
     value = value.strip()
     if name == "data":
-        return f"data: {value if value == '[DONE]' else redacted_text(value)}"
+        return f"data: {value if value == '[DONE]' else redacted_text(value, is_error=False)}"
     return f"{name}: {_word(value)}" if name == "event" else f"{_field(name)}: {_GONE}"
 
 
-def redacted_text(text: str) -> str:
-    """A body without what is somebody's: JSON with its form, a page as an empty one, any other text as a message."""
+def redacted_text(text: str, *, is_error: bool = True) -> str:
+    """A body without what is somebody's: JSON with its form, a page as an empty one, any other text as a message if it
+    is an error's."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
-        return "<html></html>" if text.lstrip().startswith("<") else _message(text)
+        if text.lstrip().startswith("<"):
+            return "<html></html>"
+        return _message(text) if is_error or _WRAPPED.fullmatch(text.strip()) else _GONE
     return json.dumps(_redacted(parsed, "", 0), ensure_ascii=False)
 
 

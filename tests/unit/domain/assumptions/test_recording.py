@@ -73,6 +73,26 @@ def test_headers_keep_no_words_but_known_ones(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"Rosebud said yes", "text/plain"),
+        (b'{"text": "Rosebud said yes', "application/json"),  # broke off
+        (b"data: Rosebud said yes\n\n", "text/event-stream"),
+        (b'data: {"text":\ndata: "Dear Rosebud it is"}\n\n', "text/event-stream"),
+        (b'data: {"text": "Rosebud said yes', "text/event-stream"),
+    ],
+)
+def test_an_answer_that_is_no_json_keeps_no_words(body: bytes, kind: str) -> None:
+    assert "Rosebud" not in recorded(body, **{"content-type": kind})
+
+
+def test_an_error_in_a_stream_that_is_no_json_keeps_its_code() -> None:
+    written = recorded(b"data: [1308][Usage limit reached][2026]\n\n", **{"content-type": "text/event-stream"})
+
+    assert "[1308][Usage limit reached][00000000000000]" in written
+
+
+@pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
         ("x-ratelimit-remaining-requests", "3", True),
