@@ -91,8 +91,11 @@ class Changes:
         alike = min(((len(changes), -index) for changes, index in found if changes is not None), default=None)
         if alike is not None:
             index = -alike[1]
-            _, tokens = memory.prompts.pop(index)
-            self._note(memory, found[index][0] or [], asked, is_warm=asked.cached >= tokens * _WARM)
+            changes = found[index][0] or []
+            before, tokens = memory.prompts[index]
+            if _continues(before, prompt, changes):
+                del memory.prompts[index]
+            self._note(memory, changes, asked, is_warm=asked.cached >= tokens * _WARM)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
 
     def unmarked(self, speaker: Speaker) -> Prompt | None:
@@ -116,3 +119,9 @@ class Changes:
         for name, change in changed.items():
             row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
             row.add(change, asked.sent)
+
+
+def _continues(before: Prompt, now: Prompt, changes: list[Change]) -> bool:
+    """Whether it takes the place of the one before. One that may be its fork stands beside it: else two that take
+    turns would each be held against the other's."""
+    return now.length > before.length and not any(change.is_of_messages for change in changes)

@@ -76,6 +76,10 @@ class Change:
     bytes: int
     value: str
 
+    @property
+    def is_of_messages(self) -> bool:
+        return "message" in self.name
+
 
 def read_prompt(words: str) -> Prompt | None:
     """Reads what Envoy tells; None for what it never says."""

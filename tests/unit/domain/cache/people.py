@@ -76,8 +76,8 @@ class Person:
     speaker: Speaker
     now: float
     change: Change = as_it_is
+    needs_marks: bool = False
     prompt: list[Piece] = field(default_factory=list)
-    asked: int = 0
 
     def __post_init__(self) -> None:
         self.prompt = self.prompt or self.beginning()
@@ -91,12 +91,13 @@ class Person:
 
     def ask(self) -> None:
         """One request and its answer, to the end."""
-        self.asked += 1
-        prompt = self.change(self.prompt, self.asked)
+        prompt = self.change(self.prompt, next(self.names))
         cached = self.cache.ask(self.speaker.model, prompt, self.now)
         begun, output = self.now + self.random.uniform(0.3, 8), self.random.randint(5, 2000)
         tokens = sum(length for _, length in prompt)
-        self.tell(self.speaker, Asked(self.now, begun, tokens, cached, output, words_of(prompt)))
+        words = words_of(prompt)
+        told = f"c {words}" if self.needs_marks else words
+        self.tell(self.speaker, Asked(self.now, begun, tokens, cached, output, told, self.needs_marks))
         self.prompt = [*self.prompt, (f"piece {next(self.names)}", output)]
         self.now = begun + output / 60
 
@@ -124,9 +125,8 @@ class Person:
         """Somebody beside this one, at the same time: with the same conversation so far, or a new one."""
         speaker = Speaker(*(fields.get(name, getattr(self.speaker, name)) for name in Speaker.__slots__))
         prompt = list(self.prompt) if has_prompt else []
-        return Person(
-            self.random, self.cache, self.tell, self.names, speaker, self.now, self.change, prompt, self.asked
-        )
+        shared = self.random, self.cache, self.tell, self.names
+        return Person(*shared, speaker, self.now, self.change, self.needs_marks, prompt)
 
 
 def work(person: Person, turns: int, is_named: bool) -> None:
@@ -144,9 +144,11 @@ def work(person: Person, turns: int, is_named: bool) -> None:
         elif happening < 0.3:
             who.pause()
         elif happening < 0.4 and len(others) < 4:
-            others.append(who.other(has_prompt=True, session=f"fork {number}" if is_named else ""))
+            others.append(who.other(has_prompt=True, session=_session_of(who, f"fork {number}", is_named)))
         elif happening < 0.5 and len(others) < 4:
-            others.append(who.other(session=f"second {number}" if is_named else ""))
+            others.append(who.other(session=_session_of(who, f"second {number}", is_named)))
+        elif happening < 0.55:
+            _at_once(who)
         elif happening < 0.65:
             _sub_agents(who, f"agent {number}" if is_named and rng.random() < 0.7 else "")
         elif happening < 0.75:
@@ -154,6 +156,22 @@ def work(person: Person, turns: int, is_named: bool) -> None:
         elif happening < 0.85:
             _small_questions(who)
         who.turn()
+
+
+def _session_of(person: Person, name: str, is_named: bool) -> str:
+    """A session of its own, or the same one: not each program gives a fork another name."""
+    return name if is_named and person.random.random() < 0.6 else person.speaker.session
+
+
+def _at_once(person: Person) -> None:
+    """Two conversations take turns under one name, request by request: a fork, or one that begins."""
+    pair = person, person.other(has_prompt=person.random.random() < 0.5)
+    for number in range(person.random.randint(4, 30)):
+        who = pair[number % 2] if person.random.random() < 0.8 else person.random.choice(pair)
+        who.now = max(each.now for each in pair) if person.random.random() < 0.7 else who.now
+        who.prompt.append(who.new(5, person.random.choice((50, 500, 4000, 30_000))))
+        who.ask()
+    person.now = max(each.now for each in pair)
 
 
 def _sub_agents(person: Person, name: str) -> None:

@@ -53,6 +53,19 @@ def test_what_has_been_there_before_is_no_change() -> None:
     assert taken(["s9:1:9", "s9:2:9"] * 6) == []
 
 
+def test_two_forks_that_take_turns_are_each_held_against_their_own_prompt() -> None:
+    changes = Changes()
+    common = " ".join(f"m9:{message:x}" for message in range(1, 13))
+    for number in range(12):
+        fork, length = "ab"[number % 2], 2 * (number // 2)
+        own = " ".join(f"e{place}:{fork}{place}" for place in range(14, 16 + length))
+        told = read_prompt(f"s9:{number:x}:9 {common} e13:1 {own}")
+        assert told is not None
+        changes.take(SPEAKER, told, asked(number))
+
+    assert found(changes, NOON + 720) == [("system block 1", Cause.DATE, 11)]
+
+
 def test_a_cause_is_named_only_if_it_is_that_of_most_changes() -> None:
     assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:7"]) == [("system block 1", Cause.UNKNOWN, 3)]
     assert taken(["s9:1:9", "s9:2:9", "s9:3:8", "s9:4:8", "s9:5:7"]) == [("system block 1", Cause.UNKNOWN, 4)]

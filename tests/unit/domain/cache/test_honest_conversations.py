@@ -40,6 +40,7 @@ class Office:
             speaker,
             NOON,
             change,
+            needs_marks=seed % 2 == 1,
         )
 
     def hear(self, speaker: Speaker, asked: Asked) -> None:
