@@ -22,6 +22,7 @@ from dashboard.domain.timespan import Grid
 from dashboard.records.snapshot import TargetHealth
 from dashboard.store.file import StoreFile
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
+from extproc.domain.pacing.limits import UNKNOWN
 from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.quota.windows import WINDOWS
 from extproc.domain.request.identity import Caller, RefusedIdentity
@@ -67,7 +68,8 @@ READERS = [
 def plan_limits(limit: int, ceiling: float | None = None) -> PlanLimits:
     """What the leader of a plan has decided that has so many places."""
     at = time.time()
-    learned = Learned(at, LearnedLimit(limit, ceiling, at, 40.0), LearnedLimit(30.0, 40.0, at, 40.0))
+    of_all = LearnedLimit(limit, ceiling, at, 40.0)
+    learned = Learned(at, of_all, LearnedLimit(30.0, 40.0, at, 40.0), {UNKNOWN: of_all})
     return PlanLimits(limit, 30.0, 3.0, limit, 30.0, 1.0, learned, read_to=0)
 
 
@@ -339,6 +341,7 @@ class TestThreeReplicas:
         await store(file, replicas)
 
         assert charted(file, "zai_proxy_model_concurrency_limit_requests") == {"main unknown": [9]}
+        assert charted(file, "zai_proxy_model_concurrency_limit_ceiling_requests") == {"main unknown": [10]}
 
     async def test_without_the_store_each_keep_to_their_share(
         self, replicas: list[ProxyInProcess], file: StoreFile
