@@ -82,6 +82,11 @@ def attribution(prompt: list[Piece], number: int) -> list[Piece]:
     return [(f"{name} {number}" if name == "system line" else name, length) for name, length in prompt]
 
 
+def attribution_behind_large_tools(prompt: list[Piece], number: int) -> list[Piece]:
+    """The same, and most of each prompt is cached all the same."""
+    return [("tool of all", 100_000), *attribution(prompt, number)]
+
+
 def clock(prompt: list[Piece], number: int) -> list[Piece]:
     """The time stands in front of all."""
     return [(f"system {number}", 20), *prompt]
@@ -101,6 +106,7 @@ def rewritten_message(prompt: list[Piece], number: int) -> list[Piece]:
 
 FAULTS = {
     attribution: Cause.ATTRIBUTION,
+    attribution_behind_large_tools: Cause.ATTRIBUTION,
     clock: Cause.DATE,
     shuffled_tools: Cause.TOOLS_REORDERED,
     rewritten_message: Cause.UNKNOWN,
