@@ -22,7 +22,9 @@ from tests.harness.stack import Stack, running_stack
 
 OFF = "CLAUDE_CODE_ATTRIBUTION_HEADER"
 LINE = "x-anthropic-billing-header:"
-TOOL_CALLS = 4
+TOOL_CALLS = 8
+"""So many that a conversation would be cold, if its requests found too little."""
+
 SESSION_HEADERS = ("x-claude-code-session-id", "thread-id", "session-id", "x-session-id")
 
 
@@ -145,6 +147,16 @@ def test_the_doctor_names_the_line_that_changes_and_its_cure(seen: Mapping[str, 
 
     assert (finding["program"], finding["cause"], finding["part"]) == ("Claude Code", "attribution", "system block 1")
     assert f"{OFF}=0" in finding["text"]
+
+
+def test_the_conversation_whose_line_changes_is_cold_though_its_tools_are_cached(
+    seen: Mapping[str, Seen], shared_stack: Stack
+) -> None:
+    [cold] = told_of("conversations", seen[CHANGED.name], shared_stack)
+
+    assert cold["program"] == "Claude Code"
+    assert cold["requests"] >= TOOL_CALLS - 2
+    assert cold["cached_ratio"] < cold["cacheable_ratio"] - 0.1
 
 
 @pytest.mark.parametrize("case", HONEST, ids=[case.name for case in HONEST])
