@@ -91,7 +91,7 @@ class Listener:
     def __init__(self, response: httpx.Response) -> None:
         self._events = _events(response)
 
-    async def next(self, *names: str, within: float = 10.0) -> tuple[Event, Any]:
+    async def next(self, *names: str, within: float = 60.0) -> tuple[Event, Any]:
         """The next event with one of these names, and its data."""
         async with asyncio.timeout(within):
             async for event in self._events:
