@@ -4,14 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.harness.processes import ROOT, Process, bare_environment
-from tests.harness.supervised import READY, free_ports
+from tests.harness.processes import ROOT, Process, bare_environment, make_key
+from tests.harness.supervised import READY, free_ports, quiet_settings
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -35,11 +38,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel alone, unpacked; what it depends on comes from the environment of the tests, by its metadata."""
+    """What is in the wheel."""
     directory = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def script(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`zai-proxy` as pip installs it into an environment that has the wheel alone. What it depends on is found in the
+    environment of the tests, without their own installation of this tree: a .pth file there is read only there."""
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python")]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    [packages] = place.glob("lib/python3*/site-packages")
+    (packages / "of_the_tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return place / "bin" / "zai-proxy"
 
 
 def test_its_metadata_name_all_that_the_demo_imports(wheel: Path) -> None:
@@ -62,28 +78,38 @@ def test_the_page_and_the_data_plane_are_in_it(installed: Path) -> None:
     assert not (installed / "tests").exists()
 
 
-def test_it_knows_its_commit_and_runs_the_demo(installed: Path, tmp_path: Path) -> None:
-    environment = bare_environment(
-        **free_ports(), PYTHONPATH=str(installed), XDG_STATE_HOME=str(tmp_path), LOG_FORMAT="console"
-    )
-    told = subprocess.run(
-        [sys.executable, "-P", "-m", "extproc", "version"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert COMMIT in told.stdout
+def test_the_command_is_of_the_wheel_and_knows_its_commit(script: Path, tmp_path: Path) -> None:
+    environment = bare_environment()
+    told = subprocess.check_output([script, "version"], env=environment, cwd=tmp_path, text=True, timeout=60)
+    where = "import extproc, dashboard, simulator; print(extproc.__file__, dashboard.__file__, simulator.__file__)"
+    python = [script.with_name("python"), "-P", "-c", where]
+    files = subprocess.check_output(python, env=environment, cwd=tmp_path, text=True, timeout=60)
 
-    demo = Process("demo", [sys.executable, "-P", "-m", "extproc", "demo"], environment, tmp_path)
+    assert COMMIT in told
+    assert all(file.startswith(f"{script.parent.parent}/") for file in files.split())
+
+
+@contextmanager
+def ready(script: Path, command: str, directory: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The URL of the dashboard of a proxy that this command runs; it is told to stop with the block."""
+    process = Process(command, [str(script), command], environment, directory)
     try:
-        wait_until(lambda: READY in demo.output or not demo.is_running, "the demo says that it is ready")
-        assert demo.is_running, demo.output
-        page = httpx.get(f"http://127.0.0.1:{environment['DASHBOARD_PORT']}/")
+        wait_until(lambda: READY in process.output or not process.is_running, f"{command} says that it is ready")
+        assert process.is_running, process.output
+        yield f"http://127.0.0.1:{environment['DASHBOARD_PORT']}/"
     finally:
-        demo.signal(signal.SIGINT)
-        demo.wait(60)
+        process.signal(signal.SIGINT)
+        process.wait(60)
 
-    assert page.status_code == 200
+
+def test_it_runs_the_demo(script: Path, tmp_path: Path) -> None:
+    environment = bare_environment(**free_ports(), XDG_STATE_HOME=str(tmp_path), LOG_FORMAT="console")
+    with ready(script, "demo", tmp_path, environment) as dashboard:
+        assert httpx.get(dashboard).status_code == 200
+
+
+def test_it_runs_the_proxy(script: Path, tmp_path: Path) -> None:
+    environment = quiet_settings(tmp_path, make_key(), "http://127.0.0.1:9")
+    with ready(script, "run", tmp_path, environment) as dashboard:
+        assert httpx.get(dashboard).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{environment['PROXY_PORT']}/health").status_code == 200
