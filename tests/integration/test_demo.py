@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import plain_http
 from tests.harness.process_table import descendants, is_alive
 from tests.harness.processes import bare_environment
 from tests.harness.readings import Readings
@@ -78,7 +79,34 @@ async def test_its_traffic_is_of_every_kind(demo: Supervised) -> None:
 
     await eventually(demo.metrics, has_all, within=60)
     assert demo.metrics().value("zai_proxy_max_workers") == 20
+    texts = await eventually(lambda: _causes(demo), bool, within=60)
+    assert all("Set CLAUDE_CODE_ATTRIBUTION_HEADER=0" in text for text in texts)
     assert re.search(r"workers \d+/20 \| .*requests [1-9].* \d+\.\d/s \| tokens in [1-9]", demo.output)
+
+
+def _causes(demo: Supervised) -> list[str]:
+    """What the doctor of the cache has found."""
+    findings = plain_http.get(f"{demo.metrics_url}/status").raise_for_status().json()["cache"]["findings"]
+    return [finding["text"] for finding in findings]
+
+
+async def test_it_shows_windows_that_move_a_forecast_two_models_and_a_learned_limit(demo: Supervised) -> None:
+    usage = "zai_proxy_quota_usage_ratio"
+    at_first = await eventually(demo.metrics, lambda metrics: bool(metrics.value(usage, window="five_hour")), within=60)
+
+    def shows_all(metrics: Readings) -> bool:
+        series = {name for name, _ in metrics.samples}
+        forecasts = {"zai_proxy_quota_exhaustion_time_seconds", "zai_proxy_quota_unused_at_reset_ratio"}
+        return all(
+            (
+                metrics.value(usage, window="five_hour") != at_first.value(usage, window="five_hour"),
+                forecasts & series,
+                {"glm-5.3", "glm-4.7"} <= metrics.labels("zai_proxy_tokens_total", "model"),
+                metrics.labels("zai_proxy_model_concurrency_limit_ceiling_requests", "model"),
+            )
+        )
+
+    await eventually(demo.metrics, shows_all, within=120)
 
 
 def test_told_to_stop_it_ends_within_its_ten_seconds_and_leaves_no_process_and_no_file(demo: Supervised) -> None:
