@@ -8,8 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One more than the cores of CI: much of a test is waiting for processes.
-IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Twice the cores of CI: much of a test is waiting for processes.
+IN_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.complete
 RUNS := $(VENV)/.runs
