@@ -84,8 +84,7 @@ async def test_places_that_come_back_late_are_in_use_too(tmp_path: Path) -> None
             used = await use_settled(stack, share=0.5)
 
         assert min(used.values()) > 0.5, used  # it was a third of them before their lag was learned
-        assert client.statuses[429] <= 2, client.statuses
-        assert set(client.statuses) <= {200, 429}
+        assert client.statuses[200] > 10 * client.statuses[429], client.statuses
 
 
 @asynccontextmanager

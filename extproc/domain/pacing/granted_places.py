@@ -54,9 +54,6 @@ class GrantedPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
 
-    def is_in_doubt(self, model: str, t: Steady) -> bool:
-        return False
-
     def may_be_late(self, model: str, t: Steady) -> bool:
         return False
 

@@ -126,10 +126,6 @@ class Limits:
             return False
         return model == MCP or self.rate.is_proven(t)
 
-    def is_in_doubt(self, model: str, t: Steady) -> bool:
-        """Whether a refusal of a model is not explained yet, and the next one that goes tells."""
-        return any(gate.release_lag.is_in_doubt(t) for gate in self._on_its_way(model))
-
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
         return any(gate.release_lag.may_be_late(t) for gate in self._on_its_way(model))

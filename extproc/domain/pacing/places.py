@@ -38,9 +38,6 @@ class Places(Protocol):
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
 
-    def is_in_doubt(self, model: str, t: Steady) -> bool:
-        """Whether a refusal of a model is not explained yet, and the next one that goes tells."""
-
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
 
@@ -114,9 +111,6 @@ class OwnPlaces:
 
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.limits.is_proven(model, t)
-
-    def is_in_doubt(self, model: str, t: Steady) -> bool:
-        return self.limits.is_in_doubt(model, t)
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         return self.limits.may_be_late(model, t)

@@ -435,8 +435,6 @@ class Pacing:
         return t >= retry.deadline or (self._places.is_free(retry.model, t) and self._has_room(retry, t))
 
     def _has_room(self, retry: WaitingRetry, t: Steady) -> bool:
-        if self._queue.has(retry.model, self._lane_throttle.closed(t)) and self._places.is_in_doubt(retry.model, t):
-            return False  # who goes may be refused: that is for those that were not refused yet
         if self._waits_for_a_late_place(retry, t):
             return False
         return not retry.is_patient or self._places.is_proven(retry.model, t) or self._is_worth_a_try(retry, t)
