@@ -15,10 +15,12 @@ from dashboard.domain.rules import Situation, judge
 from dashboard.domain.snapshot import Figures
 from dashboard.domain.token_guess import TokenGuess
 from dashboard.event_hub import EventHub
+from dashboard.records.names import NameKind
 from dashboard.records.requests import Outcome
 from dashboard.records.series import Mark, MarkKind
 from dashboard.records.snapshot import PerMinute, Rates, Snapshot
 from dashboard.scraper import Clocks, Scraper
+from dashboard.store.names import all_names
 from dashboard.store.recent import Recent, read_recent
 from dashboard.store.store import Store, StoreError
 from dashboard.targets import Target
@@ -73,7 +75,7 @@ class Overview:
         try:
             await self._look_back(now)
             await self._follow_quota(now)
-            changes = self._alerts.update(judge(self._situation(now)), now)
+            changes = self._alerts.update(judge(await self._situation(now)), now)
             for change in changes:
                 log.info(
                     "alert", state=change.state.value, severity=change.alert.severity.value, title=change.alert.title
@@ -120,15 +122,16 @@ class Overview:
         if marks:
             await self._store.save_marks(marks)
 
-    def _situation(self, now: float) -> Situation:
+    async def _situation(self, now: float) -> Situation:
         steady = self._clocks.steady()
         seen = self.now()
         statuses = [target.status for target in self._heard() if target.status is not None]
+        refused = [each for status in statuses for each in status.refused_identities]
         return Situation(
             now=now,
             targets=[target.trouble(steady) for target in self._scraper.targets],
             quota=[self._burn.forecast(window, now) for window in self._quota],
-            refused_identities=[each for status in statuses for each in status.refused_identities],
+            refused_identities=refused,
             troubles=self._troubles,
             requests=self._lately[0],
             failed=self._lately[1],
@@ -138,7 +141,13 @@ class Overview:
             unresolved={
                 each.source: each.error for each in self._resolver.lookups if each.error and not each.addresses
             },
+            names=await self._client_names() if refused else {},
         )
+
+    async def _client_names(self) -> dict[str, str]:
+        """What people call clients."""
+        given = await self._store.read(all_names)
+        return {each.key: each.name for each in given.names if each.kind is NameKind.CLIENT}
 
 
 def _mark(at: float, kind: MarkKind, text: str) -> Mark:

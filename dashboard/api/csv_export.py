@@ -28,7 +28,7 @@ def series_csv(answer: Series) -> Response:
 
 
 def table_csv(name: str, rows: Sequence[Record]) -> Response:
-    """A row each; what is nested gets a column for each of its parts."""
+    """A row each; what is nested gets a column for each of its parts, a list one for all of them."""
     flat = [_flat(row) for row in rows]
     header = list(dict.fromkeys(key for row in flat for key in row))
     return _csv(name, header, ([row.get(key) for key in header] for row in flat))
@@ -39,6 +39,8 @@ def _flat(row: Record) -> dict[str, Any]:
     for key, value in row:
         if isinstance(value, Record):
             found.update({f"{key}_{part}": each for part, each in value})
+        elif isinstance(value, list):
+            found[key] = ", ".join(map(str, value))
         else:
             found[key] = value
     return found

@@ -1,6 +1,7 @@
 """GET /api/requests, /api/breakdown and /api/targets."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -16,8 +17,8 @@ from dashboard.records.base import Tokens
 from dashboard.records.requests import SORTS, TOKEN_KINDS, Lost, Requests
 from dashboard.records.targets import Lookup, StoreState, Targets
 from dashboard.records.usage import Breakdown, By, Used, Wasted
+from dashboard.store import programs, samples, usage
 from dashboard.store import requests as stored
-from dashboard.store import samples, usage
 from dashboard.store.targets import lost_requests
 
 _FORMATS: Final = ("json", "csv")
@@ -69,9 +70,8 @@ async def breakdown(parts: Parts, request: Request) -> Response:
     begin, end = query.window()
     limit = query.number("limit", 1, _LARGEST_PAGE, _PAGE)
     question = usage.Question(by, begin, end, query.equal(usage.KEYS), query.optional_number("target"))
-    found = await parts.store.read(lambda connection: usage.ask(connection, question))
-    shown, rest = split_rows(found.rows, by, limit)
-    rows = [_used(row["key"], [row]) for row in shown]
+    found, shown, rest, known = await parts.store.read(lambda connection: _look_up(connection, question, limit))
+    rows = [_used(row["key"], [row], known.get(row["key"], ())) for row in shown]
     if query.choice("format", _FORMATS, "json") == "csv":
         return table_csv(f"by-{by}", rows)
     return answer(
@@ -111,6 +111,18 @@ async def targets(parts: Parts, _request: Request) -> Response:
     )
 
 
+def _look_up(
+    connection: sqlite3.Connection, question: usage.Question, limit: int
+) -> tuple[usage.Breakdown, list[dict[str, Any]], list[dict[str, Any]], Mapping[str, list[str]]]:
+    """The answer, its rows to show and the others, and which programs those to show ask with."""
+    found = usage.ask(connection, question)
+    shown, rest = split_rows(found.rows, question.by, limit)
+    if question.by not in programs.KINDS:
+        return found, shown, rest, {}
+    keys = [row["key"] for row in shown if row["key"] is not None]
+    return found, shown, rest, programs.programs_of(connection, question.by, keys, found.begin, found.end)
+
+
 def split_rows(rows: list[dict[str, Any]], by: str, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows to show, the most expensive first, and the others. Of hours and days the newest are shown, by time."""
     if by in usage.TIMES:
@@ -120,7 +132,7 @@ def split_rows(rows: list[dict[str, Any]], by: str, limit: int) -> tuple[list[di
     return ranked[:limit], ranked[limit:]
 
 
-def _used(key: str | int | None, rows: list[dict[str, Any]]) -> Used:
+def _used(key: str | int | None, rows: list[dict[str, Any]], known: Sequence[str] = ()) -> Used:
     """One row of the answer, from one or several of the store's."""
     sums: dict[str, Any] = {name: sum(row[name] for row in rows) for name in (*_COUNTED, *_MEASURED)}
     count = sums["requests"]
@@ -136,6 +148,7 @@ def _used(key: str | int | None, rows: list[dict[str, Any]]) -> Used:
             tokens=sum(row["wasted_tokens"] for row in rows),
             cost_usd=_rounded(sum(row["wasted_cost"] for row in rows)),
         ),
+        programs=list(known),
     )
 
 

@@ -37,7 +37,8 @@ class TargetTrouble:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that the rules look at. `requests` and `failed` are of the last five minutes, like the troubles; what waits
-    and runs is that of /api/now. `unresolved` says of names why they have no address."""
+    and runs is that of /api/now. `unresolved` says of names why they have no address, `names` what people call
+    clients."""
 
     now: float
     targets: Sequence[TargetTrouble]
@@ -50,6 +51,7 @@ class Situation:
     running: Sequence[Running]
     store_error: str | None
     unresolved: Mapping[str, str]
+    names: Mapping[str, str]
 
 
 def judge(situation: Situation) -> list[Alert]:
@@ -58,7 +60,7 @@ def judge(situation: Situation) -> list[Alert]:
         _targets(situation),
         _store(situation),
         _plan(situation.quota, situation.now),
-        _identities(situation.refused_identities),
+        _identities(situation.refused_identities, situation.names),
         _errors(situation),
         _requests(situation),
     )
@@ -136,7 +138,7 @@ def _plan(quota: Sequence[QuotaWindow], now: float) -> Iterator[Alert]:
         )
 
 
-def _identities(refused: Sequence[RefusedIdentity]) -> Iterator[Alert]:
+def _identities(refused: Sequence[RefusedIdentity], names: Mapping[str, str]) -> Iterator[Alert]:
     refusals: Counter[tuple[str, str | None]] = Counter()
     codes: dict[tuple[str, str | None], str] = {}
     for each in refused:  # of several proxies
@@ -144,10 +146,12 @@ def _identities(refused: Sequence[RefusedIdentity]) -> Iterator[Alert]:
         codes[each.client, each.user_agent] = f" with {each.code}" if each.code else ""
     for (client, agent), count in refusals.items():
         times = "once" if count == 1 else f"{count} times"
+        who = [each for each in (names.get(client), client, agent) if each]
+        further = f" ({', '.join(who[1:])})" if who[1:] else ""
         yield Alert(
             f"identity:{client}:{agent or ''}",
             Severity.WARNING,
-            f"Z.AI refuses this client: {client} ({agent})" if agent else f"Z.AI refuses this client: {client}",
+            f"Z.AI refuses this client: {who[0]}{further}",
             f"It was refused {times}{codes[client, agent]} while others passed. Look at {REFUSED_CLIENTS}.",
         )
 

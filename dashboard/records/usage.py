@@ -45,6 +45,10 @@ class Used(Record):
     response_bytes: int
     mean_duration: float | None
     wasted: Wasted
+    # A new one goes to the end: the columns of a CSV file stand in this order.
+    programs: list[str] = Field(
+        description="What a client or session asked with around this time, the latest first, at most 3; else empty"
+    )
 
 
 class Breakdown(Record):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
+from dashboard.store.programs import look_back
 from dashboard.store.schema import NewerSchemaError, migrate
 
 _BUSY_SECONDS: Final = 5.0
@@ -69,6 +70,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         migrate(connection)
+        with transaction(connection):
+            look_back(connection)
         os.chmod(path, 0o600)
     except NewerSchemaError as error:
         connection.close()

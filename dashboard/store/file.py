@@ -13,7 +13,7 @@ from dashboard.domain.finished import Finished
 from dashboard.domain.rollup import Tier
 from dashboard.records.names import Name, Names
 from dashboard.records.series import Mark
-from dashboard.store import database, journal, names, requests, targets, usage
+from dashboard.store import database, journal, names, programs, requests, targets, usage
 from dashboard.store.samples import SampleWriter, TargetSample, delete_samples
 from dashboard.store.series import SeriesIds
 from dashboard.store.targets import FeedPosition, KnownTarget
@@ -78,6 +78,7 @@ class StoreFile:
                 stored = requests.insert_requests(connection, target, finished)
                 self._usage.add(target, (request for _, request in stored))
                 names.note_use(connection, self._names.keys(), (request for _, request in stored))
+                programs.note_programs(connection, (request for _, request in stored))
                 targets.save_position(connection, target, position)
             return stored
 
@@ -111,6 +112,7 @@ class StoreFile:
                 requests.delete_requests(connection, now - retention.requests)
                 usage.age_usage(connection, now - retention.minutes)
                 journal.delete_journal(connection, now - retention.minutes)
+                programs.delete_programs(connection)
             connection.execute(f"PRAGMA incremental_vacuum({_VACUUMED_PAGES})").fetchall()
 
         self._write(prune)

@@ -38,6 +38,15 @@ def all_names(connection: sqlite3.Connection) -> Names:
     return Names(names=[Name(kind=NameKind(kind), key=key, name=name) for kind, key, name, _ in read_rows(connection)])
 
 
+def keys_named(connection: sqlite3.Connection, part: str) -> dict[str, list[str]]:
+    """The clients and the sessions, by kind, in whose names this stands, in whatever case."""
+    found: dict[str, list[str]] = {}
+    for kind, key, name, _ in read_rows(connection):
+        if part.lower() in name.lower():
+            found.setdefault(kind, []).append(key)
+    return found
+
+
 def is_known(connection: sqlite3.Connection, kind: NameKind, key: str) -> bool:
     """Whether such a client or session has a name, or any request of it is known."""
     query = _KNOWN.format(column=kind.value)

@@ -2,12 +2,13 @@
 
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dashboard.domain.finished import Finished
 from dashboard.records.requests import SEARCHED, SORTS, TOKEN_KINDS, Kind, Outcome, Request, columns_of
+from dashboard.store.names import keys_named
 
 MOST_KEPT: Final = 300_000
 _TEXTS: Final = columns_of(Kind.TEXT)
@@ -32,8 +33,9 @@ class RequestFilter:
     target: int | None = None
     search: str = ""
 
-    def condition(self) -> tuple[str, list[Any]]:
-        """SQL, always with something in it, and its parameters."""
+    def condition(self, named: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
+        """SQL, always with something in it, and its parameters. `named` holds, by column, whom people call what is
+        searched for."""
         parts, values = ["1"], list[Any]()
         for column, limit, sign in (("ended", self.begin, ">="), ("ended", self.end, "<")):
             if limit is not None:
@@ -52,8 +54,12 @@ class RequestFilter:
             parts.append("target = ?")
             values.append(self.target)
         if self.search:
-            parts.append("(" + " OR ".join(f"instr(lower({column}), ?)" for column in SEARCHED) + ")")
+            ways = [f"instr(lower({column}), ?)" for column in SEARCHED]
             values += [self.search.lower()] * len(SEARCHED)
+            for column, keys in named.items():
+                ways.append(f"{column} IN ({', '.join('?' * len(keys))})")
+                values += keys
+            parts.append(f"({' OR '.join(ways)})")
         return " AND ".join(parts), values
 
 
@@ -88,7 +94,7 @@ def find_page(
     after: tuple[float | int, int] | None,
 ) -> Page:
     """By time a page goes on behind the last request of the one before; sorted otherwise, behind so many."""
-    condition, values = wanted.condition()
+    condition, values = wanted.condition(keys_named(connection, wanted.search) if wanted.search else {})
     total, is_exact = _count(connection, condition, values)
     direction, sign = ("DESC", "<") if descending else ("ASC", ">")
     if sort == "ended":

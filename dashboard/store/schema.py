@@ -122,7 +122,19 @@ CREATE TABLE IF NOT EXISTS name (
 ) WITHOUT ROWID;
 """
 
-ADDITIONS: Final = (_NAMES,)
+# Which programs clients and sessions ask with, and when the first and the last of these requests ended.
+_PROGRAMS: Final = """
+CREATE TABLE IF NOT EXISTS program (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    program TEXT NOT NULL,
+    first REAL NOT NULL,
+    last REAL NOT NULL,
+    PRIMARY KEY (kind, key, program)
+) WITHOUT ROWID;
+"""
+
+ADDITIONS: Final = (_NAMES, _PROGRAMS)
 """Tables beside the others, of which a version without them need not know: they make no newer version of the file, so
 that it can still be opened by one. Each script says the same however often it is run."""
 

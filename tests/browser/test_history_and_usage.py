@@ -145,6 +145,7 @@ def test_usage_by_client_leads_to_the_sessions_of_one(tab: Tab, caller: Caller, 
     )
     page = tab.open("/usage?from=-1h")
 
+    expect(page.locator("tbody")).to_contain_text("Claude Code")
     page.locator("tbody").get_by_role("link").first.click()
 
     expect(page.get_by_role("button", name="Session", exact=True)).to_have_attribute("aria-pressed", "true")

@@ -41,6 +41,7 @@ async def busy(dashboard: Dashboard, proxy: FakeProxy) -> Dashboard:
         proxy.finish(
             client=client, session=f"s{number}", lane="main", path="/v1/messages", model="glm-5.3", cost_usd=0.5,
             tokens=TOKENS, response_bytes=5000, tokens_are="complete", first_byte=0.5, attempts=1, credits=2.0,
+            user_agent="claude-cli/2.1" if client == "anna" else "",
         )  # fmt: skip
     proxy.finish(client="anna", status=499, error="write_error", cost_usd=0.25, tokens=TOKENS, model="glm-5.3")
     await dashboard.start()
@@ -137,8 +138,12 @@ async def test_usage_is_broken_down_with_what_was_wasted(busy: Dashboard) -> Non
     anna, ci = answer["rows"]
     assert (anna["key"], anna["requests"], anna["cost_usd"], anna["tokens"]["input"]) == ("anna", 3, 1.25, 300)
     assert anna["wasted"] == {"requests": 1, "tokens": 160, "cost_usd": 0.25}
+    assert (anna["programs"], ci["programs"], answer["total"]["programs"]) == (["Claude Code"], [], [])
     assert (ci["key"], ci["credits"], ci["mean_duration"]) == ("=ci()", 2.0, 1.0)
     assert answer["total"]["requests"] == 4
+    of_sessions = (await busy.get("/api/breakdown", by="session"))["rows"]
+    assert {each["key"]: each["programs"] for each in of_sessions}["s0"] == ["Claude Code"]
+    assert [each["programs"] for each in (await busy.get("/api/breakdown", by="model"))["rows"]] == [[]]
     cut = await busy.get("/api/breakdown", by="client", limit=1)
     assert (cut["other"]["requests"], cut["other"]["key"]) == (1, None)
 
@@ -156,6 +161,7 @@ async def test_tables_and_charts_come_as_csv_that_no_spreadsheet_takes_for_formu
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", requests[0]["started"])
     usage = await rows("/api/breakdown?by=client&format=csv")
     assert usage[0]["wasted_cost_usd"] == "0.25"
+    assert [each["programs"] for each in usage] == ["Claude Code", ""]
     series = await rows("/api/series?name=requests&step=3600&format=csv")
     assert sum(int(each["requests 200 (requests)"] or 0) for each in series) == 9
 

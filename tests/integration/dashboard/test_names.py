@@ -1,12 +1,14 @@
 """Names that people give to clients and sessions, over the API."""
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from extproc.domain.request.identity import Caller
 from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
@@ -84,6 +86,29 @@ async def test_what_can_be_no_name_is_refused_in_one_sentence(
     assert answer.status_code == status
     assert says in answer.json()["error"]
     assert await asked.get("/api/names") == {"names": []}
+
+
+async def test_a_search_finds_requests_by_the_name_of_their_client(asked: Dashboard) -> None:
+    await give(asked, ANNA)
+
+    assert (await asked.get("/api/requests", search="ANNA'S"))["total"] == 1
+    assert (await asked.get("/api/requests", search="Bert"))["total"] == 0
+
+
+async def test_an_alert_calls_a_client_by_its_name(asked: Dashboard, proxy: FakeProxy) -> None:
+    await give(asked, ANNA)
+    refused, now = Caller("source-17", "openai-python"), time.time()
+    identities = proxy.inside.service.recorder.identities
+    identities.refused(refused, "1305", now - 30)
+    for number in range(2):
+        identities.answered(Caller(f"source-{number}", ""), now - 20 + number)
+    identities.refused(refused, "1305", now - 5)
+
+    seen = await eventually(asked.now, lambda seen: seen["alerts"])
+
+    assert [each["title"] for each in seen["alerts"]] == [
+        "Z.AI refuses this client: Anna's laptop (source-17, openai-python)"
+    ]
 
 
 async def test_names_are_given_and_seen_by_those_alone_who_may_see_the_dashboard(

@@ -1063,6 +1063,8 @@ export interface components {
             response_bytes: number;
             mean_duration: number | null;
             wasted: components["schemas"]["Wasted"];
+            /** @description What a client or session asked with around this time, the latest first, at most 3; else empty */
+            programs: string[];
         };
         /** @description A request that waits for a place. */
         Waiting: {

@@ -188,6 +188,7 @@ export function aUsageRow(changes: Partial<BreakdownRow> = {}): BreakdownRow {
     response_bytes: 8_100_000,
     mean_duration: 12.1,
     wasted: { requests: 22, tokens: 20_110, cost_usd: 0.12 },
+    programs: ['Claude Code'],
     ...changes,
   }
 }

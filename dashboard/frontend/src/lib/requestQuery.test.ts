@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { queryString } from '../api/http'
 import { aRequest } from './examples'
+import { nameBook } from './names'
 import { csvUrl, isNewestFirst, matches, parseTableQuery, requestsQuery } from './requestQuery'
 
 const parsed = (address: string) => parseTableQuery(new URLSearchParams(address))
@@ -63,6 +64,16 @@ describe('a new request matches', () => {
       true,
       false,
     ])
+  })
+
+  test('a search for what people call its client or its session', () => {
+    const named = aRequest({ client: 'source-17', session: 's-1' })
+    const names = nameBook([
+      { kind: 'client', key: 'source-17', name: 'Jürgen’s laptop' },
+      { kind: 'session', key: 's-1', name: 'The big refactoring' },
+    ])
+    const found = (search: string) => matches(named, parsed(`search=${search}`), NOW + 1, names)
+    expect(['JÜRGEN', 'refactoring', 'claude code', 'nobody'].map(found)).toEqual([true, true, true, false])
   })
 
   test('a time that it ended in', () => {

@@ -2,6 +2,7 @@
 
 import { type Query, queryString } from '../api/http'
 import type { FinishedRequest, Outcome, RequestSort, RequestsQuery } from '../api/requests'
+import { givenName, type NameBook, NO_NAMES } from './names'
 import { parseRange, rangeQuery, type TimeRange } from './timeRange'
 
 /** Filters with exact values, in the order in which they are shown. */
@@ -116,10 +117,11 @@ export function matches(
   request: FinishedRequest,
   { filters, search, range }: TableQuery,
   now: number,
+  names: NameBook = NO_NAMES,
 ): boolean {
   return (
     FILTER_NAMES.every((name) => isOneOf(request, name, filters[name])) &&
-    isFound(request, search) &&
+    isFound(request, search, names) &&
     isWithin(request.ended, range, now)
   )
 }
@@ -132,12 +134,11 @@ function isOneOf(request: FinishedRequest, name: FilterName, allowed: readonly s
   return allowed.includes(text) || (name === 'status' && allowed.includes(`${text[0]}xx`))
 }
 
-function isFound(
-  { request_id, session, client, model, path, error }: FinishedRequest,
-  search: string,
-): boolean {
+function isFound(request: FinishedRequest, search: string, names: NameBook): boolean {
+  const { request_id, session, client, path, model, model_asked, error, program } = request
+  const given = [givenName(names, 'client', client), givenName(names, 'session', session)]
   const wanted = search.toLowerCase()
-  return [request_id, session, client, model, path, error].some(
+  return [request_id, session, client, path, model, model_asked, error, program, ...given].some(
     (text) => wanted === '' || (text?.toLowerCase().includes(wanted) ?? false),
   )
 }

@@ -17,7 +17,7 @@ from tests.unit.dashboard.build import counter, running, waiting
 
 DOWN = Alert("target-stale:1", Severity.CRITICAL, "no answer", "look")
 TARGET = TargetTrouble(1, "http://a/metrics", TargetHealth.UP, None, 0.0, False, False)
-CALM = Situation(1000.0, [TARGET], [], [], [], 100.0, 0.0, [], [], None, {})
+CALM = Situation(1000.0, [TARGET], [], [], [], 100.0, 0.0, [], [], None, {}, {})
 
 
 def test_an_alert_is_raised_once_and_cleared_once_it_has_been_quiet_for_a_while() -> None:
@@ -126,6 +126,17 @@ def test_a_client_that_z_ai_refuses_is_named_once_with_where_to_look() -> None:
     assert anna.advice == f"It was refused 5 times with 1305 while others passed. Look at {REFUSED_CLIENTS}."
     assert (ci.title, ci.advice[:20]) == ("Z.AI refuses this client: ci", "It was refused once ")
     assert anna.severity is Severity.WARNING
+
+
+def test_a_client_that_people_gave_a_name_is_called_by_it_in_an_alert() -> None:
+    refused = [RefusedIdentity("source-17", "openai-python", "1305", 2), RefusedIdentity("source-18", None, None, 1)]
+
+    found = alerts(refused_identities=refused, names={"source-17": "Anna's laptop", "source-18": "CI"})
+
+    assert {id_: alert.title for id_, alert in found.items()} == {
+        "identity:source-17:openai-python": "Z.AI refuses this client: Anna's laptop (source-17, openai-python)",
+        "identity:source-18:": "Z.AI refuses this client: CI (source-18)",
+    }
 
 
 def test_where_a_person_is_sent_to_look_is_written() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.domain.finished import Finished
+from dashboard.records.names import Name, NameKind
 from dashboard.store import requests as stored
 from dashboard.store.file import Retention, StoreFile
 from dashboard.store.requests import Page, RequestFilter
@@ -127,6 +128,27 @@ def test_requests_are_filtered_by_anything_that_tells_them_apart(file: StoreFile
     assert found(search="aBC") == ["run-1"]
     assert found(search="%") == []
     assert found(equal={"client": ("' OR 1 --",)}) == []
+
+
+def test_a_search_finds_what_people_call_clients_and_sessions(file: StoreFile) -> None:
+    save(
+        file,
+        finished("run-1", NOW, client="source-17", session="s-1"),
+        finished("run-2", NOW + 10, client="source-17", session="s-2"),
+        finished("run-3", NOW + 20, client="source-18", session="s-1"),
+        finished("run-4", NOW + 30, client="s-1", session="source-17"),
+    )
+    file.save_name(Name(kind=NameKind.CLIENT, key="source-17", name="Jürgens Mühle"))
+    file.save_name(Name(kind=NameKind.SESSION, key="s-1", name="Umbau der MÜHLE"))
+
+    def found(search: str) -> list[str]:
+        return sorted(feed_ids(find(file, RequestFilter(search=search))))
+
+    assert found("jÜRGEN") == ["run-1", "run-2"]
+    assert found("umbau") == ["run-1", "run-3"]
+    assert found("mühle") == ["run-1", "run-2", "run-3"]
+    assert found("source-18") == ["run-3"]
+    assert found("nobody") == []
 
 
 def test_sorting_puts_what_is_unknown_last_either_way(file: StoreFile) -> None:

@@ -106,7 +106,7 @@ function SearchField({ value }: { value: string }) {
         type="search"
         value={text}
         maxLength={300}
-        placeholder="id, session, client, error …"
+        placeholder="id, client, name, error …"
         onChange={(event) => setText(event.target.value)}
         className={`${LOOK} w-full sm:w-56`}
       />

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import type { FinishedRequest, RequestsPage } from '../../api/requests'
 import { useRequests } from '../../hooks/useApi'
-import { useLive } from '../../hooks/useLive'
+import { useLive, useNames } from '../../hooks/useLive'
 import { type Followed, follow, newestId } from '../../lib/following'
 import { isNewestFirst, matches, requestsQuery, type TableQuery } from '../../lib/requestQuery'
 import { useCalm } from './useCalm'
@@ -20,6 +20,7 @@ export interface RequestTableState extends Followed {
 /** What the table shows: a loaded page and, unless `isHeld`, what has come since. */
 export function useRequestTable(query: TableQuery, isHeld: boolean): RequestTableState {
   const { data, error, isPlaceholderData, isFetching, refetch } = useRequests(requestsQuery(query))
+  const names = useNames()
   const told = useLive((state) => state.requests)
   const live = useCalm(told, CALM_MS)
   const isLive = isNewestFirst(query)
@@ -31,11 +32,11 @@ export function useRequestTable(query: TableQuery, isHeld: boolean): RequestTabl
         ? follow({
             loaded,
             live,
-            matches: (request) => matches(request, query, Date.now() / 1000),
+            matches: (request) => matches(request, query, Date.now() / 1000, names),
             heldAt,
           })
         : { rows: loaded, unseen: 0, isOld: false },
-    [isLive, isPlaceholderData, loaded, live, query, heldAt],
+    [isLive, isPlaceholderData, loaded, live, query, heldAt, names],
   )
   const reload = useCallback(() => void refetch(), [refetch])
   const mustReload = followed.isOld && !isFetching

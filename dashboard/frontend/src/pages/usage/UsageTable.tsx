@@ -87,7 +87,9 @@ function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange, name
     {
       key: 'key',
       head: SPLITS.find((split) => split.by === by)?.name,
-      cell: ({ key }) => <Key name={keyInWords(by, key, now, names)} {...{ query, range, value: key }} />,
+      cell: ({ key, programs }) => (
+        <Key name={keyInWords(by, key, now, names)} {...{ programs, query, range, value: key }} />
+      ),
       className: 'sticky left-0 z-1 bg-card',
     },
     {
@@ -125,37 +127,45 @@ function quiet(value: number | null, format: (value: number | null) => string): 
 
 interface KeyProps {
   name: string
+  programs: readonly string[]
   value: BreakdownRow['key']
   query: UsageQuery
   range: TimeRange
 }
 
-/** What the row is of, with the ways to its requests and to its parts. */
-function Key({ name, value, query, range }: KeyProps) {
+/** What the row is of and which programs it asks with, with the ways to its requests and to its parts. */
+function Key({ name, programs, value, query, range }: KeyProps) {
   const requests = requestsAddress(query, range, value)
   const deeper = deeperAddress(query, range, value)
   if (requests === null) return <span className="text-soft">{name}</span>
   return (
-    <div className="flex w-32 flex-col sm:w-52 sm:flex-row sm:items-baseline sm:justify-between sm:gap-2">
-      <Link
-        href={deeper?.href ?? requests}
-        title={name === String(value) ? name : `${name} (${value})`}
-        className="truncate font-medium underline-offset-2 hover:underline"
-      >
-        {name}
-      </Link>
-      <span className="flex items-baseline gap-1">
+    <div className="w-32 sm:w-52">
+      <div className="flex flex-col sm:flex-row sm:items-baseline sm:justify-between sm:gap-2">
         <Link
-          href={requests}
-          aria-label={`Requests of ${name}`}
-          className="text-xs text-soft underline decoration-line-strong underline-offset-2 hover:text-text"
+          href={deeper?.href ?? requests}
+          title={name === String(value) ? name : `${name} (${value})`}
+          className="truncate font-medium underline-offset-2 hover:underline"
         >
-          requests
+          {name}
         </Link>
-        {(query.by === 'client' || query.by === 'session') && (
-          <NameButton {...{ [query.by]: String(value) }} />
-        )}
-      </span>
+        <span className="flex items-baseline gap-1">
+          <Link
+            href={requests}
+            aria-label={`Requests of ${name}`}
+            className="text-xs text-soft underline decoration-line-strong underline-offset-2 hover:text-text"
+          >
+            requests
+          </Link>
+          {(query.by === 'client' || query.by === 'session') && (
+            <NameButton {...{ [query.by]: String(value) }} />
+          )}
+        </span>
+      </div>
+      {programs.length > 0 && (
+        <span className="block truncate text-xs text-soft" title={programs.join(', ')}>
+          {programs.join(', ')}
+        </span>
+      )}
     </div>
   )
 }
