@@ -17,7 +17,7 @@ from simulator.scenario.parsing import ScenarioError
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import Rulebook, load_rulebook
 from simulator.server.app import serve, tls_context
-from simulator.server.settings import FIVE_HOURS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
+from simulator.server.settings import FIVE_HOURS, KEEP_ALIVE_SECONDS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
 from simulator.server.threaded import new_event_loop
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
@@ -155,6 +155,13 @@ def _check_tls(settings: SimulatorSettings) -> None:
     envvar="SIMULATOR_PREFIX_CACHE",
     help="Prompts stay in memory so long after their last use, and what the next has in common with them is cached.",
 )
+@click.option(
+    "--keep-alive-seconds",
+    default=KEEP_ALIVE_SECONDS,
+    type=click.FloatRange(min=0),
+    envvar="SIMULATOR_KEEP_ALIVE_SECONDS",
+    help="How long a connection without a request stays open.",
+)
 @click.option("--tls-cert", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_CERT")
 @click.option("--tls-key", type=click.Path(path_type=Path), envvar="SIMULATOR_TLS_KEY")
 def simulator_command(
@@ -182,6 +189,7 @@ def simulator_command(
     expected_host: str | None,
     general_balance: bool,
     prefix_cache: float | None,
+    keep_alive_seconds: float,
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> None:
@@ -212,6 +220,7 @@ def simulator_command(
         expected_host=expected_host,
         general_balance=general_balance,
         prefix_cache_seconds=prefix_cache,
+        keep_alive_seconds=keep_alive_seconds,
         tls_cert=tls_cert,
         tls_key=tls_key,
     )

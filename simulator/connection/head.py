@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from simulator.api.call import Reply
 from simulator.connection.wire import Head
+from simulator.plan.models import beijing_text
 from simulator.scenario.model import Framing, Scenario
 
 _ALWAYS = (
@@ -15,12 +16,15 @@ _ALWAYS = (
 )
 _ONLY_ONCE = frozenset({"date", "x-log-id"})
 _STREAM = (("cache-control", "no-cache"), ("access-control-allow-origin", "*"))
+_OWN = _ONLY_ONCE | {"server", "x-process-time", "set-cookie", *(name for name, _ in (*_ALWAYS, *_STREAM))}
+_LOG_ID_TIME = "%Y%m%d%H%M%S"
+_LOG_ID_TIME_LENGTH = 14
 
 
 def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: float, compress: bool) -> Head:
     """The head of a reply. `took` is the seconds since the request came, which Z.AI tells in x-process-time."""
     content_type = reply.content_type if scenario.content_type is None else scenario.content_type
-    headers = [("Server", "nginx"), ("Date", _http_date(int(now)))]
+    headers = [("Server", "nginx"), ("Date", _http_date(int(now + (scenario.date_ahead or 0.0))))]
     if content_type:
         headers.append(("Content-Type", content_type))
     if reply.is_stream:
@@ -28,20 +32,32 @@ def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: 
     if compress:
         headers.append(("content-encoding", "gzip"))
     headers += [
-        ("X-LOG-ID", log_id),
+        ("X-LOG-ID", _log_id(log_id, scenario.log_id_ahead, now)),
         ("x-process-time", f"{took:.3f}"),
         ("set-cookie", f"acw_tc={log_id[14:]};path=/;HttpOnly;Max-Age=1800"),
         *_ALWAYS,
-        *reply.headers,
     ]
-    headers = [(name, value) for name, value in headers if name.lower() not in _replaced(scenario)]
-    headers += scenario.headers.items()
+    left_out = _left_out(scenario)
+    headers = [(name, value) for name, value in headers if name.lower() not in left_out]
+    headers += [*reply.headers, *scenario.headers.items()]
     return Head(reply.status, headers, _framing(reply, scenario), scenario.trailers)
 
 
-def _replaced(scenario: Scenario) -> frozenset[str]:
-    """The headers that can be there only once and that the scenario has another value for."""
-    return _ONLY_ONCE & scenario.headers.keys()
+def _left_out(scenario: Scenario) -> frozenset[str]:
+    """The headers of our own that the scenario does not want, or that can be there only once and that it has another
+    value for."""
+    replaced = _ONLY_ONCE & scenario.headers.keys()
+    if scenario.own_headers:
+        return replaced
+    times = {"date": scenario.date_ahead, "x-log-id": scenario.log_id_ahead}
+    return replaced | (_OWN - {name for name, ahead in times.items() if ahead is not None})
+
+
+def _log_id(log_id: str, ahead: float | None, now: float) -> str:
+    """The id with the time that is stated; what an error says in its body keeps the true one."""
+    if ahead is None:
+        return log_id
+    return beijing_text(now + ahead, _LOG_ID_TIME) + log_id[_LOG_ID_TIME_LENGTH:]
 
 
 def _framing(reply: Reply, scenario: Scenario) -> Framing:

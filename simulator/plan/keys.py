@@ -15,6 +15,8 @@ from enum import StrEnum
 
 KEY_FORM = re.compile(r"\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b")
 HIDDEN = "***"
+# A key in the right form that is nobody's: with it `zai-proxy verify` sees what a wrong key is told.
+NOBODYS_KEY = f"{'0' * 32}.{'0' * 16}"
 
 _TWICE = "given twice"
 _JWT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
@@ -68,7 +70,7 @@ class Credentials:
 
 
 class KeyRing:
-    """Knows the right key, or takes every well-formed one when it was given none."""
+    """Knows the right key, or takes every well-formed one but NOBODYS_KEY when it was given none."""
 
     def __init__(self, key: str | None) -> None:
         self._key = key
@@ -76,7 +78,7 @@ class KeyRing:
 
     def is_right(self, candidate: str) -> bool:
         if self._key is None:
-            return KEY_FORM.fullmatch(candidate) is not None
+            return KEY_FORM.fullmatch(candidate) is not None and candidate != NOBODYS_KEY
         return hmac.compare_digest(candidate.encode(), self._key.encode())
 
     def is_right_token(self, token: str, now: float) -> bool:

@@ -189,6 +189,11 @@ class Scenario:
     gzip: Gzip = Gzip.JSON
     framing: Framing | None = None  # a body that is played: CHUNKED, any other: LENGTH
     content_type: str | None = None
+    own_headers: bool = (
+        True  # server, date, x-log-id and so on; without: those of `headers`, and the two times if stated
+    )
+    date_ahead: float | None = None
+    log_id_ahead: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     trailers: Mapping[str, str] = field(default_factory=dict)
 

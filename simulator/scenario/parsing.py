@@ -32,6 +32,8 @@ from simulator.scenario.model import (
 MAX_EVENTS = 1_000_000
 MAX_BODY_BYTES = 256 * 1024 * 1024
 MAX_SECONDS = 3600.0
+MAX_AHEAD = 400e6
+MAX_STATUS = 999
 MAX_TOKENS = 10**12
 MAX_PLAYED = 100_000
 
@@ -66,6 +68,12 @@ def _whole(low: int, high: int) -> Check:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
         raise ScenarioError(f"{_shown(value)}: need a number of seconds from 0 to {MAX_SECONDS:.0f}")
+    return float(value)
+
+
+def _ahead(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_AHEAD:
+        raise ScenarioError(f"{_shown(value)}: need a number of seconds from -{MAX_AHEAD:.0f} to {MAX_AHEAD:.0f}")
     return float(value)
 
 
@@ -152,7 +160,7 @@ def _play(value: object) -> tuple[str | float, ...]:
 _FAIL_FIRST: dict[str, Check] = {
     "times": _whole(1, 1000),
     "code": _code,
-    "status": _whole(200, 599),
+    "status": _whole(200, MAX_STATUS),
     "fault": _one_of(Fault),
     "retry_after": _header_value,
     "envelope": _one_of(Envelope),
@@ -192,7 +200,7 @@ _SCENARIO: dict[str, Check] = {
     "cache_creation_tokens": _whole(0, MAX_TOKENS),
     "reasoning_tokens": _whole(0, MAX_TOKENS),
     "code": _code,
-    "status": _whole(200, 599),
+    "status": _whole(200, MAX_STATUS),
     "envelope": _one_of(Envelope),
     "message": _text,
     "retry_after": _header_value,
@@ -215,6 +223,9 @@ _SCENARIO: dict[str, Check] = {
     "gzip": _one_of(Gzip),
     "framing": _one_of(Framing),
     "content_type": _header_value,
+    "own_headers": _flag,
+    "date_ahead": _ahead,
+    "log_id_ahead": _ahead,
     "headers": _headers,
     "trailers": _headers,
     "audio_bytes": _whole(0, MAX_BODY_BYTES),
@@ -225,6 +236,9 @@ _SCENARIO: dict[str, Check] = {
 # All that may stand beside `play`: it leaves nothing else to be decided.
 _PLAYED_FIRST = frozenset({"times", "key", "play", "status", "content_type", "framing", "headers", "retry_after"})
 _PLAYED = (_PLAYED_FIRST - {"times", "key"}) | {
+    "own_headers",
+    "date_ahead",
+    "log_id_ahead",
     "trailers",
     "pieces",
     "line_end",

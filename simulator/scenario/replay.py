@@ -34,7 +34,7 @@ def load_recording(directory: Path) -> Rulebook:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        match = {name: glob.escape(text) for name, text in found["match"].items()}
+        match = {"key": "right"} | {name: glob.escape(text) for name, text in found["match"].items()}
         rule = {"match": match, "answer": _packed(dict(found["answer"]))}
         rulebook_from({"rules": [rule]})
     except (OSError, ValueError, KeyError, TypeError) as error:

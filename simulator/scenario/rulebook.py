@@ -5,10 +5,11 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -19,14 +20,26 @@ _MAX_RULES = 1000
 _NTH = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8})?)?")
 
 
+class WhichKey(StrEnum):
+    """The requests that a rule is for, by their key."""
+
+    ANY = "any"
+    RIGHT = "right"
+    WRONG = "wrong"  # and it decides in place of the refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The requests that a rule is for. `path` and `model` are shell patterns; `first` to `last` count, from 1, the
-    requests that match otherwise (`last` of None: to the end)."""
+    """The requests that a rule is for. `path` and `model` are shell patterns, `header` is one that has to be there (in
+    lower case), `body` a text that has to be in the body; `first` to `last` count, from 1, the requests that match
+    otherwise (`last` of None: to the end)."""
 
     path: str = "*"
     model: str = "*"
     method: str = "*"
+    key: WhichKey = WhichKey.ANY
+    header: str | None = None
+    body: str | None = None
     first: int = 1
     last: int | None = None
 
@@ -45,6 +58,15 @@ class Rulebook:
     default: Scenario = ORDINARY
 
 
+class Choice(NamedTuple):
+    """The scenario for a request, where it comes from (`rule 1`, … or `default`), and whether it decides what a
+    wrong key gets."""
+
+    scenario: Scenario
+    place: str
+    for_wrong_key: bool = False
+
+
 class Reader:
     """Reads a rulebook for one request after the other, counting for the rules that count."""
 
@@ -52,18 +74,28 @@ class Reader:
         self._book = book
         self._seen = [0] * len(book.rules)
 
-    def choose(self, method: str, path: str, model: str | None) -> tuple[Scenario, str]:
-        """The scenario for the next request, and where it comes from: `rule 1`, … or `default`."""
-        chosen: tuple[Scenario, str] | None = None
+    def choose(
+        self,
+        method: str,
+        path: str,
+        model: str | None,
+        *,
+        key_is_right: bool = True,
+        headers: Container[str] = (),
+        body: bytes = b"",
+    ) -> Choice:
+        """What answers the next request; the names of its `headers` are in lower case."""
+        key = WhichKey.RIGHT if key_is_right else WhichKey.WRONG
+        chosen: Choice | None = None
         for number, rule in enumerate(self._book.rules):
             match = rule.match
-            if not _matches(match, method, path, model):
+            if not (_matches(match, method, path, model) and _carries(match, key, headers, body)):
                 continue
             self._seen[number] += 1
             nth = self._seen[number]
             if chosen is None and match.first <= nth and (match.last is None or nth <= match.last):
-                chosen = rule.scenario, f"rule {number + 1}"
-        return chosen or (self._book.default, "default")
+                chosen = Choice(rule.scenario, f"rule {number + 1}", match.key is WhichKey.WRONG)
+        return chosen or Choice(self._book.default, "default")
 
 
 def _matches(match: Match, method: str, path: str, model: str | None) -> bool:
@@ -71,6 +103,14 @@ def _matches(match: Match, method: str, path: str, model: str | None) -> bool:
         fnmatch.fnmatchcase(path, match.path)
         and fnmatch.fnmatchcase(model or "", match.model)
         and fnmatch.fnmatchcase(method, match.method)
+    )
+
+
+def _carries(match: Match, key: WhichKey, headers: Container[str], body: bytes) -> bool:
+    return (
+        match.key in (key, WhichKey.ANY)
+        and (match.header is None or match.header in headers)
+        and (match.body is None or match.body.encode() in body)
     )
 
 
@@ -118,18 +158,30 @@ def _rule(value: object) -> Rule:
 
 def _match(value: object) -> Match:
     if not isinstance(value, dict):
-        raise ScenarioError("need an object with path, model, method or nth")
+        raise ScenarioError("need an object with path, model, method, key, header, body or nth")
     fields: dict[str, Any] = {}
     for key, item in value.items():
         if key in ("path", "model", "method") and isinstance(item, str):
             fields[key] = item
         elif key == "nth":
             fields["first"], fields["last"] = _nth(item)
+        elif key in ("header", "body") and isinstance(item, str) and item:
+            fields[key] = item.lower() if key == "header" else item
+        elif key == "key":
+            fields["key"] = _which_key(item)
         elif key in ("path", "model", "method"):
             raise ScenarioError(f"{key}: need a text (a shell pattern)")
+        elif key in ("header", "body"):
+            raise ScenarioError(f"{key}: need a text that is not empty")
         else:
-            raise unknown_key(key, ("path", "model", "method", "nth"))
+            raise unknown_key(key, ("path", "model", "method", "key", "header", "body", "nth"))
     return Match(**fields)
+
+
+def _which_key(value: object) -> WhichKey:
+    if not isinstance(value, str) or value not in {each.value for each in WhichKey}:
+        raise ScenarioError(f"key: {json.dumps(value, default=str)}: need one of {', '.join(WhichKey)}")
+    return WhichKey(value)
 
 
 def _nth(value: object) -> tuple[int, int | None]:

@@ -74,6 +74,7 @@ async def serve(settings: SimulatorSettings) -> AsyncIterator[Running]:
         max_field_size=128 * 1024,
         max_headers=1000,
         shutdown_timeout=0.2,
+        keepalive_timeout=settings.keep_alive_seconds,
     )
     await runner.setup()
     try:

@@ -58,6 +58,7 @@ class Exchange:
         self._body: object = None
         self._metered = False
         self._calls_tool = False
+        self._judges_key = False
         self._entry = new_entry(state, request, self._endpoint, self._log_id)
 
     async def run(self) -> Wire:
@@ -121,8 +122,18 @@ class Exchange:
         if text is not None:
             scenario, entry.scenario_from = scenario_from_json(text), "header"
         else:
-            chosen = state.reader.choose(self._request.method, self._path, self._named_model())
-            scenario, entry.scenario_from = chosen
+            right = self._endpoint is None or accepted(self._endpoint.surface, entry.credentials) is None
+            model = self._named_model()
+            chosen = state.reader.choose(
+                self._request.method,
+                self._path,
+                model,
+                key_is_right=right,
+                headers={name.lower() for name in self._request.headers},
+                body=self._raw,
+            )
+            scenario, entry.scenario_from = chosen.scenario, chosen.place
+            self._judges_key = chosen.for_wrong_key
         first = scenario.fail_first
         if first is None or first.key is None:
             return scenario.for_attempt(entry.attempt)
@@ -143,7 +154,7 @@ class Exchange:
     def _refusal(self, endpoint: Endpoint, scenario: Scenario) -> Reply | None:
         """The answer to a request that is not let in."""
         refused = accepted(endpoint.surface, self._entry.credentials)
-        if refused is not None:
+        if refused is not None and not self._judges_key:
             return self._error(endpoint, refused)
         if scenario.is_error:
             return self._error(endpoint, scenario.code, scenario=scenario)

@@ -13,6 +13,7 @@ FIVE_HOURS = 5 * 3600.0
 WEEK = 7 * 86400.0
 MONTH = 30 * 86400.0
 MCP_CALLS = 1000.0
+KEEP_ALIVE_SECONDS = 3600.0
 
 
 def plan(
@@ -52,7 +53,8 @@ class SimulatorSettings:
 
     `expected_host`: any other Host header gets the 403 of the real thing. `general_balance`: without it the general
     API answers 1113, as it does to a key that has a Coding Plan alone. `prefix_cache_seconds`: how long the model has
-    a prompt in memory after its last use; None is no cache.
+    a prompt in memory after its last use; None is no cache. `keep_alive_seconds`: how long a connection without a
+    request stays open.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +66,7 @@ class SimulatorSettings:
     plan_level: str = "max"
     expected_host: str | None = None
     prefix_cache_seconds: float | None = None
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS
     general_balance: bool = True
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -287,3 +288,15 @@ async def test_hundreds_of_streams_run_side_by_side() -> None:
         most = running.state.journal.stats()["max_in_flight"]
         assert isinstance(most, int)
         assert most > 250
+
+
+def test_a_connection_is_closed_after_a_while_and_not_announced() -> None:
+    with command("--keep-alive-seconds", "0.2") as (_, url):
+        place = httpx.URL(url)
+        with socket.create_connection((place.host, place.port or 0), timeout=60) as connection:
+            connection.sendall(b"GET /api/paas/v4/models HTTP/1.1\r\nhost: test\r\n\r\n")
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+
+    assert b"connection: keep-alive\r\n" in received.lower()

@@ -7,11 +7,15 @@ import re
 import socket
 import time
 import zlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 
+from simulator.plan.keys import NOBODYS_KEY
 from tests.unit.simulator.talk import (
+    BODIES,
     CHAT,
     MESSAGES,
     RESPONSES,
@@ -214,6 +218,43 @@ def test_headers_can_be_added(api: Api) -> None:
 
     assert response.headers["anthropic-ratelimit-requests-remaining"] == "7"
     assert response.headers["x-odd"] == "yes"
+
+
+def test_only_the_headers_that_are_stated_can_come(api: Api) -> None:
+    response = api.ask(CHAT, own_headers=False, headers={"server": "other", "x-process-time": "9"})
+
+    assert dict(response.headers) == {
+        "server": "other",
+        "x-process-time": "9",
+        "content-type": "application/json; charset=utf-8",
+        "content-length": response.headers["content-length"],
+        "connection": "keep-alive",
+    }
+
+
+@pytest.mark.parametrize("own_headers", [True, False])
+def test_the_clock_can_be_wrong_and_the_zone_another(api: Api, own_headers: bool) -> None:
+    response = api.ask(CHAT, own_headers=own_headers, date_ahead=-3600, log_id_ahead=-8 * 3600)
+
+    date = parsedate_to_datetime(response.headers["date"]).timestamp()
+    stamp = datetime.strptime(response.headers["x-log-id"][:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+    assert abs(time.time() - 3600 - date) < 60
+    assert abs(time.time() - stamp) < 60
+    assert len(response.headers["x-log-id"]) == 30
+
+
+@pytest.mark.parametrize("ahead", ["1", True, 1e9])
+def test_a_clock_is_wrong_by_a_number_of_seconds(api: Api, ahead: object) -> None:
+    assert "date_ahead: " in api.ask(CHAT, date_ahead=ahead).text
+
+
+def test_a_rule_for_wrong_keys_decides_what_they_get(api: Api) -> None:
+    rule = {"match": {"key": "wrong"}, "answer": {"code": "1000", "status": 403}}
+    api.simulator.set_default_scenario({"rules": [rule]})
+    bodies = {"json": BODIES[CHAT], "headers": {"authorization": f"Bearer {NOBODYS_KEY}"}}
+
+    assert api.ask(CHAT).status_code == 200
+    assert api.http.post(CHAT, **bodies).status_code == 403
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "sse"])

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from simulator.api.endpoints import Endpoint, find
-from simulator.plan.keys import KEY_FORM, KeyRing, Surface, accepted, report
+from simulator.plan.keys import KEY_FORM, NOBODYS_KEY, KeyRing, Surface, accepted, report
 from tests.unit.simulator.talk import Api
 
 # Z.AI's secrets are shorter than PyJWT would have them.
@@ -104,6 +104,8 @@ def test_without_a_key_of_its_own_every_well_formed_key_is_right() -> None:
 
     assert ring.is_right(make_key())
     assert not ring.is_right("short.key")
+    assert not ring.is_right(NOBODYS_KEY)
+    assert KEY_FORM.fullmatch(NOBODYS_KEY)
     assert ring.is_right_token(token(make_key()), NOW)
 
 

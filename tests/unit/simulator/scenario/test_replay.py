@@ -40,7 +40,7 @@ def test_the_name_of_a_model_is_no_pattern(tmp_path: Path) -> None:
 
 def test_what_was_compressed_is_compressed_again(tmp_path: Path) -> None:
     packed = exchange("明白", headers={"content-encoding": "gzip"})
-    scenario, _ = Reader(load_recording(written(tmp_path, packed))).choose("POST", "/p", "glm-5.3")
+    scenario = Reader(load_recording(written(tmp_path, packed))).choose("POST", "/p", "glm-5.3").scenario
 
     assert scenario.play is not None
     assert gzip.decompress(b"".join(played_bytes(str(item)) for item in scenario.play)).decode() == "明白"
@@ -59,3 +59,14 @@ def test_a_file_that_is_no_recording_is_named(tmp_path: Path, content: str) -> N
 def test_a_directory_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="zai-proxy verify --record"):
         load_recording(tmp_path)
+
+
+def test_what_a_wrong_key_got_is_not_among_the_others(tmp_path: Path) -> None:
+    refused = exchange("wrong")
+    refused["match"]["key"] = "wrong"
+    reader = Reader(load_recording(written(tmp_path, exchange("1"), refused, exchange("2"))))
+
+    choices = [reader.choose("POST", "/p", "glm-5.3", key_is_right=right) for right in (True, False, False, True)]
+
+    assert [choice.scenario.play for choice in choices] == [("1",), ("wrong",), ("wrong",), ("2",)]
+    assert [choice.for_wrong_key for choice in choices] == [False, True, True, False]

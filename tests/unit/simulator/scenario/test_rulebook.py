@@ -104,3 +104,41 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_it(tmp_path: Path, conte
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"rules\.yaml"):
         load_rulebook(tmp_path / "rules.yaml")
+
+
+def test_a_rule_can_be_for_a_right_key_or_a_wrong_one() -> None:
+    counted = [("right", 1, "1302"), ("wrong", 1, "401"), ("any", 3, "1303")]
+    rules = [{"match": {"key": key, "nth": nth}, "answer": {"code": code}} for key, nth, code in counted]
+    reader = Reader(rulebook_from({"rules": rules}))
+
+    choices = [reader.choose("POST", "/a", None, key_is_right=right) for right in (True, False, True, False)]
+
+    assert [choice.scenario.code for choice in choices] == ["1302", "401", "1303", None]
+    assert [choice.for_wrong_key for choice in choices] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("key", ["stolen", 1, None])
+def test_a_key_is_right_or_wrong(key: object) -> None:
+    with pytest.raises(ScenarioError, match=r"key: .*need one of any, right, wrong"):
+        rulebook_from({"rules": [{"match": {"key": key}, "answer": {}}]})
+
+
+def test_a_rule_can_be_for_a_header_or_for_words_in_the_body() -> None:
+    rules = [
+        {"match": {"header": "Anthropic-Beta"}, "answer": {"code": "1302"}},
+        {"match": {"body": "an agent, 你好"}, "answer": {"code": "1305"}},
+    ]
+    reader = Reader(rulebook_from({"rules": rules}))
+
+    def code(headers: set[str], body: str) -> str | None:
+        return reader.choose("POST", "/a", None, headers=headers, body=body.encode()).scenario.code
+
+    assert code({"anthropic-beta"}, "an agent, 你好") == "1302"
+    assert code({"x-api-key"}, "You are an agent, 你好") == "1305"
+    assert code({"x-api-key"}, "an agent") is None
+
+
+@pytest.mark.parametrize("match", [{"header": ""}, {"header": 1}, {"body": ""}, {"body": None}])
+def test_what_a_rule_looks_for_is_a_text(match: dict[str, object]) -> None:
+    with pytest.raises(ScenarioError, match="need a text that is not empty"):
+        rulebook_from({"rules": [{"match": match, "answer": {}}]})
