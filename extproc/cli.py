@@ -166,9 +166,9 @@ def doctor(sends_request: bool) -> None:
     help="Seconds for which a connection is left alone; 0 leaves that out.",
 )
 def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, record: Path | None, idle: float) -> None:
-    """Try on Z.AI itself what the proxy takes for true of it. Sends some 20 small requests, and asks before.
+    """Try on Z.AI itself what the proxy takes for true of it. Sends some 30 small requests, and asks before.
 
-    Exits with 1 if something differs or nothing is answered.
+    Exits with 1 if something differs or nothing is answered, and with 2 if nothing was sent.
     """
     from extproc.commands.verify import Options, run_verify
 

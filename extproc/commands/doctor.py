@@ -32,7 +32,7 @@ _ASSUMPTIONS: Final = Finding(
     Level.NOTE,
     "assumptions",
     "not looked at here: whether Z.AI behaves as this proxy takes it to",
-    "`zai-proxy verify` tries that with some twenty small requests, and asks before.",
+    "`zai-proxy verify` tries that with some thirty small requests, and asks before.",
 )
 
 

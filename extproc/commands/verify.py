@@ -3,35 +3,41 @@
 import asyncio
 import json
 import secrets
-import socket
+import shutil
+import signal
 import ssl
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import httpx
 
+from common.settings import SettingsError
+from extproc.commands.verify_record import RecordDirectory
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts
-from extproc.domain.assumptions.recording import record
+from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
 from extproc.launch.envoy_config import Origin
 from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, ca_file, way_up
 
-_MOST_REQUESTS: Final = 40
+_MOST_REQUESTS: Final = 50
 _LARGEST_ANSWER: Final = 1 << 20
 _SECONDS_EACH: Final = 60.0
 _SECONDS_IN_ALL: Final = 300.0
+_NOT_STARTED: Final = 2
 _INTERRUPTED: Final = 130
-_KEY_REFUSED: Final = 401
-_IN_VAIN: Final = 2
+_STOPPED: Final = "stopped"
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
+_INDENT: Final = " " * 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +57,68 @@ class Options:
 
 
 def run_verify(settings: Settings, options: Options) -> int:
-    """Says what it will do, asks, tries, and prints what came out. The exit code: 0, 1 where something differs or
-    nothing is answered, 130 for Ctrl-C. Raises SettingsError for the key."""
-    verifier = Verifier(settings, options, lambda line: click.echo(line, err=True))
+    """Says what it will do, asks, tries, and prints what came out. The exit code: 0; 1 where something differs,
+    nothing is answered, or the recording can't be written; 2 where nothing was sent; 130 for Ctrl-C and SIGTERM.
+
+    Raises SettingsError for the key and the certificates, click.BadParameter for the directory.
+    """
+    verifier = Verifier(settings, options, _tell)
     for line in verifier.announcement():
-        click.echo(line, err=True)
-    if not options.yes:
-        click.confirm("Go on?", abort=True, err=True)
-    if options.directory is not None:
-        options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _tell(line)
+    if not options.yes and not _agrees():
+        _tell("nothing was sent")
+        return _NOT_STARTED
+    directory = None if options.directory is None else RecordDirectory(options.directory)
+    if directory is not None:
+        directory.prepare()
     try:
         asyncio.run(verifier.run())
-    except KeyboardInterrupt:
-        click.echo(f"\nstopped: {verifier.costs()}", err=True)
-        return _INTERRUPTED
-    finally:
-        if options.directory is not None:
-            verifier.write(options.directory)
-    found = verdicts(verifier.evidence())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        verifier.stopped = _STOPPED
+        _tell("")
+        _tell(f"{_STOPPED}: {verifier.costs()}")
+    written = directory is None or _write(directory, verifier)
+    was_stopped = verifier.stopped == _STOPPED
+    found = verifier.verdicts()
     if options.as_json:
-        click.echo(json.dumps(_as_json(found, verifier.budget, options.model), indent=2))
-    else:
-        for line in lines(found):
+        click.echo(json.dumps(_as_json(found, verifier, options.model), indent=2))
+    elif not was_stopped:
+        for line in lines(found, _width(sys.stdout.isatty())):
             click.echo(line)
         click.echo(verifier.costs())
-    return 0 if verifier.was_answered and all(verdict.outcome is not Outcome.DIFFERS for verdict in found) else 1
+    if was_stopped:
+        return _INTERRUPTED
+    as_assumed = all(verdict.outcome is not Outcome.DIFFERS for verdict in found)
+    return 0 if written and verifier.was_answered and as_assumed else 1
+
+
+def _agrees() -> bool:
+    """Whether the user says so; Ctrl-C and an end of the input are no."""
+    try:
+        return click.confirm("Go on?", err=True)
+    except click.Abort:
+        _tell("")
+        return False
+
+
+def _write(directory: RecordDirectory, verifier: "Verifier") -> bool:
+    try:
+        directory.write(verifier.records())
+    except OSError as error:
+        _tell(f"the recording could not be written: {error.strerror or type(error).__name__}")
+        return False
+    return True
+
+
+def _tell(line: str) -> None:
+    """Says how it goes, where it is not in the way of what is printed for programs."""
+    width = _width(sys.stderr.isatty())
+    click.echo(line if width is None else textwrap.fill(line, width), err=True)
+
+
+def _width(is_terminal: bool) -> int | None:
+    """The columns that there are; None where there is no end to them."""
+    return max(40, shutil.get_terminal_size().columns) if is_terminal else None
 
 
 @dataclass(slots=True)
@@ -85,13 +128,19 @@ class _Findings:
     exchanges: list[Exchange] = field(default_factory=list)
     burst: list[list[Exchange]] = field(default_factory=list)
     protocol: str | None = None
+    left_alone: list[Exchange] = field(default_factory=list)
     idle: tuple[float, bool] | None = None
+
+    @property
+    def all(self) -> list[Exchange]:
+        every = [*self.exchanges, *self.left_alone, *(each for step in self.burst for each in step)]
+        return sorted(every, key=lambda each: each.began)
 
 
 class Verifier:
-    """One run of all trials, bounded in requests, tokens and time.
+    """One run of all trials, bounded in requests, tokens and time. `stopped` is why it ended before its end, or empty.
 
-    Raises SettingsError for the key.
+    Raises SettingsError for the key and the certificates.
     """
 
     def __init__(self, settings: Settings, options: Options, tell: Callable[[str], None]) -> None:
@@ -100,10 +149,11 @@ class Verifier:
         self._tell = tell
         self._key = ApiKey.from_settings(settings).current
         self._origin = Origin.parse(settings.zai_target_url)
-        self._tls = ssl.create_default_context(cafile=ca_file(settings))
+        self._tls = _trust(settings)
         self._proxy = way_up(settings)
         self._found = _Findings()
         self.budget = Budget(tokens=options.spend, requests=_MOST_REQUESTS)
+        self.stopped = ""
         chat = settings.zai_openai_base_path
         self._groups = trials.plan(options.model, chat, secrets.token_hex(8))
         self._burst = trials.burst(options.model, chat) if options.places else []
@@ -116,6 +166,7 @@ class Verifier:
         yield f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests at most,"
         yield "one after the other (two at once to see whether two models run side by side);"
         yield f"{most:,} tokens at most, most of them input of {self._options.model}."
+        yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."
         if self._options.places:
             yield "Then 2, 4 and 8 requests at once, until one is refused: other work on this plan may be, too."
         if self._options.directory is not None:
@@ -135,17 +186,22 @@ class Verifier:
         by_trial = {exchange.trial: exchange for exchange in found.exchanges}
         return Evidence(by_trial, tuple(found.burst), found.protocol, found.idle)
 
-    def write(self, directory: Path) -> None:
-        """Writes each exchange, in its order, without what is somebody's."""
-        for old in directory.glob("[0-9][0-9][0-9]-*.json"):
-            old.unlink()
-        every = [*self._found.exchanges, *(each for step in self._found.burst for each in step)]
-        for number, exchange in enumerate(sorted(every, key=lambda each: each.began), start=1):
-            path = directory / f"{number:03}-{exchange.trial.replace(' ', '-')}.json"
-            path.write_text(json.dumps(record(exchange, self._key), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    def verdicts(self) -> list[Verdict]:
+        """What came out, without the key if an answer has it."""
+        return [replace(each, seen=without_key(each.seen, self._key)) for each in verdicts(self.evidence())]
+
+    def records(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Each exchange by the name of its trial, in their order, without what is somebody's."""
+        was_closed = self._found.idle is not None and not self._found.idle[1]
+        for exchange in self._found.all:
+            closes = was_closed and exchange.trial == trials.MODELS
+            yield exchange.trial, record(exchange, self._key, closes=closes)
 
     async def run(self) -> None:
         """All trials. What has not been tried when the time is over is missing in the evidence."""
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         try:
             async with (
                 asyncio.timeout(self._options.seconds_in_all),
@@ -153,31 +209,34 @@ class Verifier:
                 asyncio.TaskGroup() as beside,
             ):
                 idle = beside.create_task(self._leave_alone()) if self._options.idle else None
-                self._found.protocol = await asyncio.to_thread(self._agreed_protocol)
-                for group in self._groups:
-                    self._found.exchanges += await self._send_together(client, group)
-                    if why := self._hopeless():
-                        self._tell(f"{why}: `zai-proxy doctor` says more")
-                        if idle is not None:
-                            idle.cancel()
-                        return
-                for group in self._burst:
-                    step = await self._send_together(client, group)
-                    self._found.burst += [step] if step else []
-                    if any(exchange.status != 200 for exchange in step):
-                        break
-                self._found.exchanges += await self._send_together(client, [trials.last()])
-                if idle is not None and not idle.done():
+                await self._try_all(client)
+                if self.stopped:
+                    self._tell(f"{self.stopped}: `zai-proxy doctor` says more")
+                    if idle is not None:
+                        idle.cancel()
+                elif idle is not None and not idle.done():
                     self._tell(f"waiting: a connection is left alone for {self._options.idle:.0f} s")
         except TimeoutError:
-            self._tell(f"stopped after {self._options.seconds_in_all:.0f} s: the rest was not tried")
+            self.stopped = f"stopped after {self._options.seconds_in_all:.0f} s"
+            self._tell(f"{self.stopped}: the rest was not tried")
+
+    async def _try_all(self, client: httpx.AsyncClient) -> None:
+        self._found.protocol = await self._agreed_protocol()
+        for group in self._groups:
+            self._found.exchanges += await self._send_together(client, group)
+            self.stopped = self._hopeless()
+            if self.stopped:
+                return
+        for group in self._burst:
+            step = await self._send_together(client, group)
+            self._found.burst += [step] if step else []
+            if any(exchange.status != 200 for exchange in step):
+                break
+        self._found.exchanges += await self._send_together(client, [trials.last()])
 
     def _hopeless(self) -> str:
         """Why the trials that are left would tell nothing; empty while they may."""
-        found = self._found.exchanges
-        if any(exchange.status == _KEY_REFUSED for exchange in found):
-            return "the key is not accepted"
-        return "nothing answers" if len(found) >= _IN_VAIN and not any(each.status for each in found) else ""
+        return why_in_vain(self._found.exchanges)
 
     async def _send_together(self, client: httpx.AsyncClient, group: Sequence[Trial]) -> list[Exchange]:
         """The exchanges of a group; none if its tokens or requests are not there any more."""
@@ -190,15 +249,20 @@ class Verifier:
         self._tell(f"trying: {', '.join(dict.fromkeys(trial.name for trial in group))}")
         return list(await asyncio.gather(*(self._send(client, trial) for trial in group)))
 
-    async def _send(self, client: httpx.AsyncClient, trial: Trial) -> Exchange:
+    async def _send(self, client: httpx.AsyncClient, trial: Trial, addresses: list[object] | None = None) -> Exchange:
+        """What came of a trial. To `addresses` the connection's own is added, if one answers."""
         began, since = time.time(), time.monotonic()
         seen = _Seen(trial, began)
         try:
             async with asyncio.timeout(self._options.seconds_each), client.stream(**self._request(trial)) as answer:
+                if addresses is not None:
+                    # While it is open: afterwards a connection that was closed has no address any more.
+                    addresses.append(answer.extensions["network_stream"].get_extra_info("client_addr"))
                 seen.status = answer.status_code
                 seen.headers = {name.lower(): value for name, value in answer.headers.items()}
                 async for data in answer.aiter_raw():
                     seen.pieces.append((time.monotonic() - since, data))
+                    seen.size += len(data)
                     if seen.size > _LARGEST_ANSWER:
                         seen.failure = "too large"
                         break
@@ -214,6 +278,7 @@ class Verifier:
             Credential.API_KEY: {"x-api-key": self._key, "anthropic-version": "2023-06-01"},
             Credential.BEARER: {"authorization": f"Bearer {self._key}"},
             Credential.BARE: {"authorization": self._key},
+            Credential.NOBODYS: {"x-api-key": trials.NOBODYS_KEY, "anthropic-version": "2023-06-01"},
         }[trial.credential]
         headers = {**credential, "content-type": "application/json", **trial.headers}
         url = f"{self._settings.zai_target_url}{trial.path}"
@@ -221,39 +286,35 @@ class Verifier:
 
     async def _leave_alone(self) -> None:
         """Whether a connection that nothing is asked on stays open, told by which one the next request takes."""
+        addresses: list[object] = []
         async with self._client() as client:
-            used = []
             for pause in (0.0, self._options.idle):
                 await asyncio.sleep(pause)
                 if not self.budget.take(0):
                     return
-                try:
-                    async with client.stream(**self._request(trials.models())) as answer:
-                        # While it is open: afterwards a connection that was closed has no address any more.
-                        used.append(answer.extensions["network_stream"].get_extra_info("client_addr"))
-                        await answer.aread()
-                except httpx.HTTPError:
-                    if used:
-                        self._found.idle = (self._options.idle, False)
-                    return
-        if used[0] is not None:
-            self._found.idle = (self._options.idle, used[0] == used[1])
+                self._found.left_alone.append(await self._send(client, trials.models(), addresses))
+        first, second = self._found.left_alone
+        if first.failure or second.failure in ("too large", "TimeoutError", "ReadTimeout"):
+            return
+        if second.failure:
+            self._found.idle = (self._options.idle, False)
+        elif addresses[0] is not None:
+            self._found.idle = (self._options.idle, addresses[0] == addresses[1])
 
-    def _agreed_protocol(self) -> str | None:
+    async def _agreed_protocol(self) -> str | None:
         """What TLS agrees on where HTTP/2 is offered; None where there is no TLS of our own."""
         if self._origin.scheme != "https" or self._proxy is not None:
             return None
-        context = ssl.create_default_context(cafile=ca_file(self._settings))
+        context = _trust(self._settings)
         context.set_alpn_protocols(["h2", "http/1.1"])
-        host, port = self._origin.host, self._origin.port
         try:
-            with (
-                socket.create_connection((host, port), timeout=self._options.seconds_each / 4) as plain,
-                context.wrap_socket(plain, server_hostname=host) as secured,
-            ):
-                return secured.selected_alpn_protocol() or ""
+            async with asyncio.timeout(self._options.seconds_each / 4):
+                _, writer = await asyncio.open_connection(self._origin.host, self._origin.port, ssl=context)
         except OSError:
             return None
+        secured = writer.get_extra_info("ssl_object")
+        writer.transport.abort()
+        return secured.selected_alpn_protocol() or ""
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -266,23 +327,30 @@ class Verifier:
         )
 
 
+def _trust(settings: Settings) -> ssl.SSLContext:
+    """Raises SettingsError."""
+    file = ca_file(settings)
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise SettingsError([f"ZAI_CA_FILE={file}: need certificates in PEM ({why})"]) from None
+
+
+@dataclass(slots=True)
 class _Seen:
     """An exchange while it goes on."""
 
-    def __init__(self, trial: Trial, began: float) -> None:
-        self._trial = trial
-        self._began = began
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.pieces: list[tuple[float, bytes]] = []
-        self.failure = ""
-
-    @property
-    def size(self) -> int:
-        return sum(len(data) for _, data in self.pieces)
+    trial: Trial
+    began: float
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: list[tuple[float, bytes]] = field(default_factory=list)
+    size: int = 0
+    failure: str = ""
 
     def exchange(self, ended: float) -> Exchange:
-        trial = self._trial
+        trial = self.trial
         return Exchange(
             trial=trial.name,
             method=trial.method,
@@ -292,24 +360,29 @@ class _Seen:
             headers=self.headers,
             pieces=tuple(self.pieces),
             ended=ended,
-            began=self._began,
+            began=self.began,
             failure=self.failure,
+            has_key=trial.credential is not Credential.NOBODYS,
         )
 
 
-def lines(found: Sequence[Verdict]) -> Iterator[str]:
-    """What is printed: what differs comes last, where it is seen."""
+def lines(found: Sequence[Verdict], width: int | None = None) -> Iterator[str]:
+    """What is printed, in lines of at most `width` columns: what differs comes last, where it is seen."""
     order = (Outcome.UNTOLD, Outcome.HOLDS, Outcome.DIFFERS)
     for verdict in sorted(found, key=lambda each: order.index(each.outcome)):
-        yield f"{_SIGNS[verdict.outcome]}  {verdict.name}: {verdict.assumed}"
-        yield f"         seen: {verdict.seen}"
+        yield from _wrapped(f"{_SIGNS[verdict.outcome]}  {verdict.name}: {verdict.assumed}", width)
+        yield from _wrapped(f"{_INDENT}seen: {verdict.seen}", width)
         if verdict.meaning:
-            yield f"         -> {verdict.meaning}"
+            yield from _wrapped(f"{_INDENT}-> {verdict.meaning}", width)
     counts = {outcome: sum(verdict.outcome is outcome for verdict in found) for outcome in Outcome}
     yield f"{counts[Outcome.HOLDS]} hold, {counts[Outcome.DIFFERS]} differ, {counts[Outcome.UNTOLD]} could not be told"
 
 
-def _as_json(found: Sequence[Verdict], budget: Budget, model: str) -> dict[str, object]:
+def _wrapped(line: str, width: int | None) -> list[str]:
+    return [line] if width is None else textwrap.wrap(line, width, subsequent_indent=_INDENT)
+
+
+def _as_json(found: Sequence[Verdict], verifier: Verifier, model: str) -> dict[str, object]:
     rows = [
         {
             "name": verdict.name,
@@ -320,4 +393,6 @@ def _as_json(found: Sequence[Verdict], budget: Budget, model: str) -> dict[str, 
         }
         for verdict in found
     ]
-    return {"model": model, "requests": budget.sent, "tokens": budget.spent, "assumptions": rows}
+    budget = verifier.budget
+    spent = {"requests": budget.sent, "tokens": budget.spent}
+    return {"model": model, **spent, "stopped": verifier.stopped, "assumptions": rows}

@@ -1,36 +1,45 @@
 """`zai-proxy verify` on the simulator: as we take Z.AI to be, and different in one point after the other."""
 
 import asyncio
+import errno
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from extproc.cli import verify
-from extproc.commands.verify import Options, Verifier
-from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome, verdicts
-from extproc.settings import load_settings
+from extproc.commands.verify import Options, Verifier, run_verify
+from extproc.commands.verify_record import RecordDirectory
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome
+from extproc.domain.assumptions.trials import WRONG_KEY, Credential, plan
+from extproc.settings import Settings, load_settings
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import rulebook_from
-from simulator.server.settings import SimulatorSettings, plan
+from simulator.server.settings import SimulatorSettings
+from simulator.server.settings import plan as plan_of
 from simulator.server.threaded import SimulatorThread
 from tests.harness.certificates import Authority
 from tests.harness.processes import bare_environment, make_key
 from tests.harness.rewriting_relay import rewriting_relay
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import eventually, wait_until
 
 KEY = make_key()
 MODEL = "glm-5.3-flash"
+CODING = "/api/coding/paas/v4"
 MESSAGES = "/api/anthropic/v1/messages"
-CHAT = "/api/coding/paas/v4/chat/completions"
+CHAT = f"{CODING}/chat/completions"
 QUOTA = "/api/monitor/usage/quota/limit"
 ZAI_PROXY = str(Path(sys.executable).with_name("zai-proxy"))
+TRIALS = [trial for group in plan(MODEL, CODING, "0123456789abcdef") for trial in group]
 
 Rule = dict[str, Any]
 
@@ -39,10 +48,29 @@ def rule(path: str, answer: dict[str, Any], **match: object) -> Rule:
     return {"match": {"path": path, **match}, "answer": answer}
 
 
-# The prompt for the cache comes second, third and fourth among the messages to the model (the first has none at all).
-CACHE_FIRST = rule(MESSAGES, {"input_tokens": 1600}, model=MODEL, nth=2)
-CACHE_AGAIN = rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 1570}, model=MODEL, nth=3)
-AS_ASSUMED = [CACHE_FIRST, CACHE_AGAIN]
+def on(name: str, answer: dict[str, Any]) -> Rule:
+    """The rule for one of the trials."""
+    requests = [(trial.path, trial.model, trial.credential is Credential.NOBODYS) for trial in TRIALS]
+    number = next(n for n, trial in enumerate(TRIALS) if trial.name == name)
+    path, model, is_nobodys = requests[number]
+    key = "wrong" if is_nobodys else "right"
+    return rule(path, answer, model=model or "*", key=key, nth=requests[: number + 1].count(requests[number]))
+
+
+def of_burst(answer: dict[str, Any]) -> list[Rule]:
+    """The rules for what is sent at once."""
+    paths = (MESSAGES, CHAT)
+    before = {
+        path: sum((each.path, each.model) == (path, MODEL) for each in TRIALS if each.name != WRONG_KEY)
+        for path in paths
+    }
+    return [rule(path, answer, model=MODEL, key="right", nth=f"{before[path] + 1}-") for path in paths]
+
+
+AS_ASSUMED = [
+    on("cache first", {"input_tokens": 1600}),
+    on("cache again", {"input_tokens": 30, "cached_tokens": 1570}),
+]
 
 
 def report(percentage: int) -> str:
@@ -51,13 +79,22 @@ def report(percentage: int) -> str:
 
 
 # So few that the percentage moves, and enough for all that is sent in hours of peak, when credits count twice.
-CREDITS = 3.0
+CREDITS = 4.0
 
 
-def simulated(*rules: Rule, default: dict[str, Any] | None = None, **limits: Any) -> SimulatorThread:
+def simulated(
+    *rules: Rule, default: dict[str, Any] | None = None, tls: tuple[Path, Path] | None = None, **limits: Any
+) -> SimulatorThread:
     book = rulebook_from({"default": default or {}, "rules": [*rules, *AS_ASSUMED]})
+    certificate, key = tls or (None, None)
     return SimulatorThread(
-        SimulatorSettings(key=KEY, rulebook=book, limits=plan(**{"five_hour_credits": CREDITS, **limits}))
+        SimulatorSettings(
+            key=KEY,
+            rulebook=book,
+            limits=plan_of(**{"five_hour_credits": CREDITS, **limits}),
+            tls_cert=certificate,
+            tls_key=key,
+        )
     )
 
 
@@ -76,6 +113,12 @@ def without_attribution(body: bytes) -> bytes:
     return re.sub(rb"x-anthropic-billing-header: [^\"]*", b"", body)
 
 
+def point_at(monkeypatch: pytest.MonkeyPatch, url: str, **settings: str) -> Settings:
+    for name, value in {"ZAI_API_KEY": KEY, "ZAI_TARGET_URL": url, **settings}.items():
+        monkeypatch.setenv(name, value)
+    return load_settings(True)
+
+
 def tried(
     monkeypatch: pytest.MonkeyPatch,
     url: str,
@@ -85,19 +128,21 @@ def tried(
     **changes: Any,
 ) -> tuple[dict[str, Outcome], Verifier]:
     """What came out for each assumption."""
-    for name, value in {"ZAI_API_KEY": KEY, "ZAI_TARGET_URL": url, **(settings or {})}.items():
-        monkeypatch.setenv(name, value)
-    verifier = Verifier(load_settings(True), options(**changes), lambda _line: None)
+    verifier = Verifier(point_at(monkeypatch, url, **(settings or {})), options(**changes), lambda _line: None)
     asyncio.run(verifier.run())
     if record is not None:
-        record.mkdir()
-        verifier.write(record)
-    return {verdict.name: verdict.outcome for verdict in verdicts(verifier.evidence())}, verifier
+        directory = RecordDirectory(record)
+        directory.prepare()
+        directory.write(verifier.records())
+    return {verdict.name: verdict.outcome for verdict in verifier.verdicts()}, verifier
+
+
+def differences(outcomes: dict[str, Outcome]) -> set[str]:
+    return {name for name, outcome in outcomes.items() if outcome is Outcome.DIFFERS}
 
 
 def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = rule(CHAT, {"delay": 0.3}, model=MODEL, nth="4-")
-    with simulated(busy, model_concurrency={MODEL: 3}) as simulator:
+    with simulated(*of_burst({"code": "1302"})) as simulator:
         outcomes, verifier = tried(monkeypatch, simulator.url)
         journal = simulator.log()
 
@@ -109,37 +154,57 @@ def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.Monk
     assert 0 < verifier.budget.spent < 9000
 
 
+def test_a_wrong_key_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated() as simulator:
+        tried(monkeypatch, simulator.url)
+        shown = [entry["credentials"] for entry in simulator.log()]
+
+    assert sum("right key" not in each.values() for each in shown) == 1
+
+
+PAGE: dict[str, Any] = {"play": ["<html></html>"], "status": 200, "content_type": "text/html"}
+
 DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
-    "unknown model, Anthropic": ([rule(MESSAGES, {"code": "1211", "envelope": "anthropic_old"}, model="zai-*")], {}),
-    "unknown model, Chat": ([rule(CHAT, {"code": "1211", "status": 200}, model="zai-*")], {}),
-    "bad parameter": ([rule(MESSAGES, {"code": "1214", "envelope": "gateway"}, model=MODEL, nth=1)], {}),
-    "wrong path": (
-        [rule("*/zai-proxy-verify", {"play": ["<html></html>"], "status": 404, "content_type": "text/html"})],
+    "unknown model, Anthropic": ([on("bad model anthropic", {"code": "1211", "envelope": "anthropic_old"})], {}),
+    "unknown model, Chat": ([on("bad model chat", {"code": "1211", "status": 200})], {}),
+    "unknown model, Responses": ([on("bad model responses", {"code": "1211", "envelope": "response_failed"})], {}),
+    "unknown model, general API": ([on("bad model general", {"code": "1113", "status": 402})], {}),
+    "bad parameter, Anthropic": ([on("bad parameter anthropic", {"code": "1214", "envelope": "gateway"})], {}),
+    "bad parameter, Chat": ([on("bad parameter chat", {"code": "1301"})], {}),
+    "bad parameter, Responses": ([on("bad parameter responses", {"code": "1214", "status": 422})], {}),
+    "bad parameter, general API": (
+        [on("bad parameter general", {"play": ["{}"], "content_type": "application/json"})],
         {},
     ),
+    "wrong path, coding API": ([on("wrong path coding", {**PAGE, "status": 404})], {}),
+    "wrong path, Anthropic": ([on("wrong path anthropic", PAGE)], {}),
+    "wrong path, Responses": ([on("wrong path responses", {**PAGE, "status": 500})], {}),
+    "wrong path, general API": ([on("wrong path general", {**PAGE, "status": 302})], {}),
+    "wrong key": ([on(WRONG_KEY, {"code": "1000", "envelope": "anthropic"})], {}),
     "headers about limits": ([], {"default": {"headers": {"x-ratelimit-remaining": "3"}}}),
+    "unified status": ([on("beta", {"headers": {"anthropic-ratelimit-unified-status": "allowed"}})], {}),
     "identity encoding": ([rule(QUOTA, {"gzip": "forced"})], {}),
+    "HTTP/2": ([], {"tls": True}),
     "idle connection": ([rule("*/v1/models", {"framing": "close"})], {}),
-    "cached tokens, Anthropic": (
-        [rule(MESSAGES, {"input_tokens": 1600, "cached_tokens": 1570}, model=MODEL, nth=3)],
-        {},
-    ),
-    "cache hit at once": ([rule(MESSAGES, {"input_tokens": 1600}, model=MODEL, nth=3)], {}),
-    "attribution line": ([rule(MESSAGES, {"input_tokens": 30, "cached_tokens": 1570}, model=MODEL, nth=4)], {}),
-    "cache writes": ([rule(MESSAGES, {"input_tokens": 1600, "cache_creation_tokens": 99}, model=MODEL, nth=2)], {}),
-    "model": ([rule(MESSAGES, {"model": "glm-4.6", "input_tokens": 1600}, model=MODEL, nth=2)], {}),
+    "cached tokens, Anthropic": ([on("cache again", {"input_tokens": 1600, "cached_tokens": 1570})], {}),
+    "cache hit at once": ([on("cache again", {"input_tokens": 1600})], {}),
+    "attribution line": ([on("cache other line", {"input_tokens": 30, "cached_tokens": 1570})], {}),
+    "cache writes": ([on("cache first", {"input_tokens": 1600, "cache_creation_tokens": 99})], {}),
+    "model": ([on("cache first", {"model": "glm-4.6", "input_tokens": 1600})], {}),
     "count_tokens": ([rule("*/count_tokens", {"input_tokens": 12})], {}),
-    "anthropic-beta": ([rule(MESSAGES, {"code": "1302"}, model=MODEL, nth=5)], {}),
-    "unknown fields": ([rule(CHAT, {"code": "1210"}, model=MODEL, nth=2)], {}),
-    "usage in streams, Anthropic": ([rule(MESSAGES, {"usage": "at_start"}, model=MODEL, nth=6)], {}),
-    "usage in streams, Chat": ([rule(CHAT, {"usage": "separate"}, model=MODEL, nth=1)], {}),
-    "usage in streams, Responses": ([rule("/api/v1/responses", {"usage": "none"})], {}),
-    "end of streams, Anthropic": ([rule(MESSAGES, {"end_pause": 1.2}, model=MODEL, nth=6)], {}),
-    "end of streams, Chat": ([rule(CHAT, {"end_pause": 1.2}, model=MODEL, nth=1)], {}),
-    "end of streams, Responses": ([rule("/api/v1/responses", {"end_pause": 1.2})], {}),
-    "two models at once": ([rule(CHAT, {"delay": 0.4}, nth="4-")], {"concurrency": 1}),
-    "too many at once": ([rule(CHAT, {"code": "1305"}, model=MODEL, nth="4-")], {}),
-    "overload": ([rule(CHAT, {"code": "1305", "status": 503}, model=MODEL, nth=3)], {}),
+    "anthropic-beta": ([on("beta", {"code": "1302"})], {}),
+    "unknown fields, Anthropic": ([on("unknown fields anthropic", {"code": "1210"})], {}),
+    "unknown fields, Chat": ([on("stream chat options", {"code": "1210"})], {}),
+    "unknown fields, Responses": ([on("unknown fields responses", {"code": "1210"})], {}),
+    "usage in streams, Anthropic": ([on("stream anthropic", {"usage": "at_start"})], {}),
+    "usage in streams, Chat": ([on("stream chat", {"usage": "separate"})], {}),
+    "usage in streams, Responses": ([on("stream responses", {"usage": "none"})], {}),
+    "end of streams, Anthropic": ([on("stream anthropic", {"end_pause": 1.2})], {}),
+    "end of streams, Chat": ([on("stream chat", {"end_pause": 1.2})], {}),
+    "end of streams, Responses": ([on("stream responses", {"end_pause": 1.2})], {}),
+    "two models at once": ([on("pair one", {"code": "1302"})], {}),
+    "too many at once": (of_burst({"code": "1305"}), {}),
+    "overload": ([on("pair one", {"code": "1305", "status": 503})], {}),
     "quota": ([rule(QUOTA, {"quota_form": "future"})], {}),
     "quota after requests": (
         [
@@ -148,18 +213,32 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
         ],
         {},
     ),
-    "clock": ([], {"default": {"headers": {"date": "Mon, 05 Jan 2026 10:00:00 GMT"}}}),
-    "time zone": ([], {"default": {"headers": {"x-log-id": "202601051000000000000000"}}}),
+    "clock": ([], {"default": {"date_ahead": -90}}),
+    "time zone": ([], {"default": {"log_id_ahead": -8 * 3600}}),
 }
 
 
-@pytest.mark.parametrize("name", DIFFERENT)
-def test_each_difference_is_found_and_no_other(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    rules, others = DIFFERENT[name]
-    with simulated(*rules, **others) as simulator:
-        outcomes, _ = tried(monkeypatch, simulator.url)
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
-    assert {each for each, outcome in outcomes.items() if outcome is Outcome.DIFFERS} == {name}
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_each_difference_is_found_and_no_other_and_again_in_a_replay_of_its_recording(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, name: str
+) -> None:
+    rules, others = DIFFERENT[name]
+    tls = authority.issue("localhost", "127.0.0.1") if "tls" in others else None
+    settings = {"ZAI_CA_FILE": str(authority.certificate_file)}
+    with simulated(*rules, **{**others, "tls": tls}) as simulator:
+        found, _ = tried(monkeypatch, simulator.url, record=tmp_path / "seen", settings=settings)
+    certificate, key = tls or (None, None)
+    book = load_recording(tmp_path / "seen")
+    with SimulatorThread(SimulatorSettings(key=KEY, rulebook=book, tls_cert=certificate, tls_key=key)) as simulator:
+        again, _ = tried(monkeypatch, simulator.url, settings=settings)
+
+    assert differences(found) == {name}
+    assert again == found
 
 
 @pytest.mark.parametrize(
@@ -180,86 +259,119 @@ def test_a_real_cache_of_prompts_is_told_from_one_that_does_not_see_the_attribut
 
 
 def test_a_prompt_that_is_too_short_for_a_cache_tells_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = [rule(MESSAGES, {"input_tokens": 1000}, model=MODEL, nth=nth) for nth in (2, 3)]
+    short = [on(name, {"input_tokens": 1000}) for name in ("cache first", "cache again")]
     with simulated(*short) as simulator:
         outcomes, _ = tried(monkeypatch, simulator.url, places=False, idle=0)
 
     assert outcomes["cache hit at once"] is Outcome.UNTOLD
 
 
-def test_an_upstream_without_http2_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    certificate, key = authority.issue("localhost", "127.0.0.1")
-    book = rulebook_from({"rules": AS_ASSUMED})
-    with SimulatorThread(SimulatorSettings(key=KEY, rulebook=book, tls_cert=certificate, tls_key=key)) as simulator:
-        trust = {"ZAI_CA_FILE": str(authority.certificate_file)}
-        outcomes, _ = tried(monkeypatch, f"https://127.0.0.1:{simulator.port}", settings=trust)
-
-    assert [name for name, outcome in outcomes.items() if outcome is Outcome.DIFFERS] == ["HTTP/2"]
-
-
 def test_every_assumption_is_tried_on_a_simulator_that_differs() -> None:
-    tried_here = {*DIFFERENT, "HTTP/2"}
-    assert tried_here == {each.name for each in ASSUMPTIONS} - {each.name for each in BEYOND}
+    assert set(DIFFERENT) == {each.name for each in ASSUMPTIONS} - {each.name for each in BEYOND}
 
 
-def test_a_recording_is_played_by_the_simulator_with_the_same_differences(
+def test_a_recording_is_played_as_it_was_seen_however_old_it_is_and_without_a_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    by_rule = {"wrong path", "bad parameter", "usage in streams, Chat", "end of streams, Anthropic"}
-    rules = [each for name in sorted(by_rule) for each in DIFFERENT[name][0]]
-    odd = rule(QUOTA, {"gzip": "forced", "quota_form": "future"})
+    names = ("wrong path, coding API", "wrong key", "usage in streams, Chat", "end of streams, Anthropic", "clock")
+    rules = [each for name in names for each in DIFFERENT[name][0]]
+    odd = rule(QUOTA, {"gzip": "forced", "quota_form": "future", "date_ahead": -90})
     with simulated(*rules, odd) as simulator:
         recorded, _ = tried(monkeypatch, simulator.url, record=tmp_path / "seen", places=False)
-    differ = {name for name, outcome in recorded.items() if outcome is Outcome.DIFFERS}
-    assert differ == {*by_rule, "identity encoding", "quota"}
+    assert differences(recorded) == {*names, "identity encoding", "quota"}
 
+    with SimulatorThread(SimulatorSettings(rulebook=load_recording(tmp_path / "seen"))) as simulator:
+        replayed, _ = tried(monkeypatch, simulator.url, places=False)
+
+    assert replayed == recorded
+
+
+def test_an_answer_that_broke_off_breaks_off_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = [
+        on("cache first", {"input_tokens": 1600, "fault": "truncate"}),
+        on("stream chat", {"fault": "truncate", "after_events": 3}),
+    ]
+    with simulated(*broken) as simulator:
+        recorded, _ = tried(monkeypatch, simulator.url, record=tmp_path / "seen", places=False)
     with SimulatorThread(SimulatorSettings(key=KEY, rulebook=load_recording(tmp_path / "seen"))) as simulator:
         replayed, _ = tried(monkeypatch, simulator.url, places=False)
 
-    assert replayed == {**recorded, "quota after requests": replayed["quota after requests"]}
+    assert recorded["cache writes"] is recorded["usage in streams, Chat"] is Outcome.UNTOLD
+    assert replayed == recorded
 
 
-def test_a_recording_holds_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plain = ("xiaoming", "Wang", "Rosebud")
-    odd = ("13912345678", "hunter2", "mallory@example.org", "sess-77aa88bb99cc", KEY, *KEY.split("."))
-    planted = (*plain, *odd)
-    told = " ".join((*planted, "https://example.org/u/hunter2"))
-    shown = " ".join((*odd, "https://example.org/u/hunter2"))  # the words of a message are kept, and that is said
-    stream = f": {told}\nid: {told}\nevent: {told}\ndata: {shown}\n\n"
+def secrets_planted() -> tuple[dict[str, str], list[Rule], dict[str, Any]]:
+    """What must be nowhere, by a name for it; the rules that say it in every place; and the default answer."""
+    planted = {
+        "a name": "xiaoming",
+        "another": "Wang",
+        "a word of the text": "Rosebud",
+        "a phone": "13912345678",
+        "a password": "hunter2",
+        "an address": "mallory@example.org",
+        "a session": "sess-77aa88bb99cc",
+        "the key": KEY,
+        "its id": KEY.partition(".")[0],
+        "its secret": KEY.partition(".")[2],
+    }
+    told = " ".join((*planted.values(), "https://example.org/u/hunter2?key=" + KEY))
+    words = ("a name", "another", "a word of the text")  # a message keeps such, and that is said
+    shown = " ".join(value for name, value in planted.items() if name not in words)
+    stream = f": {told}\nid: {told}\nretry: {told}\nevent: {told}\ndata: {shown}\n\n"
     counted = {"input_tokens": 0, "account": told, "ids": [13912345678], "type": "xiaoming", "level": "Wang"}
-    error = {"code": "1210", "message": f"{shown} is wrong"}
+    call = {"type": "tool_use", "id": told, "name": "Rosebud", "input": {"url": told, "lines": [told, {"deep": told}]}}
+    message = {"type": "message", "id": told, "role": "Wang", "model": told, "content": [call], "stop_reason": told}
+    event = {"type": "response.output_item.added", "item": {**call, "type": "function_call", "arguments": told}}
+    quota = {"code": 200, "msg": shown, "success": False, "data": {"level": told, "planName": told}}
     rules = [
-        rule(MESSAGES, error, model="zai-*"),
-        rule(CHAT, {"play": [shown], "status": 502, "content_type": "text/plain"}, model="zai-*"),
-        rule("*/count_tokens", {"play": [json.dumps(counted)]}),
-        rule(
-            MESSAGES,
-            {"play": [stream]},
-            model=MODEL,
-            nth=5,
-        ),
+        on("quota before", {"play": [json.dumps(quota)], "content_type": "application/json"}),
+        on("bad model anthropic", {"code": "1210", "message": f"{shown} is wrong"}),
+        on("bad model chat", {"play": [shown], "status": 502, "content_type": "text/plain"}),
+        on("bad model responses", {"play": [f"<a href='{told}'>{told}</a>"], "status": 302, "content_type": told[:20]}),
+        on("bad model general", {"code": "1211", "message": f"{shown}"}),
+        on(WRONG_KEY, {"code": "401", "message": f"{shown} is no key"}),
+        on("count tokens", {"play": [json.dumps(counted)]}),
+        on("cache first", {"play": [json.dumps(message)], "content_type": "application/json"}),
+        on("cache again", {"text": told, "fault": "truncate"}),
+        on("stream anthropic", {"play": [stream]}),
+        on("stream responses", {"play": [f"event: {told}\ndata: {json.dumps(event)}\n\n"]}),
     ]
     headers = {
         "x-account": told,
+        "location": f"https://example.org/{told}",
         "set-cookie": f"session={told}",
         "x-ratelimit-user": "Wang xiaoming",
         "ratelimit": "sess-77aa88bb99cc;mallory@example.org",
+        "server": "Rosebud",
+        "date": "Wang",
+        "x-log-id": f"20260105100000{KEY}",
     }
-    with simulated(*rules, default={"text": told, "model": "xiaoming", "headers": headers}) as simulator:
-        tried(monkeypatch, simulator.url, record=tmp_path / "seen")
-
-    written = [path.read_text() for path in sorted((tmp_path / "seen").iterdir())]
-    assert len(written) > 20
-    for secret in planted:
-        assert not [text for text in written if secret in text], secret
+    return planted, rules, {"text": told, "model": "xiaoming", "headers": headers}
 
 
-def command(url: str, *arguments: str) -> "subprocess.Popen[str]":
-    environment = {**bare_environment(), "ZAI_API_KEY": KEY, "ZAI_TARGET_URL": url}
+def test_no_secret_is_recorded_nor_the_key_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    planted, rules, default = secrets_planted()
+    seen = tmp_path / "seen"
+    with simulated(*rules, default=default) as simulator:
+        settings = point_at(monkeypatch, simulator.url)
+        run_verify(settings, options(directory=seen, as_json=True))
+        run_verify(settings, options(directory=seen, idle=0))
+    printed = "".join(capfd.readouterr())
+
+    written = {path.name: path.read_text() for path in sorted(seen.iterdir())}
+    assert len(written) >= len(TRIALS)
+    for what, secret in planted.items():
+        assert not [name for name, text in written.items() if secret in text], what
+    assert not [part for part in (KEY, *KEY.split(".")) if part in printed]
+
+
+def command(url: str, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    environment = {**bare_environment(), "ZAI_API_KEY": KEY, "ZAI_TARGET_URL": url, **settings}
     return subprocess.Popen(
-        [ZAI_PROXY, "verify", "--idle", "0", *arguments],
-        env=environment,
+        [ZAI_PROXY, "verify", *arguments],
+        env={name: value for name, value in environment.items() if value},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -267,27 +379,50 @@ def command(url: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_it_asks_before_it_sends_anything() -> None:
+def test_it_asks_before_it_sends_anything(tmp_path: Path) -> None:
     with simulated() as simulator:
-        told, asked = command(simulator.url).communicate(timeout=60)
+        process = command(simulator.url, "--json", "--record", str(tmp_path / "seen"))
+        told, asked = process.communicate(timeout=60)
         assert simulator.log() == []
 
+    assert process.returncode == 2
     assert told == ""
     assert "tokens at most" in asked
+    assert "a key of zeros" in asked
     assert "Go on?" in asked
+    assert "nothing was sent" in asked
+    assert not (tmp_path / "seen").exists()
 
 
-def test_what_comes_out_is_json_for_programs_and_nothing_of_the_key() -> None:
+def test_what_comes_out_is_json_for_programs_and_nothing_of_the_key(tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(f"{KEY}\n")
     with simulated(*DIFFERENT["count_tokens"][0]) as simulator:
-        process = command(simulator.url, "--yes", "--json")
+        process = command(
+            simulator.url, "--yes", "--json", "--idle", "0", ZAI_API_KEY="", ZAI_API_KEY_FILE=str(key_file)
+        )
         told, progress = process.communicate(timeout=60)
 
     found = json.loads(told)
     assert process.returncode == 1
     assert found["tokens"] <= 8000
+    assert found["stopped"] == ""
     assert [row["name"] for row in found["assumptions"] if row["outcome"] == "differs"] == ["count_tokens"]
     assert all(row["meaning"] for row in found["assumptions"] if row["outcome"] == "differs")
     assert KEY not in told + progress
+
+
+@pytest.mark.parametrize(
+    "settings", [{"ZAI_API_KEY": ""}, {"ZAI_API_KEY": "", "ZAI_API_KEY_FILE": "/nowhere/key"}], ids=["none", "no file"]
+)
+def test_without_a_key_nothing_is_printed_but_what_is_missing(settings: dict[str, str]) -> None:
+    process = command("http://127.0.0.1:9", "--yes", "--json", **settings)
+    told, problem = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert told == ""
+    assert "ZAI_API_KEY" in problem
+    assert "Traceback" not in problem
 
 
 def test_no_more_tokens_than_allowed_are_spent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,8 +434,19 @@ def test_no_more_tokens_than_allowed_are_spent(monkeypatch: pytest.MonkeyPatch) 
     assert outcomes["usage in streams, Chat"] is Outcome.HOLDS
 
 
+def test_with_a_single_token_only_what_is_free_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatorThread(SimulatorSettings(key=KEY)) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url, spend=1)
+        models_asked = [entry for entry in simulator.log() if entry["generated"]]
+
+    assert verifier.budget.spent == 0
+    assert models_asked == []
+    assert outcomes["wrong path, coding API"] is outcomes["clock"] is Outcome.HOLDS
+    assert Outcome.DIFFERS not in outcomes.values()
+
+
 def test_no_request_takes_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    trickling = rule("/api/v1/responses", {"play": [0, *([": \n\n", 0.1] * 6000)]})
+    trickling = on("stream responses", {"play": [0, *([": \n\n", 0.1] * 6000)]})
     with simulated(trickling) as simulator:
         outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=0, seconds_each=3)
 
@@ -311,12 +457,13 @@ def test_no_request_takes_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_all_of_it_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    with simulated(rule(MESSAGES, {"delay": 600}, model=MODEL, nth=2)) as simulator:
+    with simulated(on("cache first", {"delay": 600})) as simulator:
         outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=600, seconds_in_all=5)
 
     assert outcomes["unknown model, Anthropic"] is Outcome.HOLDS
     assert outcomes["usage in streams, Chat"] is Outcome.UNTOLD
     assert verifier.budget.spent > 1000  # the request that was given up may have cost all of it
+    assert verifier.stopped == "stopped after 5 s"
 
 
 def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,10 +473,60 @@ def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPa
 
     assert outcomes["unknown model, Anthropic"] is Outcome.UNTOLD
     assert verifier.budget.spent == 0
+    assert verifier.stopped == "the key is not accepted"
+
+
+def test_a_surface_that_refuses_the_key_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shut = rule("/api/v1/responses", {"code": "401"})
+    with simulated(shut) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url)
+
+    assert verifier.was_answered
+    assert outcomes["unknown model, Responses"] is Outcome.UNTOLD
+    assert outcomes["usage in streams, Chat"] is Outcome.HOLDS
+
+
+STRANGERS: dict[str, tuple[dict[str, Any], str]] = {
+    "hangs": ({"fault": "hang", "after_bytes": 0}, "no answer has Z.AI's form"),
+    "says nothing at all": ({"delay": 600}, "nothing answers"),
+    "speaks no HTTP": ({"fault": "not_http"}, "nothing answers"),
+    "closes at once": ({"fault": "close"}, "nothing answers"),
+    "is a web site": (PAGE, "no answer has Z.AI's form (HTTP 200, as HTML)"),
+    "leads elsewhere": (
+        {"play": [""], "status": 308, "headers": {"location": "https://example.org/"}, "content_type": "text/html"},
+        "no answer has Z.AI's form (HTTP 308, as no JSON object)",
+    ),
+    "sends 10 MB": (
+        {"play": ["x" * 1_000_000] * 10, "content_type": "application/json"},
+        "no answer has Z.AI's form (no whole answer (too large), as no JSON object)",
+    ),
+    "has a status of its own": ({**PAGE, "status": 999}, "no answer has Z.AI's form (HTTP 999, as HTML)"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_what_is_not_z_ai_ends_it_soon_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str], stranger: str
+) -> None:
+    answer, why = STRANGERS[stranger]
+    with SimulatorThread(SimulatorSettings(key=KEY)) as simulator:
+        simulator.set_default_scenario(rulebook_from({"rules": [rule("*", answer)]}))
+        settings = point_at(monkeypatch, simulator.url)
+        seconds = 1.0 if stranger in ("hangs", "says nothing at all") else 60.0
+        code = run_verify(settings, options(as_json=True, directory=tmp_path / "seen", seconds_each=seconds, idle=0))
+        assert len(simulator.log()) <= 4
+    told, progress = capfd.readouterr()
+    found = json.loads(told)
+
+    assert code == 1
+    assert found["stopped"].startswith(why)
+    assert f"{found['stopped']}: `zai-proxy doctor` says more" in progress
+    assert len(list((tmp_path / "seen").iterdir())) == found["requests"]
+    load_recording(tmp_path / "seen")
 
 
 def test_an_upstream_that_does_not_answer_ends_it_soon() -> None:
-    process = command("http://127.0.0.1:9", "--yes")
+    process = command("http://127.0.0.1:9", "--yes", "--idle", "0")
     told, progress = process.communicate(timeout=60)
 
     assert process.returncode == 1
@@ -337,16 +534,130 @@ def test_an_upstream_that_does_not_answer_ends_it_soon() -> None:
     assert "0 hold, 0 differ" in told
 
 
-def test_ctrl_c_says_what_was_spent() -> None:
-    with simulated(rule(MESSAGES, {"delay": 60}, model=MODEL, nth=3)) as simulator:
-        process = command(simulator.url, "--yes")
+def test_an_endless_list_of_models_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = rule("*/v1/models", {"play": ["x" * 100_000] * 200, "content_type": "application/json"})
+    with simulated(endless) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url)
+
+    assert outcomes["idle connection"] is Outcome.UNTOLD
+    assert outcomes["usage in streams, Chat"] is Outcome.HOLDS
+    assert verifier.was_answered
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda path: (path.mkdir(), (path / "001-notes.json").write_text('{"mine": true}')),
+        lambda path: (path.mkdir(), (path / "diary").mkdir()),
+        lambda path: path.symlink_to("/proc/nothing/can/be/made/here"),
+        lambda path: path.write_text("a file"),
+    ],
+    ids=["somebody's file", "somebody's folder", "nowhere", "no folder"],
+)
+def test_a_recording_goes_nowhere_but_into_a_directory_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prepare: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "seen"
+    prepare(path)
+    before = sorted(tmp_path.rglob("*"))
+    with simulated() as simulator:
+        settings = point_at(monkeypatch, simulator.url)
+        with pytest.raises(click.BadParameter, match="seen: "):
+            run_verify(settings, options(directory=path))
+        assert simulator.log() == []
+
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_full_disk_loses_neither_what_was_found_nor_a_former_recording(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = tmp_path / "seen"
+    with simulated() as simulator:
+        settings = point_at(monkeypatch, simulator.url)
+        run_verify(settings, options(directory=seen, idle=0, places=False))
+        former = {path.name: path.read_text() for path in seen.iterdir()}
+        capfd.readouterr()
+        monkeypatch.setattr(Path, "write_text", full_after(5))
+        code = run_verify(settings, options(directory=seen, idle=0, places=False, as_json=True))
+    told, progress = capfd.readouterr()
+
+    assert code == 1
+    assert "the recording could not be written: No space left on device" in progress
+    assert len(json.loads(told)["assumptions"]) == len(ASSUMPTIONS)
+    assert {path.name: path.read_text() for path in seen.iterdir()} == former
+
+
+def full_after(files: int) -> Callable[..., int]:
+    """`Path.write_text` on a disk that has room for so many files."""
+    left = iter(range(files))
+    write = Path.write_text
+
+    def write_text(path: Path, *arguments: str) -> int:
+        if next(left, None) is None:
+            path.touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, *arguments)
+
+    return write_text
+
+
+@pytest.mark.parametrize("name", [trial.name for trial in TRIALS if trial.name != "pair two"])
+def test_whatever_is_under_way_when_it_is_stopped_counts_as_spent(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    number = [trial.name for trial in TRIALS].index(name)
+    with simulated(on(name, {"delay": 60})) as simulator:
+        verifier = Verifier(point_at(monkeypatch, simulator.url), options(idle=0), lambda _line: None)
+
+        async def stop_it() -> None:
+            running = asyncio.create_task(verifier.run())
+            await eventually(lambda: verifier.budget.sent, lambda sent: sent > number, within=60)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+        asyncio.run(stop_it())
+
+    assert verifier.budget.sent in (number + 1, number + 2)  # the pair is sent together
+    assert verifier.budget.spent >= TRIALS[number].most
+
+
+def open_port() -> socket.socket:
+    """A port that lets everybody in and says nothing, ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.listen(16)
+    return listener
+
+
+def test_ctrl_c_says_what_was_spent_in_json_too(tmp_path: Path) -> None:
+    number = [trial.name for trial in TRIALS].index("cache again")
+    with simulated(on("cache again", {"delay": 60})) as simulator:
+        process = command(simulator.url, "--yes", "--json", "--idle", "0", "--record", str(tmp_path / "seen"))
         wait_until(
-            lambda: simulator.stats()["metered_in_flight"] == 1 and len(simulator.log()) >= 7, "the eighth request"
+            lambda: simulator.stats()["metered_in_flight"] == 1 and len(simulator.log()) == number + 1,
+            "the second prompt for the cache",
         )
         os.kill(process.pid, signal.SIGINT)
-        told, progress = process.communicate(timeout=30)
+        told, progress = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    found = json.loads(told)
+    assert (found["stopped"], found["requests"]) == ("stopped", number + 1)
+    assert f"stopped: {number + 1} requests, " in progress
+    assert "Traceback" not in progress
+    assert len(list((tmp_path / "seen").iterdir())) == number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_it_can_be_stopped_while_nothing_answers(number: signal.Signals, scheme: str) -> None:
+    with open_port() as listener:
+        process = command(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", "--yes")
+        connection, _ = listener.accept()
+        with connection:
+            os.kill(process.pid, number)
+            told, progress = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert told == ""
-    assert "stopped: 8 requests, " in progress
+    assert "stopped: " in progress
     assert "Traceback" not in progress

@@ -1,13 +1,19 @@
 """One request to the upstream and what came of it."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Final
 
+_BEIJING: Final = timezone(timedelta(hours=8))
 _LARGEST_BODY: Final = 1 << 20
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_GAP: Final = re.compile(rb"\r?\n\r?\n")
+_LONGEST_GAP: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Event:
 class Exchange:
     """`trial` is the name of the trial that it belongs to. Without an answer `status` is 0 and `failure` the kind of
     the error. `headers` have names in lower case. `pieces` are the body as it came, each with the seconds since the
-    request went out; `ended` is when the body ended, in the same seconds. `began` is a Unix time."""
+    request went out; `ended` is when the body ended, in the same seconds. `began` is a Unix time,
+    `has_key` whether the request had the right key."""
 
     trial: str
     method: str
@@ -40,6 +47,7 @@ class Exchange:
     ended: float = 0.0
     began: float = 0.0
     failure: str = ""
+    has_key: bool = True
 
     @property
     def is_answered(self) -> bool:
@@ -65,6 +73,24 @@ class Exchange:
     def fields(self) -> Mapping[str, object]:
         """What a JSON body holds; nothing if it is none."""
         return json_object(self.body.decode("utf-8", "replace"))
+
+    @property
+    def date_ahead(self) -> float | None:
+        """The seconds by which its date is ahead of our clock; None where it has none that can be read."""
+        try:
+            theirs = parsedate_to_datetime(self.headers["date"]).timestamp()
+        except (KeyError, ValueError, OverflowError):
+            return None
+        return theirs - self.began - (self.pieces[0][0] if self.pieces else self.ended)
+
+    @property
+    def log_id_ahead(self) -> float | None:
+        """The same for the time that x-log-id begins with, read as UTC+8."""
+        try:
+            theirs = datetime.strptime(self.headers.get("x-log-id", "")[:14], "%Y%m%d%H%M%S").replace(tzinfo=_BEIJING)
+        except ValueError:
+            return None
+        return (theirs - datetime.fromtimestamp(self.began, UTC)).total_seconds()
 
     @property
     def is_stream(self) -> bool:
@@ -117,15 +143,20 @@ def _figures(usage: Mapping[str, object]) -> dict[str, int]:
 
 
 def _events(pieces: tuple[tuple[float, bytes], ...]) -> Iterator[Event]:
-    rest = b""
-    at = 0.0
+    rest = bytearray()
     for at, data in pieces:
-        *whole, rest = (rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
-        yield from (_event(text, at) for text in whole if text.strip())
-    if rest.strip():
-        yield _event(rest, at)
+        begun = max(0, len(rest) - _LONGEST_GAP)
+        rest += data
+        done = 0
+        for gap in _GAP.finditer(rest, begun):
+            yield from _event(bytes(rest[done : gap.start()]), at)
+            done = gap.end()
+        del rest[:done]
+    yield from _event(bytes(rest), pieces[-1][0] if pieces else 0.0)
 
 
-def _event(raw: bytes, at: float) -> Event:
-    event = Event(raw.decode("utf-8", "replace"), {}, at)
-    return Event(event.text, json_object(event.data), at)
+def _event(raw: bytes, at: float) -> Iterator[Event]:
+    text = raw.decode("utf-8", "replace").replace("\r\n", "\n")
+    if text.strip():
+        event = Event(text, {}, at)
+        yield Event(text, json_object(event.data), at)

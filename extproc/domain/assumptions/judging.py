@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
+from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.exchange import Exchange, usage_of
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.labels import OTHER
 
-_BEIJING: Final = timezone(timedelta(hours=8))
 _CLOCK_TOLERANCE: Final = 60.0
 _LOG_ID_TOLERANCE: Final = 600.0
 _LONGEST_END: Final = 1.0
@@ -22,8 +20,15 @@ _NEARLY: Final = 0.1
 _LEAST_CACHED: Final = 1024
 _LONGEST_SHOWN: Final = 80
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
+_REFUSALS: Final = (429, 529)
+_UNAUTHORIZED: Final = 401
+# So many failures in a row, or answers of another form, and nothing else is to be expected.
+_IN_VAIN: Final = 2
+_STRANGE: Final = 3
 _KEPT_OPEN: Final = 40.0
 _LIMIT_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
+_UNIFIED: Final = "anthropic-ratelimit-unified-"
+_WITH_BETA: Final = (trials.BETA, trials.BURST)
 
 
 class Outcome(StrEnum):
@@ -81,6 +86,27 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
     return [_verdict(each, each.judge(evidence)) for each in ASSUMPTIONS]
 
 
+def why_in_vain(exchanges: Sequence[Exchange]) -> str:
+    """Why more trials would tell nothing after these; empty while they may."""
+    asked = [each for each in exchanges if each.trial != trials.WRONG_KEY]
+    answered = [each for each in asked if each.status]
+    if not answered:
+        return "nothing answers" if len(asked) >= _IN_VAIN else ""
+    models = [each for each in answered if each.model]
+    if models and all(each.status == _UNAUTHORIZED for each in models):
+        return "the key is not accepted"
+    if len(answered) < _STRANGE or any(map(_speaks, answered)):
+        return ""
+    return f"no answer has Z.AI's form ({_outcome_of(answered[0])}, as {shape_of(answered[0])})"
+
+
+def _speaks(exchange: Exchange) -> bool:
+    """Whether this can be an answer of Z.AI's."""
+    if extract_code(exchange.body).code is not None:
+        return True
+    return exchange.is_answered and (exchange.is_stream or bool(exchange.fields))
+
+
 def _verdict(assumption: Assumption, judgement: Judgement) -> Verdict:
     meaning = assumption.otherwise if judgement.outcome is Outcome.DIFFERS else ""
     return Verdict(assumption.name, assumption.assumed, judgement.outcome, judgement.seen, meaning)
@@ -112,20 +138,27 @@ def _outcome_of(exchange: Exchange) -> str:
     return f"HTTP {exchange.status}" + (f" with code {code}" if code else "")
 
 
-def _error(trial: str, statuses: Sequence[int], codes: Sequence[str], shape: str) -> Callable[[Evidence], Judgement]:
-    """An error of a known status and code, in a known shape (any, if it is empty)."""
+def _error(
+    trial: str,
+    expected: Sequence[tuple[int, Sequence[str]]],
+    shape: str,
+    elsewhere: Sequence[int] = _ABOUT_SOMETHING_ELSE,
+) -> Callable[[Evidence], Judgement]:
+    """An error of a known status with one of its codes (any, if there are none), in a known shape (any, if it is
+    empty). One with a status of `elsewhere` may have another cause."""
 
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
             return _untold("was not tried")
-        if exchange.failure or exchange.status in _ABOUT_SOMETHING_ELSE:
+        if exchange.failure:
             return _untold(_outcome_of(exchange))
         found = shape_of(exchange)
         code = extract_code(exchange.body).code or ""
-        seen = f"{_outcome_of(exchange)}, as {found}"
-        right = exchange.status in statuses and (not codes or code in codes) and (not shape or found == shape)
-        return _told(right, seen)
+        right = any(exchange.status == status and (not codes or code in codes) for status, codes in expected)
+        if not right and exchange.status in elsewhere:
+            return _untold(_outcome_of(exchange))
+        return _told(right and shape in ("", found), f"{_outcome_of(exchange)}, as {found}")
 
     return judge
 
@@ -151,8 +184,22 @@ def _limit_headers(evidence: Evidence) -> Judgement:
     answers = [each for each in evidence.all if each.status]
     if not answers:
         return _untold("nothing was answered")
-    found = {_short(name) for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
+    names = {name for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
+    found = {_short(name) for name in names if not name.startswith(_UNIFIED)}
     return _told(not found, ", ".join(sorted(found)[:8]) or f"none in {len(answers)} answers")
+
+
+def _unified(evidence: Evidence) -> Judgement:
+    """Of the answers to requests with Claude Code's beta header."""
+    beta = [each for each in evidence.all if each.path == trials.MESSAGES_PATH and each.trial.startswith(_WITH_BETA)]
+    refused = [each for each in beta if each.status in _REFUSALS]
+    for each in beta:
+        names = sorted(_short(name) for name in each.headers if name.startswith(_UNIFIED))
+        if names:
+            return _told(False, f"{', '.join(names[:8])} in an answer of {_outcome_of(each)}")
+    if not refused:
+        return _untold("nothing with that header was refused: --places may tell, or a plan that is used up")
+    return _told(True, f"none in {len(refused)} refusals: {_outcome_of(refused[0])}")
 
 
 def _identity(evidence: Evidence) -> Judgement:
@@ -381,34 +428,33 @@ def _pairs(values: Sequence[tuple[float | None, float | None]]) -> list[tuple[fl
 
 
 def _clock(evidence: Evidence) -> Judgement:
-    for exchange in evidence.all:
-        try:
-            theirs = parsedate_to_datetime(exchange.headers["date"]).timestamp()
-        except (KeyError, ValueError):
-            continue
-        skew = exchange.began + exchange.ended - theirs
-        return _told(abs(skew) <= _CLOCK_TOLERANCE, f"{abs(skew):.0f} s apart")
-    return _untold("no answer has a date")
+    ahead = next((each.date_ahead for each in evidence.all if each.date_ahead is not None), None)
+    if ahead is None:
+        return _untold("no answer has a date")
+    return _told(abs(ahead) <= _CLOCK_TOLERANCE, f"{abs(ahead):.0f} s apart")
 
 
 def _zone(evidence: Evidence) -> Judgement:
-    for exchange in evidence.all:
-        stamp = exchange.headers.get("x-log-id", "")[:14]
-        try:
-            at = datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=_BEIJING)
-        except ValueError:
-            continue
-        apart = (at - datetime.fromtimestamp(exchange.began, UTC)).total_seconds()
-        return _told(abs(apart) <= _LOG_ID_TOLERANCE, f"read as UTC+8, x-log-id is {abs(apart):.0f} s from our time")
-    return _untold("no answer has an x-log-id with a time")
+    ahead = next((each.log_id_ahead for each in evidence.all if each.log_id_ahead is not None), None)
+    if ahead is None:
+        return _untold("no answer has an x-log-id with a time")
+    return _told(abs(ahead) <= _LOG_ID_TOLERANCE, f"read as UTC+8, x-log-id is {abs(ahead):.0f} s from our time")
 
 
 _ANTHROPIC_ERROR: Final = "{error{code, message, type}, request_id, type}"
 _PAAS_ERROR: Final = "{error{code, message}}"
+_KEY_ERROR: Final = "{error{message, type}}"
+_NO_SUCH_MODEL: Final = ((400, ("1211", "1214")),)
+_BAD_PARAMETER: Final = ((400, ("1210", "1213", "1214", "1215")),)
+_NO_BALANCE: Final = (429, ("1113",))
+_NOT_FOUND: Final = ((404, ()),)
+_KEY_REFUSED: Final = ((401, ("401", "1000", "1001", "1002", "1003", "1004", "1005")),)
+_OTHER_WRONG_PATH: Final = "A mistyped path may be tried again in vain, or a real failure of Z.AI's not be tried again."
 _OTHER_ENVELOPE: Final = (
     "Errors may be counted as of another kind, and tried again or given up wrongly. Send us what was seen (--record)."
 )
 _USAGE_LOST: Final = "Tokens of such streams are counted wrongly, or estimated. Send us what was seen (--record)."
+_FIELDS_REFUSED: Final = "Clients that send such fields are refused: set them up to send none."
 _END_LOST: Final = (
     "Whether such a stream was whole is told wrongly, and a client that leaves at its end counts as one that broke off."
 )
@@ -451,6 +497,12 @@ BEYOND: Final = (
         "",
         lambda _: _untold("each call is one of the month's, and one too many can close all tools for 20 minutes"),
     ),
+    Assumption(
+        "terms",
+        "one person may use a plan through a gateway of their own",
+        "",
+        lambda _: _untold("no request tells: Z.AI's usage policy and subscription terms do, and they change"),
+    ),
 )
 
 ASSUMPTIONS: Final = (
@@ -458,31 +510,91 @@ ASSUMPTIONS: Final = (
         "unknown model, Anthropic",
         f"HTTP 400 with code 1211, as {_ANTHROPIC_ERROR}",
         _OTHER_ENVELOPE,
-        _error("bad model anthropic", (400,), ("1211", "1214"), _ANTHROPIC_ERROR),
+        _error("bad model anthropic", _NO_SUCH_MODEL, _ANTHROPIC_ERROR),
     ),
     Assumption(
         "unknown model, Chat",
         f"HTTP 400 with code 1211, as {_PAAS_ERROR}",
         _OTHER_ENVELOPE,
-        _error("bad model chat", (400,), ("1211", "1214"), _PAAS_ERROR),
+        _error("bad model chat", _NO_SUCH_MODEL, _PAAS_ERROR),
     ),
     Assumption(
-        "bad parameter",
+        "unknown model, Responses",
+        f"HTTP 400 with code 1211, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad model responses", _NO_SUCH_MODEL, _PAAS_ERROR),
+    ),
+    Assumption(
+        "unknown model, general API",
+        f"HTTP 400 with code 1211, or 429 with code 1113 for a plan's key, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad model general", (*_NO_SUCH_MODEL, _NO_BALANCE), _PAAS_ERROR),
+    ),
+    Assumption(
+        "bad parameter, Anthropic",
         f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_ANTHROPIC_ERROR}",
         _OTHER_ENVELOPE,
-        _error("bad parameter", (400,), ("1210", "1213", "1214", "1215"), _ANTHROPIC_ERROR),
+        _error("bad parameter anthropic", _BAD_PARAMETER, _ANTHROPIC_ERROR),
     ),
     Assumption(
-        "wrong path",
+        "bad parameter, Chat",
+        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad parameter chat", _BAD_PARAMETER, _PAAS_ERROR),
+    ),
+    Assumption(
+        "bad parameter, Responses",
+        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad parameter responses", _BAD_PARAMETER, _PAAS_ERROR),
+    ),
+    Assumption(
+        "bad parameter, general API",
+        f"HTTP 400 with code 1210, 1213, 1214 or 1215, or 429 with code 1113 for a plan's key, as {_PAAS_ERROR}",
+        _OTHER_ENVELOPE,
+        _error("bad parameter general", (*_BAD_PARAMETER, _NO_BALANCE), _PAAS_ERROR),
+    ),
+    Assumption(
+        "wrong path, coding API",
         f"below /api/coding HTTP 500 with code 500, as {_PAAS_ERROR}",
-        "A mistyped path may be tried again in vain, or a real failure of Z.AI's not be tried again.",
-        _error("wrong path", (500,), ("500",), _PAAS_ERROR),
+        _OTHER_WRONG_PATH,
+        _error("wrong path coding", ((500, ("500",)),), _PAAS_ERROR),
+    ),
+    Assumption(
+        "wrong path, Anthropic",
+        "HTTP 404, in whatever form",
+        _OTHER_WRONG_PATH,
+        _error("wrong path anthropic", _NOT_FOUND, ""),
+    ),
+    Assumption(
+        "wrong path, Responses",
+        "HTTP 404, in whatever form",
+        _OTHER_WRONG_PATH,
+        _error("wrong path responses", _NOT_FOUND, ""),
+    ),
+    Assumption(
+        "wrong path, general API",
+        "HTTP 404, in whatever form",
+        _OTHER_WRONG_PATH,
+        _error("wrong path general", _NOT_FOUND, ""),
+    ),
+    Assumption(
+        "wrong key",
+        f"HTTP 401 with code 401 or 1000 to 1005, as {_KEY_ERROR}",
+        "A key that is wrong may be told as another error, or tried again in vain. Send us what was seen (--record).",
+        _error(trials.WRONG_KEY, _KEY_REFUSED, _KEY_ERROR, _REFUSALS),
     ),
     Assumption(
         "headers about limits",
         "none: limits are found out from refusals",
         "The proxy honours retry-after and x-should-retry; the others it ignores, and could learn from: tell us.",
         _limit_headers,
+    ),
+    Assumption(
+        "unified status",
+        "a refusal of Claude Code's beta header has no anthropic-ratelimit-unified-status",
+        "Nothing breaks: Claude Code stops for good on that status, and the proxy takes it off where waiting helps.",
+        _unified,
     ),
     Assumption(
         "identity encoding",
@@ -545,10 +657,22 @@ ASSUMPTIONS: Final = (
         _passes("beta"),
     ),
     Assumption(
-        "unknown fields",
+        "unknown fields, Anthropic",
+        "fields that Z.AI does not know are let pass",
+        _FIELDS_REFUSED,
+        _passes("unknown fields anthropic"),
+    ),
+    Assumption(
+        "unknown fields, Chat",
         "stream_options and fields that Z.AI does not know are let pass",
-        "Clients that send such fields are refused: set them up to send none.",
+        _FIELDS_REFUSED,
         _passes("stream chat options"),
+    ),
+    Assumption(
+        "unknown fields, Responses",
+        "fields that Z.AI does not know are let pass",
+        _FIELDS_REFUSED,
+        _passes("unknown fields responses"),
     ),
     Assumption(
         "usage in streams, Anthropic",

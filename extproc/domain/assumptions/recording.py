@@ -15,8 +15,10 @@ from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.request.error_bodies import extract_code
 
 _GONE: Final = "…"
+_HIDDEN: Final = "-"
 _ID: Final = "0" * 14
 _LONGEST_PAUSE: Final = 5.0
+_FARTHEST: Final = 10 * 365 * 86400.0
 _SHORTEST_PAUSE: Final = 0.005
 _DEEPEST: Final = 40
 _SHORTEST_SECRET: Final = 8
@@ -60,6 +62,7 @@ _KEPT_WORD: Final = re.compile(
 _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _SHOWN_HEADERS: Final = ("server", "date", "cache-control", "vary", "x-process-time", "transfer-encoding", "connection")
+_NOT_PLAYED: Final = ("date", "transfer-encoding", "connection")
 _HEADER_NUMBER: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?")
 _HEADER_TIME: Final = re.compile(
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"
@@ -78,46 +81,80 @@ _HEADER_WORDS: Final = frozenset(
         *("private", "public", "chunked", "keep-alive", "close", "identity", "gzip", "br", "deflate", "zstd"),
         *("origin", "accept", "accept-encoding"),
         *("access-control-request-method", "access-control-request-headers", "max-age=0"),
-        *("application/json", "text/event-stream", "text/html", "text/plain", "charset=utf-8"),
+        *(
+            "application/json",
+            "application/problem+json",
+            "text/event-stream",
+            "text/html",
+            "text/plain",
+            "charset=utf-8",
+        ),
     )
 )
 
 
-def record(exchange: Exchange, key: str) -> dict[str, object]:
-    """What is written of an exchange: JSON that `zai-proxy simulator --replay` plays. `key` must not be in it."""
+def record(exchange: Exchange, key: str, *, closes: bool = False) -> dict[str, object]:
+    """What is written of an exchange: JSON that `zai-proxy simulator --replay` plays. `key` must not be in it. With
+    `closes` its connection was not kept open for the next request."""
     match: dict[str, object] = {"method": exchange.method, "path": exchange.path}
     if exchange.model:
         match["model"] = exchange.model
+    if not exchange.has_key:
+        match["key"] = "wrong"
+    answer = _answer(exchange)
+    if closes and exchange.status:
+        answer["framing"] = "close"
     found: dict[str, object] = {
         "trial": exchange.trial,
         "seconds": round(exchange.ended, 3),
         "failure": exchange.failure,
         "headers": _headers(exchange.headers, (*_SHOWN_HEADERS, *_PLAYED_HEADERS)),
         "match": match,
-        "answer": _answer(exchange),
+        "answer": answer,
     }
-    return _without_key(found, key)
+    cleaned: dict[str, object] = json.loads(without_key(json.dumps(found, ensure_ascii=False), key))
+    return cleaned
 
 
-def _without_key(found: dict[str, object], key: str) -> dict[str, object]:
+def without_key(text: str, key: str) -> str:
     """The same without the key and its parts: a last check, as none of them should have come this far."""
-    text = json.dumps(found, ensure_ascii=False)
     for part in (key, *key.split(".")):
         if len(part) >= _SHORTEST_SECRET:
-            text = text.replace(part, _ID)
-    cleaned: dict[str, object] = json.loads(text)
-    return cleaned
+            text = text.replace(part, _ID).replace(json.dumps(part, ensure_ascii=False)[1:-1], _ID)
+    return text
 
 
 def _answer(exchange: Exchange) -> dict[str, object]:
     if not exchange.status:
         return {"fault": "close"}
-    kind = _clean_header("content-type", exchange.headers.get("content-type", ""))
-    headers = _headers(exchange.headers, _PLAYED_HEADERS)
-    answer: dict[str, object] = {"status": exchange.status, "content_type": kind, "headers": headers}
-    if exchange.is_compressed:
-        headers["content-encoding"] = _clean_header("content-encoding", exchange.headers["content-encoding"])
+    answer: dict[str, object] = {
+        "status": exchange.status,
+        "content_type": _clean_header("content-type", exchange.headers.get("content-type", "")),
+        "framing": _framing(exchange),
+        "own_headers": False,
+        "headers": _played_headers(exchange),
+    }
+    # As times they would be wrong by the age of the recording.
+    for name, seconds in (("date_ahead", exchange.date_ahead), ("log_id_ahead", exchange.log_id_ahead)):
+        if seconds is not None:
+            answer[name] = round(min(max(seconds, -_FARTHEST), _FARTHEST), 3)
     return {**answer, "play": list(_played(exchange))}
+
+
+def _framing(exchange: Exchange) -> str:
+    if exchange.failure or exchange.is_stream or "chunked" in exchange.headers.get("transfer-encoding", ""):
+        return "chunked"
+    return "length" if "content-length" in exchange.headers else "close"
+
+
+def _played_headers(exchange: Exchange) -> dict[str, str]:
+    """What is no matter of the connection. A name that says that limits are told stays, also without its value."""
+    limits = _headers(exchange.headers, _PLAYED_HEADERS)
+    others = _headers(exchange.headers, _SHOWN_HEADERS)
+    played = {name: value for name, value in others.items() if name not in _NOT_PLAYED and value != _HIDDEN} | limits
+    if exchange.is_compressed:
+        played["content-encoding"] = _clean_header("content-encoding", exchange.headers["content-encoding"])
+    return played
 
 
 def _headers(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -129,13 +166,15 @@ def _clean_header(name: str, value: str) -> str:
     if _HEADER_TIME.fullmatch(value):
         return value
     if _HEADER_NUMBER.fullmatch(value):
-        return value if _NUMBERED.issuperset(name.split("-")) else "-"
-    return value if _HEADER_WORDS.issuperset(re.split(r"[,;\s]+", value.lower())) or not value else "-"
+        return value if _NUMBERED.issuperset(name.split("-")) else _HIDDEN
+    return value if _HEADER_WORDS.issuperset(re.split(r"[,;\s]+", value.lower())) or not value else _HIDDEN
 
 
 def _played(exchange: Exchange) -> Iterator[str | float]:
     if not exchange.is_stream:
         yield redacted_text(exchange.body.decode("utf-8", "replace"), is_error=exchange.status >= _LEAST_ERROR)
+        if exchange.failure:
+            yield "<reset>"
         return
     at = 0.0
     for event in exchange.events():
@@ -143,8 +182,7 @@ def _played(exchange: Exchange) -> Iterator[str | float]:
         yield "\n".join(_line(line) for line in event.text.split("\n")) + "\n\n"
         at = event.at
     yield from _pause(exchange.ended - at)
-    if not exchange.failure:
-        yield "<end>"
+    yield "<reset>" if exchange.failure else "<end>"
 
 
 def _pause(seconds: float) -> Iterator[float]:
@@ -165,6 +203,8 @@ def _line(line: str) -> str:
 def redacted_text(text: str, *, is_error: bool = True) -> str:
     """A body without what is somebody's: JSON with its form, a page as an empty one, any other text as a message if it
     is an error's."""
+    if not text.strip():
+        return ""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -14,20 +14,33 @@ _COUNTED_MODEL: Final = "glm-5.3"
 _NO_MODEL: Final = "zai-proxy-verify-no-such-model"
 _MOST_OUTPUT: Final = 8
 
-_MESSAGES: Final = "/api/anthropic/v1/messages"
+_ANTHROPIC: Final = "/api/anthropic/v1"
+MESSAGES_PATH: Final = f"{_ANTHROPIC}/messages"
+_MODELS_PATH: Final = f"{_ANTHROPIC}/models"
 _CODING: Final = "/api/coding/paas/v4"
-MODELS_PATH: Final = "/api/anthropic/v1/models"
+_GENERAL: Final = "/api/paas/v4"
+_RESPONSES: Final = "/api/v1"
+_NO_PATH: Final = "zai-proxy-verify"
 _QUOTA: Final = "/api/monitor/usage/quota/limit"
+
+# Trials that others know by name.
+BETA: Final = "beta"
+WRONG_KEY: Final = "wrong key"
+MODELS: Final = "models"
+BURST: Final = "burst of"
+# In the form of Z.AI's keys, and made for nobody: it can lock nobody out.
+NOBODYS_KEY: Final = f"{'0' * 32}.{'0' * 16}"
 
 _STEPS: Final = (2, 4, 8)
 # As Claude Code 2.1.330 sends it with its first request.
-_BETA: Final = ",".join(
+_BETA_FLAGS: Final = ",".join(
     (
         *("claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"),
         *("mid-conversation-tool-changes-2026-07-01", "thinking-token-count-2026-05-13"),
         *("advanced-tool-use-2025-11-20", "effort-2025-11-24"),
     )
 )
+_BETA_HEADER: Final = {"anthropic-beta": _BETA_FLAGS}
 _LINE: Final = "x-anthropic-billing-header: cc_version=2.1.330.{}; cc_entrypoint=cli;"
 _SENTENCE: Final = "The gateway in front of the model passes every byte as it comes, and counts what it costs. "
 # Caches of prompts take nothing below 1,024 tokens; this is some 1,300 of plain English, and 1,500 of 4 bytes each.
@@ -35,11 +48,12 @@ _PROMPT_BYTES: Final = 6200
 
 
 class Credential(StrEnum):
-    """How the key is shown."""
+    """How the key is shown; `NOBODYS` is another one, shown as `API_KEY` is."""
 
     API_KEY = "x-api-key"
     BEARER = "bearer"
     BARE = "bare"
+    NOBODYS = "nobody's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +85,61 @@ def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
     the cache. `chat_base` is where the clients' Chat Completions go."""
     first, second = nonce[:3], nonce[::-1][:3] + "0"
     pair = (model, _OTHER_MODEL if model != _OTHER_MODEL else DEFAULT_MODEL)
+    one_by_one = [
+        Trial("quota before", _QUOTA, Credential.BARE),
+        *_refused(model, chat_base),
+        _count_tokens(),
+        _cached("cache first", model, first, nonce),
+        _cached("cache again", model, first, nonce),
+        _cached("cache other line", model, second, nonce),
+        _anthropic(BETA, model, headers=_BETA_HEADER),
+        _anthropic("unknown fields anthropic", model, zai_proxy_verify=True),
+        _anthropic("stream anthropic", model, stream=True),
+        _chat("stream chat", chat_base, model, stream=True),
+        _chat(
+            "stream chat options",
+            chat_base,
+            model,
+            stream=True,
+            stream_options={"include_usage": True},
+            zai_proxy_verify=True,
+        ),
+        _responses("stream responses", model, stream=True),
+        _responses("unknown fields responses", model, zai_proxy_verify=True),
+        replace(_anthropic(WRONG_KEY, model), credential=Credential.NOBODYS),
+    ]
+    together = [_chat(name, chat_base, each) for name, each in zip(("pair one", "pair two"), pair, strict=True)]
+    return [*([trial] for trial in one_by_one), together]
+
+
+def _refused(model: str, chat_base: str) -> list[Trial]:
+    """What Z.AI has to refuse on each of its surfaces, so none of it costs anything."""
     return [
-        [Trial("quota before", _QUOTA, Credential.BARE)],
-        [_anthropic("bad model anthropic", _NO_MODEL)],
-        [_chat("bad model chat", chat_base, _NO_MODEL)],
-        [_anthropic("bad parameter", model, messages=[])],
-        [Trial("wrong path", f"{_CODING}/zai-proxy-verify", Credential.BEARER, {"model": model})],
-        [_count_tokens()],
-        [_cached("cache first", model, first, nonce)],
-        [_cached("cache again", model, first, nonce)],
-        [_cached("cache other line", model, second, nonce)],
-        [_anthropic("beta", model, headers={"anthropic-beta": _BETA})],
-        [_anthropic("stream anthropic", model, stream=True)],
-        [_chat("stream chat", chat_base, model, stream=True)],
-        [
-            _chat(
-                "stream chat options",
-                chat_base,
-                model,
-                stream=True,
-                stream_options={"include_usage": True},
-                zai_proxy_verify=True,
-            )
-        ],
-        [_responses("stream responses", model)],
-        [_chat(name, chat_base, each) for name, each in zip(("pair one", "pair two"), pair, strict=True)],
+        _anthropic("bad model anthropic", _NO_MODEL),
+        _chat("bad model chat", chat_base, _NO_MODEL),
+        _responses("bad model responses", _NO_MODEL),
+        _chat("bad model general", _GENERAL, _NO_MODEL),
+        _anthropic("bad parameter anthropic", model, messages=[]),
+        _chat("bad parameter chat", chat_base, model, messages=[]),
+        _responses("bad parameter responses", model, input=[]),
+        _chat("bad parameter general", _GENERAL, model, messages=[]),
+        _wrong_path("wrong path coding", _CODING, Credential.BEARER, model),
+        _wrong_path("wrong path anthropic", _ANTHROPIC, Credential.API_KEY, model),
+        _wrong_path("wrong path responses", _RESPONSES, Credential.BEARER, model),
+        _wrong_path("wrong path general", _GENERAL, Credential.BEARER, model),
     ]
 
 
 def burst(model: str, chat_base: str) -> list[Sequence[Trial]]:
-    """More and more requests at once, to be sent until one is refused."""
-    return [[_chat(f"burst of {size}", chat_base, model) for _ in range(size)] for size in _STEPS]
+    """More and more requests at once, to be sent until one is refused: half of them as Claude Code sends them, the
+    others to Chat Completions."""
+    return [[_of_burst(f"{BURST} {size}", n, model, chat_base) for n in range(size)] for size in _STEPS]
+
+
+def _of_burst(name: str, number: int, model: str, chat_base: str) -> Trial:
+    if number % 2:
+        return _chat(name, chat_base, model)
+    return _anthropic(name, model, headers=_BETA_HEADER)
 
 
 def last() -> Trial:
@@ -110,7 +148,7 @@ def last() -> Trial:
 
 def models() -> Trial:
     """A request that costs nothing, for a connection that is to be left alone."""
-    return Trial("models", MODELS_PATH, Credential.API_KEY)
+    return Trial(MODELS, _MODELS_PATH, Credential.API_KEY)
 
 
 def most_of(groups: Sequence[Sequence[Trial]]) -> int:
@@ -127,7 +165,7 @@ def _billed(
 
 def _anthropic(name: str, model: str, headers: Mapping[str, str] | None = None, **fields: object) -> Trial:
     body = {"model": model, "max_tokens": _MOST_OUTPUT, "messages": _said("Say yes."), **fields}
-    return _billed(name, _MESSAGES, Credential.API_KEY, body, headers)
+    return _billed(name, MESSAGES_PATH, Credential.API_KEY, body, headers)
 
 
 def _cached(name: str, model: str, line: str, nonce: str) -> Trial:
@@ -144,14 +182,18 @@ def _chat(name: str, base: str, model: str, **fields: object) -> Trial:
     return _billed(name, f"{base}/chat/completions", Credential.BEARER, body)
 
 
-def _responses(name: str, model: str) -> Trial:
-    body = {"model": model, "max_output_tokens": _MOST_OUTPUT, "input": "Say yes.", "stream": True}
-    return _billed(name, "/api/v1/responses", Credential.BEARER, body)
+def _responses(name: str, model: str, **fields: object) -> Trial:
+    body = {"model": model, "max_output_tokens": _MOST_OUTPUT, "input": "Say yes.", **fields}
+    return _billed(name, f"{_RESPONSES}/responses", Credential.BEARER, body)
+
+
+def _wrong_path(name: str, base: str, credential: Credential, model: str) -> Trial:
+    return Trial(name, f"{base}/{_NO_PATH}", credential, {"model": model})
 
 
 def _count_tokens() -> Trial:
     body = {"model": _COUNTED_MODEL, "messages": _said("Say yes.")}
-    return Trial("count tokens", f"{_MESSAGES}/count_tokens", Credential.API_KEY, body)
+    return Trial("count tokens", f"{MESSAGES_PATH}/count_tokens", Credential.API_KEY, body)
 
 
 def _said(text: str) -> list[Mapping[str, object]]:

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+import simulator.plan.keys
 from extproc.cli import verify
+from extproc.commands.verify import lines
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Evidence, Outcome, verdicts
-from extproc.domain.assumptions.trials import DEFAULT_MODEL, burst, most_of, plan
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.trials import DEFAULT_MODEL, NOBODYS_KEY, Credential, burst, most_of, plan
+from extproc.domain.request.key_form import is_usual
 
 AT = 1_790_000_000.0
 CHAT = "/api/coding/paas/v4"
@@ -71,9 +74,68 @@ def test_a_connection_that_was_left_alone_too_shortly_tells_nothing(
 
 @pytest.mark.parametrize("status", [401, 403, 429, 529])
 def test_a_refusal_of_another_kind_tells_nothing_of_an_error(status: int) -> None:
-    refused = answered("bad parameter", {"error": {"code": "1302", "message": "…"}}, status=status)
+    refused = answered("bad parameter anthropic", {"error": {"code": "1302", "message": "…"}}, status=status)
 
-    assert outcome("bad parameter", refused) is Outcome.UNTOLD
+    assert outcome("bad parameter, Anthropic", refused) is Outcome.UNTOLD
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (429, {"error": {"code": "1113", "message": "no balance"}}, Outcome.HOLDS),  # a plan's key
+        (400, {"error": {"code": "1211", "message": "unknown"}}, Outcome.HOLDS),  # one with a balance
+        (429, {"code": 1113, "msg": "no balance"}, Outcome.DIFFERS),
+        (429, {"error": {"code": "1302", "message": "busy"}}, Outcome.UNTOLD),
+    ],
+)
+def test_the_general_api_may_have_no_balance(status: int, body: object, expected: Outcome) -> None:
+    assert outcome("unknown model, general API", answered("bad model general", body, status=status)) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(401, Outcome.HOLDS), (200, Outcome.DIFFERS), (403, Outcome.DIFFERS), (429, Outcome.UNTOLD)],
+)
+def test_a_wrong_key_is_told_so_or_not(status: int, expected: Outcome) -> None:
+    refused = answered("wrong key", {"error": {"type": "401", "message": "incorrect"}}, status=status)
+
+    assert outcome("wrong key", refused) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (200, {}, Outcome.UNTOLD),
+        (429, {"retry-after": "3"}, Outcome.HOLDS),
+        (429, {"anthropic-ratelimit-unified-status": "rejected"}, Outcome.DIFFERS),
+    ],
+)
+def test_the_unified_status_is_looked_for_in_refusals_of_the_beta_header(
+    status: int, headers: Mapping[str, str], expected: Outcome
+) -> None:
+    beta = answered("beta", {}, status=status, headers=headers, path="/api/anthropic/v1/messages")
+
+    assert outcome("unified status", beta) is expected
+
+
+def test_an_upstream_is_given_up_when_nothing_that_it_says_is_of_z_ai() -> None:
+    page = answered("bad model chat", {}, status=404, pieces=((0.1, b"<html>"),))
+    refused = answered("bad model anthropic", {"error": {"code": "1211", "message": "unknown"}}, status=400)
+    away = answered("quota before", {}, status=0, pieces=(), model="", failure="ConnectError")
+
+    assert why_in_vain([]) == why_in_vain([away]) == why_in_vain([page, page]) == ""
+    assert why_in_vain([away, away]) == "nothing answers"
+    assert why_in_vain([page, page, page]) == "no answer has Z.AI's form (HTTP 404, as HTML)"
+    assert why_in_vain([page, page, refused, away, away]) == ""
+
+
+def test_a_key_is_given_up_if_no_model_takes_it() -> None:
+    shut = answered("bad model anthropic", {"error": {"type": "401", "message": "incorrect"}}, status=401)
+    let_in = answered("bad model chat", {"error": {"code": "1211", "message": "unknown"}}, status=400)
+
+    assert why_in_vain([shut]) == "the key is not accepted"
+    assert why_in_vain([let_in, shut]) == ""
+    assert why_in_vain([let_in, replace(shut, trial="wrong key")]) == ""
 
 
 def test_an_answer_that_broke_off_tells_nothing() -> None:
@@ -98,6 +160,23 @@ def test_an_overload_that_was_met_tells_its_form(status: int, expected: Outcome)
     refused = answered("pair one", {"error": {"code": "1305", "message": "busy"}}, status=status)
 
     assert outcome("overload", refused) is expected
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_an_event_is_whole_however_it_is_cut(line_end: bytes) -> None:
+    body = b'data: {"a": 1}\n\ndata: [DONE]\n\n'.replace(b"\n", line_end)
+    pieces = tuple((n / 100, body[n : n + 1]) for n in range(len(body)))
+    found = replace(answered("stream chat", {}), pieces=pieces).events()
+
+    assert [event.data for event in found] == ['{"a": 1}', "[DONE]"]
+    assert found[0].fields == {"a": 1}
+    assert found[-1].at == (len(body) - 1) / 100
+
+
+def test_a_stream_in_a_million_pieces_is_read_at_once() -> None:
+    pieces = tuple((0.1, b"x") for _ in range(1_000_000))
+
+    assert len(replace(answered("stream chat", {}), pieces=pieces).events()) == 1
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
@@ -137,3 +216,21 @@ def test_a_budget_gives_no_more_than_it_has() -> None:
     assert budget.take(0)
     assert not budget.take(0)  # no request is left
     assert most_tokens(b"a" * 400, 8) == 158
+
+
+def test_a_row_fits_a_terminal_of_80_columns() -> None:
+    verdict = Verdict("unknown model", "HTTP 400, " * 20, Outcome.DIFFERS, "x" * 200, "It differs. " * 20)
+
+    printed = list(lines([verdict], 80))
+
+    assert max(map(len, printed)) <= 80
+    assert "".join(printed).count("x") == 200
+    assert len(list(lines([verdict]))) == 4
+
+
+def test_nobodys_key_has_the_form_of_a_key_and_is_sent_once() -> None:
+    credentials = [trial.credential for group in plan(DEFAULT_MODEL, CHAT, "0123456789abcdef") for trial in group]
+
+    assert NOBODYS_KEY == simulator.plan.keys.NOBODYS_KEY
+    assert is_usual(NOBODYS_KEY)
+    assert credentials.count(Credential.NOBODYS) == 1

@@ -1,12 +1,17 @@
 """A recording keeps the form and the protocol's own words, and nothing of anybody."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.recording import record, redacted_text
+from extproc.domain.assumptions.recording import record, redacted_text, without_key
+from simulator.scenario.parsing import scenario_from
 
+AT = 1_788_678_000.0
+AT_TOLD = 1_788_678_400.0  # 07:06:40 on 6 September 2026
 KEY = "0123456789abcdef0123456789abcdef.ABCDEFGHIJKLMNOP"
 
 
@@ -127,3 +132,82 @@ def test_the_key_is_nowhere(body: str) -> None:
 def test_nested_beyond_reason_is_no_error() -> None:
     assert recorded(b"[" * 100_000)
     assert recorded(b'{"a":' * 200 + b"1" + b"}" * 200)
+
+
+def answer(**fields: Any) -> dict[str, Any]:
+    exchange = Exchange("t", "POST", "/p", "m", 200, {}, ((0.5, b"{}"),), 0.5, AT)
+    found: Any = record(replace(exchange, **fields), KEY)["answer"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_times_are_kept_by_how_far_they_are_from_our_clock() -> None:
+    headers = {"date": "Sun, 06 Sep 2026 07:06:40 GMT", "x-log-id": "20260906150650aa77bb88", "server": "nginx"}
+
+    found = answer(headers=headers)
+
+    assert found["date_ahead"] == AT_TOLD - AT - 0.5
+    assert found["log_id_ahead"] == AT_TOLD + 10 - AT
+    assert found["headers"] == {"server": "nginx"}
+    assert "aa77bb88" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Wang", ""])
+def test_a_date_beyond_reason_can_be_played(date: str) -> None:
+    found = answer(headers={"date": date, "x-log-id": "00010101000000"})
+
+    assert scenario_from(found)
+
+
+def test_headers_come_again_but_for_those_of_the_connection_and_what_is_somebodys() -> None:
+    headers = {
+        "server": "Wang",
+        "cache-control": "no-cache",
+        "x-process-time": "0.035",
+        "connection": "close",
+        "transfer-encoding": "chunked",
+        "x-ratelimit-user": "Wang",
+        "retry-after": "3",
+    }
+
+    assert answer(headers=headers)["headers"] == {
+        "cache-control": "no-cache",
+        "x-process-time": "0.035",
+        "x-ratelimit-user": "-",
+        "retry-after": "3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "failure", "framing"),
+    [
+        ({"content-length": "2"}, "", "length"),
+        ({"transfer-encoding": "chunked"}, "", "chunked"),
+        ({}, "", "close"),
+        ({"content-length": "20"}, "ReadError", "chunked"),
+    ],
+)
+def test_the_end_of_a_body_is_told_as_it_was(headers: dict[str, str], failure: str, framing: str) -> None:
+    found = answer(headers=headers, failure=failure)
+
+    assert found["framing"] == framing
+    assert found["play"] == ["{}", "<reset>"] if failure else ["{}"]
+
+
+def test_a_request_with_a_wrong_key_is_known_by_it() -> None:
+    exchange = Exchange("wrong key", "POST", "/p", "m", 401, has_key=False)
+
+    assert record(exchange, KEY)["match"] == {"method": "POST", "path": "/p", "model": "m", "key": "wrong"}
+
+
+def test_a_connection_that_was_not_kept_is_not_kept_again() -> None:
+    exchange = Exchange("models", "GET", "/p", status=200, headers={"content-length": "0"})
+    found: Any = record(exchange, KEY, closes=True)["answer"]
+
+    assert found["framing"] == "close"
+
+
+def test_a_key_that_json_writes_otherwise_is_gone_too() -> None:
+    odd = 'quoted"key\\of.somebody"else'
+
+    assert "somebody" not in without_key(json.dumps({"a": f"{odd} is wrong"}), odd)
