@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness.process_table import command_line, is_alive
+from tests.harness.process_table import command_line, descendants, is_alive
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.supervised import KEY, Supervised, answers, running_proxy
 from tests.harness.waiting import eventually, wait_until
@@ -19,11 +19,20 @@ from tests.harness.waiting import eventually, wait_until
 pytestmark = pytest.mark.slow
 
 STREAM = {**PROMPT, "stream": True}
+REFUSED_WITHIN = 2.0
+BY_PIPE = {"TETHER_BY_PIPE": "1"}
+"""How children are tied to their parent where there is no Linux."""
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, simulator: Simulator) -> Iterator[Supervised]:
-    with running_proxy(tmp_path, simulator, KEY) as proxy:
+def tether() -> dict[str, str]:
+    """As this system does it, unless a test says otherwise."""
+    return {}
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, simulator: Simulator, tether: dict[str, str]) -> Iterator[Supervised]:
+    with running_proxy(tmp_path, simulator, KEY, **tether) as proxy:
         yield proxy
 
 
@@ -47,22 +56,24 @@ async def test_while_the_processor_hangs_new_requests_are_refused_soon_and_strea
         arriving = answer.aiter_lines()
         await anext(arriving)
         processor = proxy.child("extproc")
+        proxy.signal(signal.SIGSTOP)  # so that nothing but Envoy itself can answer: nobody kills what hangs
         os.kill(processor, signal.SIGSTOP)
-        seconds, statuses = [], []
-        while len(statuses) < 2:
+        seconds, statuses, deadline = [], [], time.monotonic() + 60
+        # One that a busy machine holds up says nothing of Envoy, one that is within the bound says all.
+        while len(statuses) < 2 or (min(seconds) > REFUSED_WITHIN and time.monotonic() < deadline):
             began = time.monotonic()
             refused = await client.post(f"{proxy.url}/v1/messages", json=PROMPT)
             seconds.append(time.monotonic() - began)
             statuses.append(refused.status_code)
+        assert is_alive(processor)
+        proxy.signal(signal.SIGCONT)
         await eventually(lambda: is_alive(processor), lambda alive: not alive)
         await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
         rest = [line async for line in arriving]
 
-    assert statuses == [503, 503]
+    assert set(statuses) == {503}
     assert refused.json()["error"]["message"] == "The proxy is starting or restarting: try again in a moment."
-    # Envoy gives up after 1.5 s (envoy.yaml), so that they are refused within 2 s; the rest is for a machine that is
-    # busy with other tests. The processor is killed after 5 s at the earliest.
-    assert max(seconds) < 4.0, "they waited until the processor was killed"
+    assert min(seconds) <= REFUSED_WITHIN
     assert any("message_stop" in line for line in rest), "the stream was cut"
     [told] = [line for line in proxy.output.splitlines() if "extproc hung" in line]
     assert "extproc hung, was killed and is started again" in told
@@ -70,7 +81,11 @@ async def test_while_the_processor_hangs_new_requests_are_refused_soon_and_strea
     assert restarts(proxy, "extproc") == 1
 
 
-@pytest.mark.parametrize("child", ["envoy", "dashboard"])
+@pytest.mark.parametrize(
+    ("child", "tether"),
+    [("envoy", {}), ("dashboard", {}), ("envoy", BY_PIPE)],
+    ids=["envoy", "dashboard", "envoy, tied by a pipe"],
+)
 async def test_others_that_hang_are_started_again_too(proxy: Supervised, child: str) -> None:
     hanging = proxy.child(child)
     os.kill(hanging, signal.SIGSTOP)
@@ -82,6 +97,17 @@ async def test_others_that_hang_are_started_again_too(proxy: Supervised, child: 
     await eventually(lambda: restarts(proxy, child), lambda count: count == 1)
     assert ask(proxy).status_code == 200
     assert proxy.output.count(f"{child} hung") == 1
+
+
+@pytest.mark.parametrize("tether", [{}, BY_PIPE], ids=["kernel", "pipe"])
+def test_what_hangs_ends_with_its_parent_too(proxy: Supervised) -> None:
+    everything = descendants(proxy.process.pid)
+    for pid in proxy.children().values():
+        os.kill(pid, signal.SIGSTOP)
+
+    proxy.signal(signal.SIGKILL)
+
+    wait_until(lambda: not any(map(is_alive, everything)), "nothing is left")
 
 
 async def test_a_request_that_waits_for_its_place_is_not_taken_for_a_hanging_processor(
