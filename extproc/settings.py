@@ -82,14 +82,15 @@ def _matching(pattern: re.Pattern[str]) -> AfterValidator:
 
 
 def _readable(path: Path) -> Path:
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not os.path.isfile(path) or not os.access(path, os.R_OK):
         raise ValueError
     return path
 
 
 def _writable(directory: Path) -> Path:
     place = directory if os.path.lexists(directory) else directory.absolute().parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    # Of what may not be looked into os.path says no, and Path raises.
+    if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
         raise ValueError
     return directory
 

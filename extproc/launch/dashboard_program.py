@@ -84,7 +84,8 @@ def _database_problems(own: its.Settings) -> Iterator[str]:
 
 def _can_be_written(path: Path) -> bool:
     """Whether the file can be written, or made, with the directories above it that are missing."""
-    if path.exists():
-        return path.is_file() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    # Of what may not be looked into os.path says no, and Path raises.
+    if os.path.exists(path):
+        return os.path.isfile(path) and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    existing = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    return os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)

@@ -91,7 +91,7 @@ def _user_name() -> str:
 def _is_fit(parent: str) -> bool:
     longest = _socket_in(Path(parent) / f"{_PREFIX}12345678")
     fits = len(bytes(longest)) <= LONGEST_SOCKET_PATH
-    return bool(parent) and fits and Path(parent).is_dir() and os.access(parent, os.W_OK | os.X_OK)
+    return bool(parent) and fits and os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)
 
 
 def _socket_in(directory: Path) -> Path:

@@ -319,7 +319,10 @@ def test_a_directory_for_the_state_is_made_in_one_that_is_there(
     assert stat.filemode((tmp_path / "state").stat().st_mode) == "drwx------"
 
 
-@pytest.mark.parametrize("place", ["missing/state", "file"])
+TOO_LONG = "x" * 300  # of which a system says neither that it is there nor that it is not
+
+
+@pytest.mark.parametrize("place", ["missing/state", "file", "file/state", f"{TOO_LONG}/state"])
 def test_a_directory_for_the_state_that_can_not_be_made_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
 ) -> None:
@@ -327,7 +330,16 @@ def test_a_directory_for_the_state_that_can_not_be_made_is_one_line(
 
     [line] = problems(monkeypatch, STATE_DIR=str(tmp_path / place))
 
-    assert line.startswith(f"STATE_DIR={tmp_path / place}: need a writable directory")
+    assert line.startswith(f"STATE_DIR={tmp_path}")
+    assert ": need a writable directory, or one to make" in line
+
+
+def test_a_file_that_nobody_can_look_at_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZAI_API_KEY")
+
+    [line] = problems(monkeypatch, ZAI_API_KEY_FILE=f"/{TOO_LONG}/key")
+
+    assert line.endswith("need a readable file that holds the Z.AI key")
 
 
 def test_every_setting_says_what_it_means_and_what_would_be_right() -> None:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from dashboard import settings as its
 from extproc.launch import dashboard_program
 from extproc.settings import Settings
 from tests.harness.processes import make_key
@@ -51,3 +52,9 @@ async def test_it_is_not_essential(settings: Settings, monkeypatch: pytest.Monke
     assert not program.essential
     assert program.environment["LOG_LEVEL"] == "warning"
     assert KEY not in program.environment.values()
+
+
+def test_a_database_in_a_directory_that_may_not_be_looked_into_raises_nothing_unforeseen(tmp_path: Path) -> None:
+    own = its.Settings(db_path=tmp_path / ("x" * 300) / "dashboard.db")  # of which no system says whether it is there
+
+    assert [*dashboard_program._database_problems(own)] == []
