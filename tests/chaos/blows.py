@@ -11,24 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.chaos.output import Reader
 from tests.chaos.victim import Victim
+from tests.harness.waiting import eventually
 
 SHORT_STOP: Final = 1.0
 _HELD: Final = 3.0
+_PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """`costs_log` says whether log entries may be lost by it, `cuts` whether connections of clients may break.
+    """`costs_log` says whether entries of Envoy's log may be lost by it, so that requests are neither counted nor have
+    a line, `costs_lines` whether lines alone may be, `cuts` whether connections of clients may break.
 
-    `hangs` says whether it takes five seconds until it is noticed.
+    `hangs` names the child that is silent after it, which takes five seconds to be noticed, and is started again.
     """
 
     name: str
     strike: Callable[[Victim], Awaitable[None]]
     costs_log: bool = False
+    costs_lines: bool = False
     cuts: bool = False
-    hangs: bool = False
+    hangs: str = ""
 
 
 def _killed(child: str) -> Callable[[Victim], Awaitable[None]]:
@@ -67,9 +72,19 @@ async def _suspended(victim: Victim) -> None:
 
 
 async def _output_unread(victim: Victim) -> None:
-    victim.reads_output = False
+    """The pipe fills up."""
+    victim.written.become(Reader.WAITS)
     await asyncio.sleep(_HELD)
-    victim.reads_output = True
+    victim.written.become(Reader.READS)
+
+
+async def _output_closed(victim: Victim) -> None:
+    """Whoever writes is told that the pipe is broken, until somebody has it open again."""
+    lost = "zai_proxy_log_lines_dropped_total"
+    before = victim.metrics().value(lost)
+    victim.written.become(Reader.AWAY)
+    await eventually(lambda: victim.metrics().value(lost), lambda lines: lines > before, within=_PATIENCE)
+    victim.written.become(Reader.READS)
 
 
 async def _swept(victim: Victim) -> None:
@@ -80,14 +95,16 @@ async def _swept(victim: Victim) -> None:
 
 
 async def _disk_full(victim: Victim) -> None:
-    """No file can grow: a limit of their size stands for the disk."""
+    """No file can grow, the dashboard's either: a limit of their size stands for the disk."""
     pids = [await victim.child(child) for child in ("extproc", "dashboard")]
     for pid in pids:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await eventually(victim.store_error, bool, within=_PATIENCE)
     await asyncio.sleep(_HELD)
     for pid in pids:
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await eventually(victim.store_error, lambda error: error is None, within=_PATIENCE)
 
 
 async def _state_gone(victim: Victim) -> None:
@@ -109,15 +126,16 @@ BLOWS: Final = (
     Blow("the processor is killed", _killed("extproc"), costs_log=True),
     Blow("Envoy is killed", _killed("envoy"), costs_log=True, cuts=True),
     Blow("the dashboard is killed", _killed("dashboard")),
-    Blow("the processor hangs", _stopped("extproc"), costs_log=True, hangs=True),
-    Blow("Envoy hangs", _stopped("envoy"), costs_log=True, cuts=True, hangs=True),
-    Blow("the dashboard hangs", _stopped("dashboard"), hangs=True),
+    Blow("the processor hangs", _stopped("extproc"), costs_log=True, hangs="extproc"),
+    Blow("Envoy hangs", _stopped("envoy"), costs_log=True, cuts=True, hangs="envoy"),
+    Blow("the dashboard hangs", _stopped("dashboard"), hangs="dashboard"),
     Blow("the processor stands still for a moment", _stopped_for_a_moment("extproc")),
     Blow("Envoy stands still for a moment", _stopped_for_a_moment("envoy")),
     Blow("the supervisor stands still for a moment", _stopped_for_a_moment("supervisor")),
     Blow("the machine is suspended", _suspended),
     Blow("nobody reads the output", _output_unread),
-    Blow("the runtime directory is swept away", _swept, costs_log=True, hangs=True),
+    Blow("the output is closed", _output_closed, costs_lines=True),
+    Blow("the runtime directory is swept away", _swept, costs_log=True, hangs="extproc"),
     Blow("the disk is full", _disk_full),
     Blow("the state is gone", _state_gone),
     Blow("the store lies", _store_lies),

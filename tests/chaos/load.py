@@ -43,15 +43,23 @@ class Sent:
     left: bool = False
     broken: str = ""
     trouble: str = ""
+    tells_secret: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the client has got all of the answer."""
+        return bool(self.status) and not self.left and not self.broken
 
 
 @dataclass
 class Load:
-    """So many clients at once, each with one request after the other until `stop` is set."""
+    """So many clients at once, each with one request after the other until `stop` is set. No answer may tell any of the
+    `secrets`."""
 
     url: str
     dice: random.Random
     clients: int
+    secrets: tuple[str, ...]
     sent: list[Sent] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,12 +74,12 @@ class Load:
                 count += 1
                 sent = Sent(f"chaos-{number}-{count}", time.monotonic())
                 self.sent.append(sent)
-                await _one(client, self.url, sent, dice)
+                await _one(client, self.url, sent, dice, self.secrets)
                 sent.ended = time.monotonic()
                 await asyncio.sleep(dice.uniform(*_PAUSE))
 
 
-async def _one(client: httpx.AsyncClient, url: str, sent: Sent, dice: random.Random) -> None:
+async def _one(client: httpx.AsyncClient, url: str, sent: Sent, dice: random.Random, secrets: tuple[str, ...]) -> None:
     weights = [weight for weight, _does, _scenario in _MIX]
     _, does, scenario = dice.choices(_MIX, weights)[0]
     path = dice.choice(_PATHS)
@@ -94,6 +102,7 @@ async def _one(client: httpx.AsyncClient, url: str, sent: Sent, dice: random.Ran
         sent.broken = type(error).__name__
         return
     sent.trouble = _trouble(answer, text, _ENDS[path] if does == "streams" else "")
+    sent.tells_secret = any(secret in text or secret in str(answer.headers) for secret in secrets)
 
 
 def _request(

@@ -1,7 +1,6 @@
-"""The proxy that gets the blows: `zai-proxy run` with a dashboard, its output a pipe, a store that lies beside it."""
+"""The proxy that gets the blows: `zai-proxy run` with a dashboard, its output a FIFO, a store that lies beside it."""
 
 import asyncio
-import fcntl
 import itertools
 import os
 import signal
@@ -16,6 +15,9 @@ from typing import Any, Final
 
 import httpx
 
+from tests.chaos.books import Books
+from tests.chaos.load import Sent
+from tests.chaos.output import Output, Reader
 from tests.harness import plain_http
 from tests.harness.process_table import command_line, descendants
 from tests.harness.readings import Readings
@@ -23,7 +25,6 @@ from tests.harness.stack import PROMPT, ZAI_PROXY, Simulator
 from tests.harness.supervised import READY, answers, quiet_settings
 from tests.harness.waiting import wait_until
 
-_PIPE_BYTES: Final = 4096
 _SETTINGS: Final = {
     "PACING": "fixed",
     "CONCURRENCY_LIMIT_INITIAL": "12",
@@ -69,7 +70,7 @@ class LyingStore:
 
 
 class Victim:
-    """A running proxy. `output` is what it has written and somebody has read."""
+    """A running proxy. `probes` are the requests by which `is_well` has looked."""
 
     def __init__(self, directory: Path, simulator: Simulator, key: str, **settings: str) -> None:
         self.simulator = simulator
@@ -87,27 +88,21 @@ class Victim:
         self.metrics_url = f"http://127.0.0.1:{port['METRICS_PORT']}"
         self.admin_url = f"http://127.0.0.1:{port['ENVOY_ADMIN_PORT']}"
         self.dashboard_url = f"http://127.0.0.1:{port['DASHBOARD_PORT']}"
-        self.reads_output = True
-        self._chunks: list[bytes] = []
-        self._reading, end = os.pipe()
-        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.books = Books(f"{self.metrics_url}/metrics")
+        self.probes: list[Sent] = []
+        self.written = Output(directory / "output")
+        end = self.written.writing_end()
         self.process = subprocess.Popen(
             [str(ZAI_PROXY), "run"], env=self.environment, stdin=subprocess.DEVNULL, stdout=end, stderr=end
         )
         os.close(end)
-        threading.Thread(target=self._read, daemon=True).start()
         wait_until(lambda: READY in self.output or self.process.poll() is not None, "the proxy is ready")
         assert self.process.poll() is None, self.output
 
     @property
     def output(self) -> str:
-        return b"".join(self._chunks).decode(errors="replace")
-
-    def close_output(self) -> None:
-        """From now on nobody can read what it writes."""
-        self.reads_output = False
-        time.sleep(0.2)
-        os.close(self._reading)
+        """What it has written and somebody has read."""
+        return self.written.text
 
     async def child(self, role: str) -> int:
         """The process of a child, once there is one."""
@@ -139,11 +134,25 @@ class Victim:
         status: dict[str, Any] = plain_http.get(f"{self.metrics_url}/status").raise_for_status().json()
         return status
 
+    def restarts(self, child: str) -> float:
+        """How often the child was started again; less than ever where nobody says."""
+        try:
+            page = httpx.get(f"{self.metrics_url}/metrics", timeout=2, verify=plain_http.NO_TLS)
+        except httpx.TransportError:
+            return -1.0
+        return Readings.of(page.text).value("zai_proxy_child_restarts_total", child=child)
+
+    def store_error(self) -> str | None:
+        """What the dashboard says of its file; None if it can be written."""
+        told = plain_http.get(f"{self.dashboard_url}/api/targets").raise_for_status().json()
+        error: str | None = told["store"]["error"]
+        return error
+
     def is_well(self) -> bool:
         """Whether every part of it answers, and a request is."""
         try:
             return (
-                httpx.post(f"{self.url}/v1/messages", json=PROMPT, timeout=5).status_code == 200
+                self._probe() == 200
                 and answers(f"{self.metrics_url}/readyz")
                 and answers(f"{self.dashboard_url}/healthz")
             )
@@ -160,19 +169,22 @@ class Victim:
             except ProcessLookupError:
                 continue
         self.store.close()
+        self.written.become(Reader.GONE)
 
-    def _read(self) -> None:
-        while True:
-            if not self.reads_output:
-                time.sleep(0.05)
-                continue
-            try:
-                chunk = os.read(self._reading, 65536)
-            except OSError:
-                return
-            if not chunk:
-                return
-            self._chunks.append(chunk)
+    def _probe(self) -> int:
+        """The status of a request. Raises httpx.TransportError."""
+        probe = Sent(f"chaos-probe-{len(self.probes)}", time.monotonic())
+        self.probes.append(probe)
+        headers = {"x-request-id": probe.id}
+        try:
+            answer = httpx.post(f"{self.url}/v1/messages", json=PROMPT, headers=headers, timeout=5)
+            probe.status = answer.status_code
+        except httpx.TransportError as error:
+            probe.broken = type(error).__name__
+            raise
+        finally:
+            probe.ended = time.monotonic()
+        return probe.status
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
@@ -36,6 +36,17 @@ DASHBOARD_PAGES: Final = (
 WRITE_HEADERS: Final = ("http", "router", "ext_proc")
 
 
+class Shown(Protocol):
+    """A proxy, by the addresses of its ports."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def metrics_url(self) -> str: ...
+    @property
+    def admin_url(self) -> str: ...
+
+
 def parts_of(key: str) -> tuple[str, ...]:
     """A key whole and in halves."""
     name, _, secret = key.partition(".")
@@ -54,7 +65,7 @@ def written_files(directory: Path) -> dict[str, str]:
     return {str(path): path.read_text(errors="replace") for path in files}
 
 
-def pages(stack: Stack, token: str = "") -> dict[str, str]:
+def pages(stack: Shown, token: str = "") -> dict[str, str]:
     """Everything that the processor and Envoy show over HTTP, to the owner and to others."""
     with httpx.Client(timeout=PATIENCE) as client:
         shown = {url: client.get(url) for url in _urls(stack)}
@@ -69,7 +80,7 @@ def dashboard_pages(url: str) -> dict[str, str]:
         return {page: _as_text(client.get(page).raise_for_status()) for page in DASHBOARD_PAGES}
 
 
-def _feed(stack: Stack, token: str) -> str:
+def _feed(stack: Shown, token: str) -> str:
     """What the feed of finished requests tells of the past."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     patience = httpx.Timeout(10, read=0.5)
@@ -84,7 +95,7 @@ def _feed(stack: Stack, token: str) -> str:
     return told
 
 
-def _urls(stack: Stack) -> Iterator[str]:
+def _urls(stack: Shown) -> Iterator[str]:
     yield from (f"{stack.metrics_url}{page}" for page in PROCESSOR_PAGES)
     yield from (f"{stack.admin_url}{page}" for page in ADMIN_PAGES)
     yield from (f"{stack.url}{page}" for page in ("/health", "/metrics"))

@@ -17,8 +17,11 @@ class Readings:
 
     @classmethod
     def scrape(cls, url: str) -> "Readings":
-        response = plain_http.get(url).raise_for_status()
-        families = text_string_to_metric_families(response.text)
+        return cls.of(plain_http.get(url).raise_for_status().text)
+
+    @classmethod
+    def of(cls, page: str) -> "Readings":
+        families = text_string_to_metric_families(page)
         return cls({(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples})
 
     def value(self, name: str, **labels: str) -> float:
