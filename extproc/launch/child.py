@@ -21,7 +21,7 @@ log = structlog.get_logger("zai-proxy")
 _CHUNK_BYTES: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
-# SIGTERM does not reach what is tethered.
+# SIGTERM is held back in the programs: a service manager may send it to all of them at once, and we alone act on it.
 _END: Final = signal.SIGINT
 
 

@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _KERNEL: Final = "kernel"
 _PIPE: Final = "pipe"
 _HAS_THE_KERNELS: Final = sys.platform.startswith("linux")
-# For tests: the way of other systems, where there is the kernel's.
+# Tests set it to go the way of other systems on one that has the kernel's.
 _ALWAYS_BY_PIPE: Final = "TETHER_BY_PIPE"
 
 
