@@ -18,8 +18,8 @@ local LONGEST_TEXT = 128                 -- of what is no JSON: enough for `[DON
 local LONGEST_WORD = 32
 local LONGEST_MODEL = 128
 local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
-local FRAME = 120                        -- bytes of an event that hold no text, at least
-local MOST_CHOICES = 128                 -- of which is known whether each has finished; with more, only `[DONE]` is the end
+local FRAME = 120                        -- bytes of an event, at least, that hold no text
+local MOST_CHOICES = 128                 -- so many are followed to their ends; with more of them, only `[DONE]` ends the answer
 
 local COUNTS = {
   "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -40,7 +40,7 @@ local USAGE = {
 }
 local ERROR = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
 
--- CHOICES of Chat: which have been seen, and how many of them have not finished.
+-- CHOICES of Chat Completions: which have been seen, and how many of them have not finished.
 local function note_choice(choices, index, has_finished)
   local known = choices.finished[index]
   if known == nil then
@@ -60,7 +60,7 @@ local function no_choices()
   return { finished = {}, count = 0, running = 0 }
 end
 
--- At the end of an item of `choices`. One without a number is the first.
+-- Called at the end of each item of `choices`. An item without a number is the first choice.
 local function end_choice(found)
   local index = type(found.index) == "number" and found.index > 0 and found.index or 0
   found.choices = found.choices or no_choices()
@@ -120,8 +120,8 @@ local NOT_BEGUN = {
 local Answer = {}
 Answer.__index = Answer
 
--- `kind` is what the answer's head says that it is: "events", "json", "text", or "plain", which can be any of them. What it begins
--- with knows better, but for "text".
+-- `kind` is what the answer's head says that it is: "events", "json", "text", or "plain", which can be any of them. Unless it is
+-- "text", the first bytes of the answer are believed rather than its head.
 local function new(kind)
   local report = { kind = kind == "plain" and "text" or kind }
   local self = setmetatable({ report = report, scan = json_scan.new(TOP), bytes = 0, is_untold = true }, Answer)
@@ -132,6 +132,7 @@ end
 
 function Answer:begin_stream()
   self.opening, self.events, self.apart, self.next_events, self.next_inside = true, 0, 0, 1, 1
+  self.frames = 0
   self.line, self.is_data, self.after_cr = "", false, false
   self:begin_event()
 end
@@ -158,7 +159,7 @@ local function is_wrong_path(code, message)
   return code == "500" and type(message) == "string" and find(message, "NOT_FOUND", 1, true) ~= nil
 end
 
--- The code of an error object, else its type, else that nobody knows.
+-- What an error is called: its code, else its type, else "unknown".
 local function code_of_error(code, kind, outer, message)
   local found = code_of(code) or code_of(kind) or code_of(outer) or code_in(message)
   if is_wrong_path(found, message) then return "404" end
@@ -201,8 +202,8 @@ function Answer:note_error(code)
   if not self.report.code then self:set("code", code) end
 end
 
--- Takes over what has been found in an object, or so far in it. Returns whether it told of usage. A model within the object
--- counts where there is none at its top, so not before the object is whole.
+-- Takes over what has been found in an object, which need not be whole yet. Returns whether it told of usage. A model further
+-- inside counts only if there is none at the top, so only once the object is whole.
 function Answer:merge(found, is_whole)
   local report, told = self.report, false
   for n = 1, #COUNTS do
@@ -293,7 +294,7 @@ function Answer:read_object(found)
   return code
 end
 
--- Counts the event that ends here. (One without data is none to anybody, but has its bytes.)
+-- Counts the event that ends here. (One without data is no event to anybody, but its bytes are some of the answer's.)
 function Answer:count_event(is_apart)
   if self.report.begun and not is_apart then
     if self.has_line then self.events = self.events + 1 end
@@ -341,7 +342,7 @@ function Answer:begin_data_line()
   self.has_data = true
 end
 
--- The start of a line whose end is not here yet: data is handed on at once, of anything else only the head is kept.
+-- Takes the start of a line whose end is not here yet. Data is handed on at once; of anything else only the head is kept.
 function Answer:take_open_line(text)
   if self.is_data then
     self:take_data(text)
@@ -584,9 +585,10 @@ function Answer:is_between_events()
   return not self.has_data and self.name == "" and self.line == "" and not self.is_data
 end
 
--- What begins like this is a stream of events or JSON, whatever it is called. `nil` if that takes more bytes.
+-- An answer that begins like this is a stream of events, and one that begins with a brace is JSON, whatever its head calls it.
 local FIRST_LINES = { "data:", "event:", ":", "id:", "retry:" }
 
+-- The kind of an answer that begins with `text` and was told to be `told`; nil if more bytes are needed to know.
 local function kind_of(text, told)
   if byte(text) == 123 then return "json" end
   if told == "events" then return told end
@@ -599,7 +601,8 @@ local function kind_of(text, told)
   return not is_open and told or nil
 end
 
--- The first bytes: a byte-order mark is no part of the text, nor is the space before what tells of which kind it is.
+-- Takes the first bytes and finds out of which kind the answer is. Returns its text without a byte-order mark and without space at
+-- its beginning; nil while the kind is not known.
 function Answer:take_head(text)
   text = (self.head or "") .. text
   local mark = "\239\187\191"
@@ -630,7 +633,40 @@ function Answer:end_head(kind)
   if kind == "events" then self:begin_stream() else self.text = "" end
 end
 
+-- Most events say nothing but a little more text, and differ in that alone from the event before. FRAME: what stands around the text
+-- of an event in which nothing may matter, `opens` with the quote before it, `closes` with the quote behind it and the event's end.
+-- A piece that is one event in that frame is passed over by its frame, whatever its text is: no value of these keys matters.
+local TEXT_KEYS = { '"text" ?: ?"', '"thinking" ?: ?"', '"partial_json" ?: ?"', '"content" ?: ?"', '"reasoning_content" ?: ?"',
+  '"arguments" ?: ?"', '"delta" ?: ?"' }
+local MOST_FRAMES = 64   -- are learned of an answer: where events differ in more than a text, that is given up
+
+function Answer:learn_frame(event)
+  if self.frames == MOST_FRAMES or (self.opens and sub(event, 1, #self.opens) == self.opens) then return end
+  self.frames = self.frames + 1
+  for n = 1, #TEXT_KEYS do
+    local _, opening = find(event, TEXT_KEYS[n])
+    local closing = opening and find(event, '"', opening + 1, true)
+    if closing and byte(event, closing - 1) ~= 92 then
+      self.opens, self.closes = sub(event, 1, opening), sub(event, closing)
+      return
+    end
+  end
+end
+
+-- Whether the piece is one event in the frame. No other quote and no other line end may stand in it than those of the frame.
+function Answer:is_in_frame(text)
+  local opens, closes = self.opens, self.closes
+  if not opens or sub(text, 1, #opens) ~= opens then return false end
+  local behind, closing = #opens + 1, #text - #closes + 1
+  return find(text, '"', behind, true) == closing and sub(text, closing) == closes and byte(text, closing - 1) ~= 92
+    and find(text, "\n", behind, true) == #text - 1 and not find(text, "\r", behind, true)
+end
+
 function Answer:feed_events(text)
+  if not self.opening and not self.after_cr and self:is_between_events() and self:is_in_frame(text) then
+    self.events = self.events + 1
+    return
+  end
   local i = 1
   if self.after_cr then
     self.after_cr = false
@@ -642,9 +678,10 @@ function Answer:feed_events(text)
     if not self.opening and self:is_between_events() then
       if is_dull == nil then is_dull = not self:may_matter(text, i) end
       if is_dull then
-        local count
+        local from, count = i, nil
         i, count = last_boundary(text, i)
         self.events = self.events + count
+        if from == 1 and i > n and count == 1 then self:learn_frame(text) end
         if byte(text, n) == 13 and i > n then self.after_cr = true end
       end
     end
@@ -654,7 +691,7 @@ end
 
 -- JSON AND TEXT ------------------------------------------------------------------------------------------------------------
 
--- Something generated stands in what has been found: whatever else is said further on, it had begun.
+-- Whether something generated stands in what has been found. Then the answer had begun, whatever is said further on.
 local function has_content(found)
   return found.has_choices or found.has_content
 end
@@ -687,7 +724,7 @@ function Answer:feed_body(text)
   if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
 end
 
--- Whether there are a quarter more events than when this was last true, or more by a quarter in them beyond their frames.
+-- Whether, since this was last true, the events have become a quarter more, or what is in them beyond their frames has.
 function Answer:has_grown()
   local events = self.events
   if not events or events == 0 then return false end
@@ -697,7 +734,8 @@ function Answer:has_grown()
   return true
 end
 
--- Takes the next piece; true if the report has changed, or nobody has been told of it yet, or how large it is may be told anew.
+-- Takes the next piece. Returns true if the report has changed, if nobody has been told of it yet, or if the answer has grown so
+-- much that its size may be told anew.
 function Answer:feed(text)
   self.has_changed, self.is_untold = self.is_untold, false
   self.bytes = self.bytes + #text
