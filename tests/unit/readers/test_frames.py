@@ -1,4 +1,4 @@
-"""Events that differ from the one before in their text alone are passed over by their frame: never one that differs in more."""
+"""Events that differ from the one before in their text alone are passed over by their frame, and no others are."""
 
 from typing import Final
 
@@ -52,7 +52,7 @@ TEXTS: Final = (
 @pytest.mark.parametrize("opening", [OPENING, NAMELESS], ids=["the model is known", "the model is not known"])
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.decode()[-60:].strip())
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.decode()[:30] or "nothing")
-def test_whatever_the_text_is_an_event_a_piece_says_what_the_whole_says(
+def test_an_event_a_piece_says_what_the_whole_says(
     text: bytes, frame: bytes, opening: bytes
 ) -> None:
     events = [frame % each for each in (b"first", b"second", text, b"third", text, text, b"last")]
@@ -65,7 +65,7 @@ def test_whatever_the_text_is_an_event_a_piece_says_what_the_whole_says(
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.decode()[-60:].strip())
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.decode()[:30] or "nothing")
-def test_whatever_the_text_is_events_and_bytes_are_counted_as_in_the_whole(text: bytes, frame: bytes) -> None:
+def test_events_and_bytes_are_counted_as_in_the_whole(text: bytes, frame: bytes) -> None:
     events = [frame % each for each in (b"first", b"second", text, b"third", text, text, b"last")]
     whole = OPENING + b"".join(events)
     in_pieces = answers().told_sizes("events", [*event_pieces(OPENING), *events])[-1]
