@@ -1,12 +1,14 @@
 """Envoy's access-log service: takes the entries in and hands them on as plain values."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import structlog
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.domain.request.business_codes import classify
@@ -16,7 +18,7 @@ from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.domain.usage.streamed_tokens import NO_EVENTS, Events
 from extproc.domain.usage.tokens import NO_TOKENS, TOKEN_FIELDS, disjoint
 from extproc.transport import wire
-from extproc.transport.grpc_server import Call, Method
+from extproc.transport.grpc_call import Call, Method
 from extproc.transport.pb import access_log_pb2 as pb
 
 log = structlog.get_logger("extproc.access_log")
@@ -99,16 +101,31 @@ class AccessLog:
         # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.
         call.begin()
         self.streams += 1
+        taking: Iterator[None] = iter(())
         try:
             while (message := await call.read()) is not None:
-                await self._take_in(pb.StreamAccessLogsMessage.FromString(message))
+                taking = self._take_in(message)
+                for _ in taking:
+                    await asyncio.sleep(0)  # a batch must not hold up admissions
+        except asyncio.CancelledError:
+            # Envoy sends its last entries and is gone: all that came is counted, in one go.
+            for _ in itertools.chain(taking, *map(self._take_in, call.rest())):
+                pass
+            raise
         finally:
             self.streams -= 1
         call.write(b"")
 
-    async def _take_in(self, message: pb.StreamAccessLogsMessage) -> None:
+    def _take_in(self, message: bytes) -> Iterator[None]:
+        """Takes a batch in, entry by entry."""
         try:
-            for entry in message.http_logs.log_entry:
+            entries = pb.StreamAccessLogsMessage.FromString(message).http_logs.log_entry
+        except DecodeError:  # nor must a batch
+            self._count_failure()
+            log.exception("log entries could not be read", bytes=len(message))
+            return
+        try:
+            for entry in entries:
                 try:
                     self._record(read_entry(entry))
                 except Exception:  # one entry that we stumble over must not cost the rest of the stream
@@ -116,7 +133,7 @@ class AccessLog:
                     log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
                 self._count_entry()
                 self.entries += 1
-                await asyncio.sleep(0)  # a batch must not hold up admissions
+                yield
         finally:
             self._end_batch()
 

@@ -23,7 +23,7 @@ from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.quota_watch import QuotaWatch
 from extproc.transport import wire
-from extproc.transport.grpc_server import Call, Method
+from extproc.transport.grpc_call import Call, Method
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
 
@@ -187,6 +187,8 @@ class ExternalProcessor:
         noted = _remembered(exchange) | self._pacer.hints(exchange, route)
         if self._guard.watches(exchange.method, route):
             noted["guard"] = "1"
+        if route.hands_out_what_is_stored(exchange.method):
+            noted["stored"] = "1"
         return self._mutation(route.credential) + own + wire.metadata(noted)
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:

@@ -8,7 +8,9 @@ Headers: TypeAlias = dict[str, str]
 
 _ENTRY_OVERHEAD: Final = 32
 _LARGEST_INTEGER: Final = 1 << 24
+# What is kept because it is the same each time: so many, and none that is longer (in bytes).
 _MOST_KNOWN: Final = 256
+_LONGEST_KNOWN: Final = 1024
 
 # RFC 7541, appendix A; entry 1 is the first.
 _STATIC: Final = tuple(
@@ -130,7 +132,9 @@ class HeaderDecoder:
             return known
         was_empty, most = not self._table, self._most
         headers = self._read(block)
-        if was_empty and not self._table and self._most == most and len(self._known) < _MOST_KNOWN:
+        if self._most != most:
+            self._known.clear()  # what went into no table before may go into one now
+        elif was_empty and not self._table and len(block) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
             self._known[block] = headers
         return headers
 
@@ -147,6 +151,8 @@ class HeaderDecoder:
                     name, value, at = self._literal(block, at, 0x3F)
                     self._add(name, value)
                 elif first & 0x20:
+                    if headers:
+                        raise HpackError("a table that changes its size behind a header")
                     size, at = _integer(block, at, 0x1F)
                     self._resize(size)
                     continue
@@ -220,7 +226,9 @@ def _string(block: bytes, at: int) -> tuple[str, int]:
     if end > len(block):
         raise HpackError("a block that ends too soon")
     text = block[at:end]
-    return (_decoded(text) if is_coded else text).decode("latin-1"), end
+    if is_coded:
+        text = _decoded(text) if length <= _LONGEST_KNOWN else _decode(text)
+    return text.decode("latin-1"), end
 
 
 def _codes() -> dict[tuple[int, int], int]:
@@ -240,9 +248,8 @@ _LONGEST_CODE: Final = 30
 _LONGEST_PADDING: Final = 7
 
 
-@lru_cache(maxsize=512)
-def _decoded(text: bytes) -> bytes:
-    """What a string in Huffman's code says: nearly all are the same each time."""
+def _decode(text: bytes) -> bytes:
+    """What a string in Huffman's code says."""
     said, code, bits = bytearray(), 0, 0
     for byte in text:
         code, bits = code << 8 | byte, bits + 8
@@ -255,6 +262,9 @@ def _decoded(text: bytes) -> bytes:
     if bits > _LONGEST_PADDING or code != (1 << bits) - 1:
         raise HpackError("a string that ends within a byte's code")
     return bytes(said)
+
+
+_decoded: Final = lru_cache(maxsize=512)(_decode)  # nearly all are the same each time
 
 
 def _first_code(code: int, bits: int) -> int | None:

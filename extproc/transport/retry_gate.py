@@ -5,7 +5,7 @@ from typing import Final
 
 from extproc.domain.request.admission import Admission
 from extproc.runtime.pacer import Pacer
-from extproc.transport.grpc_server import Call, Method
+from extproc.transport.grpc_call import Call, Method
 
 _PATH: Final = "/zai.proxy.Turns/Await"
 _EXCHANGE: Final = "x-exchange"

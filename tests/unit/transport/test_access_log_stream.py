@@ -1,6 +1,7 @@
 """Taking the access log in: entry by entry, whatever is wrong with one of them."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,14 +15,17 @@ class Stream:
     """Envoy's side of a log stream."""
 
     def __init__(self, *messages: pb.StreamAccessLogsMessage) -> None:
-        self._left = [*(message.SerializeToString() for message in messages), None]
+        self.left = [*(message.SerializeToString() for message in messages), None]
         self.has_begun = False
 
     def begin(self) -> None:
         self.has_begun = True
 
     async def read(self) -> bytes | None:
-        return self._left.pop(0)
+        return self.left.pop(0)
+
+    def rest(self) -> list[bytes]:
+        return [message for message in self.left if message is not None]
 
     def write(self, message: bytes) -> None:
         assert pb.StreamAccessLogsResponse.FromString(message) == pb.StreamAccessLogsResponse()
@@ -35,6 +39,7 @@ class Taken:
         self.counted = self.failed = self.batches = 0
         self.log = AccessLog(self._record, self._count, self._fail, self._end)
         self._broken = broken
+        self.at_first: Callable[[], object] = lambda: None  # called at the first entry
 
     async def read(self, *messages: pb.StreamAccessLogsMessage) -> Stream:
         stream = Stream(*messages)
@@ -48,6 +53,8 @@ class Taken:
 
     def _count(self) -> None:
         self.counted += 1
+        if self.counted == 1:
+            self.at_first()
 
     def _fail(self) -> None:
         self.failed += 1
@@ -103,6 +110,31 @@ async def test_a_stream_counts_as_open_until_it_ends_however_it_ends() -> None:
         await reading
 
     assert taken.log.streams == 0
+
+
+async def test_a_batch_that_cannot_be_read_costs_no_other() -> None:
+    taken = Taken()
+    stream = Stream(batch("a"), batch("b"), batch("c"))
+    stream.left[1] = b"\x12\x07no"
+
+    with capture_logs() as logged:
+        await taken.log._take_log(stream)  # type: ignore[arg-type]
+
+    assert [entry.request_id for entry in taken.entries] == ["a", "c"]
+    assert taken.failed == len(logged) == 1
+
+
+async def test_all_that_has_come_is_counted_though_envoy_has_gone() -> None:
+    taken = Taken()
+    stream = Stream(batch("a", "b", "c"), batch("d"), batch("e", "f"))
+    reading = asyncio.create_task(taken.log._take_log(stream))  # type: ignore[arg-type]
+
+    taken.at_first = reading.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert [entry.request_id for entry in taken.entries] == ["a", "b", "c", "d", "e", "f"]
+    assert (taken.batches, taken.log.streams) == (3, 0)
 
 
 def test_of_an_entry_without_anything_in_it_nothing_is_known() -> None:

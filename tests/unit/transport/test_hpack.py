@@ -33,6 +33,38 @@ def test_what_another_encoder_wrote_is_read_back(
         assert decoder.decode(encoded(encoder, headers, huffman)) == headers
 
 
+@given(st.lists(st.tuples(HEADERS, st.booleans(), st.sampled_from((None, 0, 40, 100, 4096))), max_size=20))
+def test_a_table_may_change_its_size_at_any_time(blocks: list[tuple[dict[str, str], bool, int | None]]) -> None:
+    encoder, decoder = hpack.Encoder(), HeaderDecoder()
+
+    for headers, huffman, table_size in blocks:
+        if table_size is not None:
+            encoder.header_table_size = table_size
+        assert decoder.decode(encoded(encoder, headers, huffman)) == headers
+
+
+def test_what_went_into_no_table_goes_into_one_that_has_become_larger() -> None:
+    decoder, indexed = HeaderDecoder(), b"\x40\x01a\x01b"
+    assert decoder.decode(b"\x20" + indexed) == {"a": "b"}
+    assert decoder.decode(indexed) == {"a": "b"}
+
+    assert decoder.decode(b"\x3f\xe1\x1f" + indexed) == {"a": "b"}
+    assert decoder.decode(indexed) == {"a": "b"}
+    assert decoder.decode(b"\xbe\xbf") == {"a": "b"}
+
+
+def test_long_blocks_are_read_and_not_kept() -> None:
+    encoder, decoder = hpack.Encoder(), HeaderDecoder()
+    encoder.header_table_size = 0
+
+    for length in (10, 2000, 60_000):
+        headers = {"x-long": "z" * length}
+        block = encoded(encoder, headers, huffman=True)
+        assert decoder.decode(block) == decoder.decode(block) == headers
+
+    assert sum(map(len, decoder._known)) < 2000
+
+
 def test_each_byte_has_the_code_of_the_standard() -> None:
     every = {"x-all": bytes(range(256)).decode("latin-1")}
 
@@ -69,6 +101,7 @@ def test_garbage_is_headers_or_an_error_and_nothing_else(block: bytes) -> None:
         b"\x41",  # a value that is not there
         b"\x3f\xff\xff\xff\xff\x0f",  # a table beyond all bounds
         b"\x3f\xe2\x1f",  # a table of 4097 bytes
+        b"\x88\x20",  # a table that changes its size behind a header
         b"\x00\x82\xff\xff\x00",  # coded: sixteen bits of padding
         b"\x00\x84\xff\xff\xff\xff\x00",  # coded: the end of a string within it
     ],
