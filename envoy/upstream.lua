@@ -1,18 +1,18 @@
 -- EVERY ATTEMPT, on its way up and on its way back, before the router decides on a retry.
 --
--- Up: a retry waits for its turn like a request. Back: the answer is read (answer.lua) into the metadata of the log entry as it
--- passes, so what it told is there whatever ends it. What is short and says how long it is (an error, JSON of a few hundred bytes)
--- is read whole before its head goes on, since its head has to tell the router whether trying again can help: the status does
--- not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing; the head
--- of what could still turn out to be an error, and of an error that may be open for long, is marked for the first-event guard.
+-- On its way up a retry waits for its turn like a request. On its way back the answer is read (answer.lua) into the metadata of the
+-- log entry as it passes, so what it told is there whatever ends it. What is short and says how long it is (an error, JSON of a few
+-- hundred bytes) is read whole before its head goes on, since its head has to tell the router whether trying again can help: the
+-- status does not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing;
+-- the head of what could still turn out to be an error, and of an error that may be open for long, is marked for the first-event guard.
 
 local TRANSIENT = ${TRANSIENT_CODES}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
 local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's own
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
-local LARGEST_PIECE = 32768        -- of 128 KiB and more LuaJIT asks the system for each string
-local GUARD_PATIENCE = 1000        -- ms to tell the processor; nobody waits for its answer
--- As long, in the header's own unit, a client may be sent to sleep by a refusal that passes.
+local LARGEST_PIECE = 32768        -- for a string of 128 KiB or more LuaJIT would ask the system for memory each time
+local GUARD_PATIENCE = 1000        -- ms in which the processor has to take in what it is told; nobody waits for its answer
+-- How long a refusal that passes by itself may make a client pause, in the header's own unit.
 local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
 
 local function note(handle, report)
@@ -39,7 +39,7 @@ function envoy_on_request(handle)
   metadata:set("zai.answer", "attempt", attempt)
   local decided = metadata:get("zai")
   if not decided or not decided.id then return end
-  -- The processor answers when there is a place, or is not there.
+  -- The processor answers once there is a place. Where it is not there, or says nothing for too long, the attempt goes on.
   handle:httpCall("extproc", {
     [":method"] = "POST", [":path"] = "/zai.proxy.Turns/Await", [":authority"] = "extproc",
     ["content-type"] = "application/grpc", ["te"] = "trailers", ["x-exchange"] = decided.id,
@@ -54,8 +54,8 @@ local function read_piece(reader, piece)
   return has_changed
 end
 
--- What is right only where the plan is used up. A pause above a minute ends a turn of Claude Code at once, other clients sleep as
--- long as they are told; of a date nobody here knows how long that is.
+-- Removes what is right only where the plan is used up. A pause above a minute ends a turn of Claude Code at once, and other clients
+-- sleep as long as they are told. A pause that ends at a date is removed too: nobody here knows how long that is.
 local function remove_misleading(headers)
   local misleading = {}
   for name, value in pairs(headers) do
@@ -78,14 +78,15 @@ local function mark_failed(handle, headers, code)
     remove_misleading(headers)
     return
   end
+  -- Clients try a 429 again for minutes. One with a code of Z.AI's ("quota used up", "no balance") stays as it is; of any other
+  -- nobody here knows better than they do.
   local status = headers:get(":status")
-  if (status == "429" or status == "401") and not headers:get("x-should-retry") then
-    -- Clients try a 429 again for minutes; this one ("quota used up", "no balance") stays as it is.
-    headers:add("x-should-retry", "false")
-  end
+  local is_certain = status == "401" or (status == "429" and code:find("^%d%d%d%d$"))
+  if is_certain and not headers:get("x-should-retry") then headers:add("x-should-retry", "false") end
 end
 
--- For whom a head can wait. An answer's first event is of interest where a model answers: only the processor knows that.
+-- Who lets the head of this answer wait for its first event, nil if nobody does. That is of interest where a model answers, which
+-- only the processor knows.
 local function holder_of(handle, is_error)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
   if not decided or not decided.id or not (is_error or decided.guard) then return nil end
@@ -93,8 +94,8 @@ local function holder_of(handle, is_error)
   return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
 end
 
--- Tells the guard what the first event is, if the head of this answer waits for that. `text` is the error as it came; `status` is
--- that of a head that says of an error itself, and then an empty text means that nobody knows where the body ends.
+-- Tells the guard what the first event of an answer is whose head waits for that. `text` is the error as it came, empty if there is
+-- none. `status` is there if the head itself told of an error; then an empty text means that nobody knows where the body ends.
 local function tell_guard(handle, guarded, code, text, status)
   local size = #text
   local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
@@ -105,11 +106,11 @@ local function tell_guard(handle, guarded, code, text, status)
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
--- Reads an answer that is short and at its end, before its head goes on. The guard is told of an error in a 200 too:
--- where no retry helps the client gets the status that such an error has elsewhere.
+-- Reads a short answer as a whole before its head goes on. The guard is told of an error in a 200 too: where no retry helps, the
+-- client gets the status that such an error has elsewhere.
 local function read_whole(handle, kind, is_error)
   local buffer = handle:body()
-  local headers = handle:headers()   -- the object from before body() is dead
+  local headers = handle:headers()   -- whoever asked before body() holds an object that can't be used any more
   local code, text
   if buffer and buffer:length() > 0 then
     text = buffer:getBytes(0, math.min(buffer:length(), LARGEST_ERROR))
@@ -154,10 +155,11 @@ local function read_in_passing(handle, kind, guarded)
     tell(read_piece(reader, piece))
   end
   tell(reader:finish())
-  if opening then tell_guard(handle, guarded, nil, "") end   -- there was nothing
+  if opening then tell_guard(handle, guarded, nil, "") end   -- the answer had no event at all
 end
 
--- An error that does not say how long it is: the upstream may leave it open. It is known once its object or its first event is here.
+-- Reads an error that does not say how long it is, which the upstream may leave open. What it is, is known once its object or its
+-- first event is here.
 local function read_open_error(handle, status, guarded)
   local reader = answer.new("json")
   local opening = ""
@@ -178,6 +180,12 @@ local function read_open_error(handle, status, guarded)
   tell(reader:finish(), true)
 end
 
+-- Whether what was asked for has been made before: a file, a finished job. An error in it has happened to somebody else.
+local function is_stored(handle)
+  local decided = handle:streamInfo():dynamicMetadata():get("zai")
+  return decided and decided.stored
+end
+
 local function kind_of(content_type)
   if content_type == "" or content_type:find("^text/event%-stream") then return "events" end
   if content_type:find("json", 1, true) then return "json" end
@@ -191,13 +199,15 @@ function envoy_on_response(handle)
     headers:remove(name)   -- nobody upstream speaks for this filter
   end
   local retry_after = headers:get("retry-after")
-  if retry_after then headers:add("x-zai-retry-after", retry_after) end   -- for the log: what it is about is known later
+  if retry_after then headers:add("x-zai-retry-after", retry_after) end   -- for the log, as the original may be removed below
   local is_error = tonumber(headers:get(":status")) >= 400
   local length = tonumber(headers:get("content-length") or "")
   local content_type = (headers:get("content-type") or ""):lower()
   local kind = kind_of(content_type)
   local encoding = (headers:get("content-encoding") or ""):lower()
-  if encoding ~= "" and encoding ~= "identity" then
+  if not is_error and is_stored(handle) then
+    note(handle, { kind = kind })
+  elseif encoding ~= "" and encoding ~= "identity" then
     local is_page = kind ~= "events" and kind ~= "json"
     note(handle, { kind = kind, unread = not is_page and "encoding" or nil })
     if is_error then mark_failed(handle, headers, nil) end

@@ -187,6 +187,8 @@ class ExternalProcessor:
         noted = _remembered(exchange) | self._pacer.hints(exchange, route)
         if self._guard.watches(exchange.method, route):
             noted["guard"] = "1"
+        if route.hands_out_what_is_stored(exchange.method):
+            noted["stored"] = "1"
         return self._mutation(route.credential) + own + wire.metadata(noted)
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:

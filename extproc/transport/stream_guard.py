@@ -180,6 +180,11 @@ def _ended(held: Mapping[str, bytes], body: bytes) -> bytes:
     return wire.metadata({"answered": _ANSWERED}) + pb.ProcessingResponse(immediate_response=answer).SerializeToString()
 
 
+def _is_certain(status: int, code: str) -> bool:
+    """Whether it is known that no retry cures this: upstream.lua says the same of errors that do not wait here."""
+    return status == 401 or (status == 429 and code.isdecimal() and len(code) == 4)
+
+
 def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
     """The headers that make an error answer of a head that holds these."""
     status = event.status or http_status(event.code)
@@ -195,7 +200,7 @@ def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping
         if not event.status:
             # Becomes a retry-after for the client, if there is none. The router, which may try again, would sleep so.
             changed["x-zai-wait"] = str(_WAIT)
-    elif event.code and status in (401, 429) and "x-should-retry" not in held:
+    elif event.code and _is_certain(status, event.code) and "x-should-retry" not in held:
         changed["x-should-retry"] = "false"
     return changed
 

@@ -59,6 +59,43 @@ async def test_an_error_that_waiting_does_not_cure_goes_straight_out(stack: Stac
 
 
 @pytest.mark.parametrize(
+    "error", ["Too many requests", {"type": "slow_down"}, {"code": 429, "message": "later"}], ids=str
+)
+async def test_a_429_without_a_code_of_zais_is_left_to_its_client(stack: Stack, error: object) -> None:
+    refusal = simulating(status=429, content_type="application/json", play=[json.dumps({"error": error})])
+
+    response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=refusal, timeout=60)
+
+    assert response.status_code == 429
+    assert "x-should-retry" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body"),
+    [
+        ("/api/paas/v4/files/f1/content", "application/jsonl", '{"id":"b1","error":{"code":"1302","message":"x"}}\n'),
+        ("/api/paas/v4/files/f1/content", "text/plain", "[1305][a text of somebody's]"),
+        ("/v1/responses/r1", "application/json", '{"status":"failed","error":{"code":"1302","message":"x"}}'),
+        ("/api/paas/v4/async-result/j1", "application/json", '{"task_status":"FAIL","error":{"code":"1302"}}'),
+    ],
+    ids=["a batch's errors", "a text", "a failed response", "a failed job"],
+)
+async def test_what_went_wrong_in_a_stored_answer_teaches_nothing(
+    stack: Stack, before: Readings, path: str, content_type: str, body: str
+) -> None:
+    stored = simulating(status=200, content_type=content_type, play=[body])
+
+    response = httpx.get(f"{stack.url}{path}", headers=stored, timeout=30)
+
+    assert (response.status_code, response.text) == (200, body)
+    difference = await after_one_request(stack, before)
+    assert difference.value("zai_proxy_zai_errors_total") == 0
+    assert difference.value("zai_proxy_upstream_errors_total") == 0
+    assert difference.value("zai_proxy_retry_attempts_total") == 0
+    assert len(stack.simulator.log()) == 1
+
+
+@pytest.mark.parametrize(
     "envelope",
     ["paas", "anthropic", "anthropic_type", "anthropic_old", "bracket", "gateway", "gateway_short"],
 )

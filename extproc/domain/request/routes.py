@@ -70,6 +70,10 @@ class Route:
     paid_by: PaidBy = PaidBy.UNKNOWN
     is_probe: bool = False
 
+    def hands_out_what_is_stored(self, method: str) -> bool:
+        """Whether an answer can hold what went wrong elsewhere: a batch's file of errors, a job that failed."""
+        return method == "GET" and self.paid_by is PaidBy.UNKNOWN
+
 
 OTHER: Final = "other"
 IDENTIFIER: Final = "{id}"

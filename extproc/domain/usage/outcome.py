@@ -188,10 +188,13 @@ def _may_have_generated(entry: LogEntry) -> bool:
 def _usage(entry: LogEntry, protocol: LlmProtocol | None, estimator: TokenEstimator, prices: PriceTable) -> Usage:
     answer = entry.answer
     reported, estimated = answer.tokens, NO_TOKENS
-    if (not reported.total or (not reported.output and not answer.final)) and _may_have_generated(entry):
+    # Before the end what was told of the output may be what there was at the beginning.
+    output_is_old = not answer.final and reported.output < max(entry.events.count, 1)
+    if (not reported.total or output_is_old) and _may_have_generated(entry):
         sizes = entry.request_bytes, entry.response_bytes
         guess = estimator.estimate(protocol or "", answer.model, entry.streamed, *sizes, entry.events)
-        estimated = TokenCounts(input=0 if reported.total else guess.input, output=guess.output)
+        more = max(guess.output - reported.output, 0)
+        estimated = TokenCounts(input=0 if reported.total else guess.input, output=more)
     tokens = _sum(reported, estimated) if estimated.total else reported
     return Usage(
         record=_record(entry, protocol, estimated),

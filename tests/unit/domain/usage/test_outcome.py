@@ -5,6 +5,7 @@ import pytest
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import Outcome, UsageRecord, interpret, teaches
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.streamed_tokens import Events
 from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.domain.usage.tokens import TokenCounts
 
@@ -72,6 +73,25 @@ def test_a_client_that_left_in_mid_stream_is_a_499_too_with_estimated_tokens() -
     assert outcome.usage is not None
     assert (outcome.usage.record, outcome.usage.model) == (UsageRecord.ESTIMATED, "glm-5.2")
     assert outcome.usage.tokens.output > 0
+
+
+def test_the_output_told_at_the_beginning_is_not_taken_for_all_that_was_generated() -> None:
+    told = replace(BEGUN, tokens=TokenCounts(input=100, output=1), events=Events(count=60, size=9000))
+    outcome = outcome_of(ending=Ending.BROKEN_RESPONSE, answer=told, response_bytes=9000)
+
+    assert outcome.usage is not None
+    assert outcome.usage.record is UsageRecord.PARTIAL
+    assert outcome.usage.tokens.input == 100
+    assert outcome.usage.tokens.output > 30
+    assert outcome.usage.estimated.output == outcome.usage.tokens.output - 1
+
+
+def test_the_output_told_on_the_way_is_believed_where_it_can_be_all_of_it() -> None:
+    told = replace(BEGUN, tokens=TokenCounts(input=100, output=70), events=Events(count=60, size=9000))
+    outcome = outcome_of(ending=Ending.BROKEN_RESPONSE, answer=told, response_bytes=9000)
+
+    assert outcome.usage is not None
+    assert (outcome.usage.tokens.output, outcome.usage.estimated.total) == (70, 0)
 
 
 def test_a_client_that_left_while_an_error_was_told_keeps_the_errors_status() -> None:
