@@ -107,9 +107,9 @@ class KeyRing:
         return hashlib.blake2b(str(owner).encode(), key=self._salt, digest_size=8).hexdigest()
 
     def find_in(self, text: str) -> bool:
-        """Whether the right key stands anywhere in `text`."""
+        """Whether the right key, or one that is as good, stands anywhere in `text`."""
         if self._key is None:
-            return KEY_FORM.search(text) is not None
+            return any(found != NOBODYS_KEY for found in KEY_FORM.findall(text))
         return self._key in text
 
     def find_in_bytes(self, data: bytes) -> bool:

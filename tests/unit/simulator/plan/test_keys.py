@@ -235,3 +235,13 @@ def test_the_journal_tells_when_the_key_was_in_a_body(api: Api) -> None:
 
     api.http.post("/api/paas/v4/tokenizer", json={"model": "glm-4.6", "messages": [{"content": "hello"}]})
     assert not api.entry()["key_in_body"]
+
+
+@pytest.mark.parametrize("key", [None, make_key()])
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_nobodys_key_opens_nothing_with_a_key_or_without(key: str | None, header: str) -> None:
+    shown = NOBODYS_KEY if header == "x-api-key" else f"Bearer {NOBODYS_KEY}"
+    credentials = report(KeyRing(key), [(header, shown)], [("key", NOBODYS_KEY)], NOW)
+
+    assert [surface for surface in Surface if accepted(surface, credentials) is None] == []
+    assert credentials.key_seen_in == ()
