@@ -1,7 +1,6 @@
 """The pages for people say what the code does: settings, metrics, errors, commands, links."""
 
 import inspect
-import itertools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,31 +10,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from prometheus_client import Counter, Histogram
 
 from extproc.cli import cli
-from extproc.domain.pacing.config import PacingConfig
-from extproc.domain.pacing.scheduler import Pacing
-from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.quota.windows import WINDOWS
-from extproc.domain.replicas.messages import SharedStatus
 from extproc.domain.request import refusals
-from extproc.domain.request.admission import Admission
 from extproc.domain.request.business_codes import TABLE, ErrorClass
 from extproc.domain.request.labels import OTHER
 from extproc.domain.usage.outcome import ErrorType, UsageRecord
 from extproc.domain.usage.prices import PricingTier
-from extproc.lasting_counts import LastingCounts
 from extproc.launch.envoy_config import lua_source, source
-from extproc.metrics.cache import CacheCollector
-from extproc.metrics.pacing import PacingCollector, SharedLimitsCollector
-from extproc.metrics.quota import QuotaCollector
-from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistry
-from extproc.metrics.supervision import SupervisionCollector
-from extproc.metrics.tracing import TracingCollector
 from extproc.settings import Settings
-from extproc.transport.envoy_stats import EnvoyReading, EnvoyStats
-from tests.harness.doc_tables import METRICS, Series, code, documented_series, tables
+from tests.harness.doc_tables import METRICS, code, documented_series, tables
+from tests.harness.exported_series import exported
 from tests.harness.processes import ROOT
 
 README, ERRORS = ROOT / "README.md", ROOT / "docs/errors.md"
@@ -85,39 +71,6 @@ def test_a_variable_that_a_page_names_exists(page: Path) -> None:
     named = {name for line in code_lines(page) for name in re.findall(r"\b(?:ZAI|MAX|RETRY|TLS)_[A-Z_]+\b", line)}
 
     assert named <= known
-
-
-def exported() -> set[Series]:
-    """Everything on /metrics once each series has a sample."""
-    metrics = Metrics()
-    metrics.build_info("version", "commit", "time")
-    metrics.registry.register(AdmissionCollector(Admission(1).snapshot))
-    for instrument in vars(metrics).values():
-        if isinstance(instrument, Counter | Histogram) and instrument._labelnames:
-            instrument.labels(*instrument._labelnames)
-    found = set()
-    for family in VariantRegistry(metrics.registry, "test").collect():
-        labels = {label for sample in family.samples for label in sample.labels} - {"variant", "le"}
-        bounds = tuple(float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels)
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        found.add(Series(name, family.type, frozenset(labels), bounds[:-1]))  # the last bound is +Inf
-    quota = Quota(QuotaRules())
-    pacing = Pacing(PacingConfig())
-    envoy = EnvoyStats(1)
-    envoy.latest = EnvoyReading(0, 0, 0)
-    gauges = (
-        QuotaCollector(lambda: quota.snapshot(0), dict, dict),
-        PacingCollector(lambda: pacing.status(0)),
-        SharedLimitsCollector(lambda: SharedStatus(up=True, leads=True, replicas=1, losses=0, round_trip=0.001)),
-        CacheCollector(list, dict),
-        envoy,
-        SupervisionCollector(LastingCounts.new()),
-        TracingCollector(lambda: {"sent": 0}, lambda: 0),
-    )
-    for family in itertools.chain.from_iterable(collector.collect() for collector in gauges):
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        found.add(Series(name, family.type, frozenset(family._labelnames), ()))  # type: ignore[attr-defined]
-    return found
 
 
 def test_the_metrics_page_has_every_series_with_its_type_labels_and_buckets_and_no_other() -> None:
