@@ -77,7 +77,8 @@ class ModelLimit:
 
 @dataclass(frozen=True, slots=True)
 class QuotaWindow:
-    """A window of the plan. Times are Unix seconds, `used` and `unused_at_reset` shares of the allowance."""
+    """A window of the plan. Times are Unix seconds, `used` and `unused_at_reset` shares of the allowance. `seconds` is
+    how long it lasts."""
 
     window: str
     limit_type: str
@@ -88,6 +89,7 @@ class QuotaWindow:
     gate_closed: bool = False
     sample_age: float | None = None
     text: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,15 @@ def _quota(quota: Mapping[str, Any]) -> tuple[QuotaWindow, ...]:
     windows = [_window(each, age, closed) for each in objects(quota.get("windows"), _MOST_WINDOWS)]
     told = {window.window for window in windows}
     untold = (
-        QuotaWindow(name, "", None, moment(each.get("resets_at")), gate_closed=True, sample_age=age)
+        QuotaWindow(
+            name,
+            "",
+            None,
+            moment(each.get("resets_at")),
+            gate_closed=True,
+            sample_age=age,
+            seconds=number(each.get("seconds")),
+        )
         for name, each in closed.items()
         if name not in told
     )
@@ -249,4 +259,5 @@ def _window(data: Mapping[str, Any], age: float | None, closed: Mapping[str, Any
         gate_closed=name in closed,
         sample_age=age,
         text=text(data.get("outlook")),
+        seconds=number(data.get("seconds")),
     )

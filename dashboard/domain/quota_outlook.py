@@ -3,6 +3,7 @@
 Pure: the caller brings the time. Times are Unix seconds, shares those of a window's allowance.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,7 +20,6 @@ _AGE: Final = "zai_proxy_quota_sample_age_seconds"
 _MEMORY: Final = 3600.0
 _SHORTEST: Final = 300.0
 _MOST_POINTS: Final = 20_000
-_ORDER: Final = ("five_hour", "daily", "weekly", "monthly")
 _FURTHEST: Final = 400 * 86400.0
 _SAME_DAY: Final = 20 * 3600.0
 
@@ -38,7 +38,8 @@ def from_page(page: Page) -> list[QuotaWindow]:
 
 
 def merged(windows: Sequence[QuotaWindow]) -> list[QuotaWindow]:
-    """Each window once, as the proxy with the freshest figures tells it: they all share one plan."""
+    """Each window once, as the proxy with the freshest figures tells it: they all share one plan. The shortest comes
+    first, and last what nobody says the length of."""
     best: dict[tuple[str, str], QuotaWindow] = {}
     for window in windows:
         key = (window.window, window.limit_type)
@@ -47,7 +48,7 @@ def merged(windows: Sequence[QuotaWindow]) -> list[QuotaWindow]:
             best[key] = (
                 window if known is None else replace(window, gate_closed=window.gate_closed or known.gate_closed)
             )
-    return sorted(best.values(), key=lambda each: (_rank(each.window), each.window, each.limit_type))
+    return sorted(best.values(), key=_place)
 
 
 class BurnRates:
@@ -128,5 +129,5 @@ def spoken(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _rank(window: str) -> int:
-    return _ORDER.index(window) if window in _ORDER else len(_ORDER)
+def _place(window: QuotaWindow) -> tuple[float, str, str]:
+    return (math.inf if window.seconds is None else window.seconds, window.window, window.limit_type)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from extproc.domain.quota.windows import LONGEST_SECONDS, WINDOWS
+from extproc.domain.quota.windows import LONGEST_SECONDS, seconds_of
 
 
 class Cause(StrEnum):
@@ -41,7 +41,7 @@ class Closure:
     @property
     def latest_end(self) -> float:
         """When it ends even if nobody ever tells: no window outlasts its length."""
-        longest = WINDOWS[self.window].seconds if self.window in WINDOWS else LONGEST_SECONDS
+        longest = seconds_of(self.window) or LONGEST_SECONDS
         return self.since + longest if self.resets_at is None else self.resets_at
 
 

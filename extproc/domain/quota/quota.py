@@ -13,7 +13,7 @@ from extproc.domain.quota.gate_state import Closure, GateState
 from extproc.domain.quota.pilot import LaneShares, QuotaPilot
 from extproc.domain.quota.reconciliation import Comparison, Reconciliation
 from extproc.domain.quota.refusal import QuotaRefusal
-from extproc.domain.quota.windows import QuotaSample
+from extproc.domain.quota.windows import QuotaSample, seconds_of
 from extproc.domain.request.priority import Lane
 
 _OLDEST_TO_STEER_BY: Final = 900.0
@@ -129,8 +129,8 @@ class Quota:
 
 
 def as_json(snapshot: QuotaSnapshot, zone: tzinfo = UTC) -> dict[str, object]:
-    """What /status shows. Times are ISO 8601 in `zone`; `total` is in tokens, credits or calls, all else of a window
-    in shares of that."""
+    """What /status shows. Times are ISO 8601 in `zone`; `seconds` is how long a window lasts, `total` is in
+    tokens, credits or calls, all else of a window in shares of that."""
     sample = snapshot.sample
     return {
         "plan": sample.report.plan if sample else "",
@@ -139,6 +139,7 @@ def as_json(snapshot: QuotaSnapshot, zone: tzinfo = UTC) -> dict[str, object]:
         "gate": [
             {
                 "window": closure.window,
+                "seconds": seconds_of(closure.window),
                 "cause": closure.cause.value,
                 "code": closure.code,
                 "since": _iso(closure.since, zone),
@@ -165,6 +166,7 @@ def _window_json(forecast: Forecast, zone: tzinfo) -> dict[str, object]:
     return {
         "window": forecast.window.name,
         "limit_type": forecast.window.limit_type,
+        "seconds": forecast.window.seconds,
         "total": forecast.window.total,
         "used": None if forecast.used is None else round(forecast.used, 4),
         "used_per_hour": None if forecast.rate is None else round(forecast.rate * 3600, 4),

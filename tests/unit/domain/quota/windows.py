@@ -5,19 +5,15 @@ from extproc.domain.quota.windows import (
     FIVE_HOUR,
     TIME_LIMIT,
     TOKENS_LIMIT,
-    WINDOWS,
     QuotaReport,
     QuotaSample,
     QuotaWindow,
+    seconds_of,
 )
 
 NOON = 1_788_264_000.0  # 2026-09-01 12:00:00 UTC, a Tuesday
 HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-def length_of(name: str) -> float | None:
-    return WINDOWS[name].seconds if name in WINDOWS else None
 
 
 def window(
@@ -30,7 +26,7 @@ def window(
 ) -> QuotaWindow:
     """A window as a report at `at` tells of it."""
     resets_at = None if resets_in is None else NOON + at + resets_in
-    return QuotaWindow(name, limit_type, used, resets_at, length_of(name), step)
+    return QuotaWindow(name, limit_type, used, resets_at, seconds_of(name), step)
 
 
 def credit_window(
@@ -42,7 +38,7 @@ def credit_window(
         CREDIT_LIMIT,
         used / total,
         NOON + resets_in,
-        length_of(name),
+        seconds_of(name),
         step=1 / total,
         total=total,
         used=used,
