@@ -1,5 +1,5 @@
--- THE REQUEST'S MODEL, read before the processor is asked (request.lua). The head waits for the body meanwhile; both are needed
--- upstream before anything can be answered anyway. Only what its route says comes here: JSON of known length that can be sent again.
+-- THE REQUEST'S MODEL, read before the processor is asked (request.lua). The head waits for the body meanwhile, which costs nothing:
+-- upstream needs both before it can answer. Routes switch this filter on, and only for JSON of known length that can be sent again.
 --
 -- Callers are not authenticated yet, so each of Envoy's threads holds only so many bytes for this. While that bound is reached,
 -- further requests go on unread: strangers who announce much and send nothing must not shut out anybody. Envoy's overload manager
@@ -7,9 +7,9 @@
 
 local MOST_HELD_OF_LARGE, LARGE = ${LARGEST_HELD}, 1048576
 local MOST_HELD = MOST_HELD_OF_LARGE * 1.25   -- the large ones leave room for others
-local HEAD, TAILS = 16384, { 8192, 98304 }   -- the ends that are read first: behind a model tools may stand
+local HEAD, TAILS = 16384, { 8192, 98304 }   -- the ends that are read first; the longer tail is for tools that stand behind the model
 
-local SALT = ${PROMPT_SALT}   -- nil: nobody wants to know which parts of prompts change (CACHE_DOCTOR)
+local SALT = ${PROMPT_SALT}   -- nil where nobody wants to know which parts of prompts change (CACHE_DOCTOR)
 
 local held = 0
 local collected_at = 0

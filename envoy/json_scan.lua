@@ -1,5 +1,5 @@
--- READING JSON AS IT PASSES. One pass over a JSON text that comes in pieces of any size; keeps nothing of it but the few values
--- that it was asked for. Who asks describes them as a tree of nodes; a node is a table of
+-- READING JSON AS IT PASSES, in one pass over a text that comes in pieces of any size. Nothing of it is kept but the few values that
+-- were asked for. Whoever asks describes them as a tree of nodes; a node is a table of
 --
 --   fields     of an object: a node for each key that matters
 --   items      of an array: the node of each item
@@ -23,7 +23,7 @@ local LARGEST_COUNT = 2 ^ 53
 
 -- What may come next.
 local VALUE, VALUE_OR_END, KEY, KEY_OR_END, COLON, COMMA, END = 1, 2, 3, 4, 5, 6, 7
--- What goes on from the piece before: a string, a number or literal, a container that is passed over.
+-- What the piece before has left open: a string, a number or literal, a container that is passed over.
 local IN_STRING, IN_SCALAR, IN_SKIPPED = 8, 9, 10
 local BAD = 11
 
@@ -47,7 +47,7 @@ function Scan:reset()
   return self
 end
 
--- Whether the value is complete. What comes behind it is not looked at.
+-- Whether the value is complete. What comes behind it is never looked at.
 function Scan:is_complete()
   return self.state == END
 end
@@ -125,7 +125,8 @@ local function pass_string(self, text, i, longest)
   return behind
 end
 
--- A container that nobody asked for. `self.size` is 1 within one of its strings, `self.skipped` its depth.
+-- Passes over a container that nobody asked for. Meanwhile `self.skipped` is how deep in it the scan is, and `self.size` is 1 within
+-- one of its strings.
 local function pass_skipped(self, text, i)
   local n, depth = #text, self.skipped
   if self.size == 1 then

@@ -2,8 +2,9 @@
 -- a message or in the schema of a tool: the scan knows its depth.
 --
 -- Of a long body nearly all is one long value, the conversation, and what is asked for stands before or behind it. So both ends are
--- read first, and if all three are there, that is all. Only then: what has not been found may stand in between, and that it stands
--- nowhere is known at the end alone. Of two equal keys the last one counts, as in most parsers, unless it stands between the ends.
+-- read first, and if all three are there, nothing else is. Otherwise the whole body is read: what is missing may stand in between,
+-- and that it stands nowhere is known only at the end. Of two equal keys the last one counts, as in most parsers, but one between
+-- the ends is not seen.
 
 local byte, sub = string.byte, string.sub
 
@@ -19,12 +20,12 @@ local TOP = {
 }
 
 local LONGEST_MODEL = 128
-local LARGEST_PIECE = 32768   -- of 128 KiB and more LuaJIT asks the system for each string
+local LARGEST_PIECE = 32768   -- for a string of 128 KiB or more LuaJIT would ask the system for memory each time
 
 local SPACE = { [32] = true, [9] = true, [10] = true, [13] = true }
 
--- From a string's closing quote back to its opening one, 0 if that is not in the text: an odd number of backslashes stands before a
--- quote within a string, none before an opening one.
+-- Where the string begins whose closing quote is at `i`, or 0 if that is not in the text. A quote within a string has an odd number
+-- of backslashes before it, an opening one has none.
 local function start_of_string(text, i)
   repeat
     i = i - 1
@@ -35,8 +36,9 @@ local function start_of_string(text, i)
   return i
 end
 
--- The end of an object, read backwards: behind which comma its first field begins that is here as a whole. From the end of a JSON
--- text the way back is as certain as the way there: outside of strings nothing needs the bytes before it, and of strings see above.
+-- Where the comma stands behind which the rest of an object consists of whole fields, nil if there is none. `text` is the end of a
+-- JSON text and is read backwards. That is as certain as reading forwards: outside of strings no byte means anything else because
+-- of those before it, and where a string begins can be told (above).
 local function first_whole_field(text)
   local i, depth, found = #text, 0, nil
   while SPACE[byte(text, i)] do i = i - 1 end
@@ -48,7 +50,7 @@ local function first_whole_field(text)
     elseif c == 44 and depth == 0 then found = i
     elseif c == 125 or c == 93 then depth = depth + 1
     elseif c == 123 or c == 91 then depth = depth - 1 end
-    if depth < 0 then return nil end   -- it ends more than the body
+    if depth < 0 then return nil end   -- an object in the text has ended that is not the body's
     i = i - 1
   end
   return found
@@ -83,8 +85,9 @@ local function report_of(found)
   return report
 end
 
--- Reads a body of `size` bytes; `bytes(from, length)` gives some of them, from 0 on. `first` bytes are the one end, each of `last`
--- another try at the other. Returns the report; its `unread` says that the body is no JSON object.
+-- Reads a body of `size` bytes, of which `bytes(from, length)` gives some, counted from 0. `first` is how many are read at its
+-- beginning, `last` how many at its end in a first try, a second and so on. Returns the report; its `unread` says that the body is
+-- no JSON object.
 local function read(size, bytes, first, last)
   local scan = json_scan.new(TOP)
   local from = 0

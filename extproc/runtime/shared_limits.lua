@@ -20,9 +20,9 @@
 -- Events   'c' time, then for each model that changed: name, held, retrying, whether any wait, started;
 --          'r' time model class code started ended.
 
-local LEASE = 10000     -- a replica that is not heard of for so long has nothing any more
-local REIGN = 2000      -- a leader that is not heard of for so long leads no more
-local FRESH = 1500      -- nobody waits for the turn of a replica that is not heard of for so long
+local LEASE = 10000     -- a replica that has not reported for so long loses what it holds
+local REIGN = 2000      -- a leader that has not reported for so long leads no more
+local FRESH = 1500      -- a replica that has not reported for so long is dealt no places
 local SETTLE = 2500     -- all that there are have reported: longer than a replica waits to connect again
 local KEPT = 4096       -- events
 local AT_ONCE = 256     -- events in an answer, and places that are dealt out
