@@ -87,6 +87,14 @@ async def look(url: str) -> float:
             await client.aclose()
 
 
+def _heed_a_cancellation() -> None:
+    """Raises CancelledError if this task was told to end. On Python 3.11 the client of the store may swallow that: it
+    sends with asyncio.wait_for, which then returns as if nothing had been said."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class SharedLimits:
     """Joins this replica with the others at `url`. `plan` returns the name under which they meet."""
 
@@ -117,7 +125,9 @@ class SharedLimits:
         """Shares until it is cancelled; then gives back what it holds."""
         try:
             while True:
-                if await self._exchange():
+                is_heard = await self._exchange()
+                _heed_a_cancellation()
+                if is_heard:
                     await self._wait()
                 else:
                     await asyncio.sleep(self._next_pause())
