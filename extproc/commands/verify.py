@@ -163,15 +163,19 @@ class Verifier:
         groups = [*self._groups, *self._burst]
         most = min(trials.most_of(groups), self._options.spend)
         count = sum(len(group) for group in groups) + 1 + (2 if self._options.idle else 0)
-        yield f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests at most,"
-        yield "one after the other (two at once to see whether two models run side by side);"
-        yield f"{most:,} tokens at most, most of them input of {self._options.model}."
+        yield (
+            f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests at most, "
+            "one after the other (two at once to see whether two models run side by side); "
+            f"{most:,} tokens at most, most of them input of {self._options.model}."
+        )
         yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."
         if self._options.places:
             yield "Then 2, 4 and 8 requests at once, until one is refused: other work on this plan may be, too."
         if self._options.directory is not None:
-            yield f"What is seen is written to {self._options.directory}, without key, ids and texts;"
-            yield "names of fields and the words of error messages stay: read it before you send it on."
+            yield (
+                f"What is seen is written to {self._options.directory}, without key, ids and texts; "
+                "names of fields and the words of error messages stay: read it before you send it on."
+            )
 
     def costs(self) -> str:
         return f"{self.budget.sent} requests, {self.budget.spent:,} tokens of {self.budget.tokens:,} at most were spent"

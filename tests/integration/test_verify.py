@@ -20,7 +20,7 @@ from extproc.cli import verify
 from extproc.commands.verify import Options, Verifier, run_verify
 from extproc.commands.verify_record import RecordDirectory
 from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome
-from extproc.domain.assumptions.trials import WRONG_KEY, Credential, plan
+from extproc.domain.assumptions.trials import WRONG_KEY, Credential, burst, most_of, plan
 from extproc.settings import Settings, load_settings
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import rulebook_from
@@ -135,6 +135,10 @@ def tried(
         directory.prepare()
         directory.write(verifier.records())
     return {verdict.name: verdict.outcome for verdict in verifier.verdicts()}, verifier
+
+
+def seen_in(verifier: Verifier, name: str) -> str:
+    return next(verdict.seen for verdict in verifier.verdicts() if verdict.name == name)
 
 
 def differences(outcomes: dict[str, Outcome]) -> set[str]:
@@ -277,13 +281,14 @@ def test_a_recording_is_played_as_it_was_seen_however_old_it_is_and_without_a_ke
     rules = [each for name in names for each in DIFFERENT[name][0]]
     odd = rule(QUOTA, {"gzip": "forced", "quota_form": "future", "date_ahead": -90})
     with simulated(*rules, odd) as simulator:
-        recorded, _ = tried(monkeypatch, simulator.url, record=tmp_path / "seen", places=False)
+        recorded, former = tried(monkeypatch, simulator.url, record=tmp_path / "seen", places=False)
     assert differences(recorded) == {*names, "identity encoding", "quota"}
 
     with SimulatorThread(SimulatorSettings(rulebook=load_recording(tmp_path / "seen"))) as simulator:
-        replayed, _ = tried(monkeypatch, simulator.url, places=False)
+        replayed, verifier = tried(monkeypatch, simulator.url, places=False)
 
     assert replayed == recorded
+    assert seen_in(verifier, "wrong key") == seen_in(former, "wrong key")
 
 
 def test_an_answer_that_broke_off_breaks_off_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -602,23 +607,46 @@ def full_after(files: int) -> Callable[..., int]:
     return write_text
 
 
-@pytest.mark.parametrize("name", [trial.name for trial in TRIALS if trial.name != "pair two"])
-def test_whatever_is_under_way_when_it_is_stopped_counts_as_spent(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    number = [trial.name for trial in TRIALS].index(name)
-    with simulated(on(name, {"delay": 60})) as simulator:
-        verifier = Verifier(point_at(monkeypatch, simulator.url), options(idle=0), lambda _line: None)
+# What is sent together, in its order, with the rule that it has to wait.
+STEPS = [
+    *((group, [on(group[0].name, {"delay": 60})]) for group in plan(MODEL, CODING, "0123456789abcdef")),
+    (burst(MODEL, CODING)[0], of_burst({"delay": 60})),
+]
 
-        async def stop_it() -> None:
-            running = asyncio.create_task(verifier.run())
-            await eventually(lambda: verifier.budget.sent, lambda sent: sent > number, within=60)
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
 
-        asyncio.run(stop_it())
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=[group[0].name for group, _ in STEPS])
+def test_whatever_is_under_way_when_it_is_stopped_counts_as_spent(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    group, rules = STEPS[number]
+    sent = sum(len(each) for each, _ in STEPS[: number + 1])
+    with simulated(*rules) as simulator:
+        verifier = stopped_after(point_at(monkeypatch, simulator.url), sent, idle=0)
 
-    assert verifier.budget.sent in (number + 1, number + 2)  # the pair is sent together
-    assert verifier.budget.spent >= TRIALS[number].most
+    assert verifier.budget.sent == sent
+    assert verifier.budget.spent >= most_of([group])
+
+
+def test_it_can_be_stopped_while_a_connection_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = len(TRIALS) + len(["quota after", "models"])
+    with simulated() as simulator:
+        verifier = stopped_after(point_at(monkeypatch, simulator.url), sent, idle=600, places=False)
+
+    assert verifier.budget.sent == sent
+    assert len(list(verifier.records())) >= len(TRIALS)
+
+
+def stopped_after(settings: Settings, sent: int, **changes: Any) -> Verifier:
+    """One that was stopped once it had sent so many requests."""
+    verifier = Verifier(settings, options(**changes), lambda _line: None)
+
+    async def stop_it() -> None:
+        running = asyncio.create_task(verifier.run())
+        await eventually(lambda: verifier.budget.sent, lambda seen: seen >= sent, within=60)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(stop_it())
+    return verifier
 
 
 def open_port() -> socket.socket:

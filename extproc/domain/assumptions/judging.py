@@ -1,6 +1,6 @@
 """Whether what was seen is what the proxy takes for true, and what it means for the user where it is not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -19,6 +19,7 @@ _SHORTEST_GAP: Final = 0.001
 _NEARLY: Final = 0.1
 _LEAST_CACHED: Final = 1024
 _LONGEST_SHOWN: Final = 80
+_MOST_NAMES: Final = 12
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
 _REFUSALS: Final = (429, 529)
 _UNAUTHORIZED: Final = 401
@@ -120,9 +121,9 @@ def _untold(seen: str) -> Judgement:
     return Judgement(Outcome.UNTOLD, seen)
 
 
-def _answered(evidence: Evidence, *trials: str) -> Judgement | None:
+def _answered(evidence: Evidence, *names: str) -> Judgement | None:
     """Why nothing can be told where one of the trials has no healthy answer; None where all have."""
-    for trial in trials:
+    for trial in names:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
             return _untold("was not tried")
@@ -170,9 +171,15 @@ def shape_of(exchange: Exchange) -> str:
         return "HTML" if exchange.body.lstrip().startswith(b"<") else "no JSON object"
     inner = fields.get("error")
     if not isinstance(inner, dict):
-        return "{" + ", ".join(sorted(map(_short, fields))) + "}"
-    rest = [_short(name) for name in fields if name != "error"]
-    return "{" + ", ".join([f"error{{{', '.join(sorted(map(_short, inner)))}}}", *sorted(rest)]) + "}"
+        return f"{{{_names(fields)}}}"
+    rest = [name for name in fields if name != "error"]
+    return f"{{error{{{_names(inner)}}}{', ' if rest else ''}{_names(rest)}}}"
+
+
+def _names(fields: Iterable[str]) -> str:
+    """The names in their order, as many as a row has room for."""
+    names = sorted(map(_short, fields))
+    return ", ".join([*names[:_MOST_NAMES], *(["…"] if len(names) > _MOST_NAMES else [])])
 
 
 def _short(text: str) -> str:

@@ -11,7 +11,16 @@ from extproc.cli import verify
 from extproc.commands.verify import lines
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.judging import (
+    ASSUMPTIONS,
+    BEYOND,
+    Evidence,
+    Outcome,
+    Verdict,
+    shape_of,
+    verdicts,
+    why_in_vain,
+)
 from extproc.domain.assumptions.trials import DEFAULT_MODEL, NOBODYS_KEY, Credential, burst, most_of, plan
 from extproc.domain.request.key_form import is_usual
 
@@ -234,3 +243,13 @@ def test_nobodys_key_has_the_form_of_a_key_and_is_sent_once() -> None:
     assert NOBODYS_KEY == simulator.plan.keys.NOBODYS_KEY
     assert is_usual(NOBODYS_KEY)
     assert credentials.count(Credential.NOBODYS) == 1
+
+
+def test_the_shape_of_an_error_has_room_in_a_row() -> None:
+    many = {f"field{number}\x1b[31m" * 20: number for number in range(10_000)}
+
+    assert shape_of(answered("t", {"error": {"message": "m", "code": "1"}})) == "{error{code, message}}"
+    assert shape_of(answered("t", {"error": {}, "b": 1, "a": 2})) == "{error{}, a, b}"
+    for body in (many, {"error": many}, {"error": {}, **many}):
+        assert len(shape_of(answered("t", body))) < 1200
+        assert shape_of(answered("t", body)).isprintable()
