@@ -2,10 +2,9 @@
 
 import json
 import platform
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,14 +73,9 @@ class OtlpCollector:
         wait_until(lambda: len(self._of(trace_id)) >= number, f"{number} spans of {trace_id}")
         return sorted(self._of(trace_id), key=lambda span: span.began)
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """It takes connections meanwhile and answers nothing."""
-        self.process.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.signal(signal.SIGCONT)
+        return self.process.frozen()
 
     def _of(self, trace_id: str) -> list[ReceivedSpan]:
         return [span for span in self.spans if span.trace_id == trace_id]

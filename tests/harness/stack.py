@@ -1,13 +1,11 @@
 """The whole data plane for a test: simulator, processor and the real Envoy, each a process of its own."""
 
-import signal
 import ssl
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -21,9 +19,11 @@ from tests.harness.waiting import wait_until
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 ZAI_PROXY = Path(sys.executable).parent / "zai-proxy"
 
-_ENTRY_SECONDS = 0.05
-_WRITTEN = "access_logs.grpc_access_log.logs_written"
-_ARRIVED = "zai_proxy_access_log_entries_total"
+_COUNTED_TWICE: Final = (
+    ("http.clients.downstream_rq_total", "zai_proxy_requests_total"),
+    ("access_logs.grpc_access_log.logs_written", "zai_proxy_access_log_entries_total"),
+)
+"""What Envoy counts, and what the processor has counted of it once Envoy's log has arrived."""
 
 PROMPT = {"model": "glm-5.3", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -41,14 +41,9 @@ class Simulator:
         with _ended_in_vain(self.process):
             wait_until(self._answers, "the simulator answers")
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """Stands still meanwhile: what is upstream stays there, however slow the machine is."""
-        self.process.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.signal(signal.SIGCONT)
+        return self.process.frozen()
 
     def use(self, **scenario: Any) -> None:
         """Answers everything like this from now on."""
@@ -104,8 +99,8 @@ class Stack:
         self.environment = bare_environment(**{**defaults, **settings})
         if "ZAI_API_KEY_FILE" in settings:
             del self.environment["ZAI_API_KEY"]
-        # What a log's two ends have counted for a predecessor of the other: each begins anew when it is restarted.
-        self._written_to_others, self._arrived_from_others = 0, 0.0
+        # How far Envoy is ahead by what either had counted when the other was started: a process begins to count anew.
+        self._ahead = {of_processor: 0.0 for _, of_processor in _COUNTED_TWICE}
         self.processor = self._start_processor()
         with _ended_in_vain(self.processor):
             self.envoy = self._start_envoy()
@@ -114,11 +109,9 @@ class Stack:
         return Readings.scrape(f"{self.metrics_url}/metrics")
 
     def metrics_at_rest(self) -> Readings:
-        """The metrics once nothing runs and every entry that Envoy has written to its log has arrived."""
+        """The metrics once nothing runs and Envoy's log has told of every request that there was."""
         wait_until(lambda: self.envoy_stat("http.clients.downstream_rq_active") == 0, "no request is running")
-        # Envoy writes a request's entry a moment after it has ceased to count it as active.
-        time.sleep(_ENTRY_SECONDS)
-        wait_until(self._every_entry_has_arrived, "Envoy's log has arrived")
+        wait_until(self._log_has_arrived, "Envoy's log has arrived")
         return self.metrics()
 
     def metric(self, name: str, **labels: str) -> float:
@@ -134,21 +127,24 @@ class Stack:
         return int(text.rpartition(":")[2]) if text.strip() else 0
 
     def restart_processor(self) -> None:
-        self._written_to_others, self._arrived_from_others = self.envoy_stat(_WRITTEN), 0.0
+        self._ahead = {of_processor: float(self.envoy_stat(of_envoy)) for of_envoy, of_processor in _COUNTED_TWICE}
         self.processor = self._start_processor()
 
     def restart_envoy(self, *options: str) -> None:
         """`options` are how Envoy logs, only warnings if there are none."""
-        self._written_to_others, self._arrived_from_others = 0, self.metric(_ARRIVED)
+        self._ahead = {of_processor: -self.metric(of_processor) for _, of_processor in _COUNTED_TWICE}
         self.envoy = self._start_envoy(*options)
 
     def stop(self) -> None:
         self.envoy.kill()
         self.processor.kill()
 
-    def _every_entry_has_arrived(self) -> bool:
-        written = self.envoy_stat(_WRITTEN) - self._written_to_others
-        return self.metric(_ARRIVED) - self._arrived_from_others >= written
+    def _log_has_arrived(self) -> bool:
+        metrics = self.metrics()
+        return all(
+            metrics.value(of_processor) >= self.envoy_stat(of_envoy) - self._ahead[of_processor]
+            for of_envoy, of_processor in _COUNTED_TWICE
+        )
 
     def _start_processor(self) -> Process:
         process = Process("processor", [str(ZAI_PROXY), "extproc"], self.environment, self._directory)
