@@ -186,7 +186,6 @@ class Service:
     def _recorder(self, prices: PriceTable) -> Recorder:
         """Tells all who have to hear what the access log says: first who counts and decides, then who shows it."""
         settings, metrics, quota = self._settings, self.metrics, self.quota
-        prices = load_prices(settings)
         accountant = Accountant(metrics, prices.models, settings.token_counting_enabled)
         listeners = [
             Listener("accounting", accountant.count_request, accountant.count_failure),

@@ -65,7 +65,8 @@ async def converse(client: httpx.AsyncClient, url: str, member: Member, stopping
         for turn in range(_TURNS):
             await _take_turn(client, f"{url}/v1/messages", headers, body(member, turn))
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _PAUSE_SECONDS)
+                async with asyncio.timeout(_PAUSE_SECONDS):
+                    await stopping.wait()
             if stopping.is_set():
                 return
 

@@ -131,7 +131,8 @@ class Traffic:
     async def _pause(self, stopping: asyncio.Event) -> None:
         seconds = min(_LONGEST_PAUSE, self._random.expovariate(1 / MEAN_PAUSE))
         with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await stopping.wait()
 
     def _send(self, tasks: asyncio.TaskGroup, sample: Sample, stopping: asyncio.Event) -> None:
         if stopping.is_set() or len(self._running) >= _MOST_RUNNING:

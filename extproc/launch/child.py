@@ -128,7 +128,8 @@ class Child:
     async def gone(self, within: float) -> bool:
         """Waits, `within` seconds at most, until it has ended for good."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._gone.wait(), within)
+            async with asyncio.timeout(within):
+                await self._gone.wait()
         return self._gone.is_set()
 
     async def end(self, patience: float) -> None:
@@ -243,7 +244,8 @@ class Child:
         self.restarts += 1
         self._count(reason)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), wait)
+            async with asyncio.timeout(wait):
+                await self._ending.wait()
 
     def _last_words(self, headline: str) -> str:
         if not self._tail:

@@ -163,7 +163,8 @@ class Supervisor:
 
     async def _a_while_for(self, child: Child) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.started.wait(), _COMPANY_SECONDS)
+            async with asyncio.timeout(_COMPANY_SECONDS):
+                await child.started.wait()
         if not child.ready.is_set():
             log.warning(f"{child.name} is not ready; the proxy does not wait for it")
 
@@ -220,7 +221,8 @@ class Supervisor:
     async def _unless_cut(self, seconds: float) -> None:
         """Waits, but not when told to cut."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._cutting.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._cutting.wait()
 
 
 def write_line(line: str) -> None:
