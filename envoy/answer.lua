@@ -9,7 +9,7 @@
 -- What comes before anything was generated, and what says again what there was, is apart.
 --
 -- Merging, field by field: of a number the last positive one (a later zero or null erases nothing), of the model the first, of
--- the stop reason the last, of errors the first.
+-- the stop reason the last (but none makes up for a network_error), of errors the first that comes before the end.
 
 local byte, find, sub, match, gsub = string.byte, string.find, string.sub, string.match, string.gsub
 
@@ -38,7 +38,22 @@ local USAGE = {
     input_tokens_details = DETAILS, output_tokens_details = DETAILS,             -- Responses
   },
 }
-local ERROR = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
+local ERROR_FIELDS = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
+local ERROR = {   -- an object, a sentence, or an array of either
+  is_object = "has_error", has_items = "has_error", keep = "error_text", fields = ERROR_FIELDS,
+  items = { text = "error_message", fields = ERROR_FIELDS },
+}
+
+-- What names an error: Z.AI's own codes of three digits, types and codes in words. Of these some are codes, which say more than
+-- the type beside them.
+local KNOWN_NAMES = ${KNOWN_NAMES}
+local TELLING_CODES = ${TELLING_CODES}
+local NETWORK_ERROR = "network_error"   -- Z.AI's stop reason for a failure
+
+local function word(value)
+  if type(value) ~= "string" or value == "" then return nil end
+  return (gsub(sub(value, 1, LONGEST_WORD), "[^%w_.-]", "_"))
+end
 
 -- CHOICES of Chat Completions: which have been seen, and how many of them have not finished.
 local function note_choice(choices, index, has_finished)
@@ -65,12 +80,14 @@ local function end_choice(found)
   local index = type(found.index) == "number" and found.index > 0 and found.index or 0
   found.choices = found.choices or no_choices()
   note_choice(found.choices, index, type(found.finish) == "string")
+  if word(found.finish) == NETWORK_ERROR then found.has_failed = true end
   found.index, found.finish = nil, nil
 end
 
 -- ENVELOPES: all that Z.AI's endpoints are known to send, at the top of an event or of a JSON answer.
 local TOP = {
   keep = "text",
+  items = { fields = { error = ERROR, jsonrpc = { text = "rpc" } } },
   fields = {
     type = { keep = "type" },
     model = { text = "model" },
@@ -97,7 +114,7 @@ local TOP = {
         },
       },
     },
-    error = { is_object = "has_error", keep = "error_text", fields = ERROR },
+    error = ERROR,
     code = { keep = "code" },
     msg = { keep = "msg" },
     success = { keep = "success" },
@@ -106,16 +123,21 @@ local TOP = {
 }
 
 -- FINAL EVENTS: what the clients of a dialect take for the end. (Chat Completions: `[DONE]`, or the usage once each choice that was
--- seen has its finish_reason.)
+-- seen has its finish_reason. Where no event has told of a dialect, `[DONE]` is the end too.)
 local FINAL = {
   ["message_stop"] = true,
   ["response.completed"] = true, ["response.incomplete"] = true, ["response.failed"] = true,
 }
--- Events that come before anything was generated.
+-- Events that come before anything was generated. (So does what is of no dialect: `ping`, a keepalive.)
 local NOT_BEGUN = {
-  ["message_start"] = true, ["ping"] = true, ["error"] = true,
+  ["message_start"] = true,
   ["response.created"] = true, ["response.in_progress"] = true, ["response.queued"] = true,
 }
+
+-- Whether a type is of Messages or Responses, where it alone says which event is the last.
+local function is_typed(kind)
+  return kind and (find(kind, "^message_") or find(kind, "^content_block") or find(kind, "^response%.")) and true or false
+end
 
 local Answer = {}
 Answer.__index = Answer
@@ -142,7 +164,7 @@ local function code_of(value)
     if value % 1 ~= 0 or value < 100 or value > 9999 then return nil end
     value = string.format("%d", value)
   end
-  if type(value) ~= "string" or not match(value, "^%d%d%d%d?$") or value == "200" then return nil end
+  if type(value) ~= "string" or not match(value, "^%d%d%d%d?$") or match(value, "^2%d%d$") then return nil end
   return value
 end
 
@@ -150,20 +172,54 @@ local function code_in(text)
   return type(text) == "string" and code_of(match(text, '^"?%[(%d%d%d%d?)%]')) or nil
 end
 
-local function word(value)
-  if type(value) ~= "string" or value == "" then return nil end
-  return (gsub(sub(value, 1, LONGEST_WORD), "[^%w_.-]", "_"))
-end
-
 local function is_wrong_path(code, message)
   return code == "500" and type(message) == "string" and find(message, "NOT_FOUND", 1, true) ~= nil
 end
 
--- What an error is called: its code, else its type, else "unknown".
+-- The first of the codes that has so many digits.
+local function first_of(digits, a, b, c, d)
+  return a and #a == digits and a or b and #b == digits and b or c and #c == digits and c or d and #d == digits and d or nil
+end
+
+-- What an error is called: by Z.AI's code, else by a word that is known, else by the HTTP status that stands in place of a code, else
+-- by any word.
 local function code_of_error(code, kind, outer, message)
-  local found = code_of(code) or code_of(kind) or code_of(outer) or code_in(message)
-  if is_wrong_path(found, message) then return "404" end
-  return found or word(kind) or word(code) or "unknown"
+  local in_code, in_kind, in_outer, in_message = code_of(code), code_of(kind), code_of(outer), code_in(message)
+  local four = first_of(4, in_code, in_kind, in_outer, in_message)
+  if four then return four end
+  local three = first_of(3, in_code, in_kind, in_outer, in_message)
+  if is_wrong_path(three, message) then return "404" end
+  if three and KNOWN_NAMES[three] then return three end
+  local code_word, kind_word = not in_code and word(code), not in_kind and word(kind)
+  if code_word and TELLING_CODES[code_word] then return code_word end
+  if kind_word and KNOWN_NAMES[kind_word] then return kind_word end
+  if code_word and KNOWN_NAMES[code_word] then return code_word end
+  return three or kind_word or code_word or "unknown"
+end
+
+-- Whether a value says nothing of an error, or that there is none.
+local WELL = { ["0"] = true, success = true, ok = true, none = true, null = true }
+local function is_nothing(value)
+  if type(value) == "string" then return WELL[value:lower()] or match(value, "^2%d%d$") ~= nil end
+  if type(value) == "number" then return value == 0 or (value >= 200 and value < 300 and value % 1 == 0) end
+  return not value
+end
+
+-- Some servers write an error of empty fields, or one of success, into each good answer.
+local function is_empty_error(code, kind, message)
+  if not is_nothing(kind) or not is_nothing(code) then return false end
+  return code and true or is_nothing(message)
+end
+
+-- Whether there is more in an object than its error. (An empty one that is all there is was still meant to be one.)
+local function has_company(found)
+  if found.has_answer or found.has_content or found.success == true or found.model or found.inner_model then return true end
+  if found.code and is_nothing(found.code) then return true end
+  if type(found.type) == "string" and found.type ~= "error" and found.type ~= "response.failed" then return true end
+  for n = 1, #COUNTS do
+    if found[COUNTS[n]] then return true end
+  end
+  return false
 end
 
 -- The code of an envelope that is an error; nil if it is none. An error stands at the top, never in a text or a tool's result.
@@ -174,9 +230,11 @@ local function error_in(found)
     return found.has_error and code and #code == 4 and code or nil
   end
   if found.has_error then
-    return code_of_error(found.error_code, found.error_type, found.code, found.error_message)
-  end
-  if type(found.error_text) == "string" then
+    local code, kind, message = found.error_code, found.error_type, found.error_message
+    if not (is_empty_error(code, kind, message) and has_company(found)) then
+      return code_of_error(code, kind, found.code, message)
+    end
+  elseif type(found.error_text) == "string" and not (is_nothing(found.error_text) and has_company(found)) then
     return code_of_error(nil, nil, found.code, found.error_text)
   end
   if found.type == "error" then return code_of_error(found.code, nil, nil, found.message) end
@@ -217,7 +275,8 @@ function Answer:merge(found, is_whole)
   if not report.model and type(model) == "string" then
     self:set("model", (gsub(sub(model, 1, LONGEST_MODEL), "[^\33-\126]", "_")))
   end
-  if type(found.stop) == "string" then self:set("stop", word(found.stop)) end
+  local stop = found.has_failed and NETWORK_ERROR or word(found.stop)
+  if stop and not self.has_failed and not (self.is_over and stop == NETWORK_ERROR) then self:set("stop", stop) end
   return told
 end
 
@@ -282,13 +341,15 @@ end
 function Answer:read_object(found)
   local kind = type(found.type) == "string" and found.type or nil
   local code = error_in(found)
-  if not code and self.name == "error" then code = kind ~= "error" and word(kind) or "unknown" end
+  if not code and self.name == "error" then code = word(kind) or "unknown" end
   local told = self:merge(found, true)
-  if code then self:note_error(code) end
-  if not code and not FINAL[kind] and ((kind and not NOT_BEGUN[kind]) or found.has_choices) then
-    if not self.report.begun then self.is_chat = found.has_choices end
-    self:set("begun", true)
-  end
+  self.has_failed = self.has_failed or self.report.stop == NETWORK_ERROR
+  -- Where nothing was generated before, that is no end of an answer but an error like another.
+  local failed = found.has_failed or word(found.stop) == NETWORK_ERROR
+  if failed and not code and not self.report.begun then code = NETWORK_ERROR end
+  local of_typed = is_typed(kind)
+  if self.is_chat == nil and (found.has_choices or of_typed) then self.is_chat = found.has_choices or false end
+  if not code and not FINAL[kind] and ((of_typed and not NOT_BEGUN[kind]) or found.has_choices) then self:set("begun", true) end
   if FINAL[kind] then self:end_answer() end
   if self.is_chat then self:read_chunk(found.choices, told) end
   return code
@@ -309,16 +370,16 @@ function Answer:end_event()
     self:begin_event()
     return
   end
-  local was_over = self.is_over
+  local was_over, was_final = self.is_over, self.report.final
   local code
   if self.is_json and self.scan:is_complete() then
     code = self:read_object(self.scan.found)
   else
     local text = match(self.text, "^%s*(.-)%s*$")
-    if text == "[DONE]" then self:end_answer() else code = code_in(text) end
+    if text ~= "[DONE]" then code = code_in(text) elseif self.is_chat ~= false then self:end_answer() end
     if not code and self.name == "error" then code = "unknown" end
   end
-  if code then self:note_error(code) end
+  if code and not was_final then self:note_error(code) end   -- who left at the end has not seen what comes behind it
   if not self.report.first then self:set("first", code and "error" or "good") end
   self:count_event(self.is_over ~= was_over)
   if self.opening then

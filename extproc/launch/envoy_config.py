@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from common.ports import reachable
 from extproc.domain.request import web_origins
-from extproc.domain.request.business_codes import TRANSIENT_CODES, TRANSIENT_WORDS
+from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES, TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
@@ -116,6 +116,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "EXPOSED_HEADERS": "" if settings.cors_origins is None else "*",
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
+        "KNOWN_NAMES": lua_set(KNOWN_NAMES),
         # Of each thread: half of the workers can bring a prompt at the same moment, and one always can.
         "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
         "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
@@ -136,17 +137,19 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
         "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
         "TARGET_AUTHORITY": origin.authority,
+        "TELLING_CODES": lua_set(TELLING_CODES),
         "TRACE_HEADERS_TO_LOG": "" if traces_url(settings) is None else _TRACE_HEADERS_TO_LOG,
         "TRACE_HEADERS_TO_READ": "" if traces_url(settings) is None else _TRACE_HEADERS_TO_READ,
-        "TRANSIENT_CODES": _lua_set(sorted(TRANSIENT_CODES | TRANSIENT_WORDS)),
+        "TRANSIENT_CODES": lua_set(TRANSIENT_CODES | TRANSIENT_WORDS),
         "UPSTREAM_HTTP_PROTOCOL": _upstream_protocol(origin),
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
         **_way_up(origin, way_up(settings), ca_file(settings)),
     }
 
 
-def _lua_set(members: Iterable[str]) -> str:
-    return "{ " + ", ".join(f'["{member}"] = true' for member in members) + " }"
+def lua_set(members: Iterable[str]) -> str:
+    """A set as a Lua table, the same each time."""
+    return "{ " + ", ".join(f'["{member}"] = true' for member in sorted(members)) + " }"
 
 
 def _headers_to_withhold(settings: Settings) -> list[dict[str, str]]:

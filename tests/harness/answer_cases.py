@@ -239,6 +239,10 @@ HIDDEN_LIMIT: Final = Right(status=429, error="429", code="1302", error_class="c
 HIDDEN_QUOTA: Final = Right(status=429, error="429", code="1308", error_class="quota", gate_closes=True)
 
 
+LATE_OVERLOAD_IN_WORDS: Final = Right(error="529", code="other", error_class="overload")
+NETWORK_FAILED: Final = Right(tokens=OF_CHAT, error="read_error", code="other", error_class="internal")
+
+
 def _after_words(right: Right) -> Right:
     """The same where a part of an answer came before the error: that part costs tokens, which nobody told."""
     return replace(right, tokens=None, estimated=True)
@@ -572,7 +576,75 @@ LATE_ERRORS = (
         path=CHAT,
         pieces=(chunk("x"), chunk(finish="network_error", usage=USAGE), DONE, END),
         read={**STOPPED, "stop": "network_error"},
-        right=Right(tokens=OF_CHAT, error="read_error", code="other", error_class="internal"),
+        right=NETWORK_FAILED,
+    ),
+    AnswerCase(
+        name="one_of_two_choices_says_network_error",
+        path=CHAT,
+        pieces=(chunk("x"), chunk("y", index=1), chunk(finish="network_error"), OTHER_LAST_CHUNK, DONE, END),
+        read={**STOPPED, "stop": "network_error"},
+        right=NETWORK_FAILED,
+    ),
+    AnswerCase(
+        name="a_network_error_and_a_good_end_in_one_chunk",
+        path=CHAT,
+        pieces=(
+            chunk("x"),
+            event(
+                None,
+                {
+                    "model": "glm-5.2",
+                    "choices": [
+                        {"index": 0, "finish_reason": "network_error"},
+                        {"index": 1, "finish_reason": "stop"},
+                    ],
+                    "usage": USAGE,
+                },
+            ),
+            DONE,
+            END,
+        ),
+        read={**STOPPED, "stop": "network_error"},
+        right=NETWORK_FAILED,
+    ),
+    AnswerCase(
+        name="a_chunk_with_another_reason_follows_the_network_error",
+        path=CHAT,
+        pieces=(chunk("x"), chunk(finish="network_error"), LAST_CHUNK, DONE, END),
+        read={**STOPPED, "stop": "network_error"},
+        right=NETWORK_FAILED,
+    ),
+    AnswerCase(
+        name="an_http_status_stands_in_place_of_a_code",
+        path=MESSAGES,
+        pieces=(message_start(), error_event({"type": "overloaded_error", "code": 529, "message": "Overloaded"}), END),
+        read={**STARTED, "code": "overloaded_error"},
+        right=LATE_OVERLOAD_IN_WORDS,
+    ),
+    AnswerCase(
+        name="an_http_status_is_all_that_is_told",
+        path=CHAT,
+        pieces=(chunk("x"), event(None, {"error": {"code": "529", "message": "Overloaded"}}), END),
+        read={**CHATTED, "code": "529"},
+        right=_after_words(LATE_OVERLOAD_IN_WORDS),
+    ),
+    AnswerCase(
+        name="the_code_says_more_than_the_type",
+        path=CHAT,
+        pieces=(
+            chunk("x"),
+            event(None, {"error": {"type": "requests", "code": "rate_limit_exceeded", "message": "wait"}}),
+            END,
+        ),
+        read={**CHATTED, "code": "rate_limit_exceeded"},
+        right=_after_words(Right(error="429", code="other", error_class="frequency")),
+    ),
+    AnswerCase(
+        name="the_errors_are_an_array",
+        path=CHAT,
+        pieces=(chunk("x"), event(None, {"error": [{"code": "1302", "message": "wait"}]}), END),
+        read={**CHATTED, "code": "1302"},
+        right=_after_words(LATE_LIMIT),
     ),
 )
 
@@ -593,6 +665,57 @@ HIDDEN_ERRORS = (
         path=MESSAGES,
         pieces=(0.3, error_event(OVERLOADED), END),
         read={**FIRST, "code": "1305"},
+        right=HIDDEN_OVERLOAD,
+    ),
+    AnswerCase(
+        name="a_chat_stream_begins_with_a_network_error",
+        path=CHAT,
+        pieces=(chunk(finish="network_error"), DONE, END),
+        read={**FIRST, "model": "glm-5.2", "stop": "network_error", "code": "network_error", "final": True},
+        right=Right(status=500, error="500", code="other", error_class="internal", attempts=None),
+    ),
+    AnswerCase(
+        name="an_http_status_beside_the_type_of_the_first_event",
+        path=MESSAGES,
+        pieces=(error_event({"type": "overloaded_error", "code": "529", "message": "Overloaded"}), END),
+        read={**FIRST, "code": "overloaded_error"},
+        right=replace(HIDDEN_OVERLOAD, code="other"),
+    ),
+    AnswerCase(
+        name="an_http_status_is_all_that_the_first_event_tells",
+        path=CHAT,
+        pieces=(event(None, {"error": {"code": 503, "message": "Service unavailable"}}), END),
+        read={**FIRST, "code": "503"},
+        right=Right(status=503, error="503", code="other", error_class="unknown"),
+    ),
+    AnswerCase(
+        name="a_rate_limit_in_words",
+        path=CHAT,
+        pieces=(event(None, {"error": {"code": 429, "type": "rate_limit_error", "message": "slow"}}), END),
+        read={**FIRST, "code": "rate_limit_error"},
+        right=Right(status=429, error="429", code="other", error_class="frequency", attempts=None),
+    ),
+    AnswerCase(
+        name="the_prompt_is_too_long_in_words",
+        path=CHAT,
+        pieces=(event(None, {"error": {"type": "invalid_request_error", "code": "context_length_exceeded"}}), END),
+        read={**FIRST, "code": "context_length_exceeded"},
+        right=Right(status=400, error="400", code="other", error_class="client"),
+    ),
+    AnswerCase(
+        name="an_error_object_that_is_empty_is_all_there_is",
+        path=CHAT,
+        pieces=(event(None, {"error": {}}), END),
+        read={**FIRST, "code": "unknown"},
+        right=Right(status=500, error="500", code="other", error_class="unknown"),
+    ),
+    AnswerCase(
+        name="an_array_of_errors",
+        path=CHAT,
+        content_type=JSON,
+        framing="length",
+        pieces=(dump([{"error": {"code": 1305, "message": "no room"}}]),),
+        read={"kind": "json", "code": "1305", "first": "error", "final": True},
         right=HIDDEN_OVERLOAD,
     ),
     AnswerCase(
@@ -922,6 +1045,67 @@ GOOD_ANSWERS = (
             (404, JSON, "chunked", "json", bytes, {"final": True}),
             (-32000, EVENTS, "chunked", "events", lambda data: b"event: message\ndata: " + data + b"\n\n", {}),
         )
+    ),
+    *(
+        AnswerCase(
+            name=f"each_chunk_has_an_error_that_says_nothing_{n}",
+            path=CHAT,
+            pieces=(chunk("x", error=error), chunk(finish="stop", usage=USAGE, error=error), DONE, END),
+            read=STOPPED,
+            right=GOOD_CHAT,
+        )
+        for n, error in enumerate(
+            (
+                {},
+                [],
+                "",
+                False,
+                "none",
+                {"message": "", "type": "", "code": None},
+                {"code": 0, "message": "success"},
+                {"code": "200", "message": "fine"},
+            )
+        )
+    ),
+    AnswerCase(
+        name="each_event_has_an_error_that_says_nothing",
+        path=MESSAGES,
+        pieces=tuple(
+            piece.replace(b'{"type": "', b'{"error": {"code": 0}, "type": "', 1) for piece in _messages_stream()
+        ),
+        read={**ENDED, **OF_MESSAGES},
+        right=GOOD_MESSAGES,
+    ),
+    AnswerCase(
+        name="an_answer_in_json_has_an_error_that_says_nothing",
+        path=CHAT,
+        content_type=JSON,
+        framing="length",
+        pieces=(dump({"model": "glm-5.2", "error": {}, "choices": [{"finish_reason": "stop"}], "usage": USAGE}),),
+        read={**STOPPED, "kind": "json"},
+        right=GOOD_CHAT,
+    ),
+    AnswerCase(
+        name="an_error_behind_the_final_event",
+        path=MESSAGES,
+        pieces=(*_messages_stream(), error_event({"type": "api_error", "message": "closing"}), END),
+        read={**ENDED, **OF_MESSAGES},
+        right=GOOD_MESSAGES,
+    ),
+    AnswerCase(
+        name="an_error_between_the_usage_and_done",
+        path=CHAT,
+        pieces=(chunk("x"), LAST_CHUNK, event(None, {"error": {"code": "1305", "message": "late"}}), DONE, END),
+        read=STOPPED,
+        right=GOOD_CHAT,
+    ),
+    AnswerCase(
+        name="a_keepalive_with_a_type_before_the_first_chunk",
+        path=CHAT,
+        pieces=(event(None, {"type": "keepalive"}), chunk("x"), LAST_CHUNK, 0.2, END),
+        client_leaves_after=b"prompt_tokens",
+        read=STOPPED,
+        right=GOOD_CHAT,
     ),
     AnswerCase(
         name="an_event_of_a_kind_to_come",
@@ -1259,6 +1443,25 @@ ENDINGS = (
         right=BROKEN_OFF,
     ),
     AnswerCase(
+        name="a_messages_stream_ends_with_done",
+        path=MESSAGES,
+        pieces=(*OPENED, DONE, END),
+        read=SPOKEN,
+        right=BROKEN_OFF,
+    ),
+    AnswerCase(
+        name="a_responses_stream_ends_with_done",
+        path=RESPONSES,
+        pieces=(
+            response_event("response.created", response=response_object("in_progress")),
+            response_event("response.output_text.delta", delta="hel"),
+            DONE,
+            END,
+        ),
+        read=SPOKEN,
+        right=BROKEN_OFF,
+    ),
+    AnswerCase(
         name="nothing_but_done",
         path=CHAT,
         pieces=(DONE, END),
@@ -1423,7 +1626,7 @@ JSON_ANSWERS = (
         path=CHAT,
         content_type=JSON,
         framing="length",
-        pieces=(b'[{"error": {"code": "1308"}}, 1302]\n',),
+        pieces=(b'[{"item": {"error": {"code": "1308"}}}, 1302]\n',),
         read=NO_ANSWER,
         right=Right(),
     ),

@@ -166,39 +166,72 @@ _KNOWN: Final = (
 TABLE: Final[Mapping[str, BusinessCode]] = MappingProxyType({row.code: row for row in _KNOWN})
 TRANSIENT_CODES: Final = frozenset(code for code, row in TABLE.items() if row.transient)
 
+_TOO_MANY: Final = BusinessCode(
+    OTHER, ErrorClass.FREQUENCY, "too many requests", "Send fewer requests a second if it goes on.", transient=True
+)
 _KEY_NOT_ACCEPTED: Final = BusinessCode(OTHER, ErrorClass.AUTH, "key not accepted", _NEW_KEY)
 _OVERLOADED: Final = BusinessCode(
     OTHER, ErrorClass.OVERLOAD, "service overloaded", _TRY_AGAIN, transient=True, may_be_identity=True
 )
 _FAILED_INSIDE: Final = BusinessCode(OTHER, ErrorClass.INTERNAL, "failure inside Z.AI", _TRY_AGAIN)
+_BROKEN_INSIDE: Final = BusinessCode(
+    OTHER, ErrorClass.INTERNAL, "network failure inside Z.AI", _TRY_AGAIN, transient=True
+)
+_NOT_PAID: Final = BusinessCode(OTHER, ErrorClass.ACCOUNT, "no balance", _ASK_ZAI)
 _NOT_ALLOWED: Final = BusinessCode(OTHER, ErrorClass.ACCOUNT, "not allowed", _ASK_ZAI)
 _WRONG_REQUEST: Final = BusinessCode(OTHER, ErrorClass.CLIENT, "wrong request", _FIX_REQUEST)
 _OTHER: Final = BusinessCode(
     OTHER, ErrorClass.UNKNOWN, "no code that this version knows", "Read the upstream's message."
 )
-# An error that names no code has a type, in Anthropic's or OpenAI's words; the last is Z.AI's reason for a stop.
+# The form of OpenAI has codes in words, beside a type that says less ("requests", "invalid_request_error").
+_WORDS_AS_CODES: Final[Mapping[str, BusinessCode]] = {
+    "rate_limit_exceeded": _TOO_MANY,
+    "too_many_requests": _TOO_MANY,
+    "server_is_overloaded": _OVERLOADED,
+    "slow_down": _OVERLOADED,
+    "insufficient_quota": _NOT_PAID,
+    "invalid_api_key": _KEY_NOT_ACCEPTED,
+    "context_length_exceeded": _WRONG_REQUEST,
+    "model_not_found": _WRONG_REQUEST,
+}
+# An error that names no code has a type, in Anthropic's or OpenAI's words; `network_error` is Z.AI's reason for a stop.
 _WORDS: Final[Mapping[str, BusinessCode]] = {
+    **_WORDS_AS_CODES,
     "overloaded_error": _OVERLOADED,
     "api_error": _FAILED_INSIDE,
     "server_error": _FAILED_INSIDE,
     "timeout_error": _FAILED_INSIDE,
-    "network_error": _FAILED_INSIDE,
+    "network_error": _BROKEN_INSIDE,
+    "rate_limit_error": _TOO_MANY,
     "authentication_error": _KEY_NOT_ACCEPTED,
     "permission_error": _NOT_ALLOWED,
     "invalid_request_error": _WRONG_REQUEST,
     "not_found_error": _WRONG_REQUEST,
     "request_too_large": _WRONG_REQUEST,
 }
-TRANSIENT_WORDS: Final = frozenset(word for word, row in _WORDS.items() if row.transient)
+# An HTTP status in place of a code.
+_STATUSES_AS_CODES: Final[Mapping[str, BusinessCode]] = {"429": _TOO_MANY, "529": _OVERLOADED}
+_STATUSES: Final = frozenset(["400", "403", "405", "408", "409", "413", "422", "429", "502", "503", "504", "529"])
+
+TELLING_CODES: Final = frozenset(_WORDS_AS_CODES)
+"""Codes in words that say more than the type beside them."""
+
+KNOWN_NAMES: Final = frozenset(_WORDS) | {code for code in TABLE if len(code) == 3}
+"""What names an error better than an HTTP status in place of its code: words, and Z.AI's own codes of three digits."""
+
+TRANSIENT_WORDS: Final = frozenset(name for name, row in {**_WORDS, **_STATUSES_AS_CODES}.items() if row.transient)
+"""What else than a code says that the same request can succeed within seconds."""
+
 _OTHER_BY_STATUS: Final = {401: _KEY_NOT_ACCEPTED, 529: _OVERLOADED}
 
 
 def classify(code: str | None, status: int) -> BusinessCode:
-    """The row for a code or, where there was none, for the error's type; for an unknown or missing one a row `other`,
-    classed by the HTTP status where that is certain (401 and 529)."""
+    """The row for a code or, where there was none, for the error's type or the HTTP status in its place; for an unknown
+    or missing one a row `other`, classed by the answer's HTTP status where that is certain (401 and 529)."""
     if not code:
         return _OTHER_BY_STATUS.get(status, _OTHER)
-    return TABLE.get(code) or _WORDS.get(code) or _OTHER_BY_STATUS.get(status, _OTHER)
+    known = TABLE.get(code) or _WORDS.get(code) or _STATUSES_AS_CODES.get(code)
+    return known or _OTHER_BY_STATUS.get(status, _OTHER)
 
 
 _STATUS_OF_CLASS: Final[Mapping[ErrorClass, int]] = {
@@ -213,12 +246,14 @@ _STATUS_OF_CLASS: Final[Mapping[ErrorClass, int]] = {
 }
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "not_found_error": 404, "permission_error": 403, "request_too_large": 413, "timeout_error": 504,
-    "rate_limit_error": 429, "rate_limit_exceeded": 429,
+    "model_not_found": 404,
 }  # fmt: skip
 
 
 def known_status(code: str) -> int | None:
     """The HTTP status that Z.AI gives an error outside of a stream; None for a code that says nothing."""
+    if code in _STATUSES:
+        return int(code)
     row = classify(code, 0)
     return _STATUS_OF_WORD.get(code) or row.status or _STATUS_OF_CLASS.get(row.error_class)
 

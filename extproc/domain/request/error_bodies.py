@@ -2,7 +2,8 @@
 
 Each endpoint has envelopes of its own and they change over the months, so all of them are accepted, in the order that
 loses nothing: `error.code`, a numeric `error.type`, the top-level `code`, then a message of the form
-`[1308][Usage limit reached …][20260703110251648ad94226c14a7e]`. HTML from a firewall in front has none of it.
+`[1308][Usage limit reached …][20260703110251648ad94226c14a7e]`; a code of four digits before one of three, which can be
+an HTTP status. Of an array the first object counts. HTML from a firewall in front has none of it.
 """
 
 import json
@@ -36,21 +37,29 @@ def extract_code(body: bytes) -> ExtractedError:
     Never raises. A body beyond 64 KiB is cut, which leaves JSON unreadable, so without a code.
     """
     whole, *events = map(_read, _texts(body))
-    return next((error for error in (whole, *events) if error.code is not None), whole)
+    told = next((error for error in (whole, *events) if error.code is not None), None)
+    return told or (events[0] if events else whole)
 
 
 def error_object(body: bytes) -> dict[str, object] | None:
     """The error's own object in a JSON body or in the first event of a stream that has one; None if there is none."""
     for text in _texts(body):
-        parsed = _parsed(text)
+        parsed = _first(_parsed(text))
         if not isinstance(parsed, dict):
             continue
-        inner = parsed.get("error")
+        inner = _first(parsed.get("error"))
         if inner is None and isinstance(response := parsed.get("response"), dict):
             inner = response.get("error")
         if isinstance(inner, dict):
             return inner
     return None
+
+
+def _first(value: object) -> object:
+    """The first object of an array; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    return next((item for item in value if isinstance(item, dict)), None)
 
 
 def _texts(body: bytes) -> list[str]:
@@ -69,20 +78,22 @@ def _parsed(text: str) -> object:
 
 def _read(text: str) -> ExtractedError:
     parsed = _parsed(text)
-    if isinstance(parsed, dict):
-        return _from_envelope(parsed)
+    envelope = _first(parsed)
+    if isinstance(envelope, dict):
+        return _from_envelope(envelope)
     return _from_message(parsed if isinstance(parsed, str) else text)
 
 
 def _from_envelope(envelope: dict[str, object]) -> ExtractedError:
-    inner = envelope.get("error")
+    inner = _first(envelope.get("error"))
     error = inner if isinstance(inner, dict) else {}
     texts = (error.get("message"), inner, envelope.get("msg"), envelope.get("message"))
     message = _from_message(next((text for text in texts if isinstance(text, str) and text.strip()), ""))
-    codes = (error.get("code"), error.get("type"), envelope.get("code"), message.code)
+    told = (error.get("code"), error.get("type"), envelope.get("code"), message.code)
+    codes = sorted((code for value in told if (code := _code(value))), key=len, reverse=True)
     request_ids = (envelope.get("request_id"), error.get("request_id"), message.request_id)
     return ExtractedError(
-        code=next((code for value in codes if (code := _code(value))), None),
+        code=next(iter(codes), None),
         message=message.message,
         request_id=next((i for i in request_ids if isinstance(i, str) and _REQUEST_ID.fullmatch(i)), None),
     )
@@ -106,9 +117,10 @@ def _from_message(raw: str) -> ExtractedError:
 
 
 def _code(value: object) -> str | None:
-    """A code of three or four digits as text. 200 is the gateway's word for success; words are no codes."""
+    """A code of three or four digits as text. 200 and its kin are words for success; words are no codes."""
     text = str(value) if isinstance(value, (str, int)) else ""
-    return text if 3 <= len(text) <= 4 and text.isascii() and text.isdigit() and text != "200" else None
+    is_code = 3 <= len(text) <= 4 and text.isascii() and text.isdigit()
+    return text if is_code and not (len(text) == 3 and text[0] == "2") else None
 
 
 def _one_line(text: str) -> str:

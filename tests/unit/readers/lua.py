@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from lupa.luajit21 import LuaRuntime
 
-from extproc.launch.envoy_config import source
+from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES
+from extproc.launch.envoy_config import lua_set, source
 
 _CUTS: Final = Path(__file__).parent / "cuts.lua"
 _ENDS: Final = Path(__file__).parent / "ends.lua"
@@ -123,7 +124,10 @@ def _runtime() -> LuaRuntime:
 
 def _with_scan(module: str) -> bytes:
     """A reader finds the JSON scan as a local, as in the filter that it is rendered into."""
-    return f"local json_scan = (function()\n{source('json_scan.lua')}end)()\n{source(f'{module}.lua')}".encode()
+    text = f"local json_scan = (function()\n{source('json_scan.lua')}end)()\n{source(f'{module}.lua')}"
+    for name, members in (("KNOWN_NAMES", KNOWN_NAMES), ("TELLING_CODES", TELLING_CODES)):
+        text = text.replace(f"${{{name}}}", lua_set(members))
+    return text.encode()
 
 
 def _told(body: bytes, found: tuple[int, int, str] | None) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES
+
 LARGEST_EVENT: Final = 16 * 1024 * 1024
 _LARGEST_COUNT: Final = 2**53
 _LONGEST_WORD: Final = 32
@@ -31,8 +33,10 @@ _CUT: Final = re.compile(rf"\s*,?(?:{_VALUE_CUT}|{_KEY_CUT})\s*", re.DOTALL)
 
 _FINAL: Final = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
 _BEFORE_THE_FIRST_WORD: Final = frozenset(
-    {"message_start", "ping", "error", "response.created", "response.in_progress", "response.queued"}
+    {"message_start", "response.created", "response.in_progress", "response.queued"}
 )
+_TYPED: Final = ("message_", "content_block", "response.")
+_NETWORK_ERROR: Final = "network_error"
 _HOLDERS: Final = ((), ("message",), ("response",))
 _INNER_MODELS: Final = (("message", "model"), ("response", "model"))
 _STOPS: Final = (
@@ -150,26 +154,27 @@ class _Stream:
     facts: Facts = field(default_factory=lambda: {"kind": "events"})
     is_over: bool = False
     is_chat: bool | None = None
+    has_failed: bool = False
     finished: dict[float, bool] = field(default_factory=dict)
     is_clear: bool = True
     events: int = 0
     apart: int = 0
 
     def take(self, name: str, data: bytes) -> None:
-        was_over = self.is_over
+        was_over, was_final = self.is_over, "final" in self.facts
         code = self._meaning(name, data)
         if "begun" in self.facts and self.is_over == was_over:
             self.events += 1
         else:
             self.apart += len(data) + 8 + (len(name) + 8 if name else 0)
         self.facts.setdefault("first", "error" if code else "good")
-        if code is not None:
+        if code is not None and not was_final:
             self.facts.setdefault("code", code)
 
     def _meaning(self, name: str, data: bytes) -> str | None:
         """Takes over what an event says; returns its code if it is an error."""
         text = _text(data).strip()
-        if text == "[DONE]":
+        if text == "[DONE]" and self.is_chat is not False:
             self.is_over = self.facts["final"] = True
         if text.startswith("{"):
             if len(data) > LARGEST_EVENT:
@@ -185,19 +190,33 @@ class _Stream:
         code, kind = _error(value), value.get("type") or None
         if code is None and name == "error":
             code = _word(kind) or "unknown"
-        told = _merge(self.facts, value)
+        told = self._merged(value)
+        if code is None and "begun" not in self.facts and _stop(value) == _NETWORK_ERROR:
+            code = _NETWORK_ERROR
         is_final = isinstance(kind, str) and kind in _FINAL
         if is_final:
             self.is_over = self.facts["final"] = True
         choices = value.get("choices")
         has_choices = isinstance(choices, list) and choices != []
-        speaks = isinstance(kind, str) and kind not in _BEFORE_THE_FIRST_WORD
+        is_typed = isinstance(kind, str) and kind.startswith(_TYPED)
+        if self.is_chat is None and (has_choices or is_typed):
+            self.is_chat = has_choices
+        speaks = is_typed and kind not in _BEFORE_THE_FIRST_WORD
         if code is None and not is_final and (speaks or has_choices):
             self.facts["begun"] = True
-            self.is_chat = has_choices if self.is_chat is None else self.is_chat
         if self.is_chat and not self.is_over:
             self._chunk(choices if isinstance(choices, list) else [], told)
         return code
+
+    def _merged(self, value: Mapping[str, object]) -> bool:
+        """A network_error is not made up for by the stop reason of another choice, and is none behind the end."""
+        before = self.facts.get("stop")
+        told = _merge(self.facts, value)
+        if self.has_failed or (self.is_over and _stop(value) == _NETWORK_ERROR):
+            self.facts.pop("stop", None)
+            self.facts |= _facts(stop=before)
+        self.has_failed = self.has_failed or self.facts.get("stop") == _NETWORK_ERROR
+        return told
 
     def _chunk(self, choices: list[object], told: bool) -> None:
         """A chunk of Chat is the last if it tells of usage, and all choices that were seen have finished."""
@@ -249,6 +268,8 @@ def _read_json(body: bytes) -> Reading:
         has_begun = (is_whole and code is None and (told or _has_answer(value))) or has_content
     else:
         code = _code_in(value if isinstance(value, str) else text.lstrip())
+        if code is None and isinstance(value, list):
+            code = _error(_joined([item for item in value if isinstance(item, dict)]))
     if code is not None:
         facts |= {"code": code, "first": "good" if has_content else "error"}
     if has_begun and (code is None or has_content):
@@ -297,11 +318,19 @@ def _merge(facts: Facts, value: Mapping[str, object], is_whole: bool = True) -> 
         if path in _COUNTS and _is_count(leaf):
             told = True
             facts[_COUNTS[path]] = leaf
-        elif path in _STOPS and (stop := _word(leaf)):
-            facts["stop"] = stop
+    if stop := _stop(value):
+        facts["stop"] = stop
     if model := _model(value, is_whole):
         facts.setdefault("model", model)
     return told
+
+
+def _stop(value: Mapping[str, object]) -> str | None:
+    """The last stop reason, but of several choices the one that failed."""
+    stops = [(path, stop) for path, leaf in _leaves(value) if path in _STOPS and (stop := _word(leaf))]
+    if (_STOPS[0], _NETWORK_ERROR) in stops:
+        return _NETWORK_ERROR
+    return stops[-1][1] if stops else None
 
 
 def _model(value: Mapping[str, object], is_whole: bool = True) -> str | None:
@@ -315,11 +344,12 @@ def _model(value: Mapping[str, object], is_whole: bool = True) -> str | None:
 def _error(value: Mapping[str, object]) -> str | None:
     """The code of an object that is an error; None if it is none."""
     error, kind, outer = value.get("error"), value.get("type"), value.get("code")
+    said = _said(error)
     if isinstance(value.get("jsonrpc"), str) and value["jsonrpc"]:
-        return _tools_error(error)
-    if isinstance(error, dict):
-        return _named(error.get("code"), error.get("type"), outer, error.get("message"))
-    if isinstance(error, str) and error:
+        return _tools_error(said)
+    if said is not None and not (_is_empty(said) and _has_company(value)):
+        return _named(said.get("code"), said.get("type"), outer, said.get("message"))
+    if isinstance(error, str) and error and not (_is_nothing(error) and _has_company(value)):
         return _named(None, None, outer, error)
     if kind == "error":
         return _named(outer, None, None, value.get("message"))
@@ -331,9 +361,66 @@ def _error(value: Mapping[str, object]) -> str | None:
     return None if _has_answer(value) else _gateway_error(value)
 
 
-def _tools_error(error: object) -> str | None:
-    """A tool numbers its errors as it likes; four digits are Z.AI's."""
+def _said(error: object) -> dict[str, object] | None:
+    """What an error object, or the objects and sentences of an array, say; the last of each field."""
+    if isinstance(error, list) and error:
+        said: dict[str, object] = {}
+        for item in error:
+            if isinstance(item, dict):
+                said |= _said(item) or {}
+            elif isinstance(item, str) and item:
+                said["message"] = item
+        return said
     if not isinstance(error, dict):
+        return None
+    fields = {name: error.get(name) for name in ("code", "type", "message")}
+    return {name: value for name, value in fields.items() if isinstance(value, (str, int, float)) and value != ""}
+
+
+def _joined(items: list[dict[str, object]]) -> dict[str, object]:
+    """The errors of an array's items as those of one object."""
+    errors = [item.get("error") for item in items]
+    said = [fields for error in errors if (fields := _said(error)) is not None]
+    texts = [error for error in errors if isinstance(error, str) and error]
+    versions = [item["jsonrpc"] for item in items if isinstance(item.get("jsonrpc"), str)]
+    error: object = said if said else (texts or [None])[-1]
+    return {"error": error, "jsonrpc": "".join(map(str, versions))}
+
+
+def _is_empty(said: Mapping[str, object]) -> bool:
+    """Whether an error has only empty fields, or tells of success."""
+    if not _is_nothing(said.get("type")) or not _is_nothing(said.get("code")):
+        return False
+    code = said.get("code")
+    return (code is not None and code is not False) or _is_nothing(said.get("message"))
+
+
+def _is_nothing(value: object) -> bool:
+    if isinstance(value, str):
+        is_well = value.encode(errors="replace").lower() in (b"0", b"success", b"ok", b"none", b"null")
+        return is_well or re.fullmatch("2[0-9]{2}", value) is not None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value == 0 or (200 <= value < 300 and value % 1 == 0)
+    return not value
+
+
+def _has_company(value: Mapping[str, object]) -> bool:
+    """Whether an object holds more than its error."""
+    kind, outer = value.get("type"), value.get("code")
+    is_answer = _has_answer(value) or _has_content(value) or _model(value) is not None
+    is_good = value.get("success") is True or (isinstance(outer, (str, int, float)) and _says_well(outer))
+    is_event = isinstance(kind, str) and kind not in ("", "error", "response.failed")
+    has_usage = any(path in _COUNTS and _is_count(leaf) for path, leaf in _leaves(value))
+    return is_answer or is_good or is_event or has_usage
+
+
+def _says_well(code: object) -> bool:
+    return code != "" and code is not False and _is_nothing(code)
+
+
+def _tools_error(error: Mapping[str, object] | None) -> str | None:
+    """A tool numbers its errors as it likes; four digits are Z.AI's."""
+    if error is None:
         return None
     message = error.get("message")
     code = _code(error.get("code")) or (_code_in(message) if isinstance(message, str) else None)
@@ -364,18 +451,28 @@ def _gateway_error(value: Mapping[str, object]) -> str | None:
 
 
 def _named(code: object, kind: object, outer: object, message: object) -> str:
-    """An error by its number; by a word if it has none."""
+    """An error by Z.AI's number; by a word, or the HTTP status that stands in place of a number, if it has none."""
     wrapped = _code_in(message) if isinstance(message, str) else None
-    number = _code(code) or _code(kind) or _code(outer) or wrapped
-    if number == "500" and isinstance(message, str) and "NOT_FOUND" in message:
+    numbers = [number for number in (_code(code), _code(kind), _code(outer), wrapped) if number]
+    for number in numbers:
+        if len(number) == 4:
+            return number
+    status = numbers[0] if numbers else None
+    if status == "500" and isinstance(message, str) and "NOT_FOUND" in message:
         return "404"
-    return number or _word(kind) or _word(code) or "unknown"
+    if status in KNOWN_NAMES:
+        return status
+    code_word, kind_word = (None if _code(value) else _word(value) for value in (code, kind))
+    if code_word in TELLING_CODES:
+        return code_word
+    known = next((word for word in (kind_word, code_word) if word in KNOWN_NAMES), None)
+    return known or status or kind_word or code_word or "unknown"
 
 
 def _code(value: object) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1:
         value = str(int(value))
-    if not isinstance(value, str) or value == "200":
+    if not isinstance(value, str) or re.fullmatch("2[0-9]{2}", value):
         return None
     return value if re.fullmatch("[0-9]{3,4}", value) else None
 

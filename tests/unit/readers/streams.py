@@ -89,9 +89,19 @@ MODELS = (
     st.sampled_from(["glm-5.3", "glm-5.2", "", "claude-haiku-4-5-20251001", "glm 5\n\U0001f642", "m" * 300]) | SCALARS
 )
 STOPS = st.sampled_from(["end_turn", "stop", "tool_calls", "network_error", ""]) | SCALARS
-ERRORS = st.fixed_dictionaries(
-    {}, optional={"code": WORDS | NUMBERS, "type": WORDS | SCALARS, "message": WORDS | LONG_TEXTS, "param": ANYTHING}
+ERROR_NAMES = st.sampled_from(
+    [0, "0", 200, 429, "529", 503, 401, "invalid_request_error", "requests", "rate_limit_exceeded", "success", None]
 )
+ERROR_OBJECTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": WORDS | NUMBERS | ERROR_NAMES,
+        "type": WORDS | SCALARS | ERROR_NAMES,
+        "message": WORDS | LONG_TEXTS,
+        "param": ANYTHING,
+    },
+)
+ERRORS = ERROR_OBJECTS | ERROR_OBJECTS | st.lists(ERROR_OBJECTS | WORDS, max_size=2)
 TYPES = st.sampled_from(
     [
         "message_start",
@@ -110,6 +120,7 @@ TYPES = st.sampled_from(
         "response.failed",
         "message",
         "one_to_come",
+        "keepalive",
     ]
 )
 
@@ -250,6 +261,13 @@ SINGLE_WORDS: list[object] = [
     {"error": "wait"},
     {"error": None},
     {"error": {"type": "overloaded_error"}},
+    {"error": {"type": "overloaded_error", "code": 529}},
+    {"error": {"type": "requests", "code": "rate_limit_exceeded"}},
+    {"error": {}},
+    {"error": {"code": 0, "message": "success"}, "choices": [{"delta": {"content": "x"}}]},
+    {"error": [{"code": "1305"}]},
+    {"choices": [{"index": 1, "finish_reason": "network_error"}, {"index": 0, "finish_reason": "stop"}]},
+    {"type": "keepalive"},
     {"item": {"error": {"code": "1308"}, "type": "mcp_call"}},
     {"model": "glm-5.2"},
     {"model": "", "response": {"model": "glm-4.7"}},

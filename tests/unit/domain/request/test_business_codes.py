@@ -88,12 +88,20 @@ def test_an_unknown_code_has_the_class_of_its_status_where_that_is_certain(
         ("server_error", ErrorClass.INTERNAL, 500),
         ("timeout_error", ErrorClass.INTERNAL, 504),
         ("network_error", ErrorClass.INTERNAL, 500),
+        ("rate_limit_error", ErrorClass.FREQUENCY, 429),
+        ("rate_limit_exceeded", ErrorClass.FREQUENCY, 429),
+        ("too_many_requests", ErrorClass.FREQUENCY, 429),
+        ("server_is_overloaded", ErrorClass.OVERLOAD, 529),
+        ("slow_down", ErrorClass.OVERLOAD, 529),
+        ("insufficient_quota", ErrorClass.ACCOUNT, 429),
+        ("invalid_api_key", ErrorClass.AUTH, 401),
+        ("context_length_exceeded", ErrorClass.CLIENT, 400),
+        ("model_not_found", ErrorClass.CLIENT, 404),
         ("authentication_error", ErrorClass.AUTH, 401),
         ("permission_error", ErrorClass.ACCOUNT, 403),
         ("invalid_request_error", ErrorClass.CLIENT, 400),
         ("not_found_error", ErrorClass.CLIENT, 404),
         ("request_too_large", ErrorClass.CLIENT, 413),
-        ("rate_limit_error", ErrorClass.UNKNOWN, 429),
         ("too_hot", ErrorClass.UNKNOWN, None),
         ("unknown", ErrorClass.UNKNOWN, None),
     ],
@@ -103,7 +111,25 @@ def test_an_error_without_a_code_has_the_class_of_its_type(
 ) -> None:
     assert (classify(word, 200).code, classify(word, 200).error_class) == ("other", error_class)
     assert known_status(word) == status
-    assert classify(word, 200).transient == (word in TRANSIENT_WORDS) == (word == "overloaded_error")
+    passing = error_class in (ErrorClass.FREQUENCY, ErrorClass.OVERLOAD) or word == "network_error"
+    assert classify(word, 200).transient == (word in TRANSIENT_WORDS) == passing
+
+
+@pytest.mark.parametrize(
+    ("status", "error_class"),
+    [
+        (400, ErrorClass.UNKNOWN),
+        (403, ErrorClass.UNKNOWN),
+        (429, ErrorClass.FREQUENCY),
+        (502, ErrorClass.UNKNOWN),
+        (503, ErrorClass.UNKNOWN),
+        (529, ErrorClass.OVERLOAD),
+    ],
+)
+def test_an_http_status_in_place_of_a_code_stays_the_status(status: int, error_class: ErrorClass) -> None:
+    row = classify(str(status), 200)
+    assert (row.code, row.error_class, known_status(str(status))) == ("other", error_class, status)
+    assert row.transient == (str(status) in TRANSIENT_WORDS) == (status in (429, 529))
 
 
 def test_a_type_that_tells_nothing_has_the_class_of_the_status() -> None:

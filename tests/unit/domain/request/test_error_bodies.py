@@ -96,6 +96,9 @@ JSON_VALUES = st.recursive(
             ExtractedError("1305", "busy", REQUEST_ID),
             id="event of a bare message",
         ),
+        pytest.param(
+            'data: {"choices":[{"finish_reason":"network_error"}]}\n\n', ExtractedError(), id="event that says no more"
+        ),
         pytest.param('\ufeff{"code":2007}', ExtractedError("2007", None, None), id="byte order mark"),
         pytest.param("[1305]", ExtractedError("1305", None, None), id="only a bracketed code"),
         pytest.param("context too long", ExtractedError(None, "context too long", None), id="plain text"),
@@ -112,7 +115,12 @@ def test_an_envelope_is_read(body: str, expected: ExtractedError) -> None:
     [
         ({"error": {"code": "1302", "type": "1210", "message": "[1305][x]"}, "code": 500}, "1302"),
         ({"error": {"type": "1210", "message": "[1305][x]"}, "code": 500}, "1210"),
-        ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 500}, "500"),
+        ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 500}, "1305"),
+        ({"error": {"code": 429, "message": "[1308][x]"}}, "1308"),
+        ({"error": {"code": 429, "message": "slow"}}, "429"),
+        ({"error": [{"code": "1305"}]}, "1305"),
+        ([{"error": {"code": 503}}], "503"),
+        ({"code": 201, "msg": "created"}, None),
         ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 200}, "1305"),
         ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 0}, "1305"),
         ({"error": {"code": "rate_limit_exceeded", "type": "1302"}}, "1302"),
@@ -122,7 +130,7 @@ def test_an_envelope_is_read(body: str, expected: ExtractedError) -> None:
         ({"code": -500}, None),
     ],
 )
-def test_the_nearest_code_wins_and_words_and_successes_are_none(envelope: dict[str, object], code: str | None) -> None:
+def test_the_nearest_code_wins_and_words_and_successes_are_none(envelope: object, code: str | None) -> None:
     assert extract_code(json.dumps(envelope).encode()).code == code
 
 
