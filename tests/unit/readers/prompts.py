@@ -49,11 +49,18 @@ class PromptReader:
         return float(self._heap(self._reader, body))
 
     def in_pieces(self, pieces: Sequence[bytes], salt: int = 1) -> str:
-        """What it says of a body that comes in these pieces."""
+        """What it says of a body that comes in these pieces. What it wants to have again comes with the next one."""
         self._reader.begin(salt)
+        rest = b""
         for piece in pieces:
-            if self._reader.feed(piece):
+            rest += piece
+            back = self._reader.feed(rest)
+            if back is True:
+                rest = b""
                 break
+            rest = b"" if back is None else rest[int(back) :]
+        if rest:
+            self._reader.feed(rest)
         return str(self._reader.told())
 
 

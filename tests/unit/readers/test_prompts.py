@@ -57,6 +57,63 @@ def test_of_what_is_no_json_it_tells_something(body: bytes, cuts: list[int]) -> 
     prompts().in_pieces(pieces(body, cuts))
 
 
+@st.composite
+def growing(draw: st.DrawFn) -> list[bytes]:
+    """Bodies of a conversation, one after the other: parts stay, change, move, come and go."""
+    long = st.integers(20, 400).map(lambda size: {"text": 'said "x" ' * size, "type": "text"})
+    line = st.integers(0, 9).map(lambda number: {"text": f"{ATTRIBUTION} {number} " + "y" * 200, "cache_control": {}})
+    part: st.SearchStrategy[Any] = VALUES | long | line
+    parts = {name: draw(st.lists(part, max_size=5)) for name in draw(st.permutations(["system", "tools", "messages"]))}
+    bodies: list[dict[str, object]] = [dict(parts)]
+    for _ in range(draw(st.integers(1, 3))):
+        changed = draw(st.sampled_from(sorted(parts)))
+        parts = {**parts, changed: draw(st.permutations([*parts[changed], draw(part)]))}
+        bodies.append({**parts, "model": "glm-5.3"})
+    return [draw(written(st.just(each))) for each in bodies]
+
+
+@settings(bounded, max_examples=60)
+@given(bodies=growing(), cuts=CUTS, salt=st.integers(0, 2))
+def test_what_was_read_before_changes_nothing(bodies: list[bytes], cuts: list[int], salt: int) -> None:
+    for body in [*bodies, *bodies]:
+        expected = read_prompt(body, salt)
+        assert prompts().read(body, salt) == expected
+        assert prompts().in_pieces(pieces(body, cuts), salt) == expected
+
+
+def test_a_byte_that_changes_in_a_part_that_is_known_is_seen_wherever_it_stands() -> None:
+    text = 'The "quick" brown fox jumps over the lazy dog. ' * 6
+    before = words({"messages": [{"content": "first"}, {"content": text}, {"content": "last" * 50}]})
+
+    for place in range(len(text)):
+        for other in (text[:place] + "#" + text[place + 1 :], text[:place] + text[place + 1 :]):
+            after = words({"messages": [{"content": "first"}, {"content": other}, {"content": "last" * 50}]})
+            assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+        assert words({"messages": [{"content": "first"}, {"content": text}, {"content": "last" * 50}]}) == before
+
+
+def test_parts_that_are_longer_than_a_piece_or_lie_across_two_are_read_as_a_whole() -> None:
+    sizes = [10, 65_000, 500, 70_000, 200_000, 40_000, 40_000, 3, 65_536 - 14, 64, 131_072]
+    parts = [{"role": "user", "content": 'x"\\' * (size // 3)} for size in sizes]
+    for body in (
+        {"messages": parts},
+        {"tools": parts},
+        {"system": parts},
+        {"system": "y" * 200_000, "messages": parts},
+    ):
+        written = json.dumps(body).encode()
+        for _ in range(2):
+            assert prompts().read(written) == read_prompt(written)
+
+
+def test_more_parts_than_are_remembered_are_read_all_the_same() -> None:
+    body = json.dumps(
+        {"messages": [{"role": "user", "content": f"{number} " * 40} for number in range(10_000)]}
+    ).encode()
+    for _ in range(2):
+        assert prompts().read(body) == read_prompt(body)
+
+
 def words(body: dict[str, Any], salt: int = 1) -> list[str]:
     return prompts().read(json.dumps(body).encode(), salt).split()
 
@@ -78,6 +135,12 @@ def test_each_part_has_a_word_and_claude_codes_line_a_letter() -> None:
 
     assert [word.partition(":")[0] for word in words(body)] == ["sa74", "s16", "i9", "t2", "m9"]
     assert words({**body, "system": "x" + ATTRIBUTION})[0].startswith("s75:")
+
+
+def test_claude_codes_line_is_the_first_text_of_a_block() -> None:
+    blocks = [[ATTRIBUTION], ["", ATTRIBUTION], [ATTRIBUTION[:9], ATTRIBUTION[9:]]]
+
+    assert [word.partition(":")[0] for word in words({"system": blocks})] == ["sa74", "s74", "s74"]
 
 
 def test_any_byte_that_changes_changes_its_part_alone() -> None:
