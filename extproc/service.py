@@ -39,6 +39,7 @@ from extproc.request_log import RequestLog
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.background import Background
+from extproc.runtime.cache_watch import STATE_NAME as CACHE_STATE_NAME
 from extproc.runtime.cache_watch import CacheWatch
 from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
@@ -122,7 +123,8 @@ class Service:
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         prices = load_prices(settings)
-        self.cache = CacheWatch(prices, doctor=settings.cache_doctor)
+        cache_state = None if settings.state_dir is None else StateFile(settings.state_dir / CACHE_STATE_NAME)
+        self.cache = CacheWatch(prices, doctor=settings.cache_doctor, state=cache_state)
         metrics.registry.register(self.cache.collector())
         self._request_log = self._log_of_requests()
         self.recorder = self._recorder(prices)
@@ -171,6 +173,7 @@ class Service:
         yield "quota", self.quota.run
         yield "pacing", self.pacer.run
         yield from self.clients.background_tasks()
+        yield "cache", self.cache.run
         yield "envoy_stats", self.envoy_stats.run
         if self.shared is not None:
             yield "shared_limits", self.shared.run

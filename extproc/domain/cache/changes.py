@@ -6,11 +6,11 @@ several requests in a row, each time one that had not been there before, and the
 """
 
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from extproc.domain.cache.conversation import Asked, Speaker
-from extproc.domain.cache.prompt import Cause, Change, Prompt, differences
+from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, differences
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
@@ -19,6 +19,8 @@ ENOUGH: Final = 3
 # Servers of tools come up one after the other: their list may grow some times at the beginning.
 _ENOUGH_OF_TOOLS: Final = 6
 _MOST_SPEAKERS: Final = 256
+_MOST_STRANDS: Final = 8
+_STRAND_SECONDS: Final = 900.0
 _MOST_PROMPTS: Final = 4
 _MOST_VALUES: Final = 8
 _WARM: Final = 0.9
@@ -67,11 +69,23 @@ class _Row:
 
 @dataclass(slots=True)
 class _Memory:
-    """The last prompts of a speaker with the tokens that they had, the latest last, and what changes in them."""
+    """The last prompts of a speaker with the tokens that they had, the latest last, and what changes in them. `heard`
+    is when the latest was sent, `requests` how many there were."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
+    heard: float = 0.0
+    requests: int = 0
+
+    def likeness(self, prompt: Prompt) -> tuple[int, int]:
+        """How much speaks for it that a prompt goes on with one of these, 0 first if nothing does. Most if none of
+        their messages is another one, and the more messages there are."""
+        return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
+
+    def worth(self, now: float) -> tuple[bool, float]:
+        """What is worth least is forgotten first: what was asked once, or not lately."""
+        return self.requests > 1 and self.heard > now - _STRAND_SECONDS, self.heard
 
 
 class Changes:
@@ -80,12 +94,28 @@ class Changes:
     def __init__(self) -> None:
         self._speakers: OrderedDict[Speaker, _Memory] = OrderedDict()
 
+    def told_apart(self, speaker: Speaker, prompt: Prompt, sent: float) -> tuple[Speaker, bool]:
+        """Which conversation of a speaker without a session this prompt goes on with, and whether it is a new one. So
+        many are told apart; what has been asked once, or not for long, makes room for others."""
+        strands = [replace(speaker, strand=number) for number in range(1, _MOST_STRANDS + 1)]
+        known = [(each, memory) for each in strands if (memory := self._speakers.get(each)) is not None]
+        alike = [(memory.likeness(prompt), memory.heard, each) for each, memory in known]
+        best = max(alike, key=lambda each: each[:2], default=None)
+        if best is not None and best[0][0]:
+            return best[2], False
+        if len(known) < _MOST_STRANDS:
+            return next(each for each in strands if each not in self._speakers), True
+        strand, _ = min(known, key=lambda found: found[1].worth(sent))
+        del self._speakers[strand]
+        return strand, True
+
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
         """A request has ended that had this prompt."""
         memory = self._speakers.setdefault(speaker, _Memory())
         self._speakers.move_to_end(speaker)
         if len(self._speakers) > _MOST_SPEAKERS:
             self._speakers.popitem(last=False)
+        memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
         found = [(differences(before, prompt), index) for index, (before, _) in enumerate(memory.prompts)]
         alike = min(((len(changes), -index) for changes, index in found if changes is not None), default=None)
@@ -119,6 +149,17 @@ class Changes:
         for name, change in changed.items():
             row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
             row.add(change, asked.sent)
+
+
+def _kinship(before: Prompt, now: Prompt) -> int:
+    """0 if two prompts are not of one conversation, 1 if they are, 2 if they can be compared, 3 if one goes on with all
+    messages of the other."""
+    if not are_of_one(before, now):
+        return 0
+    changes = differences(before, now)
+    if changes is None:
+        return 1
+    return 2 if any(change.is_of_messages for change in changes) else 3
 
 
 def _continues(before: Prompt, now: Prompt, changes: list[Change]) -> bool:

@@ -42,7 +42,7 @@ _LEAST_ANSWER: Final = 64
 class Speaker:
     """Whose conversation it is. `client` is empty without client tokens, `session` and `agent` where the program names
     none, `program` where it is not known; `source` stands for an address then. A cache belongs to a model, and so does
-    a conversation here."""
+    a conversation here. Where no session is named `strand` counts those that are told apart by their prompts."""
 
     client: str
     source: str
@@ -50,6 +50,7 @@ class Speaker:
     session: str
     agent: str
     model: str
+    strand: int = 0
 
     @property
     def is_named(self) -> bool:

@@ -1,9 +1,9 @@
 """What came from the cache and what could have: by client and program, and the conversations that are cold now."""
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from extproc.domain.cache.changes import Changes, Finding
 from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, CacheLife, Claim, Conversation, Misses, Speaker
@@ -15,6 +15,7 @@ from extproc.domain.usage.outcome import Outcome
 from extproc.domain.usage.prices import PriceTable
 from extproc.domain.usage.tokens import TokenCounts
 
+VERSION: Final = 1
 WINDOW_SECONDS: Final = 3600
 """What counts as lately."""
 
@@ -29,6 +30,7 @@ _MOST_CONVERSATIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
 _PROMPTS: Final = frozenset(set(LlmProtocol) - {LlmProtocol.OPENAI_EMBEDDINGS})
 
+_SUMS: Final = ("requests", "input", "cached", "cacheable", "usd", "credits")
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -93,6 +95,22 @@ class _Lately:
             self._parts.append((number, Sums()))
         self._parts[-1][1].add(sums)
 
+    def parts(self) -> list[list[float]]:
+        """Plain values for `restored`."""
+        return [[number, *(getattr(sums, name) for name in _SUMS)] for number, sums in self._parts]
+
+    @classmethod
+    def restored(cls, parts: Iterable[list[Any]], now: float) -> "_Lately":
+        """The same again, without what is no longer of the last hour or, by a clock that was wrong, not yet. Raises
+        TypeError or ValueError for what `parts` never says."""
+        lately, last = cls(), int(now // _PART_SECONDS)
+        for number, *values in parts:
+            if type(number) is not int or len(values) != len(_SUMS) or not all(map(_is_sum, values)):
+                raise ValueError
+            if last - WINDOW_SECONDS // _PART_SECONDS < number <= last:
+                lately._parts.append((number, Sums(*values)))
+        return lately
+
     def total(self, now: float) -> Sums:
         first = int(now // _PART_SECONDS) - WINDOW_SECONDS // _PART_SECONDS
         total = Sums()
@@ -103,7 +121,8 @@ class _Lately:
 
 
 class CacheLedger:
-    """Listens to finished requests. Its memory is bounded: the speakers and programs that were heard last."""
+    """Listens to finished requests. Its memory is bounded: the speakers and programs that were heard last. The sums of
+    the last hour can be kept over a restart; conversations begin anew, and so do sums since the start."""
 
     def __init__(self, prices: PriceTable) -> None:
         self._prices = prices
@@ -125,6 +144,28 @@ class CacheLedger:
         self._new.append((now, speaker, asked))
         if self._new[0][0] < now - _SETTLED_EVERY or len(self._new) >= _MOST_NEW:
             self._settle(now)
+
+    def snapshot(self, now: float, *, is_last: bool = False) -> dict[str, object]:
+        """Plain values for `restore`: the last hour's sums. The latest half second is not in them yet, unless nothing
+        more is to come."""
+        self._settle(now + _SETTLES_AFTER if is_last else now)
+        programs = [[*key, lately.parts()] for key, lately in self._lately.items()]
+        return {"version": VERSION, "part_seconds": _PART_SECONDS, "programs": programs}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was heard is in the sums."""
+        return not self._new
+
+    def restore(self, data: object, now: float) -> None:
+        """Takes over what a `snapshot` said. Raises ValueError, and changes nothing, for what no snapshot says."""
+        if not isinstance(data, Mapping) or (data.get("version"), data.get("part_seconds")) != (VERSION, _PART_SECONDS):
+            raise ValueError("this version writes no such sums of the cache")
+        try:
+            found = [_program(row, now) for row in data["programs"]]
+        except (LookupError, TypeError, ValueError):
+            raise ValueError("a row of it is damaged") from None
+        self._lately = OrderedDict(found[-_MOST_PROGRAMS:])
 
     def programs(self, now: float) -> list[ProgramUse]:
         """Each client and program of the last hour, those first that lost most."""
@@ -173,6 +214,10 @@ class CacheLedger:
 
     def _take(self, speaker: Speaker, asked: Asked, now: float) -> None:
         prompt = read_prompt(asked.prompt) if asked.prompt else None
+        if prompt is not None and not speaker.is_named:
+            speaker, is_new = self._changes.told_apart(speaker, prompt, asked.sent)
+            if is_new:
+                self._conversations.pop(speaker, None)
         if prompt is not None:
             self._changes.take(speaker, prompt, asked)
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
@@ -250,6 +295,17 @@ def _speaker(outcome: Outcome) -> Speaker:
         agent=entry.agent,
         model=entry.answer.model or entry.model_asked,
     )
+
+
+def _program(row: Any, now: float) -> tuple[tuple[str, str], _Lately]:
+    client, program, parts = row
+    if not isinstance(client, str) or not isinstance(program, str):
+        raise ValueError
+    return (client, program), _Lately.restored(parts, now)
+
+
+def _is_sum(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < float("inf")
 
 
 def _put(memory: "OrderedDict[Key, Value]", key: Key, value: Value, most: int) -> None:

@@ -4,7 +4,7 @@ The form is that of `envoy/prompt.lua`. Two prompts of a conversation are compar
 model gets them: tools, system prompt, messages. All that stands behind the first part that differs is read anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +13,13 @@ from extproc.domain.request.record import record
 FIRST_MESSAGES: Final = 12
 """So many messages have a hash of their own."""
 
+# Messages that may stand in front of those that a sliding window drops: a system prompt in two messages, and a task.
+_MOST_PINNED: Final = 3
+# So many messages in a row have to be the same, and no two of them alike, for those before them to have been dropped.
+_LEAST_IN_COMMON: Final = 3
+# Two texts of at least so many bytes whose lengths differ by so little may be one that was stamped anew.
+_SHORTEST_STAMPED: Final = 16
+_LONGEST_STAMP: Final = 2
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
 
@@ -24,6 +31,10 @@ class Cause(StrEnum):
     """Claude Code's line about itself."""
     DATE = "date"
     """It differs in nothing but digits."""
+    STAMPED = "stamped"
+    """Old messages differ, each by a word or a number, and several of them at once."""
+    DROPPED = "dropped"
+    """Those in front are gone, and the others have moved up."""
     TOOLS_REORDERED = "tools_reordered"
     CACHE_CONTROL = "cache_control"
     """Nothing differs, and nothing is marked for the cache, where that is needed."""
@@ -114,13 +125,23 @@ def _part(values: list[str]) -> Part:
 
 def differences(before: Prompt, now: Prompt) -> list[Change] | None:
     """What differs in the part of a prompt that was there before, in order; None if it is another conversation's."""
-    if now.length < before.length or len(now.system) != len(before.system) or not before.messages:
+    if len(now.system) != len(before.system) or not before.messages:
         return None
     if (now.tools is None) != (before.tools is None):
         return None
-    if all(old.hash != new.hash for old, new in zip(before.messages, now.messages, strict=False)):
+    messages = _of_messages(before, now)
+    if messages is None:
         return None
-    return [*_of_tools(before, now), *_of_system(before, now), *_of_messages(before, now)]
+    return [*_of_tools(before, now), *_of_system(before, now), *messages]
+
+
+def are_of_one(before: Prompt, now: Prompt) -> bool:
+    """Whether two prompts are of one conversation or of its forks, whatever becomes of their front: they have the only
+    message in common, or two. A single one may be the same for all, such as a system prompt among the messages."""
+    common = [old.hash == new.hash for old, new in zip(before.messages, now.messages, strict=False)]
+    if sum(common) >= min(2, max(1, len(common))):
+        return True
+    return any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in _of_messages(before, now) or ())
 
 
 def _of_tools(before: Prompt, now: Prompt) -> Iterator[Change]:
@@ -136,15 +157,53 @@ def _of_system(before: Prompt, now: Prompt) -> Iterator[Change]:
             yield Change(f"system block {number}", _cause(old, new), new.bytes, new.hash)
 
 
-def _of_messages(before: Prompt, now: Prompt) -> Iterator[Change]:
+def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
+    """The first thing that differs in the messages, if anything does; None if they are another conversation's."""
+    dropped = _dropped(before, now)
+    if dropped is not None:
+        return [dropped]
+    if now.length < before.length:
+        return None
     settled = before.length - _UNSETTLED
-    for number, (old, new) in enumerate(zip(before.messages[: max(0, settled)], now.messages, strict=False), 1):
-        if old.hash != new.hash:
-            yield Change(f"message {number}", _cause(old, new), new.bytes, new.hash)
-            return
+    pairs = list(zip(before.messages[: max(0, settled)], now.messages, strict=False))
+    changed = [(number, old, new) for number, (old, new) in enumerate(pairs, 1) if old.hash != new.hash]
+    if len(changed) > 1 and all(_may_be_stamped(old, new) for _, old, new in changed):
+        return [Change("old messages", Cause.STAMPED, 0, changed[0][2].hash)]
+    if all(old.hash != new.hash for old, new in zip(before.messages, now.messages, strict=False)):
+        return None
+    if changed:
+        number, old, new = changed[0]
+        return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
-        yield Change(f"a message behind the {FIRST_MESSAGES}th", Cause.UNKNOWN, 0, new_end)
+        return [Change(f"a message behind the {FIRST_MESSAGES}th", Cause.UNKNOWN, 0, new_end)]
+    return []
+
+
+def _dropped(before: Prompt, now: Prompt) -> Change | None:
+    """Messages that are gone from the front, or from behind some that always stay there."""
+    old, new = [each.hash for each in before.messages], [each.hash for each in now.messages]
+    pinned = _equal(old, new)
+    if pinned > _MOST_PINNED:
+        return None
+    for first in range(pinned + 1, len(old) - _LEAST_IN_COMMON + 1):
+        both = min(len(old) - first, len(new) - pinned)
+        moved_up = _equal(old[first:], new[pinned:])
+        if moved_up >= both - _UNSETTLED and len(set(old[first : first + moved_up])) >= _LEAST_IN_COMMON:
+            return Change("the oldest messages", Cause.DROPPED, 0, new[pinned])
+    return None
+
+
+def _equal(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many are the same from the front."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _may_be_stamped(old: Part, new: Part) -> bool:
+    if old.loose and old.loose == new.loose:
+        return True
+    return min(old.bytes, new.bytes) >= _SHORTEST_STAMPED and abs(old.bytes - new.bytes) <= _LONGEST_STAMP
 
 
 def _cause(old: Part, new: Part) -> Cause:

@@ -41,6 +41,16 @@ def text_of(change: Change) -> str:
                 f"{name} changes with each request, in nothing but digits ({size}): a time, a date or a count. "
                 "Put it into the last message, or leave it out"
             )
+        case Cause.STAMPED:
+            return (
+                f"{name} change with each request, each by a word or a number: something such as the time is written "
+                "into all of them anew. Write it once, when a message is made, or into the last one alone"
+            )
+        case Cause.DROPPED:
+            return (
+                f"{name} are dropped with each request, and all behind them is read anew. Drop many at once "
+                "and seldom, or sum them up"
+            )
         case Cause.TOOLS_REORDERED:
             return f"{name} comes in another order with each request ({size}). Sort it by name"
         case Cause.CACHE_CONTROL:

@@ -140,3 +140,82 @@ def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
     causes = [each.change.cause for each in ledger.findings(NOON + 600)]
     assert causes == [Cause.CACHE_CONTROL] * is_found
     assert len(ledger.cold(NOON + 600)) == 1
+
+
+NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
+
+
+def told(*messages: str, system: str = "s9:1:9") -> Prompt:
+    read = read_prompt(" ".join([system, *(f"m9:{each}" for each in messages)]))
+    assert read is not None
+    return read
+
+
+def strands(prompts: list[Prompt]) -> list[int]:
+    """The conversations to which prompts of a speaker without a session are counted, in order."""
+    changes, found = Changes(), []
+    for number, each in enumerate(prompts):
+        strand, _ = changes.told_apart(NAMELESS, each, asked(number).sent)
+        changes.take(strand, each, asked(number))
+        found.append(strand.strand)
+    return found
+
+
+def test_conversations_that_take_turns_without_a_name_are_told_apart() -> None:
+    one = [told(*(f"a{n}" for n in range(2 * number + 1))) for number in range(4)]
+    two = [told(*(f"b{n}" for n in range(2 * number + 1))) for number in range(4)]
+
+    assert strands([each for pair in zip(one, two, strict=True) for each in pair]) == [1, 2] * 4
+
+
+def test_a_system_prompt_among_the_messages_that_all_have_makes_no_conversation_of_them() -> None:
+    one = [told("system", *(f"a{n}" for n in range(2 * number + 1))) for number in range(4)]
+    two = [told("system", *(f"b{n}" for n in range(2 * number + 1))) for number in range(4)]
+
+    assert strands([each for pair in zip(one, two, strict=True) for each in pair]) == [1, 2] * 4
+
+
+def test_a_conversation_stays_one_whatever_changes_in_front_of_it() -> None:
+    fronts = [f"s9:{number}:9" + " s7:1:1" * (number % 2) for number in range(6)]
+    assert strands([told("a", "b", *"cdefgh"[:number], system=each) for number, each in enumerate(fronts)]) == [1] * 6
+    assert strands([told(f"a{number}", "b", "c", *"defgh"[:number]) for number in range(6)]) == [1] * 6
+    assert strands([told(*"abcdefghijklmn"[number : number + 8]) for number in range(6)]) == [1] * 6
+
+
+def test_what_was_asked_once_makes_room_before_a_conversation_does() -> None:
+    conversation = [told(*(f"a{n}" for n in range(2 * number + 1))) for number in range(20)]
+    singles = [[told(f"single {number} {n}".replace(" ", "-")) for n in range(5)] for number in range(20)]
+    found = strands([each for one, more in zip(conversation, singles, strict=True) for each in (one, *more)])
+
+    assert found[::6] == [1] * 20
+    assert set(found) == set(range(1, 9))
+
+
+def test_a_place_that_is_taken_again_knows_nothing_of_the_one_before() -> None:
+    changes = Changes()
+    for number in range(4):
+        strand, _ = changes.told_apart(NAMELESS, told("a", system=f"s9:{number}:9"), asked(number).sent)
+        changes.take(strand, told("a", system=f"s9:{number}:9"), asked(number))
+    assert found(changes) == [("system block 1", Cause.DATE, 3)]
+    for number in range(8):
+        later = replace(asked(0), sent=asked(0).sent + COLD_SECONDS * 2)
+        strand, is_new = changes.told_apart(NAMELESS, told(f"b{number}"), later.sent)
+        changes.take(strand, told(f"b{number}"), later)
+        assert is_new
+
+    assert found(changes) == []
+
+
+def test_a_window_that_slides_and_stamps_in_all_messages_are_findings() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, told(*"abcdefghijklmn"[number : number + 8]), asked(number))
+    assert found(changes) == [("the oldest messages", Cause.DROPPED, 3)]
+
+    changes = Changes()
+    for number in range(4):
+        messages = " ".join(f"m40:{number}{n}:{n}" for n in range(2)) + f" m40:{number + 90} m40:{number + 80}"
+        read = read_prompt(f"s9:1:9 {messages}" + " m7:1" * number)
+        assert read is not None
+        changes.take(SPEAKER, read, asked(number))
+    assert found(changes) == [("old messages", Cause.STAMPED, 3)]

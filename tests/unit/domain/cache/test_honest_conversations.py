@@ -1,7 +1,7 @@
 """No alarm where nothing is wrong, whatever people do with their conversations; and one for each fault."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -104,12 +104,21 @@ def rewritten_message(prompt: list[Piece], number: int) -> list[Piece]:
     return [*prompt[:first], (f"piece {first} as of {number}", prompt[first][1]), *prompt[first + 1 :]]
 
 
-FAULTS = {
+def stamped_messages(prompt: list[Piece], number: int) -> list[Piece]:
+    """All messages say what time it is."""
+    return [
+        (f"{name} as of {number}", length + 16) if name.startswith("piece") else (name, length)
+        for name, length in prompt
+    ]
+
+
+FAULTS: Mapping[Callable[[list[Piece], int], list[Piece]], Cause] = {
     attribution: Cause.ATTRIBUTION,
     attribution_behind_large_tools: Cause.ATTRIBUTION,
     clock: Cause.DATE,
     shuffled_tools: Cause.TOOLS_REORDERED,
     rewritten_message: Cause.UNKNOWN,
+    stamped_messages: Cause.STAMPED,
 }
 
 
@@ -122,4 +131,27 @@ def test_each_fault_is_an_alarm_within_thirty_turns_and_its_cause_is_found(
     work(office.person, 30, is_named=True)
 
     assert office.alarms
+    assert office.causes == {FAULTS[fault]}
+
+
+def at_once(people: list[Person], requests: int) -> None:
+    """Several take turns, request by request."""
+    for number in range(requests * len(people)):
+        who = people[number % len(people)]
+        who.now = max(each.now for each in people)
+        who.prompt.append(who.new(5, 4000))
+        who.ask()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_without_a_session_the_one_of_several_conversations_that_has_a_fault_is_an_alarm(
+    seed: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    office = Office(seed, NAMELESS)
+    ill = office.person.other()
+    ill.change = fault
+    at_once([office.person, ill, office.person.other()], 30)
+
+    assert len(office.ledger.cold(office.person.now + 1)) == 1
     assert office.causes == {FAULTS[fault]}

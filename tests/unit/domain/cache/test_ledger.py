@@ -1,5 +1,6 @@
 """What the ledger of the cache says of clients, programs and conversations, and how much it remembers."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -218,3 +219,88 @@ def test_a_clock_that_goes_back_does_not_make_it_keep_everything() -> None:
         ledger.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON - number)
 
     assert len(ledger._new) <= 10_000
+
+
+def restarted(ledger: CacheLedger, now: float) -> CacheLedger:
+    again = CacheLedger(PRICES)
+    again.restore(json.loads(json.dumps(ledger.snapshot(now))), now)
+    return again
+
+
+def test_the_sums_of_the_last_hour_outlive_a_restart_and_go_on() -> None:
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 7)
+    row(ledger, 4, replace(SPEAKER, client="berta", program=""), cached=18_500)
+    again = restarted(ledger, at)
+
+    assert programs(again, at) == [{**each, "cold": 0} for each in programs(ledger, at)]
+    assert (conversations(again, at), again.since_start(at)) == ([], {})
+    assert programs(again, at + WINDOW_SECONDS) == []
+    row(again, 1, start=at)
+    assert {each["client"]: each["requests"] for each in programs(again, at + 6)} == {"anna": 8, "berta": 4}
+
+
+def test_the_last_snapshot_has_all_that_was_heard() -> None:
+    ledger, again = CacheLedger(PRICES), CacheLedger(PRICES)
+    ledger.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON + 1.9)
+    again.restore(ledger.snapshot(NOON + 2, is_last=True), NOON + 2)
+
+    assert [each["input_tokens"] for each in programs(again, NOON + 2)] == [20_000]
+
+
+def test_what_is_not_of_the_last_hour_is_not_taken_over() -> None:
+    """A file may be old, or from a time when the clock was ahead."""
+    ledger = CacheLedger(PRICES)
+    row(ledger, 1)
+    saved = ledger.snapshot(NOON + 6)
+
+    for at, requests in ((NOON + WINDOW_SECONDS, []), (NOON - 400, []), (NOON + WINDOW_SECONDS - 400, [1])):
+        again = CacheLedger(PRICES)
+        again.restore(saved, at)
+        row(again, 1, replace(SPEAKER, client="berta"), start=at)
+        assert [each["requests"] for each in programs(again, at + 6) if each["client"] == "anna"] == requests
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {"version": 2, "part_seconds": 300, "programs": []},
+        {"version": 1, "part_seconds": 60, "programs": []},
+        {"version": 1, "part_seconds": 300},
+        {"version": 1, "part_seconds": 300, "programs": 3},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex"]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", 7, []]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 2]]]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, "1"]]]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, -1]]]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, float("nan")]]]]},
+        {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1.5, 1, 1, 1, 1, 1, 1]]]]},
+    ],
+)
+def test_what_no_snapshot_says_is_refused_and_changes_nothing(data: object) -> None:
+    ledger = CacheLedger(PRICES)
+    at = row(ledger, 4)
+    before = programs(ledger, at)
+    with pytest.raises(ValueError, match=r"damaged|no such sums"):
+        ledger.restore(data, at)
+
+    assert programs(ledger, at) == before
+
+
+def test_two_conversations_without_a_session_are_told_apart_by_their_prompts() -> None:
+    ledger = CacheLedger(PRICES)
+    for number in range(12):
+        for name, share in (("a", 0.0), ("b", 1.0)):
+            sent, tokens = NOON + 20 * number + (10 if name == "b" else 0), 20_000 + 1000 * number
+            told = " ".join(f"m9:{name}{message}" for message in range(2 * number + 1))
+            cached = int((tokens - 1000) * share) if number else 0
+            ledger.hear(
+                replace(SPEAKER, session=""), Asked(sent, sent + 1, tokens, cached, 200, f"s9:1:1 {told}"), sent + 5
+            )
+
+    [cold] = conversations(ledger, NOON + 300)
+    assert (cold["session"], cold["requests"], cold["cached_tokens"]) == (None, 11, 0)
+    [program] = programs(ledger, NOON + 300)
+    assert (program["requests"], program["cold"]) == (24, 1)

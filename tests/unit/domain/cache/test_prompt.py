@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.domain.cache.prompt import Cause, Change, Prompt, differences, read_prompt
+from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, differences, read_prompt
 from extproc.domain.cache.report import text_of
 
 FIRST = "sa74:a1:a9 s62:b1:b9 s6866:c1:c9 c t12:31202:d1:d9 m632:e1:e9 m9295:f1:f9"
@@ -108,6 +108,16 @@ def test_behind_the_twelfth_message_only_that_one_differs_is_known() -> None:
             Change("the tool list", Cause.TOOLS_REORDERED, 31202, ""),
             "the tool list comes in another order with each request (31,202 bytes). Sort it by name",
         ),
+        (
+            Change("old messages", Cause.STAMPED, 0, ""),
+            "old messages change with each request, each by a word or a number: something such as the time is written "
+            "into all of them anew. Write it once, when a message is made, or into the last one alone",
+        ),
+        (
+            Change("the oldest messages", Cause.DROPPED, 0, ""),
+            "the oldest messages are dropped with each request, and all behind them is read anew. Drop many at once "
+            "and seldom, or sum them up",
+        ),
         (Change("message 3", Cause.UNKNOWN, 138, ""), "message 3 changes with each request (138 bytes)"),
         (
             Change("message 3", Cause.UNKNOWN, 0, ""),
@@ -117,3 +127,95 @@ def test_behind_the_twelfth_message_only_that_one_differs_is_known() -> None:
 )
 def test_a_known_cause_comes_with_its_cure_and_another_with_its_place_and_size(change: Change, text: str) -> None:
     assert text_of(change) == text
+
+
+def chat(*messages: str, system: str = "s9:1:9") -> str:
+    """The words of a prompt with these messages, each of so many bytes as its hash is long times ten."""
+    return " ".join([system, *(f"m{10 * len(each)}:{each}" for each in messages)])
+
+
+def stamped(count: int, stamp: str) -> str:
+    """The words of a prompt whose messages say each something else, and all of them a stamp."""
+    first = [f"m{40 + number}:{stamp}{number}:{number}" for number in range(min(2, count))]
+    return " ".join(["s9:1:9", *first, *(f"m{40 + number}:{stamp}{number}" for number in range(2, count))])
+
+
+@pytest.mark.parametrize("count", [4, 6, 12])
+def test_messages_that_are_all_stamped_anew_are_one_change(count: int) -> None:
+    assert changed(stamped(count, "a"), stamped(count + 2, "b")) == [("old messages", Cause.STAMPED)]
+
+
+def test_every_other_message_that_is_stamped_anew_is_one_change_and_a_single_one_is_named() -> None:
+    before = "s9:1:9 m40:a1:1 m50:b m41:a2 m51:c m42:a3 m52:d"
+    assert changed(before, before.replace(":a", ":e")) == [("old messages", Cause.STAMPED)]
+    assert changed(before, before.replace("a1:1", "e1:1")) == [("message 1", Cause.DATE)]
+
+
+@pytest.mark.parametrize(
+    "now",
+    ["s9:1:9 m900:e1:8 m901:e2:9 m42:e3 m43:e4 m44:e5", "s9:1:9 m5:e1:8 m6:e2:9 m42:e3 m43:e4 m44:e5"],
+    ids=["other lengths", "too short to say"],
+)
+def test_messages_that_have_nothing_in_common_are_not_stamped(now: str) -> None:
+    assert changed(stamped(4, "a"), now) is None
+
+
+@pytest.mark.parametrize("pinned", [[], ["system"], ["system", "task", "plan"]], ids=len)
+@pytest.mark.parametrize("dropped", [1, 2, 4])
+@pytest.mark.parametrize("count", [7, 9, 12])
+def test_a_window_that_slides_over_the_messages_is_one_change(pinned: list[str], dropped: int, count: int) -> None:
+    messages = [f"{number:x}" for number in range(100)][: count + dropped]
+    before, now = chat(*pinned, *messages[:count]), chat(*pinned, *messages[dropped:])
+
+    assert changed(before, now) == [("the oldest messages", Cause.DROPPED)]
+
+
+def test_of_a_long_conversation_the_first_messages_show_that_a_window_slides() -> None:
+    def window(first: int) -> str:
+        ends = [f"e{number}:{first + number:x}" for number in range(19, 31)]
+        return " ".join([chat(*(f"{number:x}" for number in range(first, first + 12))), *ends])
+
+    assert changed(window(20), window(22)) == [("the oldest messages", Cause.DROPPED)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (chat("a", "b", "c", "d", "e"), chat("a", "b", "c")),
+        (chat("a", "b", "c", "d", "e"), chat("sum", "d", "e", "f")),
+        (chat("a", "b", "c", "d"), chat("c", "d", "e")),
+    ],
+    ids=["rewound", "compacted", "too few to say"],
+)
+def test_what_else_may_become_of_the_front_is_no_window(before: str, now: str) -> None:
+    assert changed(before, now) is None
+
+
+def test_messages_that_are_all_the_same_have_not_moved_up() -> None:
+    before, now = chat("a", "b", "b", "b", "b", "b"), chat("b", "b", "b", "b", "b", "c")
+
+    assert changed(before, now) == [("message 1", Cause.UNKNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (["a"], ["a", "b", "c"], True),
+        (["a"], ["b"], False),
+        (["system", "a"], ["system", "a", "b", "c"], True),
+        (["system", "a"], ["system", "b"], False),
+        (["system", "a", "b", "c"], ["system", "d", "e", "f", "g"], False),
+        (["system", "a", "b", "c"], ["other", "a", "b", "c", "d"], True),
+        (["a", "b", "c", "d"], ["a", "b"], True),
+        (list("abcdefg"), list("cdefghi"), True),
+        ([], ["a"], False),
+    ],
+)
+def test_two_prompts_are_of_one_conversation_if_they_have_more_in_common_than_all_have(
+    before: list[str], now: list[str], expected: bool
+) -> None:
+    assert are_of_one(prompt(chat(*before)), prompt(chat(*now, system="s9:2:8 s7:1:1"))) is expected
+
+
+def test_a_conversation_that_is_stamped_anew_is_one() -> None:
+    assert are_of_one(prompt(stamped(6, "a")), prompt(stamped(8, "b")))
