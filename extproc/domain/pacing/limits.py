@@ -241,14 +241,17 @@ class Limits:
             self._try_to_share(model, t)
 
     def _try_to_share(self, model: str, t: Steady) -> None:
-        """A model that is refused even alone may share its limit with one that has work and is not refused."""
+        """A model that is refused even alone may share its limit with one that has work and is not refused.
+
+        It must use all that it is known to have: while it leaves places free, they are not what the other lacks.
+        """
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group = self._groups.get(model)
         busy = [
             (gate.in_flight, other)
             for other, gate in self._models.items()
             if other not in (model, MCP)
-            and gate.in_flight
+            and gate.in_flight >= max(gate.limit.proven, 1)
             and not gate.limit.is_falling
             and (model, other) not in self._tried
             and (group is None or self._groups.get(other) is not group)
@@ -278,6 +281,7 @@ class Limits:
         if len(group.members) < 2:
             for other in group.members:
                 self._groups.pop(other, None)
+                self._trials.pop(other, None)
         self._regrouped()
 
     def _count_groups(self, t: Steady) -> None:
