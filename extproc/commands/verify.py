@@ -38,6 +38,7 @@ _INTERRUPTED: Final = 130
 _STOPPED: Final = "stopped"
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
 _INDENT: Final = " " * 9
+_NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ProxyError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +275,8 @@ class Verifier:
             seen.failure = type(error).__name__
         exchange = seen.exchange(time.monotonic() - since)
         refused = exchange.status >= 400 and not exchange.failure
-        self.budget.settle(trial.most, 0 if refused else exchange.tokens())
+        free = refused or exchange.failure in _NEVER_SENT
+        self.budget.settle(trial.most, 0 if free else exchange.tokens())
         return exchange
 
     def _request(self, trial: Trial) -> dict[str, Any]:

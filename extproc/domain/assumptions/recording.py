@@ -63,6 +63,7 @@ _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _SHOWN_HEADERS: Final = ("server", "date", "cache-control", "vary", "x-process-time", "transfer-encoding", "connection")
 _NOT_PLAYED: Final = ("date", "transfer-encoding", "connection")
+_HEADER_NAME: Final = re.compile(r"[a-z]{1,12}(-([a-z]{1,12}|[0-9]{1,2}[a-z]))*")
 _HEADER_NUMBER: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?")
 _HEADER_TIME: Final = re.compile(
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"
@@ -158,7 +159,13 @@ def _played_headers(exchange: Exchange) -> dict[str, str]:
 
 
 def _headers(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: _clean_header(name, value) for name, value in headers.items() if name.startswith(names)}
+    """Those whose names begin like `names`; one that could have somebody in it is cut to that beginning."""
+    kept = {name: _clean_header(name, value) for name, value in headers.items() if name.startswith(names)}
+    return {name if _HEADER_NAME.fullmatch(name) else _beginning(name, names): value for name, value in kept.items()}
+
+
+def _beginning(name: str, names: tuple[str, ...]) -> str:
+    return next(each for each in names if name.startswith(each)).rstrip("-") + "-other"
 
 
 def _clean_header(name: str, value: str) -> str:

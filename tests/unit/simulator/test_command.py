@@ -291,7 +291,7 @@ async def test_hundreds_of_streams_run_side_by_side() -> None:
 
 
 def test_a_connection_is_closed_after_a_while_and_not_announced() -> None:
-    with command("--keep-alive-seconds", "0.2") as (_, url):
+    with command("--keep-alive-seconds", "1.5") as (_, url):
         place = httpx.URL(url)
         with socket.create_connection((place.host, place.port or 0), timeout=60) as connection:
             connection.sendall(b"GET /api/paas/v4/models HTTP/1.1\r\nhost: test\r\n\r\n")

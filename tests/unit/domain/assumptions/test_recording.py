@@ -211,3 +211,20 @@ def test_a_key_that_json_writes_otherwise_is_gone_too() -> None:
     odd = 'quoted"key\\of.somebody"else'
 
     assert "somebody" not in without_key(json.dumps({"a": f"{odd} is wrong"}), odd)
+
+
+@pytest.mark.parametrize(
+    "name", ["x-ratelimit-user-13912345678", "ratelimit-mallory@example.org", "retry-after-7f3a9c21"]
+)
+def test_the_name_of_a_header_holds_nobody(name: str) -> None:
+    written = recorded(b"{}", **{name: "3"})
+
+    assert name not in written
+    assert written.count("-other") == 2  # as it came, and as it is played
+
+
+@pytest.mark.parametrize(
+    "name", ["anthropic-ratelimit-unified-5h-reset", "x-ratelimit-remaining-requests", "retry-after-ms"]
+)
+def test_the_name_of_a_known_header_stays(name: str) -> None:
+    assert name in recorded(b"{}", **{name: "3"})
