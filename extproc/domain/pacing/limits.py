@@ -168,16 +168,14 @@ class Limits:
             gate.end(t, refused=refused)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
-        """`count` of those in flight turn out to be of another model; one that is new takes over what was learned."""
-        if after not in self._models and self._gate(before).in_flight == count:
+        """`count` of those in flight turn out to be of another model. One that is new takes over what was learned while
+        its name was unknown; what is known of a model stays its own, whoever answers for its name."""
+        if before == UNKNOWN and after not in self._models and self._gate(before).in_flight == count:
             self._models[after] = self._models.pop(before)
+            self._leave_group(before)
         else:
             self._gate(before).correct(self._gate(before).in_flight - count, t)
             self._gate(after).correct(self._gate(after).in_flight + count, t)
-            if not self._gate(before).in_flight:
-                del self._models[before]
-        if before not in self._models:
-            self._leave_group(before)
         self._count_groups(t)
 
     def correct(self, in_flight: Mapping[str, int], t: Steady) -> None:
