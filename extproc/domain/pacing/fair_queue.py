@@ -1,19 +1,28 @@
 """Who goes next: sources take turns by what their requests cost, and within a source its main conversation leads.
 
-A request waits for a place of its model alone: one whose model has a place passes those whose model has none. Where
-several may go, the source with the smallest counter does. A counter grows by the credits that a source's requests take:
-by a guess when one starts, put right when it is known what it took (virtual token counter: Sheng et al., Fairness in
-Serving Large Language Models, OSDI 2024). A source that comes back after a pause starts at the counter of the last that
-went, so nobody saves turns up by idling, and one who comes anew goes next but does not overtake a whole queue twice.
-Between two sources that always have something waiting, counters differ at most by what runs and is not yet charged:
-the credits of one request for each place.
+A request waits for a place of its model alone: one whose model has a place passes those whose model has none. So turns
+are taken for each model's places on their own (virtual token counter: Sheng et al., Fairness in Serving Large Language
+Models, OSDI 2024). A source has a tally for each model: the credits that its requests take there, by a guess when one
+starts, put right when it is known what it took. Of those that wait for a model the one with the smallest tally goes.
+
+* A source that begins to wait for a model is lifted to the smallest tally of those that wait for it, or of the last
+  that went if nobody does: nobody saves turns up by idling, and nobody is lifted above one who waits. Among equal ones
+  the source goes first whose last turn is the longest ago; one that is new goes last.
+* What a guess was too high is given back, but never below where the source has been lifted to since.
+* What a source does with one model is nothing to those that wait for another, as long as each model has places of its
+  own. Where several models want the same places (of the account, of a shared limit, of the rate), a turn is one of all
+  of them: there sources are compared by what they took in such turns, and a turn counts for each of those models for
+  which its source waits. A source that could not have taken part in the last such turn is lifted as above.
+
+So between two sources that always have something waiting for a model, tallies differ at most by what runs and is not
+yet charged: the credits of one request for each place. And whoever waits goes after a bounded number of others, however
+many models these work with: in each kind of turn all others' tallies grow past its own.
 """
 
 import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from extproc.domain.request.priority import Lane
@@ -29,6 +38,8 @@ _LIFT_EVERY: Final = 4
 
 # Sources that have nothing waiting, and are remembered for what they sent.
 _MOST_DEBTORS: Final = 256
+# What a request took is known up to a second after it has left.
+_MOST_BILLS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +56,106 @@ class Waiting:
     model: str = ""
 
 
-class _Flow:
-    """A source: what it has waiting, and the virtual time from which it may go on."""
+class _Tally:
+    """What a source has taken in one kind of turns, in credits, and since when it has had none (`turn`).
 
-    __slots__ = ("lines", "listed", "passed", "size", "start", "turn")
+    That is `_since` since it was last lifted, and what it had before, but at least what it was lifted to: so what
+    is corrected of before that changes nothing below.
+    """
 
-    def __init__(self, start: float) -> None:
-        self.start = start
-        self.turn = 0
-        self.size = 0
+    __slots__ = ("_before", "_floor", "_since", "contest", "era", "passed", "turn")
+
+    def __init__(self, turn: int) -> None:
+        self._before = self._floor = self._since = 0.0
+        self.era = 0
+        self.turn = turn
         self.passed = 0
-        self.lines: dict[_Line, OrderedDict[str, Waiting]] = {}
-        self.listed: set[_Line] = set()
+        self.contest = -1
+
+    @property
+    def credits(self) -> float:
+        return max(self._before, self._floor) + self._since
+
+    def lift(self, floor: float) -> None:
+        self._before, self._floor, self._since = self.credits, floor, 0.0
+        self.era += 1
+
+    def charge(self, cost: float, turn: int) -> None:
+        self._since += cost
+        self.turn = turn
+
+    def correct(self, era: int, more: float) -> None:
+        """What was charged in an era turns out to be more, or less."""
+        if era == self.era:
+            self._since += more
+        else:
+            self._before += more
+
+
+class _Flow:
+    """What a source has taken of a model and what it has waiting for it, by lane."""
+
+    __slots__ = ("lines", "tally")
+
+    def __init__(self, turn: int) -> None:
+        self.tally = _Tally(turn)
+        self.lines: dict[Lane, OrderedDict[str, Waiting]] = {}
+
+
+class _Model:
+    """The sources that work with a model, those that wait for it, and the tally of the last that went."""
+
+    __slots__ = ("flows", "last", "waiting")
+
+    def __init__(self) -> None:
+        self.flows: dict[str, _Flow] = {}
+        self.waiting: dict[str, _Flow] = {}
+        self.last = 0.0
+
+    def open(self, closed: Collection[Lane]) -> Iterable[_Flow]:
+        """Those that have something waiting in a lane that is not closed."""
+        if not closed:
+            return self.waiting.values()
+        return [flow for flow in self.waiting.values() if any(lane not in closed for lane in flow.lines)]
+
+    def level(self, closed: Collection[Lane]) -> float:
+        """Where a source stands that begins to wait."""
+        return min((flow.tally.credits for flow in self.open(closed)), default=self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bill:
+    """What was charged for a request, and to which tallies in which of their eras."""
+
+    cost: float
+    charged: tuple[tuple[_Tally, int], ...]
 
 
 _Line = tuple[str, Lane]  # what waits for one model in one lane
-_Rank = tuple[float, int, int, _Flow]  # counter, turn among equal counters, serial (flows do not compare), flow
+
+
+def _all_free(_: str) -> bool:
+    return True
+
+
+def _no_rivals(_: Mapping[str, int]) -> Collection[str]:
+    return ()
 
 
 class FairQueue:
-    """A queue of `Waiting`, bounded by whoever pushes. Every operation is O(log n), amortized."""
+    """A queue of `Waiting`, bounded by whoever pushes. A turn is found in O(sources that wait for its model)."""
 
     def __init__(self) -> None:
-        self._virtual = 0.0
-        self._flows: dict[str, _Flow] = {}
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._sizes: dict[_Line, int] = {}
-        # One heap a line, so that a line that may not go hides no source behind it. A flow is at most once in each;
-        # its rank there may be older, so smaller than its own, and is put right when it comes to the top.
-        self._heaps: dict[_Line, list[_Rank]] = {}
-        self._serial = itertools.count()
+        self._models: dict[str, _Model] = {}
+        self._bills: OrderedDict[str, _Bill] = OrderedDict()
+        self._closed: Collection[Lane] = ()
+        # What sources took in turns for which several models competed, and how many of those there were.
+        self._contended: dict[str, _Tally] = {}
+        self._contests = 0
+        self._last_contended = 0.0
+        self._turns = itertools.count()
         self._sweep_at = 64
 
     def __len__(self) -> int:
@@ -91,17 +172,13 @@ class FairQueue:
         """The one that waits longest."""
         return next(iter(self._waiting.values()), None)
 
-    def waiting_sources(self) -> set[str]:
-        """The sources that have something waiting."""
-        return {name for name, flow in self._flows.items() if flow.size}
-
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return sum(size for (_, each), size in self._sizes.items() if each is lane)
 
     def waiting_for(self, model: str) -> int:
         """How many wait for a model, in all lanes."""
-        return sum(size for (each, _), size in self._sizes.items() if each == model)
+        return sum(self._sizes.get((model, lane), 0) for lane in Lane)
 
     def by_model(self, closed: Collection[Lane] = ()) -> Counter[str]:
         """How many wait for each model in lanes that are not closed."""
@@ -112,8 +189,8 @@ class FairQueue:
         return counts
 
     def sources(self) -> int:
-        """How many sources have something waiting, or a debt from what they sent."""
-        return len(self._flows)
+        """How many sources have something waiting, or are remembered for what they sent."""
+        return len({name for model in self._models.values() for name in model.flows} | self._contended.keys())
 
     def has(self, model: str, closed: Collection[Lane] = ()) -> bool:
         """Whether anybody waits for a model in a lane that is not closed."""
@@ -123,162 +200,195 @@ class FairQueue:
         """Adds a request. Raises ValueError if one with this id waits already."""
         if waiting.id in self._waiting:
             raise ValueError(f"{waiting.id} is in the queue already")
-        flow = self._flow(waiting.source)
-        if not flow.size:
-            flow.start = max(flow.start, self._virtual)
-            flow.turn = next(self._serial)
-        flow.size += 1
         self._waiting[waiting.id] = waiting
-        self._line_up(flow, waiting)
+        self._line_up(waiting)
 
     def cancel(self, request_id: str) -> Waiting | None:
-        """Takes a request out, wherever it stands; None if it does not wait."""
-        waiting = self._waiting.get(request_id)
+        """Takes a request out, wherever it stands; None if it does not wait. It is not charged."""
+        waiting = self._waiting.pop(request_id, None)
         if waiting is not None:
-            self._remove(self._flows[waiting.source], waiting)
+            self._leave_line(waiting)
         return waiting
 
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
         for waiting in [each for each in self._waiting.values() if each.asked == asked and each.model != model]:
-            flow, moved = self._flows[waiting.source], replace(waiting, model=model)
-            self._leave_line(flow, waiting)
+            before, moved = self._leave_line(waiting), replace(waiting, model=model)
             self._waiting[waiting.id] = moved
-            self._line_up(flow, moved)
+            flow = self._line_up(moved)
+            # It has waited for its turn, wherever it stood.
+            flow.tally.turn = min(flow.tally.turn, before.tally.turn)
+            flow.lines[moved.lane] = OrderedDict(sorted(flow.lines[moved.lane].items(), key=_since))
 
     def pop(
-        self, now: float, closed: Collection[Lane] = (), is_free: Callable[[str], bool] = lambda _: True
+        self,
+        now: float,
+        closed: Collection[Lane] = (),
+        is_free: Callable[[str], bool] = _all_free,
+        rivals: Callable[[Mapping[str, int]], Collection[str]] = _no_rivals,
     ) -> Waiting | None:
         """Takes out whoever goes next and charges its source; None if nobody waits whose lane is not closed and whose
-        model is free."""
-        free = {model: is_free(model) for model in {model for model, _ in self._sizes}}
-        lines = [line for line in self._sizes if line[1] not in closed and free[line[0]]]
-        if not lines:
+        model is free. `rivals` says which of the free models, of which so many wait, want the same places."""
+        self._open_lanes(closed)
+        free = {model: count for model, count in self.by_model(closed).items() if is_free(model)}
+        if not free:
             return None
-        flow = min(self._first(line) for line in lines)[3]
-        waiting = self._choose(flow, self._heads(flow, lines), now)
-        self._remove(flow, waiting)
-        self._bill(flow, waiting.cost)
+        compete = rivals(free) if len(free) > 1 else ()
+        model = next((each for each in free if each not in compete), None)
+        if model is not None:
+            flow = min(self._models[model].open(closed), key=_rank)
+            waiting = self._choose(flow.tally, [flow], closed, now)
+            charged = [flow.tally]
+        else:
+            tally, flows = self._contest(list(free), closed)  # all of them compete
+            waiting = self._choose(tally, flows, closed, now)
+            charged = [tally, *(each.tally for each in flows)]
+        of_model = self._models[waiting.model]
+        of_model.last = of_model.flows[waiting.source].tally.credits
+        del self._waiting[waiting.id]
+        self._leave_line(waiting)
+        self._bill(waiting.id, waiting.cost, charged)
         return waiting
 
-    def charge(self, source: str, cost: float) -> None:
+    def charge(self, request_id: str, source: str, model: str, cost: float) -> None:
         """Charges a source for a request that went without waiting."""
-        flow = self._flow(source)
-        if not flow.size:
-            flow.start = max(flow.start, self._virtual)
-        self._bill(flow, cost)
+        of_model, flow = self._flow(source, model)
+        if source not in of_model.waiting:
+            flow.tally.lift(of_model.level(self._closed))
+        of_model.last = flow.tally.credits
+        self._bill(request_id, cost, [flow.tally])
 
-    def settle(self, source: str, guessed: float, cost: float) -> None:
-        """A request of a source that was charged a guess has taken so many credits."""
-        flow = self._flows.get(source)
-        if flow is not None:
-            flow.start += max(cost, _CHEAPEST) - max(guessed, _CHEAPEST)
-            self._relist(flow)
+    def settle(self, request_id: str, cost: float) -> None:
+        """A request has taken so many credits. Only one that was charged, and whose bill is open, changes anything."""
+        bill = self._bills.pop(request_id, None)
+        if bill is not None:
+            for tally, era in bill.charged:
+                tally.correct(era, max(cost, _CHEAPEST) - bill.cost)
 
     @staticmethod
-    def _choose(flow: _Flow, heads: list[Waiting], now: float) -> Waiting:
+    def _choose(tally: _Tally, flows: Iterable[_Flow], closed: Collection[Lane], now: float) -> Waiting:
         """The first of the most urgent lane, or at every fourth turn the oldest of those whose age has lifted them."""
+        first: dict[Lane, Waiting] = {}
+        for flow in flows:
+            for lane, line in flow.lines.items():
+                head = next(iter(line.values()))
+                if lane not in closed and (lane not in first or head.since < first[lane].since):
+                    first[lane] = head
+        heads = [first[lane] for lane in Lane if lane in first]
         lifted = [each for each in heads[1:] if now - each.since >= _LIFTED_AFTER[each.lane]]
         if not lifted:
             return heads[0]
-        flow.passed += 1
-        if flow.passed < _LIFT_EVERY:
+        tally.passed += 1
+        if tally.passed < _LIFT_EVERY:
             return heads[0]
-        flow.passed = 0
+        tally.passed = 0
         return min(lifted, key=_age)
 
-    @staticmethod
-    def _heads(flow: _Flow, lines: Collection[_Line]) -> list[Waiting]:
-        """The first of each lane among a flow's lines, the most urgent lane first."""
-        heads: dict[Lane, Waiting] = {}
-        for line in lines:
-            if line in flow.lines:
-                head = next(iter(flow.lines[line].values()))
-                if line[1] not in heads or head.since < heads[line[1]].since:
-                    heads[line[1]] = head
-        return [heads[lane] for lane in Lane if lane in heads]
+    def _contest(self, models: Collection[str], closed: Collection[Lane]) -> tuple[_Tally, list[_Flow]]:
+        """Who goes next where models compete, with what it has waiting for each of them."""
+        flows: dict[str, list[_Flow]] = {}
+        for model in models:
+            waiting = self._models[model].waiting
+            for name in waiting if not closed else [each for each in waiting if _is_open(waiting[each], closed)]:
+                flows.setdefault(name, []).append(waiting[name])
+        tallies = {name: self._contended.get(name) or _Tally(next(self._turns)) for name in flows}
+        self._contended.update(tallies)
+        stood = [each.credits for each in tallies.values() if each.contest == self._contests]
+        level = min(stood, default=self._last_contended)
+        for tally in tallies.values():
+            if tally.contest != self._contests:
+                tally.lift(level)
+            tally.contest = self._contests + 1
+        self._contests += 1
+        name = min(tallies, key=lambda each: (tallies[each].credits, tallies[each].turn))
+        self._last_contended = tallies[name].credits
+        return tallies[name], flows[name]
 
-    def _bill(self, flow: _Flow, cost: float) -> None:
-        self._virtual = max(self._virtual, flow.start)
-        flow.start += max(cost, _CHEAPEST)
-        flow.turn = next(self._serial)
+    def _bill(self, request_id: str, cost: float, tallies: Collection[_Tally]) -> None:
+        cost, turn = max(cost, _CHEAPEST), next(self._turns)
+        for tally in tallies:
+            tally.charge(cost, turn)
+        self._bills[request_id] = _Bill(cost, tuple((tally, tally.era) for tally in tallies))
+        if len(self._bills) > _MOST_BILLS:
+            self._bills.popitem(last=False)
 
-    def _flow(self, source: str) -> _Flow:
-        flow = self._flows.get(source)
-        if flow is None:
-            if len(self._flows) >= self._sweep_at:
-                self._sweep()
-            flow = self._flows[source] = _Flow(self._virtual)
-        return flow
+    def _open_lanes(self, closed: Collection[Lane]) -> None:
+        """Whose lanes were all closed until now has waited for no turn, and has saved none up."""
+        before, self._closed = self._closed, frozenset(closed)
+        if any(lane not in self._closed for lane in before):
+            for model in self._models.values():
+                level = model.level(before)
+                for flow in model.waiting.values():
+                    if not _is_open(flow, before) and _is_open(flow, closed):
+                        flow.tally.lift(level)
+
+    def _flow(self, source: str, name: str) -> tuple[_Model, _Flow]:
+        model = self._models.get(name)
+        flow = None if model is None else model.flows.get(source)
+        if model is not None and flow is not None:
+            return model, flow
+        if sum(len(each.flows) for each in self._models.values()) + len(self._contended) >= self._sweep_at:
+            self._sweep()
+        model = self._models.setdefault(name, _Model())
+        flow = model.flows[source] = _Flow(next(self._turns))
+        return model, flow
 
     def _sweep(self) -> None:
         """Forgets the sources that neither wait nor owe, and of those that only owe all but the deepest in debt."""
-        idle = [(name, flow) for name, flow in self._flows.items() if not flow.size and flow.start > self._virtual]
-        idle.sort(key=lambda item: item[1].start, reverse=True)
-        waiting = {name: flow for name, flow in self._flows.items() if flow.size}
-        self._flows = waiting | dict(idle[:_MOST_DEBTORS])
-        self._sweep_at = 2 * len(self._flows) + 64
+        debts: list[tuple[float, str, str]] = []
+        for name, model in self._models.items():
+            level = model.level(())
+            idle = [each for each in model.flows if each not in model.waiting]
+            debts += [(debt, name, each) for each in idle if (debt := model.flows[each].tally.credits - level) > 0.0]
+        debts.sort(reverse=True)
+        kept = {(name, source) for _, name, source in debts[:_MOST_DEBTORS]}
+        for name, model in list(self._models.items()):
+            model.flows = {
+                source: flow
+                for source, flow in model.flows.items()
+                if source in model.waiting or (name, source) in kept
+            }
+            if not model.flows:
+                del self._models[name]
+        known = {source for model in self._models.values() for source in model.flows}
+        self._contended = {source: tally for source, tally in self._contended.items() if source in known}
+        self._sweep_at = 2 * (sum(len(each.flows) for each in self._models.values()) + len(self._contended)) + 64
 
-    def _line_up(self, flow: _Flow, waiting: Waiting) -> None:
+    def _line_up(self, waiting: Waiting) -> _Flow:
+        model, flow = self._flow(waiting.source, waiting.model)
+        if not flow.lines:
+            flow.tally.lift(model.level(self._closed))
+            model.waiting[waiting.source] = flow
+        flow.lines.setdefault(waiting.lane, OrderedDict())[waiting.id] = waiting
         line = (waiting.model, waiting.lane)
-        flow.lines.setdefault(line, OrderedDict())[waiting.id] = waiting
         self._sizes[line] = self._sizes.get(line, 0) + 1
-        if line not in flow.listed:
-            self._list(flow, line)
+        return flow
 
-    def _list(self, flow: _Flow, line: _Line) -> None:
-        flow.listed.add(line)
-        heappush(self._heaps.setdefault(line, []), (flow.start, flow.turn, next(self._serial), flow))
-
-    def _remove(self, flow: _Flow, waiting: Waiting) -> None:
-        self._leave_line(flow, waiting)
-        del self._waiting[waiting.id]
-        flow.size -= 1
-
-    def _leave_line(self, flow: _Flow, waiting: Waiting) -> None:
-        line = (waiting.model, waiting.lane)
-        del flow.lines[line][waiting.id]
-        if not flow.lines[line]:
-            del flow.lines[line]
+    def _leave_line(self, waiting: Waiting) -> _Flow:
+        model, line = self._models[waiting.model], (waiting.model, waiting.lane)
+        flow = model.flows[waiting.source]
+        del flow.lines[waiting.lane][waiting.id]
+        if not flow.lines[waiting.lane]:
+            del flow.lines[waiting.lane]
+        if not flow.lines:
+            del model.waiting[waiting.source]
         self._sizes[line] -= 1
         if not self._sizes[line]:
             del self._sizes[line]
-            for rank in self._heaps.pop(line):
-                rank[3].listed.discard(line)
-        else:
-            self._tidy(line)
+        return flow
 
-    def _relist(self, flow: _Flow) -> None:
-        """Puts a flow whose counter went down where it belongs: what is behind another's rank is not looked at."""
-        for line in flow.listed:
-            heap = self._heaps[line]
-            heap[:] = [rank for rank in heap if rank[3] is not flow]
-            heapify(heap)
-            heappush(heap, (flow.start, flow.turn, next(self._serial), flow))
 
-    def _first(self, line: _Line) -> _Rank:
-        """The rank of the source that goes next in a line where somebody waits."""
-        heap = self._heaps[line]
-        while True:
-            start, turn, serial, flow = heap[0]
-            if line not in flow.lines:
-                flow.listed.discard(line)
-                heappop(heap)
-            elif (start, turn) != (flow.start, flow.turn):
-                heapreplace(heap, (flow.start, flow.turn, serial, flow))
-            else:
-                return heap[0]
+def _is_open(flow: _Flow, closed: Collection[Lane]) -> bool:
+    return any(lane not in closed for lane in flow.lines)
 
-    def _tidy(self, line: _Line) -> None:
-        """Drops the ranks of sources that left a line, before they outnumber the others."""
-        heap = self._heaps[line]
-        if len(heap) <= 2 * self._sizes[line] + 64:
-            return
-        for rank in heap:
-            if line not in rank[3].lines:
-                rank[3].listed.discard(line)
-        heap[:] = sorted(rank for rank in heap if line in rank[3].listed)
+
+def _rank(flow: _Flow) -> tuple[float, int]:
+    return flow.tally.credits, flow.tally.turn
 
 
 def _age(waiting: Waiting) -> float:
     return waiting.since
+
+
+def _since(line: tuple[str, Waiting]) -> float:
+    return line[1].since

@@ -1,7 +1,7 @@
 """Places of a plan that replicas share: granted by model, a few at a time. Pure: the caller brings the time."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -47,6 +47,10 @@ class GrantedPlaces:
 
     def is_free(self, model: str, t: Steady) -> bool:
         return self._granted[model] > 0
+
+    def rivals(self, waiting: Mapping[str, int], t: Steady) -> Collection[str]:
+        """None: what is granted is granted to each model on its own."""
+        return ()
 
     def hardly_waits(self, model: str, t: Steady) -> bool:
         return self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)

@@ -115,6 +115,17 @@ class Limits:
         """Whether one of a model may start now."""
         return self.places(model, t) > 0 and (model == MCP or self.rate.wait(t) <= 0.0)
 
+    def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
+        """Which of some models that are free, and of which so many wait, take places from one another: not all of
+        them can start what they could each alone."""
+        wanted = {each: min(count, self._gate(each).places(t)) for each, count in waiting.items() if each != MCP}
+        rooms = [(wanted, self.rate.room(t))]
+        rooms += [
+            ({each: wanted[each] for each in wanted if gate in self._on_its_way(each)}, gate.places(t))
+            for gate in self._shared_gates()
+        ]
+        return {each for those, room in rooms if len(those) > 1 and sum(those.values()) > room for each in those}
+
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
         gates = self._on_its_way(model)

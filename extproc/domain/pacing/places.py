@@ -3,7 +3,7 @@
 Pure: the caller brings the time, in steady seconds. Whoever schedules asks one interface and need not know which it is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Places(Protocol):
 
     def is_free(self, model: str, t: Steady) -> bool:
         """Whether a request of a model may start now."""
+
+    def rivals(self, waiting: Mapping[str, int], t: Steady) -> Collection[str]:
+        """Which of some models that are free, and of which so many wait, take places from one another: not all of
+        them can start what they could each alone."""
 
     def hardly_waits(self, model: str, t: Steady) -> bool:
         """Whether a request of a model that came now would hardly wait."""
@@ -105,6 +109,9 @@ class OwnPlaces:
 
     def is_free(self, model: str, t: Steady) -> bool:
         return self.limits.is_free(model, t)
+
+    def rivals(self, waiting: Mapping[str, int], t: Steady) -> Collection[str]:
+        return self.limits.rivals(waiting, t)
 
     def hardly_waits(self, model: str, t: Steady) -> bool:
         return self.limits.is_free(model, t)

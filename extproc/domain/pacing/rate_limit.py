@@ -76,6 +76,10 @@ class RateLimit:
         """Seconds until one may start."""
         return self._bucket.wait(now)
 
+    def room(self, now: Steady) -> int:
+        """How many may start at once now."""
+        return self._bucket.ready(now)
+
     def is_proven(self, now: Steady) -> bool:
         """Whether nothing has been refused for a while, at a rate that is not on trial."""
         return self._probe_until is None and now >= self._refused_at + _QUIET

@@ -45,7 +45,7 @@ _LOOKING_AGAIN: Final = 0.1
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
 _NOTHING: Final[Mapping[str, int]] = {}
-# How a request's last attempt ended, and what it took, is known up to a second after it has left.
+# How a request's last attempt ended is known up to a second after it has left.
 _REMEMBERED: Final = 4096
 
 
@@ -58,16 +58,6 @@ class _Run:
     arrived: float
     started: Steady
     refused: ErrorClass | None = None
-
-
-@dataclass(slots=True)
-class _Lately:
-    """A request that is or was here: whose it is, whose place it took, and the credits that were guessed for it, None
-    once it is known what it took."""
-
-    source: str
-    model: str
-    guess: float | None
 
 
 class _Model:
@@ -103,7 +93,8 @@ class Pacing:
         self._running: dict[str, _Run] = {}
         self._lanes: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._exempt: set[str] = set()
-        self._lately: OrderedDict[str, _Lately] = OrderedDict()
+        # Whose places the requests take, or took, that are or were here lately.
+        self._lately: OrderedDict[str, str] = OrderedDict()
 
     def jumped(self, seconds: float) -> None:
         """The caller's clock was put forward by so many seconds, or back, since the last call. Who waits has waited
@@ -125,11 +116,11 @@ class Pacing:
         if request.exempt or self.config.mode is PacingMode.OFF:
             self._exempt.add(request.id)
             return Admitted()
-        self._remember(request, model)
+        self._remember(request.id, model)
         closed = self._lane_throttle.closed(t)
         is_overtaking = self._is_overtaking(model, closed, t)
         if request.lane not in closed and not is_overtaking and self._places.is_free(model, t):
-            self._queue.charge(request.source, request.cost)
+            self._queue.charge(request.id, request.source, model, request.cost)
             self._start(request.id, _Run(request.source, request.lane, request.asked, model, t, t))
             self._settle(t)
             return Admitted()
@@ -153,11 +144,9 @@ class Pacing:
         self._settle(t)
 
     def took(self, request_id: str, credits_taken: float) -> None:
-        """It is known what a request has taken, also one that has left: its source is charged that, and no guess."""
-        lately = self._lately.get(request_id)
-        if lately is not None and lately.guess is not None:
-            self._queue.settle(lately.source, lately.guess, credits_taken)
-            lately.guess = None
+        """It is known what a request has taken, also one that has left: its source is charged that, and no guess. One
+        that never got a place was charged nothing, and gets nothing back."""
+        self._queue.settle(request_id, credits_taken)
 
     def serves(self, asked: str, model: str, now: float) -> None:
         """A request that asked for a name was answered by a model: whoever asks for that takes places of that."""
@@ -171,8 +160,8 @@ class Pacing:
                 self._models[run.model].in_flight -= 1
                 self._models[model].in_flight += 1
                 run.model = model
-                if (lately := self._lately.get(request_id)) is not None:
-                    lately.model = model
+                if request_id in self._lately:
+                    self._lately[request_id] = model
         self._queue.rename(asked, model)
         self._retry_queue.rename(asked, model)
         self._settle(t)
@@ -213,8 +202,7 @@ class Pacing:
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
         # An attempt that ends its request is told of when that has left.
-        lately = self._lately.get(attempt.id)
-        model = self._name_for(attempt.model if lately is None else lately.model)
+        model = self._name_for(self._lately.get(attempt.id, attempt.model))
         if (run := self._running.get(attempt.id)) is not None:
             run.refused, model = attempt.error_class, run.model
             self._retries.refused(attempt.id, model, ended)
@@ -248,6 +236,7 @@ class Pacing:
                 t,
                 self._lane_throttle.closed(t),
                 lambda model: model not in kept and self._places.is_free(model, t),
+                lambda waiting: self._places.rivals(waiting, t),
             )
             if waiting is None:
                 break
@@ -420,8 +409,8 @@ class Pacing:
         self._models[name] = _Model()
         return name
 
-    def _remember(self, request: PacedRequest, model: str) -> None:
-        self._lately[request.id] = _Lately(request.source, model, request.cost)
+    def _remember(self, request_id: str, model: str) -> None:
+        self._lately[request_id] = model
         if len(self._lately) > _REMEMBERED:
             self._lately.popitem(last=False)
 

@@ -49,6 +49,11 @@ class TokenBucket:
         self._fill(now)
         return max(0.0, (1.0 - _ROUNDING / 2 - self._tokens) / self._rate) if self._tokens < 1.0 - _ROUNDING else 0.0
 
+    def ready(self, now: float) -> int:
+        """How many may be taken now, one after the other."""
+        self._fill(now)
+        return int(self._tokens + _ROUNDING)
+
     def tokens(self, now: float) -> float:
         """The tokens there are, 0.0 to `burst`."""
         self._fill(now)

@@ -1,5 +1,7 @@
 """Who goes next."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,129 @@ def test_a_pause_saves_no_turns_up() -> None:
     assert order(queue) in ("xdyezf", "dxeyfz")
 
 
+def test_what_a_source_takes_of_one_model_is_nothing_to_those_that_wait_for_another() -> None:
+    queue = FairQueue()
+    for number in range(100):
+        queue.charge(f"f{number}", "fast", "air", 5.0)
+    for number in range(6):
+        queue.push(Waiting(f"s{number}", "swarm", Lane.MAIN, 5.0, 0.0, model="full"))
+    queue.pop(0.0)
+    for number in range(100, 200):
+        queue.charge(f"f{number}", "fast", "air", 5.0)
+    for number in range(2):
+        queue.push(Waiting(f"p{number}", "person", Lane.MAIN, 5.0, 0.0, model="full"))
+        queue.push(Waiting(f"q{number}", "fast", Lane.MAIN, 5.0, 0.0, model="full"))
+    assert [taken.source for _ in range(6) if (taken := queue.pop(0.0))] == [
+        *("swarm", "person", "fast"),
+        *("swarm", "person", "fast"),
+    ]
+
+
+def test_of_equal_sources_the_one_goes_first_whose_last_turn_is_the_longest_ago_and_a_new_one_last() -> None:
+    queue = FairQueue()
+    for source in ("older", "old"):
+        queue.charge(source, source, "", 1.0)
+    for source in ("old", "newest", "older"):
+        queue.push(Waiting(f"{source}2", source, Lane.MAIN, 1.0, 0.0))
+    assert [taken.source for _ in range(3) if (taken := queue.pop(0.0))] == ["older", "old", "newest"]
+
+
+def test_what_a_guess_was_too_high_never_brings_a_source_below_where_it_was_lifted_to_since() -> None:
+    queue = FairQueue()
+    queue.charge("picture", "idle", "", 480.0)
+    for number in range(200):
+        queue.push(Waiting(f"b{number}", "busy", Lane.MAIN, 6.0, 0.0))
+    for _ in range(100):
+        queue.pop(0.0)
+    for number in range(20):
+        queue.push(Waiting(f"i{number}", "idle", Lane.MAIN, 6.0, 0.0))
+    queue.settle("picture", 6.0)
+    sources = [taken.source for _ in range(20) if (taken := queue.pop(0.0))]
+    assert sources.count("idle") in (9, 10, 11)
+
+
+def test_what_a_guess_was_too_high_comes_back_to_one_that_waited_all_the_time() -> None:
+    queue = FairQueue()
+    for number in range(20):
+        queue.push(Waiting(f"w{number}", "wrong", Lane.MAIN, 60.0, 0.0))
+        queue.push(Waiting(f"r{number}", "right", Lane.MAIN, 6.0, 0.0))
+    sources = []
+    for _ in range(20):
+        taken = queue.pop(0.0)
+        assert taken is not None
+        sources.append(taken.source)
+        queue.settle(taken.id, 6.0)
+    assert sources.count("wrong") == 10
+
+
+def test_who_was_never_charged_gets_nothing_back() -> None:
+    queue = queue_of(*((each, "gone", Lane.MAIN) for each in "abc"), *((each, "stays", Lane.MAIN) for each in "xyz"))
+    for each in "ab":
+        queue.cancel(each)
+        queue.settle(each, 0.0)
+    queue.settle("unknown", 0.0)
+    queue.push(Waiting("d", "gone", Lane.MAIN, 100 * KB, 0.0))
+    assert order(queue) == "cxdyz"
+
+
+def test_a_turn_is_settled_once() -> None:
+    queue = queue_of(*((each, "s", Lane.MAIN) for each in "abcd"), *((each, "t", Lane.MAIN) for each in "wxyz"))
+    queue.pop(0.0)
+    for _ in range(3):
+        queue.settle("a", 50 * KB)
+    assert order(queue) == "wbxcydz"
+
+
+def test_where_models_compete_sources_take_turns_whatever_they_ask_for() -> None:
+    queue = FairQueue()
+    for number in range(12):
+        queue.push(Waiting(f"x{number}", "both", Lane.MAIN, 1.0, 0.0, model="a" if number % 2 else "b"))
+        queue.push(Waiting(f"y{number}", "one", Lane.MAIN, 1.0, 0.0, model="a"))
+    sources = [taken.source for _ in range(12) if (taken := queue.pop(0.0, rivals=lambda free: free))]
+    assert sources.count("both") == sources.count("one") == 6
+
+
+def test_a_turn_among_models_counts_where_one_of_them_has_places_of_its_own_again() -> None:
+    queue = FairQueue()
+    for number in range(8):
+        queue.push(Waiting(f"x{number}", "both", Lane.MAIN, 1.0, 0.0, model="a" if number % 2 else "b"))
+        queue.push(Waiting(f"y{number}", "one", Lane.MAIN, 1.0, 0.0, model="a"))
+    taken = [queue.pop(0.0, rivals=lambda free: free), queue.pop(0.0, is_free=lambda model: model == "a")]
+    assert {each.source for each in taken if each is not None} == {"both", "one"}
+
+
+def test_whoever_waited_for_a_model_that_was_full_has_saved_no_turns_up_among_the_others() -> None:
+    queue = FairQueue()
+    for number in range(40):
+        queue.push(Waiting(f"x{number}", "both", Lane.MAIN, 1.0, 0.0, model="abc"[number % 3]))
+        queue.push(Waiting(f"y{number}", "full", Lane.MAIN, 1.0, 0.0, model="a"))
+    for _ in range(20):
+        queue.pop(0.0, is_free=lambda model: model != "a", rivals=lambda free: free)
+    sources = [taken.source for _ in range(10) if (taken := queue.pop(0.0, rivals=lambda free: free))]
+    assert sources.count("full") == 5
+
+
+def test_who_stood_before_a_closed_lane_alone_has_saved_no_turns_up() -> None:
+    queue = FairQueue()
+    for number in range(40):
+        queue.push(Waiting(f"b{number}", "held", Lane.BACKGROUND, 1.0, 0.0))
+        queue.push(Waiting(f"m{number}", "free", Lane.MAIN, 1.0, 0.0))
+    for _ in range(20):
+        queue.pop(0.0, {Lane.BACKGROUND})
+    queue.push(Waiting("n", "new", Lane.MAIN, 1.0, 0.0))
+    sources = [taken.source for _ in range(11) if (taken := queue.pop(0.0))]
+    assert (sources.count("held"), sources.count("new")) == (5, 1)
+    assert "new" in sources[:3]
+
+
+def test_who_waits_for_another_model_after_all_keeps_its_turn_and_its_order() -> None:
+    queue = FairQueue()
+    for number, (source, asked) in enumerate([("s", "x"), ("s", "m"), ("t", "m"), ("s", "x")]):
+        queue.push(Waiting(f"{source}{number}", source, Lane.MAIN, 1.0, float(number), asked, asked))
+    queue.rename("x", "m")
+    assert [taken.id for _ in range(4) if (taken := queue.pop(9.0))] == ["s0", "t2", "s1", "s3"]
+
+
 def test_the_same_id_twice_is_an_error_and_changes_nothing() -> None:
     queue = queue_of(("a", "s", Lane.MAIN))
     with pytest.raises(ValueError, match="a is in the queue already"):
@@ -83,9 +208,11 @@ def test_the_same_id_twice_is_an_error_and_changes_nothing() -> None:
 def test_sources_that_have_gone_are_forgotten() -> None:
     queue = FairQueue()
     for number in range(5000):
-        queue.push(Waiting("r", f"s{number}", Lane.MAIN, 1.0, 0.0))
-        queue.pop(0.0)
-    assert queue.sources() <= 600
+        queue.push(Waiting("r", f"s{number}", Lane.MAIN, 1.0, 0.0, model=f"m{number % 7}"))
+        queue.push(Waiting("q", f"s{number}", Lane.MAIN, 1.0, 0.0, model=f"m{number}"))
+        for _ in range(2):
+            queue.pop(0.0, rivals=lambda free: free)
+    assert queue.sources() <= 900
 
 
 _steps = st.lists(
@@ -121,3 +248,39 @@ def test_nobody_is_lost_doubled_or_overtaken_within_a_lane(steps: list[tuple[str
             assert queue.cancel(gone.id) is None
         assert list(queue.waiting()) == model
         assert [queue.in_lane(each) for each in Lane] == [sum(e.lane is each for e in model) for each in Lane]
+
+
+_names = st.sampled_from("abc")
+_moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), _names, _names),
+        st.tuples(st.just("pop"), _names, _names),
+        st.tuples(st.just("cancel"), _names, _names),
+        st.tuples(st.just("rename"), _names, _names),
+    ),
+    max_size=150,
+)
+
+
+@given(_moves)
+def test_nobody_goes_three_times_for_a_model_before_another_who_waits_for_it(moves: list[tuple[str, str, str]]) -> None:
+    """Requests that take the same, whatever was guessed; those that never went are settled too, as the log tells."""
+    queue = FairQueue()
+    passed: dict[tuple[str, str], Counter[str]] = {}
+    for number, (act, one, other) in enumerate(moves):
+        if act == "push":
+            serving = next((each.model for each in queue.waiting() if each.asked == other), other)
+            queue.push(Waiting(f"r{number}", one, Lane.MAIN, 1.0 + number % 9, 0.0, other, serving))
+        elif act == "cancel" and (gone := next((each for each in queue.waiting() if each.source == one), None)):
+            queue.cancel(gone.id)
+            queue.settle(gone.id, 0.0)
+        elif act == "rename":
+            queue.rename(one, other)
+        elif act == "pop" and (taken := queue.pop(0.0, is_free=lambda model, free=(one, other): model in free)):
+            queue.settle(taken.id, 1.0)
+            passed.pop((taken.source, taken.model), None)
+            for (source, model), others in passed.items():
+                others[taken.source] += model == taken.model
+                assert others[taken.source] <= 2, (source, model)
+        waits = {(each.source, each.model) for each in queue.waiting()}
+        passed = {each: passed.get(each, Counter()) for each in waits}

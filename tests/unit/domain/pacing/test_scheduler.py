@@ -44,6 +44,43 @@ def test_one_that_ends_lets_the_next_one_go_and_says_how_long_it_waited() -> Non
     assert (decision.id, decision.answer) == ("r3", Admitted(1.5))
 
 
+def turns(paced: Pacing, now: float, running: str, count: int) -> list[str]:
+    """The sources of the next ones that go, one place at a time."""
+    order = []
+    for _ in range(count):
+        paced.leave(running, now)
+        (running,) = admitted(paced, now)
+        order.append(running[0])
+    return order
+
+
+@pytest.mark.parametrize("how", ["left the queue", "timed out", "was never here", "was sent again"])
+def test_nobody_is_paid_for_what_was_never_charged(how: str) -> None:
+    """A request's end in the log says that it took nothing; its guess was 10."""
+    paced = pacing(mode=PacingMode.FIXED, concurrency_initial=1, queue_timeout=50.0)
+    paced.arrive(PacedRequest("a-runs", "a", cost=10.0), EPOCH)
+    if how == "was sent again":
+        paced.retry("a-runs", EPOCH)
+        assert admitted(paced, EPOCH + 9.0) == ["a-runs"]
+    else:
+        for number in range(5):
+            if how != "was never here":
+                paced.arrive(PacedRequest(f"a{number}", "a", cost=10.0), EPOCH)
+            if how == "left the queue":
+                paced.leave(f"a{number}", EPOCH)
+        if how == "timed out":
+            assert len(paced.due(EPOCH + 9.0) + paced.due(EPOCH + 18.0)) == 0
+            expired = [each.id for at in (30.0, 42.0, 54.0) for each in paced.due(EPOCH + at)]
+            assert expired == [f"a{number}" for number in range(5)]
+        for number in range(5):
+            paced.took(f"a{number}", 0.0)
+    now = EPOCH + 54.0
+    for number in range(4):
+        for source in "ba":
+            paced.arrive(PacedRequest(f"{source}-{number}", source, cost=10.0), now)
+    assert turns(paced, now, "a-runs", 6).count("a") == 3
+
+
 def test_a_client_that_leaves_the_queue_is_gone_at_once() -> None:
     paced = pacing()
     fill(paced, 5)
