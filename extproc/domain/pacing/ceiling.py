@@ -1,15 +1,6 @@
-"""The level at which a limit was refused, how sure that still is, and how often it may be tried again."""
+"""The level at which a limit was refused, and how sure that still is; when it is tried again, `probing` says."""
 
 from dataclasses import dataclass
-from typing import Final
-
-# How long a fresh lesson holds before it is doubted; each time it proves right again, twice as long.
-FIRST_HALF_LIFE: Final = 20.0
-LONGEST_HALF_LIFE: Final = 240.0
-# A number in flight is doubted sooner than a rate: its probe is one request and costs one refusal.
-_LONGEST_IN_FLIGHT: Final = 60.0
-# Below this confidence a ceiling is worth a probe.
-_DOUBT: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -18,7 +9,7 @@ class Ceiling:
 
     level: float
     seen: float
-    half_life: float = FIRST_HALF_LIFE
+    half_life: float
 
     def confidence(self, now: float) -> float:
         """1.0 when just seen, towards 0.0 as it ages."""
@@ -31,7 +22,8 @@ class Ceiling:
         """When confidence falls to a half."""
         return self.seen + self.half_life
 
-    def confirm(self, now: float) -> None:
-        """The upstream refused the same level again."""
+    def confirm(self, now: float, longest: float) -> None:
+        """The upstream refused the same level again: it holds twice as long before it is doubted, but no longer than
+        `longest` seconds."""
         self.seen = now
-        self.half_life = min(2 * self.half_life, _LONGEST_IN_FLIGHT)
+        self.half_life = min(2 * self.half_life, longest)

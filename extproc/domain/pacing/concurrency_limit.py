@@ -39,7 +39,7 @@ from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import ProbePolicy
+from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, ProbePolicy
 
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
 # this long without one has proven to be there.
@@ -259,7 +259,7 @@ class ConcurrencyLimit:
         self._proven = self.limit
         self._in_trial.clear()
         self._probing = False
-        self.ceiling = Ceiling(self.limit + 1.0, now)
+        self.ceiling = Ceiling(self.limit + 1.0, now, FIRST_HALF_LIFE)
 
     def is_known(self, level: int, started_at: float) -> bool:
         """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
@@ -346,11 +346,11 @@ class ConcurrencyLimit:
         if not self._probes.may_return:
             self._before_fall = None
         if self.ceiling is not None:
-            self.ceiling.confirm(now)
+            self.ceiling.confirm(now, LONGEST_IN_FLIGHT)
         self._lower(self.limit - 1, now)
 
     def _fall_back(self, level: int, now: Steady) -> None:
-        self.ceiling = Ceiling(max(2, level), now)
+        self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
         self._recovering = False
         self._before_fall = None
         self._lower(level - 1, now)
@@ -359,7 +359,7 @@ class ConcurrencyLimit:
         if self._before_fall is None:
             self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
         self._probes.fell(now)
-        self.ceiling = Ceiling(max(2, level), now)
+        self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
         self._falling = True
         self._recovering = False
         self._proven = 0

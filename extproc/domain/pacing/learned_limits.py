@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
-from extproc.domain.pacing.ceiling import LONGEST_HALF_LIFE, Ceiling
+from extproc.domain.pacing.ceiling import Ceiling
+from extproc.domain.pacing.probing import LONGEST_HALF_LIFE
 from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1

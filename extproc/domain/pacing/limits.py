@@ -21,11 +21,14 @@ from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlac
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitsStatus, LimitStatus, ModelStatus
 from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.model_names import model_name
 
 MCP: Final = "mcp"
 """Stands for the tools of /api/mcp, which have a gate of their own beside the account's limits."""
 UNKNOWN: Final = "unknown"
 """Stands for all models whose name could not be read."""
+# What such a model is called instead that has one of these names.
+_NAMED: Final = "model:"
 
 _BREATHING: Final = 0.5
 # A longer `retry-after` is not taken for a pause: it is another kind of limit, or a mistake, and the limits learn what
@@ -34,6 +37,12 @@ _LONGEST_PAUSE: Final = 3600.0
 # Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
 _TRIES: Final = 3
 _TRIED: Final = 120.0
+
+
+def places_name(model: str) -> str:
+    """The name by which a model's places are kept, told and shown: its own, unless that stands for something else or is
+    what one of these has become."""
+    return model_name(_NAMED + model) if model in (MCP, UNKNOWN) or model.startswith(_NAMED) else model
 
 
 @dataclass(frozen=True, slots=True)

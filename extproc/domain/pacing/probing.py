@@ -26,6 +26,12 @@ from typing import Final
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 
+# How long a fresh lesson holds before it is doubted; each time it proves right again, twice as long. A number in flight
+# is doubted sooner than a rate: its probe is one request and costs one refusal.
+FIRST_HALF_LIFE: Final = 20.0
+LONGEST_IN_FLIGHT: Final = 60.0
+LONGEST_HALF_LIFE: Final = 240.0
+
 # With a minute between two tries growth is found after 30 s in the median. The longer pause keeps 95 of 100 below two
 # minutes, with the seconds that it takes to get there.
 _SOON: Final = 60.0

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from extproc.domain.pacing.adjustments import Adjustments, Direction
-from extproc.domain.pacing.ceiling import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, Ceiling
+from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import ProbePolicy
+from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_HALF_LIFE, ProbePolicy
 from extproc.domain.pacing.token_bucket import TokenBucket
 
 # Without a ceiling the rate doubles in this time; a late call must not skip what is to be seen on the way.

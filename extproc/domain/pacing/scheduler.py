@@ -44,6 +44,8 @@ _LONGEST_STEP: Final = 15.0
 _LOOKING_AGAIN: Final = 0.1
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
+# MCP tools and what has no name have places of their own beside.
+_NAMED: Final = MOST_MODELS - 2
 _NOTHING: Final[Mapping[str, int]] = {}
 # How a request's last attempt ended is known up to a second after it has left.
 _REMEMBERED: Final = 4096
@@ -400,11 +402,12 @@ class Pacing:
         if name in self._models:
             self._models.move_to_end(name)
             return name
-        if len(self._models) >= MOST_MODELS:
+        named = [each for each in self._models if each not in (MCP, UNKNOWN)]
+        if name not in (MCP, UNKNOWN) and len(named) >= _NAMED:
             busy = self._queue.by_model() + self._retry_queue.by_model()
-            idle = next((each for each, known in self._models.items() if not known.in_flight and not busy[each]), None)
+            idle = next((each for each in named if not self._models[each].in_flight and not busy[each]), None)
             if idle is None:
-                return self._name_for(UNKNOWN) if UNKNOWN in self._models else next(iter(self._models))
+                return self._name_for(UNKNOWN)
             del self._models[idle]
         self._models[name] = _Model()
         return name

@@ -82,10 +82,10 @@ def test_breath_never_falls_below_a_quarter() -> None:
 
 
 def test_confidence_in_a_ceiling_halves_as_it_ages_and_holds_longer_once_confirmed() -> None:
-    ceiling = Ceiling(8.0, seen=0.0)
+    ceiling = Ceiling(8.0, seen=0.0, half_life=20.0)
     assert ceiling.confidence(20.0) == pytest.approx(0.5)
     assert ceiling.is_doubtful(20.0)
-    ceiling.confirm(20.0)
+    ceiling.confirm(20.0, longest=60.0)
     assert not ceiling.is_doubtful(59.0)
     assert ceiling.is_doubtful(60.0)
 
@@ -143,7 +143,7 @@ def test_history_is_bounded() -> None:
 
 
 def broken_at(seen: float) -> Ceiling:
-    return Ceiling(5.0, seen)
+    return Ceiling(5.0, seen, 20.0)
 
 
 def test_a_limit_that_broke_is_tried_again_after_a_minute_and_later_less_often() -> None:

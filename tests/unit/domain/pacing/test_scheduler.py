@@ -7,6 +7,8 @@ import pytest
 
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.learned_limits import MOST_MODELS
+from extproc.domain.pacing.limits import MCP, UNKNOWN
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request.business_codes import ErrorClass
@@ -512,3 +514,14 @@ def test_a_refusal_that_ends_its_request_teaches_its_models_limit() -> None:
     paced.observe(refusal("r7", ErrorClass.CONCURRENCY, "1302", EPOCH), EPOCH + 0.5)
     assert paced.limit_of("glm") == 7
     assert [each.model for each in paced.status(EPOCH + 1.0).models] == ["glm"]
+
+
+def test_however_many_models_have_work_tools_and_what_has_no_name_keep_their_places() -> None:
+    paced = pacing(max_workers=100, concurrency_initial=60, rate_burst=100.0)
+    for number in range(60):
+        paced.arrive(PacedRequest(f"r{number}", "s", model=f"model-{number}"), EPOCH)
+    paced.arrive(PacedRequest("call", "s", model=MCP), EPOCH)
+
+    shown = {each.model: each.in_flight for each in paced.status(EPOCH).models}
+    assert len(shown) == MOST_MODELS
+    assert (shown[MCP], shown[UNKNOWN]) == (1, 12)
