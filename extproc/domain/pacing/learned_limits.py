@@ -1,7 +1,7 @@
 """What pacing has learned, as plain values that survive a restart."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
@@ -48,23 +48,33 @@ class LearnedLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnedGroup:
+    """What is known of a limit that some models share, two at least."""
+
+    models: tuple[str, ...]
+    limit: LearnedLimit
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """Everything that pacing knows of an account's plan, at a Unix time: of the account as a whole, and of its models
-    by the name that serves, the longest unused first."""
+    by the name that serves, the longest unused first. No model is in two groups."""
 
     saved_at: float
     concurrency: LearnedLimit
     rate: LearnedLimit
     models: Mapping[str, LearnedLimit] = field(default_factory=dict)
+    groups: tuple[LearnedGroup, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """A dict of plain values, fit for JSON. Who does not know of models reads what holds for the account."""
+        """A dict of plain values, fit for JSON. Who does not know of models, or of groups, passes them over."""
         return {
             "version": VERSION,
             "saved_at": self.saved_at,
             "concurrency": asdict(self.concurrency),
             "rate": asdict(self.rate),
             "models": {ACCOUNT: {model: asdict(known) for model, known in self.models.items()}},
+            "groups": {ACCOUNT: [{"models": list(each.models), **asdict(each.limit)} for each in self.groups]},
         }
 
     def scaled(self, factor: float) -> "Learned":
@@ -76,6 +86,7 @@ class Learned:
             self.concurrency.scaled(factor, _FEWEST_IN_FLIGHT),
             self.rate.scaled(factor, _FEWEST_PER_SECOND),
             {model: known.scaled(factor, _FEWEST_IN_FLIGHT) for model, known in self.models.items()},
+            tuple(replace(each, limit=each.limit.scaled(factor, _FEWEST_IN_FLIGHT)) for each in self.groups),
         )
 
     def shifted(self, seconds: float) -> "Learned":
@@ -85,6 +96,7 @@ class Learned:
             self.concurrency.shifted(seconds),
             self.rate.shifted(seconds),
             {model: known.shifted(seconds) for model, known in self.models.items()},
+            tuple(replace(each, limit=each.limit.shifted(seconds)) for each in self.groups),
         )
 
 
@@ -99,6 +111,7 @@ def read_learned(data: object) -> Learned:
         _limit(_mapping(values.get("concurrency"), "concurrency"), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at),
         _limit(_mapping(values.get("rate"), "rate"), _FEWEST_PER_SECOND, _MOST_PER_SECOND, saved_at),
         _models(_mapping(values.get("models", {}), "models"), saved_at),
+        _groups(_mapping(values.get("groups", {}), "groups"), saved_at),
     )
 
 
@@ -110,6 +123,21 @@ def _models(values: Mapping[str, object], saved_at: float) -> Mapping[str, Learn
         model_name(model): _limit(_mapping(known, model_name(model)), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at)
         for model, known in of_account.items()
     }
+
+
+def _groups(values: Mapping[str, object], saved_at: float) -> tuple[LearnedGroup, ...]:
+    of_account = _list(values.get(ACCOUNT, []), f"groups of {ACCOUNT}")
+    groups = []
+    for each in of_account:
+        known = _mapping(each, "a group")
+        models = tuple(model_name(str(model)) for model in _list(known.get("models"), "models of a group"))
+        if len(models) < 2:
+            raise ValueError(f"models of a group: {len(models)}: need 2 at least")
+        groups.append(LearnedGroup(models, _limit(known, _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at)))
+    grouped = [model for group in groups for model in group.models]
+    if len(set(grouped)) < len(grouped):
+        raise ValueError("models of groups: need each once")
+    return tuple(groups)
 
 
 def _limit(values: Mapping[str, object], least: float, most: float, saved_at: float) -> LearnedLimit:
@@ -127,6 +155,12 @@ def _limit(values: Mapping[str, object], least: float, most: float, saved_at: fl
 def _mapping(value: object, name: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}: need an object")
+    return value
+
+
+def _list(value: object, name: str) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: need a list")
     return value
 
 

@@ -16,7 +16,7 @@ from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.gate import Gate
-from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup, LearnedLimit
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitsStatus, LimitStatus, ModelStatus
@@ -385,7 +385,12 @@ class Limits:
     def learned(self, outside: Callable[[float], float], now: float) -> Learned:
         """What is known of the plan at the outside time `now`; `outside` turns a steady time into one of those."""
         models = {model: gate.limit.learned(outside) for model, gate in self._models.items()}
-        return Learned(now, self.account.learned(outside), self.rate.learned(outside), models)
+        groups = tuple(
+            LearnedGroup(tuple(sorted(known)), group.gate.limit.learned(outside))
+            for group in dict.fromkeys(self._groups.values())
+            if len(known := group.members - self._trials.keys()) > 1
+        )
+        return Learned(now, self.account.learned(outside), self.rate.learned(outside), models, groups)
 
     def restore(self, learned: Learned, past: Callable[[float], Steady], t: Steady) -> None:
         """Goes on from what was known, unless the limits are fixed; `past` turns an outside time into a steady one."""
@@ -398,6 +403,17 @@ class Limits:
             self._initial = max(self._initial, self.account.limit)
         for model, known in list(learned.models.items())[-MOST_MODELS:]:
             self._gate(model).limit.restore(known, past)
+        for each in learned.groups:
+            self._restore_group(each, past)
+        self._count_groups(t)
+
+    def _restore_group(self, known: LearnedGroup, past: Callable[[float], Steady]) -> None:
+        """Goes on with models that share a limit; those of which nothing else is known share none."""
+        models = [model for model in known.models if model in self._models and model != MCP]
+        if len(models) > 1:
+            group = _Group(Gate(1, self._config.most_in_flight), *models)
+            group.gate.limit.restore(known.limit, past)
+            self._groups.update(dict.fromkeys(models, group))
 
     def status(
         self, waiting: Mapping[str, int], outside: Callable[[float], float], now: float, t: Steady

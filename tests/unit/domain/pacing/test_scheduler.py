@@ -7,7 +7,7 @@ import pytest
 
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.config import PacingConfig, PacingMode
-from extproc.domain.pacing.learned_limits import MOST_MODELS
+from extproc.domain.pacing.learned_limits import ACCOUNT, MOST_MODELS
 from extproc.domain.pacing.limits import MCP, UNKNOWN
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
 from extproc.domain.pacing.scheduler import Pacing
@@ -444,6 +444,49 @@ def test_what_was_learned_survives_a_restart() -> None:
     before, after = paced.status(EPOCH + 11.0).concurrency, fresh.status(EPOCH + 11.0).concurrency
     assert after.ceiling == before.ceiling
     assert after.confidence == pytest.approx(before.confidence)
+
+
+def sharing(models: list[object], **limit: object) -> dict[str, object]:
+    """What is saved of a plan whose models have four places each, some of them three together."""
+    four = {"limit": 4, "ceiling": None, "seen": None, "half_life": None}
+    saved = pacing(concurrency_initial=12).snapshot(EPOCH)
+    group = {"models": models, **four, "limit": 3, **limit}
+    return {**saved, "models": {ACCOUNT: dict.fromkeys("abc", four)}, "groups": {ACCOUNT: [group]}}
+
+
+def test_models_that_share_places_do_so_after_a_restart() -> None:
+    fresh = pacing()
+    fresh.restore(sharing(["a", "b"]), EPOCH)
+    again = pacing()
+    again.restore(json.loads(json.dumps(fresh.snapshot(EPOCH))), EPOCH)
+
+    for name in ("a1", "b1", "a2", "b2", "c1", "c2", "c3"):
+        again.arrive(PacedRequest(name, "s", model=name[0]), EPOCH)
+    assert {each.model: (each.in_flight, each.waiting) for each in again.status(EPOCH).models} == {
+        "a": (2, 0),
+        "b": (1, 1),
+        "c": (3, 0),
+    }
+
+
+def test_models_of_which_nothing_else_is_known_share_no_places_after_a_restart() -> None:
+    fresh = pacing()
+    fresh.restore(sharing(["a", "gone"]), EPOCH)
+    assert fresh.learned(EPOCH).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("models", "limit"), [(["a"], 3), (["a", "a"], 3), ("ab", 3), (None, 3), (["a", "b"], 0), (["a", "b"], None)]
+)
+def test_a_damaged_snapshot_of_models_that_share_is_refused(models: list[object], limit: object) -> None:
+    with pytest.raises(ValueError, match="need"):
+        pacing().restore(sharing(models, limit=limit), EPOCH)
+
+
+@pytest.mark.parametrize("groups", [3, {ACCOUNT: {}}, {ACCOUNT: [3]}, {ACCOUNT: None}])
+def test_what_are_no_groups_are_refused(groups: object) -> None:
+    with pytest.raises(ValueError, match="need"):
+        pacing().restore({**sharing(["a", "b"]), "groups": groups}, EPOCH)
 
 
 def test_a_restored_limit_keeps_to_the_settings() -> None:
