@@ -6,6 +6,7 @@ them, one for models that turn out to share theirs, one for MCP tools beside, an
 under each of its limits; `attribution` tells whom a refusal speaks of.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ UNKNOWN: Final = "unknown"
 _NAMED: Final = "model:"
 
 _BREATHING: Final = 0.5
+_LAG_STEP: Final = 0.05
 # A longer `retry-after` is not taken for a pause: it is another kind of limit, or a mistake, and the limits learn what
 # it is from refusals.
 _LONGEST_PAUSE: Final = 3600.0
@@ -352,6 +354,17 @@ class Limits:
             times.append(t + wait)
         return times
 
+    def gave_back(self, model: str, count: int, t: Steady) -> None:
+        """So many answers of a model have ended then, elsewhere: their places may still be taken at the upstream."""
+        for gate in self._on_its_way(model):
+            for _ in range(count):
+                gate.release_lag.ended(t)
+
+    def _lag(self, model: str, t: Steady) -> float:
+        """For how long others are to leave a place of a model alone, in steps: so that it is news but now and then."""
+        lag = max(gate.release_lag.lag(t) for gate in self._on_its_way(model))
+        return math.ceil(lag / _LAG_STEP) * _LAG_STEP
+
     def account_usable(self, t: Steady) -> int:
         """How many may be in flight of the account as a whole now; 0 during a pause."""
         return _usable(self._account, t)
@@ -367,6 +380,7 @@ class Limits:
                 proven=gate.limit.proven,
                 stormy=self.is_stormy(model),
                 group=numbers[self._groups[model]] if model in self._groups else 0,
+                lag=self._lag(model, t),
             )
             for model, gate in self._models.items()
         }

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from extproc.domain.request.model_names import model_name
+
+_LONGEST_LAG: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,8 @@ class ModelPlaces:
 
     After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `proven` were in flight without a
     refusal, and `stormy` says that even a single request was refused. `group` is the number, counted from 1, of the
-    group of models with which it shares a further limit; 0 if it shares none.
+    group of models with which it shares a further limit; 0 if it shares none. A place is left alone for `lag` seconds
+    after its answer has ended, since the upstream may give it back that late. Older leaders do not say that.
     """
 
     usable: int
@@ -22,6 +25,7 @@ class ModelPlaces:
     proven: int = 1
     stormy: bool = False
     group: int = 0
+    lag: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, fit for JSON. `breath` is the name that replicas of every version know."""
@@ -32,6 +36,7 @@ class ModelPlaces:
             "proven": self.proven,
             "stormy": self.stormy,
             "group": self.group,
+            "lag": self.lag,
         }
 
 
@@ -72,11 +77,11 @@ class PlanPlaces:
         return [each for each, places in self.models.items() if places.group == group]
 
     def allow_the_same(self, other: "PlanPlaces") -> bool:
-        """Whether both let the same number of each model be in flight now."""
+        """Whether both let the same number of each model be in flight now, and are as late."""
         return self._rooms() == other._rooms()
 
     def _rooms(self) -> tuple[object, ...]:
-        of_models = {model: (each.usable, each.group) for model, each in self.models.items()}
+        of_models = {model: (each.usable, each.group, each.lag) for model, each in self.models.items()}
         return of_models, [group.usable for group in self.groups], self.new, self.tools
 
     def as_dict(self) -> dict[str, object]:
@@ -110,11 +115,19 @@ def read_plan_places(data: object) -> PlanPlaces:
                 proven=_count(each, "proven"),
                 stormy=bool(each["stormy"]),
                 group=group,
+                lag=_lag(each.get("lag", 0.0)),
             )
         new, tools, proven = (_count_or_none(values, name) for name in ("new", "tools", "proven"))
         return PlanPlaces(places, groups, new, tools, proven, bool(values["rate_is_proven"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"the places: {error!r}") from None
+
+
+def _lag(value: float) -> float:
+    lag = float(value)
+    if not 0.0 <= lag <= _LONGEST_LAG:
+        raise ValueError(f"lag={lag}: need 0 to {_LONGEST_LAG:g}")
+    return lag
 
 
 def _mapping(data: object) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from extproc.domain.pacing.learned_limits import Learned, read_learned
 from extproc.domain.pacing.limits import MCP
 from extproc.domain.pacing.plan_places import PlanPlaces, read_plan_places
+from extproc.domain.pacing.release_lag import LONGEST
 from extproc.domain.request.business_codes import ErrorClass
 
 
@@ -143,7 +144,7 @@ class PlanView:
         if places.proven is None:
             return True
         known = places.models.get(model)
-        if known is not None and (known.stormy or known.share_in_use < 1.0):
+        if known is not None and (known.stormy or known.share_in_use < 1.0 or known.lag >= LONGEST):
             return False
         running = {each: count - granted.get(each, 0) for each, count in self.held.items()}
         if running.get(model, 0) >= (known.proven if known is not None else 1):

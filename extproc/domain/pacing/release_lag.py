@@ -13,7 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-_LONGEST: Final = 0.5
+LONGEST: Final = 0.5
+"""No place is left alone for longer, in seconds; while there is a doubt each is for so long."""
 # Before a try above the limit a place is left alone this long, so that a place given back late cannot fail it. It is
 # short, so that the try is not held up.
 _TRYING: Final = 0.3
@@ -63,13 +64,13 @@ class ReleaseLag:
         """An answer has ended: its place may still be taken, or it made room for who had just started."""
         self._settle(now)
         self._ends.append(now)
-        if self._doubt is not None and self._doubt.clean_at is not None and now <= self._doubt.clean_at + _LONGEST:
+        if self._doubt is not None and self._doubt.clean_at is not None and now <= self._doubt.clean_at + LONGEST:
             self._doubt.clean_at = None
 
     def started(self, level: int, now: float) -> None:
         """One has started as the `level`-th that is upstream."""
         doubt = self._doubt
-        if doubt is not None and doubt.clean_at is None and level >= doubt.level and not self._since(now, _LONGEST):
+        if doubt is not None and doubt.clean_at is None and level >= doubt.level and not self._since(now, LONGEST):
             doubt.clean_at = now
 
     def left_alone(self, now: float, *, trying: bool) -> int:
@@ -83,6 +84,10 @@ class ReleaseLag:
         lag = self._patience(now, trying)
         return next((end + lag for end in self._ends if end + lag > now), None) if lag else None
 
+    def lag(self, now: float) -> float:
+        """For how many seconds places are left alone now; 0.0 if none was late."""
+        return self._current(now)
+
     def is_in_doubt(self, now: float) -> bool:
         """Whether a refusal is not explained yet."""
         self._settle(now)
@@ -90,7 +95,7 @@ class ReleaseLag:
 
     def may_be_late(self, now: float) -> bool:
         """Whether a place that has become free lately may still be taken, as far as is known of this lag."""
-        return self._current(now) > 0.0 and 0 < self._since(now, _LONGEST) <= _FEW
+        return self._current(now) > 0.0 and 0 < self._since(now, LONGEST) <= _FEW
 
     def refused(self, started: float, now: float) -> None:
         """An attempt that started then was refused, for whatever reason: the doubt is not settled by it."""
@@ -103,7 +108,7 @@ class ReleaseLag:
         """Whether an attempt that started then as the `level`-th in flight was refused because a place was late, as far
         as can be told: then it teaches nothing else."""
         self._settle(now)
-        ends = [end for end in self._ends if started - _LONGEST < end <= started]
+        ends = [end for end in self._ends if started - LONGEST < end <= started]
         doubt = self._doubt
         if doubt is not None:
             if ends or started < doubt.since:
@@ -111,7 +116,7 @@ class ReleaseLag:
             if level <= doubt.level:
                 self._doubt = None
             return False
-        if not 0 < len(ends) <= _FEW or now < self._no_doubt_before or self._current(now) >= _LONGEST:
+        if not 0 < len(ends) <= _FEW or now < self._no_doubt_before or self._current(now) >= LONGEST:
             return False
         self._doubt = _Doubt(level, started - ends[-1], now)
         return True
@@ -124,7 +129,7 @@ class ReleaseLag:
             self._doubt = None
             before = self._current(doubt.clean_at)
             self._learned_at = doubt.clean_at + _VERDICT
-            self._lag = min(_LONGEST, max(before, doubt.age) * _FACTOR + _STEP)
+            self._lag = min(LONGEST, max(before, doubt.age) * _FACTOR + _STEP)
             self._confirmed = min(self._confirmed + 1, _MOST_DOUBLINGS)
         elif doubt.clean_at is None and now >= doubt.since + _SETTLED_WITHIN:
             self._doubt = None
@@ -132,12 +137,12 @@ class ReleaseLag:
 
     def _patience(self, now: float, trying: bool) -> float:
         lag = self._current(now)
-        return max(lag, _TRYING) if trying and self._since(now, _LONGEST) <= _FEW else lag
+        return max(lag, _TRYING) if trying and self._since(now, LONGEST) <= _FEW else lag
 
     def _current(self, now: float) -> float:
         self._settle(now)
         if self._doubt is not None:
-            return _LONGEST
+            return LONGEST
         if not self._lag:
             return 0.0
         lag: float = self._lag * 0.5 ** ((now - self._learned_at) / (_HALF_LIFE * 2.0**self._confirmed))

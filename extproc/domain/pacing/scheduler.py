@@ -5,7 +5,7 @@ Every time is a Unix time in seconds, all from one clock; one that jumps harms n
 """
 
 import math
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -42,6 +42,7 @@ _LONGEST_RETRY_AFTER: Final = 600
 _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
 _LOOKING_AGAIN: Final = 0.1
+_ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
 # MCP tools and what has no name have places of their own beside.
@@ -63,13 +64,18 @@ class _Run:
 
 
 class _Model:
-    """What is known of a model's work here."""
+    """What is known of a model's work here; `ended` is when its latest answers did."""
 
-    __slots__ = ("in_flight", "service")
+    __slots__ = ("ended", "in_flight", "service")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.service = ServiceRate()
+        self.ended: deque[float] = deque(maxlen=_ENDS_KEPT)
+
+    def late(self, lag: float, t: Steady) -> int:
+        """How many places that were given back may still be taken at the upstream, if it is so late."""
+        return sum(end > t - lag for end in self.ended) if lag else 0
 
 
 class Pacing:
@@ -86,6 +92,7 @@ class Pacing:
         self._replicas = config.replicas
         self._own = OwnPlaces(Limits(config.share_of(self._replicas)))
         self._shared: GrantedPlaces | None = None
+        self._is_late = False
         self._places: Places = self._own
         self._queue = FairQueue()
         self._lane_throttle = LaneThrottle()
@@ -297,18 +304,26 @@ class Pacing:
         return self._shared is not None
 
     def demand(self, now: float) -> Demand:
-        """What it has in flight and could start. Places that were granted and not used are given back with it."""
+        """What it has in flight and could start. Places that were granted and not used are given back with it. Those
+        that the upstream may give back later than it has answered are still held."""
         t = self._time(now)
+        late = self._late(t)
+        self._is_late = any(late.values())
         want = self._wanting(t)
         if self._shared is not None:
             self._shared.give_back()
         weights, retrying = self._weights(), self._retries.count(t)
         return Demand(
             {
-                model: ModelDemand(known.in_flight, want[model], weights.get(model, 0.0), retrying[model])
+                model: ModelDemand(known.in_flight + late[model], want[model], weights.get(model, 0.0), retrying[model])
                 for model, known in self._models.items()
             }
         )
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the latest `demand` held places of which the answers have ended."""
+        return self._is_late
 
     def join(self, plan: PlanView, granted: Mapping[str, int], leading: Limits | None, now: float) -> None:
         """The limits are shared: so many places of each model are granted, until the next `demand`. `leading` are the
@@ -385,6 +400,12 @@ class Pacing:
         learned = read_learned(data)
         t = self._time(now)
         self._own.limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
+
+    def _late(self, t: Steady) -> Counter[str]:
+        """How many places of each model may still be taken at the upstream, as far as is known of the shared plan."""
+        places = self._shared.plan.limits.places.models if self._shared is not None else {}
+        late = {model: known.late(places[model].lag, t) for model, known in self._models.items() if model in places}
+        return Counter(late)
 
     def _is_here(self, request_id: str) -> bool:
         is_waiting = request_id in self._queue or request_id in self._retry_queue
@@ -468,6 +489,8 @@ class Pacing:
         run = self._running.pop(request_id)
         self._models[run.model].in_flight -= 1
         self._lanes[run.lane] -= 1
+        if not refused:
+            self._models[run.model].ended.append(t)
         self._places.end(run.model, t, refused=refused)
 
     def _settle(self, t: Steady) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Literal
 
@@ -16,6 +16,25 @@ from extproc.domain.replicas.messages import Count, Counted, Event
 _NAMED: Final = MOST_MODELS - 2  # MCP and UNKNOWN beside
 # MAX_WORKERS bounds each replica; nothing but CONCURRENCY_LIMIT_MAX bounds them together.
 _MOST_IN_FLIGHT: Final = 10_000
+# After this time every replica that has work has heard how late places are.
+_HEARD: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Lag:
+    """How long replicas hold a model's place after its answer: `now`, or still as `before`, since a moment."""
+
+    now: float = 0.0
+    before: float = 0.0
+    since: float = 0.0
+
+    def told(self, lag: float, t: Steady) -> "_Lag":
+        """From now on they are told another."""
+        return self if lag == self.now else _Lag(lag, self.for_sure(t), t)
+
+    def for_sure(self, t: Steady) -> float:
+        """For how long all of them do."""
+        return self.now if t >= self.since + _HEARD else min(self.now, self.before)
 
 
 class PlanLearner:
@@ -29,6 +48,7 @@ class PlanLearner:
         self._clock = SteadyClock()
         self._hour_boundary = HourBoundary()
         self._counts: dict[str, Count] = {}
+        self._lags: dict[str, _Lag] = {}
         t = self._time(now)
         self.limits.restore(learned, self._clock.past, t)
 
@@ -57,6 +77,8 @@ class PlanLearner:
         self.limits.advance(t)
         self.limits.set_demand(self._waiting(), t)
         pace, burst = self.limits.rate.pace
+        places = self.limits.plan_places(t)
+        self._lags = {model: self._lags.get(model, _Lag()).told(each.lag, t) for model, each in places.models.items()}
         return PlanLimits(
             usable=self.limits.account_usable(t),
             pace=pace,
@@ -66,12 +88,13 @@ class PlanLearner:
             share_in_use=self.limits.share_in_use(t),
             learned=self.limits.learned(self._clock.outside, now),
             read_to=read_to,
-            places=self.limits.plan_places(t),
+            places=places,
         )
 
     def _take_counts(self, counts: tuple[Count, ...], t: Steady) -> None:
         """Takes the ends in before the starts: a place that was given back may be the one that was taken next."""
         for each in counts:
+            self._note_ends(each, t)
             self._note(each)
         started: Counter[str] = Counter()
         for each in counts:
@@ -84,6 +107,19 @@ class PlanLearner:
             for _ in range(count):
                 self.limits.start(model, retrying, t)
         self.limits.set_demand(self._waiting(), t)
+
+    def _note_ends(self, count: Count, t: Steady) -> None:
+        """Tells the limits when answers ended, which is some time before the places of these are free. Who was refused
+        gave a place back without an answer."""
+        before = self._counts.get(count.model)
+        if before is None:
+            return
+        fewer = before.held - (count.held - min(count.started, count.held))
+        ended = fewer - max(0, before.retrying - count.retrying)
+        if ended > 0:
+            model = self._name(count.model)
+            at = Steady(t - self._lags.get(model, _Lag()).for_sure(t))
+            self.limits.gave_back(model, ended, at)
 
     def _note(self, count: Count) -> None:
         """Keeps models that have work in the order in which they came: the first of them have a limit of their own."""

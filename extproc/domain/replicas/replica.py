@@ -63,7 +63,7 @@ class Replica:
         led = self._answer if self._learner is not None else None
         if led is not None and (self._limits_are_news() or self._read_to < led.newest):
             return 0.0
-        if self._pacing.is_shared and self._pacing.is_waiting:
+        if self._pacing.is_shared and (self._pacing.is_waiting or self._pacing.is_late):
             return _WAITING
         return _LEADING if led is not None and led.waiting else _HEARTBEAT
 

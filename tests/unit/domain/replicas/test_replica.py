@@ -1,5 +1,6 @@
 """One replica: what it tells, what it makes of the answer, and how it goes on alone."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.limits import MCP, UNKNOWN
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
-from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanLimits, RefusedAttempt
+from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanLimits, RefusedAttempt, read_plan_limits
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
@@ -132,6 +133,41 @@ def test_who_was_refused_twice_waits_for_a_place_that_has_proven_to_be_there(one
     assert one.demand("glm-5").want == 1
     one.hear(granted={"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
     assert one.go() == ["r1"]
+
+
+def test_a_place_that_may_come_back_late_is_held_for_as_long_as_the_leader_says(one: One) -> None:
+    places = PlanPlaces({"glm": ModelPlaces(2, 2, lag=0.25)}, new=3, tools=3)
+    one.hear({"glm": 1}, plan_limits=replace(PLAN_LIMITS, places=places))
+    assert one.ask(model="glm") == Admitted()
+    one.pacing.leave("r1", one.now)
+
+    assert one.demand("glm").held == 1
+    assert one.replica.pause() == pytest.approx(0.05)
+    one.now += 0.26
+    assert one.demand("glm").held == 0
+
+
+def test_the_leader_takes_a_refusal_right_after_an_answer_for_a_late_place_and_tells_all(one: One) -> None:
+    at = NOW + AHEAD
+    one.now = NOW + 10
+    counts = ((0.0, 1, 1), (9.0, 0, 0), (9.05, 1, 1))
+    news = tuple(Counted(at + when, (Count("glm", held, 0, True, started),)) for when, held, started in counts)
+    refused = RefusedAttempt(at + 9.2, ErrorClass.CONCURRENCY, "1302", at + 9.07, at + 9.15, model="glm")
+    one.hear(leads=True, events=(*news, refused), held={"glm": 1})
+
+    plan_limits = one.replica.report(one.now).plan_limits
+    assert plan_limits is not None
+    told = plan_limits.places.models["glm"]
+    assert (told.lag, told.limit, told.stormy) == (0.5, 9, False)
+    assert read_plan_limits(json.loads(json.dumps(plan_limits.as_dict()))) == plan_limits
+
+
+def test_a_leader_of_an_older_version_says_nothing_of_late_places() -> None:
+    told = json.loads(
+        json.dumps(replace(PLAN_LIMITS, places=PlanPlaces({"glm": ModelPlaces(2, 2, lag=0.1)})).as_dict())
+    )
+    del told["places"]["models"]["glm"]["lag"]
+    assert read_plan_limits(told).places.models["glm"] == ModelPlaces(2, 2)
 
 
 def test_a_source_that_works_for_several_models_counts_for_a_part_in_each(one: One) -> None:

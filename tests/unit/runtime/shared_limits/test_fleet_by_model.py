@@ -93,3 +93,12 @@ def test_a_store_that_comes_back_empty_is_told_each_models_limit(store: Store) -
 
     assert all(member.replica.is_up for member in world.fleet.members)
     assert {model: round(used(world, model, 90.0), 2) for model in CAPACITY if used(world, model, 90.0) < 0.85} == {}
+
+
+def test_places_that_the_upstream_gives_back_late_are_no_smaller_plan(store: Store) -> None:
+    plan = Plan([(0.0, 50)], gates_of({"small": 2}), mean=3.0, sigma=0.3, release_lag=0.15)
+    world = FleetWorld(plan, fleet_of(store, 3), 0, END)
+    world.counts_from = COLD_START
+    world.run([agent for agent in FLOOD if agent.model == "small"])
+
+    assert used(world, "small") >= 0.85
