@@ -97,8 +97,8 @@ class GrantedPlaces:
     def left(self, model: str, in_flight: int) -> int:
         return self.plan.left(model)
 
-    def ahead(self, model: str, waiting: int) -> int:
-        return max(waiting, self.plan.waiting.get(model, 0))
+    def ahead(self, model: str, waiting: Mapping[str, int], t: Steady) -> int:
+        return max(waiting.get(model, 0), self.plan.waiting_with(model))
 
     def pause_left(self, model: str, t: Steady) -> float:
         return 0.0

@@ -106,6 +106,17 @@ class Limits:
         """How many of a model may be in flight, if no other is."""
         return min(gate.limit.limit for gate in self._on_its_way(model))
 
+    def left(self, model: str) -> int:
+        """How many more of a model may be in flight, whatever is by now of those that share a limit with it."""
+        return min(gate.limit.limit - gate.in_flight for gate in self._on_its_way(model))
+
+    def waiting_with(self, model: str, t: Steady) -> set[str]:
+        """The models whose requests wait for what those of a model wait for: all that share a limit with it, if that is
+        full and the model's own is not."""
+        own, *larger = self._on_its_way(model)
+        full = None if own.is_full(t) else next((gate for gate in larger if gate.is_full(t)), None)
+        return {model} | {each for each in self._models if full is not None and full in self._on_its_way(each)}
+
     def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start; 0.0 but during a pause."""
         return max(gate.limit.pause_left(t) for gate in self._on_its_way(model))
@@ -124,7 +135,8 @@ class Limits:
 
     def is_free(self, model: str, t: Steady) -> bool:
         """Whether one of a model may start now."""
-        return self.places(model, t) > 0 and (model == MCP or self.rate.wait(t) <= 0.0)
+        has_place = all(gate.places(t) > 0 for gate in self._on_its_way(model))
+        return has_place and (model == MCP or self.rate.wait(t) <= 0.0)
 
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of

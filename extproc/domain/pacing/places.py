@@ -79,8 +79,9 @@ class Places(Protocol):
     def left(self, model: str, in_flight: int) -> int:
         """How many more of a model may be in flight when this many of it are in flight here; 0 at least."""
 
-    def ahead(self, model: str, waiting: int) -> int:
-        """How many wait for a model in all, when this many wait here."""
+    def ahead(self, model: str, waiting: Mapping[str, int], t: Steady) -> int:
+        """How many wait for what a model's requests wait for, a place of the model or of the account, when so many of
+        each model wait here."""
 
     def pause_left(self, model: str, t: Steady) -> float:
         """Seconds until anything of a model may start."""
@@ -157,10 +158,10 @@ class OwnPlaces:
         return self.limits.rate.rate
 
     def left(self, model: str, in_flight: int) -> int:
-        return max(0, self.limits.limit_of(model) - in_flight)
+        return max(0, min(self.limits.limit_of(model) - in_flight, self.limits.left(model)))
 
-    def ahead(self, model: str, waiting: int) -> int:
-        return waiting
+    def ahead(self, model: str, waiting: Mapping[str, int], t: Steady) -> int:
+        return sum(waiting.get(each, 0) for each in self.limits.waiting_with(model, t))
 
     def pause_left(self, model: str, t: Steady) -> float:
         return self.limits.pause_left(model, t)

@@ -137,6 +137,14 @@ class PlanView:
                 left.append(group.limit - self._in_group(model, self.held))
         return max(0, min(left))
 
+    def waiting_with(self, model: str) -> int:
+        """How many wait for what those of a model wait for: a place of the model, or of the account if only that is
+        full."""
+        is_full = self.held.get(model, 0) >= self.limits.own_limit_of(model)
+        if model == MCP or is_full or _in_all(self.held) < self.limits.account:
+            return self.waiting.get(model, 0)
+        return _in_all(self.waiting)
+
     def is_proven(self, model: str, granted: Mapping[str, int]) -> bool:
         """Whether one more of a model would be nothing new to the upstream, as far as is known, if so many of those in
         flight are places that are granted and not in use."""

@@ -107,9 +107,12 @@ class Pacing:
 
     def jumped(self, seconds: float) -> None:
         """The caller's clock was put forward by so many seconds, or back, since the last call. Who waits has waited
-        none of them; while nobody waits what is learned ages by what the clock says."""
+        none of them, and what runs has run none; while nobody waits what is learned ages by what the clock says."""
         if self.is_waiting:
             self._clock.jumped(seconds)
+        elif seconds > 0.0:
+            for run in self._running.values():
+                run.arrived, run.started = run.arrived + seconds, Steady(run.started + seconds)
 
     def arrive(self, request: PacedRequest, now: float) -> Admitted | Queued | Refused:
         """A request has come. Raises ValueError if one with its id is here already.
@@ -239,12 +242,19 @@ class Pacing:
             self._retry_queue.cancel(retry.id)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
-        kept = self._kept_for_retries(t)
+        shut = self._kept_for_retries(t)
+
+        def is_free(model: str) -> bool:
+            # What starts makes no other model free: one that was not is not looked at again.
+            if model not in shut and not self._places.is_free(model, t):
+                shut.add(model)
+            return model not in shut
+
         while self._queue:
             waiting = self._queue.pop(
                 t,
                 self._lane_throttle.closed(t),
-                lambda model: model not in kept and self._places.is_free(model, t),
+                is_free,
                 lambda waiting: self._places.rivals(waiting, t),
             )
             if waiting is None:
@@ -528,10 +538,14 @@ class Pacing:
         return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, model: str, t: Steady, ahead: int = 0) -> float:
-        here = self._queue.waiting_for(model) + self._retry_queue.waiting_for(model)
-        if not here and not ahead and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t)):
+        waiting = self._queue.by_model() + self._retry_queue.by_model()
+        if (
+            not waiting[model]
+            and not ahead
+            and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t))
+        ):
             return 0.0
-        ahead += self._places.ahead(model, here)
+        ahead += self._places.ahead(model, waiting, t)
         wait = self._models[model].service.wait(ahead, max(1, self._places.limit(model)), self._places.rate)
         return max(self._places.pause_left(model, t), wait)
 

@@ -197,6 +197,27 @@ def test_a_retry_after_is_the_wait_that_the_service_rate_foretells() -> None:
     assert waits == pytest.approx([6, 12, 18], abs=1)
 
 
+def test_the_time_in_which_a_machine_was_suspended_is_no_service_time() -> None:
+    paced = pacing(mode=PacingMode.FIXED, concurrency_initial=1)
+    fill(paced, 1)
+    paced.jumped(8 * 3600.0)
+    now = EPOCH + 5.0 + 8 * 3600.0
+    paced.leave("r0", now)
+    fill(paced, 2, now)
+    assert paced.expected_wait("", now) == pytest.approx(15.0, abs=1.0)  # of 5 s, and of the 10 s that it began with
+
+
+def test_what_is_told_of_a_model_counts_what_others_hold_of_the_account_and_wait_for() -> None:
+    paced = pacing(mode=PacingMode.FIXED, concurrency_initial=2)
+    assert paced.places_left("b") == 2
+    for number in range(5):
+        paced.arrive(PacedRequest(f"a{number}", "s", asked="a", model="a"), EPOCH)
+    paced.arrive(PacedRequest("b0", "t", asked="b", model="b"), EPOCH)
+
+    assert (paced.limit_of("b"), paced.places_left("b"), paced.places_left("a")) == (2, 0, 0)
+    assert paced.expected_wait("b", EPOCH) == paced.expected_wait("a", EPOCH) == pytest.approx(25.0)  # behind four
+
+
 def test_the_limit_doubles_while_work_waits_and_nothing_is_refused() -> None:
     paced = pacing(max_workers=40)
     fill(paced, 30)
