@@ -95,7 +95,8 @@ class Service:
         metrics.registry.register(self.quota.collector())
         state = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME)
         self.models = ModelNames()
-        self.pacer = Pacer(_pacing_config(settings), self.models, self.quota.lane_shares, state)
+        prices = load_prices(settings)
+        self.pacer = Pacer(_pacing_config(settings), self.models, self.quota.lane_shares, state, prices)
         metrics.registry.register(PacingCollector(self.pacer.status))
         self.shared = self._shared_limits()
         if self.shared is not None:
@@ -122,7 +123,6 @@ class Service:
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        prices = load_prices(settings)
         cache_state = None if settings.state_dir is None else StateFile(settings.state_dir / CACHE_STATE_NAME)
         self.cache = CacheWatch(prices, doctor=settings.cache_doctor, state=cache_state)
         metrics.registry.register(self.cache.collector())

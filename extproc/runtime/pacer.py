@@ -20,6 +20,7 @@ from extproc.domain.request.refusals import Refusal
 from extproc.domain.request.routes import PaidBy, Route
 from extproc.domain.usage.failure import Failure
 from extproc.domain.usage.outcome import Outcome
+from extproc.domain.usage.prices import PriceTable
 from extproc.runtime.state_file import SavedState, StateFile
 
 _SAVE_SECONDS: Final = 30.0
@@ -58,7 +59,8 @@ class Pacer:
     """Lets requests go in the order and at the pace that `Pacing` decides.
 
     `models` says which model serves a name that is asked for, and learns it from answers. `shares` returns what the
-    quota leaves the lanes; `state` keeps what was learned over a restart, if there is one.
+    quota leaves the lanes; `state` keeps what was learned over a restart, if there is one. What a request takes is
+    guessed by the coefficients that `prices` have of its model, until answers have told.
     """
 
     def __init__(
@@ -67,10 +69,14 @@ class Pacer:
         models: ModelNames,
         shares: Callable[[], Mapping[Lane, float]],
         state: StateFile | None,
+        prices: PriceTable | None = None,
     ) -> None:
         self.pacing = Pacing(config)
         self._models = models
-        self._costs = CreditGuesses()
+        self._plans_own = None if prices is None else frozenset(prices.models)
+        self._costs = CreditGuesses(
+            lambda model, tokens: None if prices is None else prices.credits(model, tokens, time.time())
+        )
         self.on_change: Callable[[], None] | None = None
         """Told whenever what this replica has running or waiting changes, if anybody has to know."""
         self._shares = shares
@@ -109,12 +115,12 @@ class Pacer:
     def _request(self, exchange: Exchange, route: Route, prompt_bytes: int | None) -> PacedRequest:
         # A tool's stream of notifications stays open for as long as its client runs: only calls take places.
         is_call = route.paid_by is PaidBy.TOOLS and exchange.method == "POST"
-        model = MCP if is_call else self._models.serves(exchange.asked) or exchange.asked
+        model = MCP if is_call else self._serving(exchange.asked)
         return PacedRequest(
             id=exchange.id,
             source=exchange.principal,
             lane=exchange.lane,
-            cost=0.0 if is_call else self._costs.guess(model, prompt_bytes),
+            cost=0.0 if is_call else self._costs.guess(model or exchange.asked, prompt_bytes),
             exempt=not route.waits and not is_call,
             asked="" if is_call else exchange.asked,
             model=model,
@@ -154,7 +160,7 @@ class Pacer:
             failure.code.error_class,
             failure.code.code,
             failure.entry.retry_after,
-            MCP if is_tool else self._models.serves(asked) or asked,
+            MCP if is_tool else self._serving(asked),
         )
         self.pacing.observe(attempt, self.now())
         self._changed()
@@ -172,7 +178,8 @@ class Pacer:
             self.go_on()
 
     def take_outcome(self, outcome: Outcome) -> None:
-        """A request has ended: its source is charged for what it took, where a guess stood until now."""
+        """A request has ended: its source is charged for what it took, where a guess stood until now. One that got no
+        place was charged none."""
         if outcome.route.llm_protocol is None:
             return
         entry, usage = outcome.entry, outcome.usage
@@ -193,7 +200,7 @@ class Pacer:
         unpaced."""
         if self.pacing.config.mode is PacingMode.OFF:
             return {}
-        model = MCP if route.paid_by is PaidBy.TOOLS else self._models.serves(exchange.asked) or exchange.asked
+        model = MCP if route.paid_by is PaidBy.TOOLS else self._serving(exchange.asked)
         return {
             "limit": str(self.pacing.limit_of(model)),
             "remaining": str(self.pacing.places_left(model)),
@@ -222,6 +229,12 @@ class Pacer:
                     await asyncio.to_thread(self._state.save, self.pacing.snapshot(self.now()))
         finally:
             self._state.save(self.pacing.snapshot(self.now()))
+
+    def _serving(self, asked: str) -> str:
+        """The model whose places a name takes, as far as is known; empty for one that is in no table of prices and that
+        nothing has answered for: anybody can make names up."""
+        is_known = self._plans_own is None or asked in self._plans_own
+        return self._models.serves(asked) or (asked if is_known else "")
 
     def _ticket(self, exchange: Exchange, answer: Admitted | Queued | Refused) -> Ticket:
         if isinstance(answer, Queued):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.model_names import ModelNames
 from extproc.domain.request.refusals import Refusal, RefusalReason
 from extproc.domain.request.routes import classify
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+from extproc.domain.usage.prices import CreditRates, PriceRow, PriceTable
 from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.state_file import StateFile
 
@@ -22,10 +25,15 @@ COUNTING = "/v1/messages/count_tokens"
 TOOLS = "/api/mcp/zread/mcp"
 
 
-def pacer_of(mode: PacingMode = PacingMode.FIXED, timeout: float = 60.0, state: StateFile | None = None) -> Pacer:
+def pacer_of(
+    mode: PacingMode = PacingMode.FIXED,
+    timeout: float = 60.0,
+    state: StateFile | None = None,
+    prices: PriceTable | None = None,
+) -> Pacer:
     """One request at a time."""
     config = PacingConfig(mode, concurrency_initial=1, rate_initial=100.0, rate_burst=100.0, queue_timeout=timeout)
-    return Pacer(config, ModelNames(), dict, state)
+    return Pacer(config, ModelNames(), dict, state, prices)
 
 
 class Requests:
@@ -169,6 +177,19 @@ async def test_a_request_is_told_where_its_model_stands() -> None:
     assert told["reset"].endswith("s")
 
 
+async def test_what_a_request_takes_is_guessed_by_what_its_model_costs() -> None:
+    rates = {"dear": CreditRates(60.0, 60.0, 600.0), "cheap": CreditRates(1.0, 1.0, 10.0)}
+    rows = {model: [PriceRow(0.0, 1.0, 1.0, 1.0, 0.0, of)] for model, of in rates.items()}
+    pacer = pacer_of(prices=PriceTable(date(2026, 11, 1), rows))
+    requests = Requests(pacer)
+    for name in ("runs", "dear", "cheap"):
+        requests.begin(name, asked=name)
+
+    costs = {each.asked: each.cost for each in pacer.waiting()}
+
+    assert costs["dear"] == pytest.approx(60 * costs["cheap"])
+
+
 async def test_a_refused_request_waits_for_a_place_before_all_that_came_later() -> None:
     requests = Requests(pacer := pacer_of())
     requests.begin("first")
@@ -222,6 +243,19 @@ async def ended(pacer: Pacer) -> None:
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_names_that_nothing_has_answered_for_share_one_limit_and_one_name() -> None:
+    pacer = pacer_of(prices=parse_price_table(packaged_prices()))
+    requests = Requests(pacer)
+    requests.begin("first", asked="made-up-1")
+
+    assert await is_still_waiting(requests.begin("second", asked="made-up-2"))
+    assert {each.model for each in pacer.status().models} == {"unknown"}
+
+    pacer.take_answer("made-up-1", "glm-4.7")
+
+    assert {each.model for each in pacer.status().models if each.in_flight} == {"glm-4.7"}
 
 
 async def test_what_was_learned_is_there_after_a_restart(state: StateFile) -> None:
