@@ -18,6 +18,7 @@ _MAX_WORKERS = 12
 _TIMEOUT = 30.0
 _lanes = st.sampled_from(list(Lane))
 _seconds = st.floats(0.0, 40.0)
+_models = st.sampled_from(["glm", "air", "flash"])
 
 
 class PacingMachine(RuleBasedStateMachine):
@@ -33,13 +34,17 @@ class PacingMachine(RuleBasedStateMachine):
         self.count = 0
         self.running: list[str] = []
         self.exempt: set[str] = set()
-        self.waiting: dict[str, tuple[str, Lane]] = {}
+        self.waiting: dict[str, tuple[str, Lane, str]] = {}
+        self.asked: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         self.again: set[str] = set()
 
-    @rule(source=st.sampled_from("abc"), lane=_lanes, cost=st.integers(0, 10**7), exempt=st.booleans())
-    def arrive(self, source: str, lane: Lane, cost: int, exempt: bool) -> None:
+    @rule(source=st.sampled_from("abc"), lane=_lanes, cost=st.integers(0, 10**7), exempt=st.booleans(), asked=_models)
+    def arrive(self, source: str, lane: Lane, cost: int, exempt: bool, asked: str) -> None:
         self.count += 1
-        request = PacedRequest(f"r{self.count}", source, lane, cost, exempt)
+        model = self.names.get(asked, asked)
+        request = PacedRequest(f"r{self.count}", source, lane, cost, exempt, asked, model)
+        self.asked[request.id] = asked
         full = len(self.running) + len(self.again) + len(self.waiting) >= _MAX_WORKERS
         answer = self.pacing.arrive(request, self.now)
         assert isinstance(answer, Refused) == full
@@ -49,7 +54,7 @@ class PacingMachine(RuleBasedStateMachine):
                 self.exempt.add(request.id)
         elif isinstance(answer, Queued):
             assert not exempt
-            self.waiting[request.id] = (source, lane)
+            self.waiting[request.id] = (source, lane, model)
             assert answer.position == len(self.waiting)
         else:
             assert answer.retry_after >= 1
@@ -64,6 +69,19 @@ class PacingMachine(RuleBasedStateMachine):
         self.again.discard(request_id)
         if request_id in self.running:
             self.running.remove(request_id)
+
+    @rule(asked=_models, model=_models)
+    def serves(self, asked: str, model: str) -> None:
+        self.names[asked] = model
+        self.pacing.serves(asked, model, self.now)
+        for request_id, (source, lane, _) in self.waiting.items():
+            if self.asked[request_id] == asked:
+                self.waiting[request_id] = (source, lane, model)
+
+    @rule(number=st.integers(1, 60), cost=st.floats(0.0, 1e7))
+    def took(self, number: int, cost: float) -> None:
+        """Told of any request: one that runs, has run, waits, gave up or never was here."""
+        self.pacing.took(f"r{number}", cost)
 
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
@@ -115,7 +133,7 @@ class PacingMachine(RuleBasedStateMachine):
 
     def check_order(self, decision: Decision) -> None:
         own = self.waiting[decision.id]
-        assert next(each for each, lane in self.waiting.items() if lane == own) == decision.id
+        assert next(each for each, line in self.waiting.items() if line == own) == decision.id
 
     @rule()
     def restart(self) -> None:
