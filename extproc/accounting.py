@@ -64,7 +64,8 @@ class Accountant:
     def __init__(self, metrics: Metrics, models: Iterable[str] = (), count_tokens: bool = True) -> None:
         self._metrics = metrics
         self._count_tokens = count_tokens
-        self._models = ModelLabels(known=models)
+        self._known = tuple(models)
+        self._models = ModelLabels(known=self._known)
         self._instruments: dict[tuple[str, str, str], _RequestInstruments] = {}
         self._upstream_errors = _Children(metrics.upstream_errors)
         self._zai_errors = _Children(metrics.zai_errors)
@@ -101,7 +102,8 @@ class Accountant:
         elif entry.waited is not None:
             self._waits[entry.source,].observe(entry.waited)
             if outcome.route.llm_protocol is not None:
-                served = entry.answer.model or entry.model_asked
+                # Names can be made up: one that nothing has answered for counts by itself only if a plan has it.
+                served = entry.answer.model or (entry.model_asked if entry.model_asked in self._known else "")
                 self._model_waits[self._models.label(served) if served else UNKNOWN,].observe(entry.waited)
             elif outcome.route.paid_by is PaidBy.TOOLS:
                 self._model_waits[MCP,].observe(entry.waited)
