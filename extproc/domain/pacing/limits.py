@@ -450,7 +450,7 @@ class Limits:
                 model=model,
                 in_flight=gate.in_flight,
                 waiting=waiting.get(model, 0),
-                limit=limit_status(gate.limit, gate.limit.limit, gate.limit.learned(outside), outside, now),
+                limit=limit_status(gate.limit, self._shown(model, gate), gate.limit.learned(outside), outside, now),
                 share_in_use=gate.backoff.share(t),
             )
             for model, gate in sorted(self._models.items())
@@ -458,6 +458,10 @@ class Limits:
         account = limit_status(self.account, self.account.limit, self.account.learned(outside), outside, now)
         rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
         return LimitsStatus(models, account, rate)
+
+    def _shown(self, model: str, gate: Gate) -> int:
+        """A model's own limit; where nothing is learned it has none, and the account's is what holds."""
+        return gate.limit.limit if self._mode is PacingMode.ADAPTIVE else self.limit_of(model)
 
     def _on_its_way(self, model: str) -> tuple[Gate, ...]:
         """The gates that a request of a model passes, the smallest first."""

@@ -408,6 +408,13 @@ def test_fixed_limits_stay_whatever_is_refused() -> None:
     assert paced.status(EPOCH + 30.0).share_in_use == 1.0
 
 
+def test_limits_that_are_fixed_are_shown_as_they_hold() -> None:
+    paced = pacing(mode=PacingMode.FIXED, concurrency_initial=4)
+    paced.arrive(PacedRequest("a", "s", model="glm-5.3"), EPOCH)
+
+    assert [(each.model, each.limit.limit) for each in paced.status(EPOCH).models] == [("glm-5.3", 4)]
+
+
 def test_off_lets_everything_go_up_to_the_workers() -> None:
     answers = fill(pacing(mode=PacingMode.OFF, max_workers=9), 10)
     assert answers[:9] == [Admitted()] * 9
