@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from prometheus_client import Counter, Histogram
 
-from extproc.domain.pacing.limits import MCP, UNKNOWN
+from extproc.domain.pacing.limits import MCP, UNKNOWN, places_name
 from extproc.domain.request.labels import ModelLabels, method_label, status_label
 from extproc.domain.request.routes import PaidBy
 from extproc.domain.usage.failure import Failure
@@ -104,7 +104,7 @@ class Accountant:
             if outcome.route.llm_protocol is not None:
                 # Names can be made up: one that nothing has answered for counts by itself only if a plan has it.
                 served = entry.answer.model or (entry.model_asked if entry.model_asked in self._known else "")
-                self._model_waits[self._models.label(served) if served else UNKNOWN,].observe(entry.waited)
+                self._model_waits[self._models.label(places_name(served)) if served else UNKNOWN,].observe(entry.waited)
             elif outcome.route.paid_by is PaidBy.TOOLS:
                 self._model_waits[MCP,].observe(entry.waited)
         if outcome.error is not None:

@@ -9,7 +9,7 @@ from typing import Final
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.credit_guess import CreditGuesses, weighed
 from extproc.domain.pacing.fair_queue import Waiting
-from extproc.domain.pacing.limits import MCP
+from extproc.domain.pacing.limits import MCP, places_name
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, PacingStatus, Queued, Refused
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request import refusals
@@ -123,7 +123,7 @@ class Pacer:
             cost=0.0 if is_call else self._costs.guess(model or exchange.asked, prompt_bytes),
             exempt=not route.waits and not is_call,
             asked="" if is_call else exchange.asked,
-            model=model,
+            model=model if is_call else places_name(model),
         )
 
     async def wait_again(self, exchange_id: str) -> None:
@@ -160,7 +160,7 @@ class Pacer:
             failure.code.error_class,
             failure.code.code,
             failure.entry.retry_after,
-            MCP if is_tool else self._serving(asked),
+            MCP if is_tool else places_name(self._serving(asked)),
         )
         self.pacing.observe(attempt, self.now())
         self._changed()
@@ -173,7 +173,7 @@ class Pacer:
         is_news = self._models.serves(asked) != served
         self._models.learn(asked, served)
         if is_news:
-            self.pacing.serves(asked, served, self.now())
+            self.pacing.serves(asked, places_name(served), self.now())
             self._changed()
             self.go_on()
 
@@ -200,7 +200,7 @@ class Pacer:
         unpaced."""
         if self.pacing.config.mode is PacingMode.OFF:
             return {}
-        model = MCP if route.paid_by is PaidBy.TOOLS else self._serving(exchange.asked)
+        model = MCP if route.paid_by is PaidBy.TOOLS else places_name(self._serving(exchange.asked))
         return {
             "limit": str(self.pacing.limit_of(model)),
             "remaining": str(self.pacing.places_left(model)),

@@ -155,6 +155,30 @@ async def test_calls_of_tools_have_places_beside_those_of_the_models() -> None:
     assert await requests.begin("call", TOOLS).decided() == Admitted(0.0)
 
 
+@pytest.mark.parametrize("asked", ["mcp", "unknown", "model:mcp"])
+async def test_a_model_whose_name_stands_for_something_else_has_places_of_its_own(asked: str) -> None:
+    pacer = pacer_of(PacingMode.ADAPTIVE)
+    requests = Requests(pacer)
+    for name, path, model in (("call", TOOLS, ""), ("nameless", MESSAGES, ""), ("odd", MESSAGES, asked)):
+        requests.begin(name, path, asked=model)
+
+    in_flight = {each.model: each.in_flight + each.waiting for each in pacer.status().models}
+    assert in_flight == {"mcp": 1, "unknown": 1, f"model:{asked}": 1}
+    requests.end("call")
+    assert await is_still_waiting(requests.begin("odd too", asked=asked))
+
+
+async def test_an_answer_of_a_model_that_is_named_like_the_tools_takes_places_of_its_own() -> None:
+    pacer = pacer_of()
+    requests = Requests(pacer)
+    requests.begin("first", asked="alias")
+
+    pacer.take_answer("alias", "mcp")
+
+    assert {each.model: each.in_flight for each in pacer.status().models if each.in_flight} == {"model:mcp": 1}
+    assert await requests.begin("call", TOOLS).decided() == Admitted(0.0)
+
+
 async def test_without_pacing_nobody_waits_and_nothing_is_hinted_at() -> None:
     pacer = pacer_of(PacingMode.OFF)
     requests = Requests(pacer)
