@@ -31,7 +31,8 @@ from extproc.domain.pacing.records import (
     Queued,
     Refused,
 )
-from extproc.domain.pacing.retry_queue import Retries, RetryQueue, WaitingRetry
+from extproc.domain.pacing.retry_queue import Retries, RetryQueue
+from extproc.domain.pacing.retry_turns import kept_for, next_to_go, wanting
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
@@ -236,13 +237,11 @@ class Pacing:
         t = self._time(now)
         decisions: list[Decision] = []
         self._places.advance(t)
-        while (
-            retry := next((each for each in self._retry_queue.ready(t) if self._may_go_again(each, t)), None)
-        ) is not None:
+        while (retry := next_to_go(self._retry_queue, self._places, t)) is not None:
             self._retry_queue.cancel(retry.id)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
-        shut = self._kept_for_retries(t)
+        shut = kept_for(self._retry_queue, self._places, t)
 
         def is_free(model: str) -> bool:
             # What starts makes no other model free: one that was not is not looked at again.
@@ -276,7 +275,7 @@ class Pacing:
         if (oldest := self._queue.oldest()) is not None:
             times.append(oldest.since + self.config.queue_timeout)
         times += self._places.next_changes(self._wanting(t), t)
-        if self._kept_for_retries(t):
+        if kept_for(self._retry_queue, self._places, t):
             times.append(t + _LOOKING_AGAIN)
         return max(now, self._clock.outside(min(times)) + _ROUNDING)
 
@@ -454,29 +453,9 @@ class Pacing:
             return True
         return bool(self._retry_queue) and any(retry.model == model for retry in self._retry_queue.ready(t))
 
-    def _may_go_again(self, retry: WaitingRetry, t: Steady) -> bool:
-        return t >= retry.deadline or (self._places.is_free(retry.model, t) and self._has_room(retry, t))
-
-    def _has_room(self, retry: WaitingRetry, t: Steady) -> bool:
-        if self._waits_for_a_late_place(retry, t):
-            return False
-        return not retry.is_patient or self._places.is_proven(retry.model, t) or self._is_worth_a_try(retry, t)
-
-    def _waits_for_a_late_place(self, retry: WaitingRetry, t: Steady) -> bool:
-        """Whether it takes only a place that is surely free: one that is there may not be yet, and is kept for it."""
-        return retry.is_patient and self._places.may_be_late(retry.model, t) and self._places.is_free(retry.model, t)
-
-    def _kept_for_retries(self, t: Steady) -> set[str]:
-        """The models whose next place is kept for one that was refused."""
-        return {retry.model for retry in self._retry_queue.ready(t) if self._waits_for_a_late_place(retry, t)}
-
-    def _is_worth_a_try(self, retry: WaitingRetry, t: Steady) -> bool:
-        return self._places.is_stormy(retry.model) and retry.is_worth_a_try(t)
-
     def _wanting(self, t: Steady) -> Counter[str]:
         """How many of each model wait for nothing but a place and the rate."""
-        again = Counter(retry.model for retry in self._retry_queue.ready(t) if self._has_room(retry, t))
-        return self._queue.by_model(self._lane_throttle.closed(t)) + again
+        return self._queue.by_model(self._lane_throttle.closed(t)) + wanting(self._retry_queue, self._places, t)
 
     def _weights(self) -> Mapping[str, float]:
         """How many sources work for each model; one that works for several counts for a part in each of them."""

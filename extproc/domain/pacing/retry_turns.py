@@ -1,0 +1,45 @@
+"""Which of those that were refused may take a place that is there. Pure: the caller brings the time.
+
+The next refusal of one that was refused twice might be its client's. So it takes only a place that is sure: one that
+the upstream is known to have, and that has been free for long enough. Until then others may go, unless that place is
+the very next one.
+"""
+
+from collections import Counter
+
+from extproc.domain.pacing.clock import Steady
+from extproc.domain.pacing.places import Places
+from extproc.domain.pacing.retry_queue import RetryQueue, WaitingRetry
+
+
+def next_to_go(retries: RetryQueue, places: Places, t: Steady) -> WaitingRetry | None:
+    """The first that may go now, or has waited so long that it goes in any case; None if there is none."""
+    return next((each for each in retries.ready(t) if _may_go(each, places, t)), None)
+
+
+def wanting(retries: RetryQueue, places: Places, t: Steady) -> Counter[str]:
+    """How many of each model wait for nothing but a place and the rate."""
+    return Counter(each.model for each in retries.ready(t) if _takes(each, places, t))
+
+
+def kept_for(retries: RetryQueue, places: Places, t: Steady) -> set[str]:
+    """The models whose next place is kept for one of those."""
+    return {each.model for each in retries.ready(t) if _waits_for_a_late_place(each, places, t)}
+
+
+def _may_go(retry: WaitingRetry, places: Places, t: Steady) -> bool:
+    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, places, t))
+
+
+def _takes(retry: WaitingRetry, places: Places, t: Steady) -> bool:
+    """Whether it would take the next place of its model."""
+    if _waits_for_a_late_place(retry, places, t):
+        return False
+    if not retry.is_patient or places.is_proven(retry.model, t):
+        return True
+    return places.is_stormy(retry.model) and retry.is_worth_a_try(t)
+
+
+def _waits_for_a_late_place(retry: WaitingRetry, places: Places, t: Steady) -> bool:
+    """Whether a place is there that may not be there yet at the upstream."""
+    return retry.is_patient and places.may_be_late(retry.model, t) and places.is_free(retry.model, t)
