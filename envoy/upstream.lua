@@ -60,7 +60,7 @@ local function remove_misleading(headers)
   local misleading = {}
   for name, value in pairs(headers) do
     local longest = LONGEST_PAUSE[name]
-    local told = tonumber(value)
+    local told = value:find("^%d+%.?%d*$") and tonumber(value)
     local is_long = longest and not (told and told <= longest)
     if is_long or name:find("anthropic-ratelimit-unified", 1, true) == 1 then misleading[#misleading + 1] = name end
   end

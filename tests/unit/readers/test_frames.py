@@ -52,9 +52,7 @@ TEXTS: Final = (
 @pytest.mark.parametrize("opening", [OPENING, NAMELESS], ids=["the model is known", "the model is not known"])
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.decode()[-60:].strip())
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.decode()[:30] or "nothing")
-def test_an_event_a_piece_says_what_the_whole_says(
-    text: bytes, frame: bytes, opening: bytes
-) -> None:
+def test_an_event_a_piece_says_what_the_whole_says(text: bytes, frame: bytes, opening: bytes) -> None:
     events = [frame % each for each in (b"first", b"second", text, b"third", text, text, b"last")]
     whole = opening + b"".join(events)
     assert answers().ended("events", *event_pieces(opening), *events) == answers().ended("events", whole)
