@@ -57,32 +57,30 @@ class Waiting:
 
 
 class _Tally:
-    """What a source has taken in one kind of turns, in credits, and since when it has had none (`turn`).
+    """What a source has taken in one kind of turns, in `credits`, and the number of its last `turn`.
 
-    That is `_since` since it was last lifted, and what it had before, but at least what it was lifted to: so what
-    is corrected of before that changes nothing below.
+    Credits are those since it was last lifted, and what it had before, but at least what it was lifted to: so what is
+    corrected of before that changes nothing below.
     """
 
-    __slots__ = ("_before", "_floor", "_since", "contest", "era", "passed", "turn")
+    __slots__ = ("_before", "_floor", "_since", "contest", "credits", "era", "passed", "turn")
 
     def __init__(self, turn: int) -> None:
-        self._before = self._floor = self._since = 0.0
+        self._before = self._floor = self._since = self.credits = 0.0
         self.era = 0
         self.turn = turn
         self.passed = 0
         self.contest = -1
 
-    @property
-    def credits(self) -> float:
-        return max(self._before, self._floor) + self._since
-
     def lift(self, floor: float) -> None:
         self._before, self._floor, self._since = self.credits, floor, 0.0
         self.era += 1
+        self._add_up()
 
     def charge(self, cost: float, turn: int) -> None:
         self._since += cost
         self.turn = turn
+        self._add_up()
 
     def correct(self, era: int, more: float) -> None:
         """What was charged in an era turns out to be more, or less."""
@@ -90,15 +88,21 @@ class _Tally:
             self._since += more
         else:
             self._before += more
+        self._add_up()
+
+    def _add_up(self) -> None:
+        self.credits = max(self._before, self._floor) + self._since
 
 
 class _Flow:
-    """What a source has taken of a model and what it has waiting for it, by lane."""
+    """What a source has taken of a model, what in turns for which several models competed, and what it has waiting for
+    the model, by lane."""
 
-    __slots__ = ("lines", "tally")
+    __slots__ = ("contended", "lines", "tally")
 
-    def __init__(self, turn: int) -> None:
+    def __init__(self, turn: int, contended: _Tally) -> None:
         self.tally = _Tally(turn)
+        self.contended = contended
         self.lines: dict[Lane, OrderedDict[str, Waiting]] = {}
 
 
@@ -151,7 +155,7 @@ class FairQueue:
         self._models: dict[str, _Model] = {}
         self._bills: OrderedDict[str, _Bill] = OrderedDict()
         self._closed: Collection[Lane] = ()
-        # What sources took in turns for which several models competed, and how many of those there were.
+        # What each source took in turns for which several models competed, and how many of those there were.
         self._contended: dict[str, _Tally] = {}
         self._contests = 0
         self._last_contended = 0.0
@@ -190,7 +194,7 @@ class FairQueue:
 
     def sources(self) -> int:
         """How many sources have something waiting, or are remembered for what they sent."""
-        return len({name for model in self._models.values() for name in model.flows} | self._contended.keys())
+        return len(self._contended)
 
     def has(self, model: str, closed: Collection[Lane] = ()) -> bool:
         """Whether anybody waits for a model in a lane that is not closed."""
@@ -236,7 +240,7 @@ class FairQueue:
         compete = rivals(free) if len(free) > 1 else ()
         model = next((each for each in free if each not in compete), None)
         if model is not None:
-            flow = min(self._models[model].open(closed), key=_rank)
+            flow = min(self._models[model].open(closed), key=_rank_in_model)
             waiting = self._choose(flow.tally, [flow], closed, now)
             charged = [flow.tally]
         else:
@@ -286,23 +290,18 @@ class FairQueue:
 
     def _contest(self, models: Collection[str], closed: Collection[Lane]) -> tuple[_Tally, list[_Flow]]:
         """Who goes next where models compete, with what it has waiting for each of them."""
-        flows: dict[str, list[_Flow]] = {}
-        for model in models:
-            waiting = self._models[model].waiting
-            for name in waiting if not closed else [each for each in waiting if _is_open(waiting[each], closed)]:
-                flows.setdefault(name, []).append(waiting[name])
-        tallies = {name: self._contended.get(name) or _Tally(next(self._turns)) for name in flows}
-        self._contended.update(tallies)
-        stood = [each.credits for each in tallies.values() if each.contest == self._contests]
-        level = min(stood, default=self._last_contended)
-        for tally in tallies.values():
-            if tally.contest != self._contests:
-                tally.lift(level)
-            tally.contest = self._contests + 1
+        flows = [flow for model in models for flow in self._models[model].open(closed)]
+        tallies = [flow.contended for flow in flows]
+        last = self._contests
         self._contests += 1
-        name = min(tallies, key=lambda each: (tallies[each].credits, tallies[each].turn))
-        self._last_contended = tallies[name].credits
-        return tallies[name], flows[name]
+        level = min([each.credits for each in tallies if each.contest == last], default=self._last_contended)
+        for tally in tallies:
+            if tally.contest < last:
+                tally.lift(level)
+            tally.contest = self._contests
+        first = min(tallies, key=_rank)
+        self._last_contended = first.credits
+        return first, [flow for flow in flows if flow.contended is first]
 
     def _bill(self, request_id: str, cost: float, tallies: Collection[_Tally]) -> None:
         cost, turn = max(cost, _CHEAPEST), next(self._turns)
@@ -330,7 +329,10 @@ class FairQueue:
         if sum(len(each.flows) for each in self._models.values()) + len(self._contended) >= self._sweep_at:
             self._sweep()
         model = self._models.setdefault(name, _Model())
-        flow = model.flows[source] = _Flow(next(self._turns))
+        contended = self._contended.get(source)
+        if contended is None:
+            contended = self._contended[source] = _Tally(next(self._turns))
+        flow = model.flows[source] = _Flow(next(self._turns), contended)
         return model, flow
 
     def _sweep(self) -> None:
@@ -382,7 +384,11 @@ def _is_open(flow: _Flow, closed: Collection[Lane]) -> bool:
     return any(lane not in closed for lane in flow.lines)
 
 
-def _rank(flow: _Flow) -> tuple[float, int]:
+def _rank(tally: _Tally) -> tuple[float, int]:
+    return tally.credits, tally.turn
+
+
+def _rank_in_model(flow: _Flow) -> tuple[float, int]:
     return flow.tally.credits, flow.tally.turn
 
 

@@ -8,7 +8,7 @@ under each of its limits; `attribution` tells whom a refusal speaks of.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -141,13 +141,22 @@ class Limits:
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of
         them can start what they could each alone."""
-        wanted = {each: min(count, self._gate(each).places(t)) for each, count in waiting.items() if each != MCP}
-        rooms = [(wanted, self.rate.room(t))]
+        models = [each for each in waiting if each != MCP]
+        rooms = [(models, self.rate.room(t))]
         rooms += [
-            ({each: wanted[each] for each in wanted if gate in self._on_its_way(each)}, gate.places(t))
+            ([each for each in models if gate in self._on_its_way(each)], gate.places(t))
             for gate in self._shared_gates()
         ]
-        return {each for those, room in rooms if len(those) > 1 and sum(those.values()) > room for each in those}
+        return {
+            each
+            for those, room in rooms
+            if len(those) > 1 and (len(those) > room or self._wanted_by(those, waiting, t) > room)
+            for each in those
+        }
+
+    def _wanted_by(self, models: Collection[str], waiting: Mapping[str, int], t: Steady) -> int:
+        """How many of some models would start if their own limits alone counted."""
+        return sum(min(waiting[each], self._gate(each).places(t)) for each in models)
 
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
