@@ -138,7 +138,7 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
     for name, bulk in plan.sse:
         yield Case(Section.SSE, name, _bulk_title(bulk), _in_bulk(bulk, plan), serves=True)
     title = f"memory, {plan.open.count} open streams"
-    ways = _MOST_WAYS - {Way.DIRECT}
+    ways = (_MOST_WAYS | {Way.UNGUARDED}) - {Way.DIRECT}
     yield Case(Section.MEMORY, "memory", title, _memory(plan, body), ways=ways, fresh=True)
 
 
