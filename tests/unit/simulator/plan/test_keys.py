@@ -237,7 +237,7 @@ def test_the_journal_tells_when_the_key_was_in_a_body(api: Api) -> None:
     assert not api.entry()["key_in_body"]
 
 
-@pytest.mark.parametrize("key", [None, make_key()])
+@pytest.mark.parametrize("key", [None, make_key()], ids=["without", "with"])
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
 def test_nobodys_key_opens_nothing_with_a_key_or_without(key: str | None, header: str) -> None:
     shown = NOBODYS_KEY if header == "x-api-key" else f"Bearer {NOBODYS_KEY}"
