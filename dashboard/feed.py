@@ -158,7 +158,10 @@ class FeedKeeper:
                 lost = whole(mapping(_json(event.data)).get("lost"))
                 position = replace(position, lost=position.lost + (lost or 0))
                 position = replace(position, unknown_gaps=position.unknown_gaps + (lost is None))
-                log.warning("finished requests were lost", target=target.address.url, lost=lost)
+                if lost is None:  # a new run numbers anew, and most often nothing is missing
+                    log.info("restarted: what finished in its last moment may be missing", target=target.address.url)
+                else:
+                    log.warning("finished requests were lost", target=target.address.url, lost=lost)
             elif event.name == "request":
                 position = replace(position, last_id=event.id, received=position.received + 1)
                 try:

@@ -40,7 +40,7 @@ REFUSED_CLIENTS: Final = "docs/clients.md#when-zai-refuses-a-client"
 _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {
     (Origin.ZAI, "concurrency"): (
         "Too many requests at the same time",
-        "The proxy slows down by itself. If it goes on, lower MAX_WORKERS.",
+        "The proxy holds back by itself. If it goes on, set CONCURRENCY_LIMIT_MAX.",
     ),
     (Origin.ZAI, "frequency"): (
         "Too many requests a second",
@@ -100,7 +100,7 @@ _KNOWN: Final[Mapping[tuple[Origin, str], tuple[str, str]]] = {
     ),
     (Origin.PROXY, "capacity"): (
         "Every place was taken",
-        "Let fewer agents work at once, or raise MAX_WORKERS if the plan allows more.",
+        "Let fewer agents work at once, or raise MAX_WORKERS to let more of them wait.",
     ),
     (Origin.PROXY, "rate"): (
         "The queue was too long",

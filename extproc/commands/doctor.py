@@ -92,7 +92,8 @@ class Doctor:
         except OSError:
             yield Finding(Level.PROBLEM, "DNS", f"{host} is not found", "Look at the name server and ZAI_TARGET_URL.")
             return
-        yield Finding(Level.OK, "DNS", f"{host} has {len({address[4][0] for address in found})} addresses")
+        addresses = {address[4][0] for address in found}
+        yield Finding(Level.OK, "DNS", f"{host} has {len(addresses)} address{'es' if len(addresses) > 1 else ''}")
         if self._origin.scheme == "https":
             certificate = await asyncio.to_thread(self._look_at_the_certificate)
             yield certificate

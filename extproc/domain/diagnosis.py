@@ -223,7 +223,8 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
             Level.NOTE,
             "ANTHROPIC_BASE_URL",
             "is not set in this environment",
-            f"To point Claude Code here: export ANTHROPIC_BASE_URL={proxy_url} ANTHROPIC_AUTH_TOKEN=anything",
+            f"To point Claude Code here: export ANTHROPIC_BASE_URL={proxy_url} ANTHROPIC_AUTH_TOKEN=anything "
+            f"{_ATTRIBUTION}=0",
         )
     for name in _CLIENT_KEYS:
         if key and key in environ.get(name, ""):

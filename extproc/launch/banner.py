@@ -20,6 +20,7 @@ Point Claude Code at it:
 
   export ANTHROPIC_BASE_URL={client_url(settings)}
   export ANTHROPIC_AUTH_TOKEN=anything
+  export CLAUDE_CODE_ATTRIBUTION_HEADER=0
 """
 
 

@@ -12,7 +12,7 @@ test('what ended well is no trouble', () => {
 test('a code of Z.AI says more than its status', () => {
   expect(failed({ status: 429, error: '429', code: '1302' })).toEqual({
     title: 'Z.AI answered 1302: too many requests at the same time',
-    advice: 'The proxy slows down by itself. If it goes on, lower MAX_WORKERS.',
+    advice: 'The proxy holds back by itself. If it goes on, set CONCURRENCY_LIMIT_MAX.',
   })
   expect(failed({ status: 429, error: '429', code: '9999' })?.title).toBe(
     'Z.AI answered 9999: a code that this version does not know',

@@ -12,7 +12,7 @@ export interface Trouble {
 type Words = readonly [title: string, advice: string]
 
 const CLASSES: Record<ErrorClass, string> = {
-  concurrency: 'The proxy slows down by itself. If it goes on, lower MAX_WORKERS.',
+  concurrency: 'The proxy holds back by itself. If it goes on, set CONCURRENCY_LIMIT_MAX.',
   frequency: 'The proxy slows down by itself. If it goes on, let fewer agents work at once.',
   overload: 'Nothing to do here: the proxy tries again. If it lasts, use another model for a while.',
   quota: 'Wait for the reset shown under quota, or buy a larger plan.',
@@ -28,7 +28,7 @@ const CLASSES: Record<ErrorClass, string> = {
 const REFUSALS: Record<string, Words> = {
   capacity: [
     'Every place was taken',
-    'Let fewer agents work at once, or raise MAX_WORKERS if the plan allows more.',
+    'Let fewer agents work at once, or raise MAX_WORKERS to let more of them wait.',
   ],
   rate: [
     'It waited too long for its turn',
