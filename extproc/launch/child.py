@@ -21,6 +21,7 @@ log = structlog.get_logger("zai-proxy")
 _CHUNK_BYTES: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
+_ROOM_SECONDS: Final = 1.0
 # SIGTERM is held back in the programs: a service manager may send it to all of them at once, and we alone act on it.
 _END: Final = signal.SIGINT
 
@@ -55,7 +56,7 @@ class Program:
     until_ready: Callable[[], Awaitable[None]] = field(repr=False)
     gives_sign: Callable[[], Awaitable[bool]] = field(repr=False, default=_always)
     prepare: Callable[[], None] = field(repr=False, default=_nothing_to_prepare)
-    most_seconds_to_start: float = 60.0
+    most_seconds_to_start: float = 20.0
     descriptors: tuple[int, ...] = ()
     noise: tuple[str, ...] = ()
     merge_output: bool = False
@@ -90,6 +91,7 @@ class Child:
         self._silence: float | None = None
         self.restarts = 0
         self._process: Process | None = None
+        self._waits_for_room = False
         self._ending = asyncio.Event()
         self._gone = asyncio.Event()
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -105,6 +107,10 @@ class Child:
                 self.started.set()
                 if self.essential and not self.ready.is_set():
                     raise ChildError(self._last_words(f"{self.name} did not start: {why}"))
+                if self._process is None:
+                    await self._wait_for_room(why)
+                    continue
+                self._waits_for_room = False
                 served = 0.0 if self._ready_at is None else now() - self._ready_at
                 await self._wait_to_restart(why, restarts.wait_after(served))
         finally:
@@ -153,8 +159,8 @@ class Child:
                 self._process.send_signal(number)
 
     async def _run_once(self) -> str:
-        """Returns, in words, how it ended."""
-        self._ready_at = self._silence = None
+        """Returns, in words, how it ended; there is no process then if it could not even be started."""
+        self._ready_at = self._silence = self._process = None
         began = asyncio.get_running_loop().time()
         try:
             self._program.prepare()
@@ -245,6 +251,16 @@ class Child:
         self._count(reason)
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
+                await self._ending.wait()
+
+    async def _wait_for_room(self, why: str) -> None:
+        """What keeps it from being started, a full disk for one, is no fault of its own: it is tried for as long as it
+        takes, and said once."""
+        if not self._waits_for_room:
+            log.warning(f"{self.name} {why}: tried again until it can be", seconds=_ROOM_SECONDS)
+        self._waits_for_room = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ROOM_SECONDS):
                 await self._ending.wait()
 
     def _last_words(self, headline: str) -> str:

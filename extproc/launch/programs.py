@@ -79,7 +79,8 @@ def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) ->
 
     def prepare() -> None:
         directory.make()
-        config.write_text(rendered)
+        if not (config.is_file() and config.read_text() == rendered):  # a full disk must not spoil what is there
+            config.write_text(rendered)
 
     return Program(
         name="envoy",

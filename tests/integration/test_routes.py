@@ -84,6 +84,10 @@ WITH_V1 = "the base URL of this client is {url}/v1"
         ("/messages", WITH_V1),
         ("/api/anthropic/messages", WITH_V1),
         ("/anthropic/messages", WITH_V1),
+        ("/v1/messages/messages", WITH_V1),
+        ("/api/coding/paas/v4/messages", WITH_V1),
+        ("/api/anthropic/v1/v1/models", ADDRESS),
+        ("/api/anthropic/v1/responses", WITH_V1),
     ],
 )
 async def test_an_anthropic_client_hears_which_base_url_is_right(stack: Stack, path: str, right: str) -> None:
@@ -111,6 +115,11 @@ async def test_an_anthropic_client_hears_which_base_url_is_right(stack: Stack, p
         ("/api/anthropic/v1/chat/completions", WITH_V1),
         ("/openai/responses?stream=true", WITH_V1),
         ("/api/chat/completions", WITH_V1),
+        ("/api/coding/paas/v4/responses", WITH_V1),
+        ("/api/coding/paas/v4/v4/chat/completions", WITH_V1),
+        ("/api/v1/chat/completions", WITH_V1),
+        ("/api/v1/embeddings", WITH_V1),
+        ("/v1/responses/v1/responses", ADDRESS),
     ],
 )
 async def test_an_openai_client_hears_which_base_url_is_right(

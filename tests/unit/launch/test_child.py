@@ -254,27 +254,31 @@ async def test_one_that_is_not_essential_and_hangs_at_its_first_start_is_killed_
     await running
 
 
-async def test_what_it_needs_is_made_before_each_start_and_a_failure_is_tried_again(
+async def test_what_keeps_it_from_being_started_is_no_crash_however_long_it_lasts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: 0.0)
-    prepared = 0
+    monkeypatch.setattr("extproc.launch.child._ROOM_SECONDS", 0.0)
+    prepared, counted = 0, []
 
     def prepare() -> None:
         nonlocal prepared
         prepared += 1
-        if prepared == 2:
-            raise PermissionError(0, "no room")
+        if 2 <= prepared <= 30:
+            raise OSError(0, "no room")
 
     command = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(0.2)")
-    child = Child(Program("probe", command, {}, at_once, prepare=prepare), print)
+    child = Child(Program("probe", command, {}, at_once, prepare=prepare), print, counted.append)
     with structlog.testing.capture_logs() as logs:
         running = asyncio.create_task(child.run())
-        await eventually(lambda: prepared, lambda times: times >= 3)
+        await eventually(lambda: prepared, lambda times: times >= 32)
         await child.end(5)
         await running
 
-    assert [entry["why"] for entry in logs if "why" in entry][:2] == ["exit code 0", "cannot be started (no room)"]
+    assert [entry["event"] for entry in logs if "cannot be started (no room)" in entry["event"]] == [
+        "probe cannot be started (no room): tried again until it can be"
+    ]
+    assert len(counted) <= prepared - 29  # none for the failures
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only /proc tells which signals are held back")
