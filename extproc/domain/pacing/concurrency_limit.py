@@ -24,8 +24,6 @@ Between them it is in one of these states:
 
 A storm is no size of a plan: no plan has less than one place. When a request gets through again, or the first probe
 after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
-That probe is one more than is in flight and waits for no level to prove true: what runs since before the fall may keep
-all places up to the limit, or more, for as long as answers take, and says nothing of them.
 
 What is in flight here may not be so there: a request that was refused and waits to be sent again holds its place here.
 So levels count what is at the upstream, the limit what is here.
@@ -86,8 +84,7 @@ class ConcurrencyLimit:
         self._limit = float(min(initial, maximum))
         self._in_flight = 0
         self._waiting = False
-        # What the limit was before the try that is on; None while none is.
-        self._tried_from: float | None = None
+        self._probing = False
         self._grown_at = 0.0
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
@@ -181,13 +178,9 @@ class ConcurrencyLimit:
         if now < self._paused_until:
             self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
             return
-        if not self._waiting or self.limit >= self._maximum:
+        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return
-        if self._may_return and now >= self._probes.return_at:
-            self._try(self._in_flight + 1, now)
-        elif self._in_flight > self.limit:
-            return
-        elif self._recovering:
+        if self._recovering:
             self._recover(now)
         elif self.ceiling is None:
             self._grow(_DOUBLING, "work waits", now)
@@ -221,39 +214,24 @@ class ConcurrencyLimit:
 
     def _step(self, ceiling: Ceiling, now: Steady) -> None:
         limit = self.limit
-        if self._tried_from is not None:
-            before, self._tried_from = int(self._tried_from), None
+        if self._probing:
+            self._probing = False
             self._grown_at = now
             self._probes.changed(now)
             if self._before_fall is None:
                 self.ceiling = None
             else:
                 self._recovering = True
-            self.adjustments.note(Direction.INCREASE, "probe held", before, limit, now)
+            self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, now)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
         elif now >= self._probes.due(ceiling, _VERDICT, now):
-            self._try(limit + 1, now)
-
-    def _try(self, level: int, now: Steady) -> None:
-        before, self._tried_from = self.limit, self._limit
-        self._limit = float(level)
-        self._probes.tried()
-        self.adjustments.note(Direction.PROBE, "probe", before, level, now)
-
-    @property
-    def _may_return(self) -> bool:
-        """Whether one more than is in flight may be tried after a fall, though the limit has not proven to be there."""
-        if self._recovering or self.is_probing or self._before_fall is None or not self._probes.may_return:
-            return False
-        return self.limit <= self._in_flight < min(int(self._before_fall), self._maximum)
-
-    @property
-    def before_fall(self) -> float:
-        """What the limit is, or was before it began to fall."""
-        return self._untried if self._before_fall is None else max(self._untried, self._before_fall)
+            self._probing = True
+            self._probes.tried()
+            self._limit = limit + 1.0
+            self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, now)
 
     @property
     def is_stormy(self) -> bool:
@@ -268,29 +246,20 @@ class ConcurrencyLimit:
     @property
     def is_probing(self) -> bool:
         """Whether it allows one more than is known to fit."""
-        return self._tried_from is not None
-
-    @property
-    def _untried(self) -> float:
-        """The limit, without the try that is on."""
-        return self._limit if self._tried_from is None else self._tried_from
+        return self._probing
 
     @property
     def is_falling(self) -> bool:
         """Whether nobody knows yet how far the plan has shrunk."""
         return self._falling
 
-    def assume(self, level: int, before: float, now: Steady) -> None:
-        """Takes this level for all that the plan has, until a probe shows that there is more: then it is what it was
-        before, as after a storm."""
+    def assume(self, level: int, now: Steady) -> None:
+        """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
         self._in_trial.clear()
-        self._tried_from = None
+        self._probing = False
         self.ceiling = Ceiling(self.limit + 1.0, now, FIRST_HALF_LIFE)
-        self._falling = self._recovering = False
-        self._before_fall = before if before > self._limit else None
-        self._probes.fell(now)
 
     def is_known(self, level: int, started_at: float) -> bool:
         """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
@@ -298,7 +267,7 @@ class ConcurrencyLimit:
 
     def is_probe(self, level: int) -> bool:
         """Whether the `level`-th in flight was the one that a probe let go."""
-        return self.is_probing and level == self.limit
+        return self._probing and level == self.limit
 
     def is_new(self, level: int) -> bool:
         """Whether so many have not been in flight since the plan last shrank."""
@@ -320,7 +289,7 @@ class ConcurrencyLimit:
         before = self.limit
         if level > before:
             return  # nothing new: what runs above the limit is draining already
-        if self.is_probing and level == before:
+        if self._probing and level == before:
             self._fail_probe(now)
         elif level > self._proven and not self._falling:
             self._fall_back(level, now)
@@ -335,13 +304,13 @@ class ConcurrencyLimit:
 
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""
-        return Lesson(self._untried, None if self.ceiling is None else replace(self.ceiling), self._proven)
+        limit = self._limit - 1.0 if self._probing else self._limit
+        return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
 
     def take_back(self, before: Lesson, now: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
         limit = self.limit
-        if before.limit > self._limit:
-            self._limit, self._tried_from = before.limit, None
+        self._limit = max(self._limit, before.limit)
         self.ceiling = before.ceiling
         self._proven = max(self._proven, min(before.proven, self.limit))
         self._falling = self._recovering = False
@@ -354,9 +323,9 @@ class ConcurrencyLimit:
     def overloaded(self, cause: str, now: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
         self._in_trial.clear()
-        if self.is_probing:
+        if self._probing:
             before = self.limit
-            self._lower(int(self._untried), now)
+            self._lower(before - 1, now)
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
 
     def _pause_as_told(self, until: float, started_at: float) -> bool:
@@ -378,7 +347,7 @@ class ConcurrencyLimit:
             self._before_fall = None
         if self.ceiling is not None:
             self.ceiling.confirm(now, LONGEST_IN_FLIGHT)
-        self._lower(int(self._untried), now)
+        self._lower(self.limit - 1, now)
 
     def _fall_back(self, level: int, now: Steady) -> None:
         self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
@@ -388,7 +357,7 @@ class ConcurrencyLimit:
 
     def _shrink(self, level: int, now: Steady) -> None:
         if self._before_fall is None:
-            self._before_fall = max(float(self._proven), self._untried)
+            self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
         self._probes.fell(now)
         self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
         self._falling = True
@@ -400,7 +369,7 @@ class ConcurrencyLimit:
         self._lower(int(level * _BACK_OFF), now)
 
     def _lower(self, limit: int, now: Steady) -> None:
-        self._tried_from = None
+        self._probing = False
         self._decreased_at = now
         self._limit = float(max(1, limit))
         self._proven = min(self._proven, self.limit)
@@ -415,11 +384,7 @@ class ConcurrencyLimit:
             return self._tried_at + _TRIAL + 1e-6
         if self._is_down_to_one and not self._probes.is_quiet(now):
             return self._probes.quiet_at
-        if not self._waiting or self.limit >= self._maximum:
-            return None
-        if self._may_return:
-            return max(self._probes.return_at, now + 0.01)
-        if self._in_flight > self.limit:
+        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
         if self._recovering:
             return self._next_level(_RECOVERY)
@@ -431,7 +396,7 @@ class ConcurrencyLimit:
             if last is None or last[0] < self.limit:
                 return None
             at = max(at, last[1] + _VERDICT)
-        if not self.is_probing and self.limit + 1 >= self.ceiling.level:
+        if not self._probing and self.limit + 1 >= self.ceiling.level:
             at = max(at, self._probes.due(self.ceiling, _VERDICT, now))
         return max(at, now + 0.01)
 
@@ -441,7 +406,7 @@ class ConcurrencyLimit:
     def learned(self, outside: Callable[[float], float]) -> LearnedLimit:
         """What is known of the plan; `outside` turns a time into the one that is to be noted."""
         ceiling = self.ceiling
-        limit = int(self._untried)
+        limit = self.limit - 1 if self._probing else self.limit
         if ceiling is None:
             return LearnedLimit(limit, None, None, None)
         return LearnedLimit(limit, ceiling.level, outside(ceiling.seen), ceiling.half_life)

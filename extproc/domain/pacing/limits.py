@@ -272,7 +272,7 @@ class Limits:
             else:
                 # What runs of the other may be more than there is by now.
                 gate = self._groups[model].gate
-                gate.limit.assume(gate.in_flight - own.in_flight - 1, gate.limit.before_fall, t)
+                gate.limit.assume(gate.in_flight - own.in_flight - 1, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
         level = self._attribution.refused(attempt, own, larger, t)
@@ -300,19 +300,15 @@ class Limits:
         if group is not None or not busy:
             return
         _, other = max(busy)
-        before = self.of(model).before_fall
         group = self._groups.get(other)
         if group is None:
-            before += self.of(other).before_fall
             group = self._groups[other] = _Group(Gate(1, self._config.most_in_flight), other)
-        else:
-            before += group.gate.limit.before_fall
         group.members.add(model)
         self._groups[model] = group
         self._trials[model] = _Trial(other, t)
         self._count_groups(t)
         # What of the model is in flight here was refused there.
-        group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, before, t)
+        group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
 
     def _helped(self, model: str, trial: _Trial, t: Steady) -> bool:
         return self._attribution.got_through(model, trial.since, t)

@@ -83,18 +83,13 @@ class ProbePolicy:
 
     def fell(self, now: Steady) -> None:
         """What was proven is gone, for good or for a while."""
-        self._changed_at = self._refused_at = now
+        self._changed_at = now
         self._returns = _RETURNS
 
     @property
     def may_return(self) -> bool:
         """Whether what was proven before a fall may still come back soon."""
         return self._returns > 0
-
-    @property
-    def return_at(self) -> float:
-        """When the next of the tries after a fall is due, if one is left."""
-        return self._refused_at + _RETURN
 
     def expect_change(self, now: Steady) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
@@ -119,7 +114,7 @@ class ProbePolicy:
         if self._expected_at is not None:
             return self._refused_at + verdict
         if self._returns:
-            return self.return_at
+            return self._refused_at + _RETURN
         pause = self._soon if now < self._changed_at + _SOON_IS_OVER else self._later
         due = ceiling.seen + pause
         if self._balance >= 1.0:
