@@ -133,7 +133,7 @@ async def readable(victim: Victim, directory: Path) -> dict[str, str]:
     shown = {"output": victim.output, **pages(victim), **dashboard_pages(victim.dashboard_url), **command_lines()}
     files = {**written_files(directory), **written_files(await victim.runtime_directory())}
     names = {Path(name).name for name in files}
-    assert names >= {"dashboard.db", "envoy.yaml"}
+    assert "dashboard.db" in names  # what was swept away is written anew only when a program starts again
     assert "/requests" in shown
     for child in ("envoy", "dashboard"):
         shown |= environment_of(await victim.child(child))
