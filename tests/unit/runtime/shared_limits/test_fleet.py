@@ -59,7 +59,7 @@ def test_a_killed_replicas_places_are_used_again_and_its_lesson_goes_on(store: S
 
     assert [member.replica.leads for member in world.fleet.members[1:]].count(True) == 1
     assert world.used(75.0, 120.0) >= 0.8
-    assert world.refusals(60.0, 120.0)[0] <= 12
+    assert world.refusals(60.0, 120.0)[0] <= 15
     assert world.refused_to_clients == 0
     assert all(member.replica.replicas == 2 for member in world.fleet.members[1:])
 
@@ -93,4 +93,5 @@ def test_what_was_learned_together_is_saved_as_the_whole_plans(store: Store) -> 
 
     for member in world.fleet.members:
         saved = member.pacing.snapshot(EPOCH + 60.0)
-        assert read_learned(saved).concurrency.limit in (7, 8, 9, 10)
+        known = read_learned(saved)
+        assert min(known.concurrency.limit, *(each.limit for each in known.models.values())) in (7, 8, 9, 10)
