@@ -206,7 +206,8 @@ class Verifier:
         """All trials. What has not been tried when the time is over is missing in the evidence."""
         task = asyncio.current_task()
         if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started with SIGINT ignored
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
             async with (
                 asyncio.timeout(self._options.seconds_in_all),
