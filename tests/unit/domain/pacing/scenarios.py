@@ -12,7 +12,7 @@ from extproc.domain.pacing.scheduler import Pacing
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Plan, World
 
 # 200 of each are asked for with PACING_SEEDS=200; what a run of all tests has time for shows the same.
-SEEDS = range(int(os.environ.get("PACING_SEEDS", "32")))
+SEEDS = range(int(os.environ.get("PACING_SEEDS", "48")))
 # What a cold start may take before its results count.
 COLD_START = 60.0
 _FLOOD = [Agent(f"agent-{number}") for number in range(24)]
