@@ -14,19 +14,6 @@ from tests.unit.transport.http2_peer import MIB, SOON, Methods
 
 
 @pytest.fixture
-def methods() -> Methods:
-    return Methods()
-
-
-@pytest.fixture
-async def server(methods: Methods, tmp_path: Path) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(methods.by_path)
-    await server.start(tmp_path / "s")
-    yield server
-    await server.stop(0.0)
-
-
-@pytest.fixture
 async def channel(server: GrpcServer, tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     options = [("grpc.max_receive_message_length", -1)]
     async with grpc.aio.insecure_channel(f"unix:{tmp_path / 's'}", options=options) as channel:

@@ -47,19 +47,6 @@ from tests.unit.transport.http2_peer import (
 
 
 @pytest.fixture
-def methods() -> Methods:
-    return Methods()
-
-
-@pytest.fixture
-async def server(methods: Methods, tmp_path: Path) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(methods.by_path)
-    await server.start(tmp_path / "s")
-    yield server
-    await server.stop(0.0)
-
-
-@pytest.fixture
 async def peer(server: GrpcServer, tmp_path: Path) -> AsyncIterator[Peer]:
     async with connected(tmp_path / "s") as peer:
         yield peer
