@@ -15,8 +15,11 @@ _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
 _DRAIN_SECONDS: Final = "3000"
 _ACTIVE_REQUESTS: Final = "http.clients.downstream_rq_active"
 _LOG_ENTRIES: Final = "access_logs.grpc_access_log.logs_written"
+# Envoy writes it anew each second (stats_flush_interval), once every one of its threads has handed in what it counted.
+_LAST_GATHERED: Final = "server.uptime"
 
 _POLL_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 2.0
 
 # Filters that we chose although Envoy calls them unfinished (tests hold every shape that we need of them), the
 # announcement of an end that we asked for, and a line for every request without a processor (its crash is told once).
@@ -59,6 +62,7 @@ class EnvoyAdmin:
     def __init__(self, client: httpx.AsyncClient, port: int) -> None:
         self._client = client
         self._url = f"http://127.0.0.1:{port}"
+        self._gathered_at: int | None = None
 
     async def until_ready(self, config: Path) -> None:
         """Returns once the Envoy of this configuration, and no other that has our port, has taken it and listens."""
@@ -75,8 +79,10 @@ class EnvoyAdmin:
             return False
 
     async def gives_sign(self) -> bool:
-        """Whether it says anything at all; it may take as long as it likes."""
-        return await says_something(self._client, f"{self._url}/ready")
+        """Whether all of its threads live: the main one answers, and has heard of every other since the question before.
+        The answer may take as long as it likes."""
+        before, self._gathered_at = self._gathered_at, await self._stat(_LAST_GATHERED, patience=None)
+        return self._gathered_at not in (None, before)
 
     async def start_draining(self) -> bool:
         """Tells clients to come back on a new connection, to whoever serves then. False if Envoy does not answer."""
@@ -93,9 +99,10 @@ class EnvoyAdmin:
         """Entries that it has taken up for delivery to the processor, or None if Envoy does not answer."""
         return await self._stat(_LOG_ENTRIES)
 
-    async def _stat(self, name: str) -> int | None:
+    async def _stat(self, name: str, patience: float | None = _PATIENCE_SECONDS) -> int | None:
         try:
-            response = await self._client.get(f"{self._url}/stats", params={"filter": f"^{name}$"})
+            query = {"filter": f"^{name}$"}
+            response = await self._client.get(f"{self._url}/stats", params=query, timeout=patience)
             return int(response.text.rpartition(":")[2]) if response.text.strip() else 0
         except (httpx.HTTPError, ValueError):
             return None

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.harness.process_table import command_line, descendants, is_alive
 from tests.harness.stack import PROMPT, Simulator
+from tests.harness.stopped_thread import StoppedThread, threads
 from tests.harness.supervised import KEY, Supervised, answers, running_proxy
 from tests.harness.waiting import eventually, wait_until
 
@@ -97,6 +99,20 @@ async def test_others_that_hang_are_started_again_too(proxy: Supervised, child: 
     await eventually(lambda: restarts(proxy, child), lambda count: count == 1)
     assert ask(proxy).status_code == 200
     assert proxy.output.count(f"{child} hung") == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="stops a thread as debuggers of Linux do")
+async def test_one_thread_of_envoy_that_hangs_while_the_others_answer_is_noticed_too(proxy: Supervised) -> None:
+    hanging = proxy.child("envoy")
+    worker = StoppedThread(threads(hanging, "wrk:worker_0")[0])
+
+    assert answers(f"http://127.0.0.1:{proxy.environment['ENVOY_ADMIN_PORT']}/ready")
+    await eventually(worker.has_ended, bool)
+
+    await eventually(lambda: restarts(proxy, "envoy"), lambda count: count == 1)
+    await eventually(lambda: answers(f"{proxy.url}/health"), bool)
+    assert ask(proxy).status_code == 200
+    assert proxy.output.count("envoy hung") == 1
 
 
 @pytest.mark.parametrize("tether", [{}, BY_PIPE], ids=["kernel", "pipe"])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from tests.harness.waiting import eventually
 
 
 @asynccontextmanager
-async def answering(body: object) -> AsyncIterator[int]:
-    """The port of a server that answers every request with this JSON."""
-    text = json.dumps(body).encode()
+async def answering(say: Callable[[], object]) -> AsyncIterator[int]:
+    """The port of a server that answers every request with what `say` returns, as JSON."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        text = json.dumps(say()).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
         await writer.drain()
         writer.close()
@@ -38,7 +38,7 @@ def server_info(state: str, config: str) -> dict[str, object]:
 
 
 async def test_envoy_is_ready_when_it_is_live_with_our_configuration() -> None:
-    async with answering(server_info("LIVE", "/run/ours.yaml")) as port, httpx.AsyncClient() as client:
+    async with answering(lambda: server_info("LIVE", "/run/ours.yaml")) as port, httpx.AsyncClient() as client:
         await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 60)
 
 
@@ -46,13 +46,13 @@ async def test_envoy_is_ready_when_it_is_live_with_our_configuration() -> None:
     "told", [server_info("LIVE", "/run/another.yaml"), server_info("INITIALIZING", "/run/ours.yaml"), {}, [], "?"]
 )
 async def test_envoy_is_not_ready_when_it_initializes_or_somebody_else_has_its_port(told: object) -> None:
-    async with answering(told) as port, httpx.AsyncClient() as client:
+    async with answering(lambda: told) as port, httpx.AsyncClient() as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(EnvoyAdmin(client, port).until_ready(Path("/run/ours.yaml")), 0.3)
 
 
 async def test_the_processor_is_ready_when_it_listens_on_its_own_socket_too(tmp_path: Path) -> None:
-    async with answering({"status": "ready"}) as port, httpx.AsyncClient() as client:
+    async with answering(lambda: {"status": "ready"}) as port, httpx.AsyncClient() as client:
         settings = Settings(metrics_port=port)
         directory, counts = RuntimeDirectory(tmp_path), LastingCounts.new()
         processor = programs.processor(settings, directory, client, counts, {}, merge_output=False)
@@ -79,3 +79,16 @@ async def test_a_directory_for_the_state_that_was_swept_away_with_its_parent_is_
         processor.prepare()
 
     assert stat.filemode(state.stat().st_mode) == "drwx------"
+
+
+async def test_envoy_gives_a_sign_when_all_of_its_threads_have_handed_in_what_they_counted_since_the_last() -> None:
+    told = 7
+    async with httpx.AsyncClient() as client:
+        async with answering(lambda: told) as port:
+            admin = EnvoyAdmin(client, port)
+            first, nothing_new = await admin.gives_sign(), await admin.gives_sign()
+            told = 8
+            later = await admin.gives_sign()
+        away = await admin.gives_sign()
+
+    assert (first, nothing_new, later, away) == (True, False, True, False)
