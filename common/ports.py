@@ -12,13 +12,15 @@ _BACKLOG: Final = 256
 
 
 def bind(address: str, port: int, setting: str) -> socket.socket:
-    """A listening socket. Raises SettingsError, which names the setting, if it can't be had."""
+    """A listening socket. Raises SettingsError, which names the setting, if it can't be had; whoever has the port may
+    go, and an address may come."""
     try:
         return _listen(address, port)
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise SettingsError([f"BIND_ADDRESS={address}: need an address of this machine"]) from None
-        raise SettingsError([f"{setting}={port}: need a free port on {address} ({error.strerror})"]) from None
+            raise SettingsError([f"BIND_ADDRESS={address}: need an address of this machine"], may_pass=True) from None
+        problem = f"{setting}={port}: need a free port on {address} ({error.strerror})"
+        raise SettingsError([problem], may_pass=error.errno == errno.EADDRINUSE) from None
 
 
 def is_free(address: str, port: int) -> bool:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from enum import StrEnum
+from os import EX_TEMPFAIL
 from typing import Annotated, Any, Final, Self, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -12,11 +13,20 @@ _LONGEST_SHOWN: Final = 100
 
 
 class SettingsError(ValueError):
-    """One or more settings are wrong. `problems` has a line for each: the variable, its value, what would be right."""
+    """One or more settings are wrong, or can't be had at the moment.
 
-    def __init__(self, problems: list[str]) -> None:
+    `problems` has a line for each: the variable, its value, what would be right. `may_pass`: waiting can cure them all.
+    """
+
+    def __init__(self, problems: list[str], may_pass: bool = False) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.may_pass = may_pass
+
+    @property
+    def exit_code(self) -> int:
+        """What a program ends with that can't start because of it."""
+        return EX_TEMPFAIL if self.may_pass else 2
 
 
 class LogFormat(StrEnum):

@@ -24,7 +24,7 @@ def dashboard_command() -> None:
         service.run(settings)
     except SettingsError as error:
         click.echo(str(error), err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def main() -> None:

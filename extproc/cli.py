@@ -221,13 +221,13 @@ def show_version() -> None:
 
 
 def main() -> None:
-    """Entry point: a wrong setting is a line each and exit code 2, never a traceback."""
+    """Entry point: a wrong setting is a line each and exit code 2 (75 if it may pass), never a traceback."""
     logs.open_what_is_closed()
     try:
         cli(prog_name="zai-proxy")
     except SettingsError as error:
         logs.StandardError().write(f"{error}\n")
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def _check(settings: Settings, with_dashboard: bool) -> None:
@@ -235,7 +235,7 @@ def _check(settings: Settings, with_dashboard: bool) -> None:
     from extproc.launch import dashboard_program, preflight
     from extproc.launch.banner import exposures
 
-    preflight.check(settings, *([dashboard_program.check] if with_dashboard else []))
+    preflight.check(settings, *(dashboard_program.CHECKS if with_dashboard else ()))
     unused = (*unused_for_the_way(settings, os.environ), *unused_for_traces(settings, os.environ))
     for warning in (*exposures(settings), *unused):
         log.warning(warning)

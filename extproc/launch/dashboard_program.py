@@ -1,7 +1,7 @@
 """The dashboard as a child of the proxy: what has to be right before it starts, and what it gets to know."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +24,28 @@ _SETTINGS_BEGIN: Final = ("DASHBOARD_", "LOG_", "RETENTION_", "SCRAPE_")
 _MOST_SECONDS_TO_START: Final = 600.0
 
 
-def check(settings: Settings) -> None:
-    """Raises SettingsError with a line for everything that would keep the dashboard from starting."""
+def check_port(settings: Settings) -> None:
+    """Raises SettingsError if the dashboard can't have its port."""
     own = its.load_settings()
-    problems = [*_port_problems(settings, own), *_database_problems(own)]
-    if problems:
-        raise SettingsError(problems)
+    for name, number in settings.ports.items():
+        if own.dashboard_port == number:
+            raise SettingsError([f"DASHBOARD_PORT={own.dashboard_port}: need another port than {name}"])
+    ports.bind(settings.bind_address, own.dashboard_port, "DASHBOARD_PORT").close()
+
+
+def check_database(_settings: Settings) -> None:
+    """Raises SettingsError if the dashboard can't write its file."""
+    own = its.load_settings()
+    if can_be_written(own.database):
+        return
+    if own.db_path is None:
+        raise SettingsError([f"DB_PATH is not set and {own.database} can't be written: need it, or --no-dashboard"])
+    need = "need a path in a directory that can be written to, or --no-dashboard"
+    raise SettingsError([f"DB_PATH={own.db_path}: {need}"])
+
+
+CHECKS: Final = (check_port, check_database)
+"""What has to be right before anything starts, where the dashboard is wanted."""
 
 
 def dashboard_url(settings: Settings) -> str:
@@ -62,27 +78,7 @@ def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = 
     )
 
 
-def _port_problems(settings: Settings, own: its.Settings) -> Iterator[str]:
-    for name, number in settings.ports.items():
-        if own.dashboard_port == number:
-            yield f"DASHBOARD_PORT={own.dashboard_port}: need another port than {name}"
-            return
-    try:
-        ports.bind(settings.bind_address, own.dashboard_port, "DASHBOARD_PORT").close()
-    except SettingsError as error:
-        yield from error.problems
-
-
-def _database_problems(own: its.Settings) -> Iterator[str]:
-    if _can_be_written(own.database):
-        return
-    if own.db_path is None:
-        yield f"DB_PATH is not set and {own.database} can't be written: need it, or --no-dashboard"
-    else:
-        yield f"DB_PATH={own.db_path}: need a path in a directory that can be written to, or --no-dashboard"
-
-
-def _can_be_written(path: Path) -> bool:
+def can_be_written(path: Path) -> bool:
     """Whether the file can be written, or made, with the directories above it that are missing."""
     # Of what may not be looked into os.path says no, and Path raises.
     if os.path.exists(path):

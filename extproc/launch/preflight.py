@@ -30,20 +30,21 @@ def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
         make_state_directory,
         *further,
     )
-    problems: list[str] = []
+    wrong: list[SettingsError] = []
     for each in checks:
-        with _collected(problems):
+        with _collected(wrong):
             each(settings)
-    if problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
+    if wrong:
+        lines = dict.fromkeys(line for error in wrong for line in error.problems)
+        raise SettingsError(list(lines), may_pass=all(error.may_pass for error in wrong))
 
 
 @contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
+def _collected(wrong: list[SettingsError]) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        problems.extend(error.problems)
+        wrong.append(error)
 
 
 def _client_port(settings: Settings) -> None:

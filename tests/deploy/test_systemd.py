@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import SettingsError
 from extproc.settings import Settings
 from tests.harness.processes import ROOT
 
@@ -94,3 +95,13 @@ def test_the_variables_that_it_sets_are_settings(unit: Path) -> None:
     names = {name for line in set_here for name in re.findall(r"([A-Z_]+)=", line)}
 
     assert names <= {field.upper() for field in Settings.model_fields} | {"DB_PATH"}
+
+
+@each_unit
+def test_it_is_started_again_but_not_with_a_wrong_setting(unit: Path) -> None:
+    service, wrong, busy = _Lines(unit)["Service"], SettingsError(["X=1"]), SettingsError(["X=1"], may_pass=True)
+    given_up_with = service["RestartPreventExitStatus"].split()
+
+    assert service["Restart"] == "always"
+    assert str(wrong.exit_code) in given_up_with
+    assert str(busy.exit_code) not in given_up_with

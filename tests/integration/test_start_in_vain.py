@@ -1,5 +1,9 @@
-"""What keeps `zai-proxy run` and `demo` from starting: a line each that says what would be right, and exit code 2."""
+"""What keeps `zai-proxy run` and `demo` from starting: a line each that says what would be right, and exit code 2.
 
+It is 75 where all of it may pass.
+"""
+
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +17,7 @@ from tests.harness.supervised import PORTS, free_ports, quiet_settings, start_in
 pytestmark = pytest.mark.slow
 
 KEY = make_key()
+MAY_PASS = os.EX_TEMPFAIL
 
 
 @pytest.fixture
@@ -27,10 +32,10 @@ def taken_port() -> Iterator[str]:
         yield str(listening.getsockname()[1])
 
 
-def lines(environment: dict[str, str], *arguments: str) -> list[str]:
-    """What it says before it ends, which has to be with code 2, without a traceback and without the key."""
+def lines(environment: dict[str, str], *arguments: str, code: int = 2) -> list[str]:
+    """What it says before it ends, which has to be with this code, without a traceback and without the key."""
     ended = start_in_vain(environment, *arguments)
-    assert ended.returncode == 2, ended
+    assert ended.returncode == code, ended
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
     assert not any(part in ended.stderr for part in parts_of(KEY))
@@ -40,7 +45,7 @@ def lines(environment: dict[str, str], *arguments: str) -> list[str]:
 @pytest.mark.parametrize("command", ["run", "demo"])
 @pytest.mark.parametrize("name", PORTS)
 def test_a_port_in_use(environment: dict[str, str], taken_port: str, name: str, command: str) -> None:
-    told = lines({**environment, name: taken_port}, command)
+    told = lines({**environment, name: taken_port}, command, code=MAY_PASS)
 
     assert told == [f"{name}={taken_port}: need a free port on 127.0.0.1 (Address already in use)"]
 
@@ -57,7 +62,7 @@ def test_every_port_in_use_gets_its_line(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         taken = {"PROXY_PORT": str(one.getsockname()[1]), "DASHBOARD_PORT": str(two.getsockname()[1])}
 
-        told = lines({**environment, **taken}, "run")
+        told = lines({**environment, **taken}, "run", code=MAY_PASS)
 
     assert [line.partition("=")[0] for line in told] == ["PROXY_PORT", "DASHBOARD_PORT"]
 
@@ -65,7 +70,7 @@ def test_every_port_in_use_gets_its_line(environment: dict[str, str]) -> None:
 def test_without_a_dashboard_its_settings_do_not_matter(environment: dict[str, str], taken_port: str) -> None:
     settings = {"DASHBOARD_PORT": taken_port, "DB_PATH": "/nowhere/at/all", "METRICS_PORT": taken_port}
 
-    told = lines({**environment, **settings}, "run", "--no-dashboard")
+    told = lines({**environment, **settings}, "run", "--no-dashboard", code=MAY_PASS)
 
     assert told == [f"METRICS_PORT={taken_port}: need a free port on 127.0.0.1 (Address already in use)"]
 
@@ -92,7 +97,7 @@ def test_no_key_but_one_that_is_misspelt(environment: dict[str, str]) -> None:
 
 
 def test_a_name_that_is_nearly_a_settings(environment: dict[str, str], taken_port: str) -> None:
-    warning, told = lines({**environment, "MAX_WORKER": "5", "METRICS_PORT": taken_port}, "run")
+    warning, told = lines({**environment, "MAX_WORKER": "5", "METRICS_PORT": taken_port}, "run", code=MAY_PASS)
 
     assert warning.endswith("MAX_WORKER is not a setting of zai-proxy and does nothing: did you mean MAX_WORKERS?")
     assert told.startswith(f"METRICS_PORT={taken_port}: need a free port")
@@ -113,7 +118,6 @@ def test_a_key_with_something_around_it_or_none_at_all(environment: dict[str, st
         ("ADMIN_TOKEN", "short", "ADMIN_TOKEN=***: need a token of at least 16 characters"),
         ("MAX_WORKERS", "many", "MAX_WORKERS=many: need a whole number from 1 to 10000"),
         ("DASHBOARD_PORT", "http", "DASHBOARD_PORT=http: need a port from 1 to 65535"),
-        ("BIND_ADDRESS", "203.0.113.7", "BIND_ADDRESS=203.0.113.7: need an address of this machine"),
         (
             "SCRAPE_INTERVAL",
             "never",
@@ -129,6 +133,12 @@ def test_a_key_with_something_around_it_or_none_at_all(environment: dict[str, st
 )
 def test_a_malformed_setting(environment: dict[str, str], name: str, value: str, line: str) -> None:
     assert lines({**environment, name: value}, "run") == [line]
+
+
+def test_an_address_that_this_machine_has_not_got_yet(environment: dict[str, str]) -> None:
+    told = lines({**environment, "BIND_ADDRESS": "203.0.113.7"}, "run", code=MAY_PASS)
+
+    assert told == ["BIND_ADDRESS=203.0.113.7: need an address of this machine"]
 
 
 def test_the_dashboard_alone_speaks_the_same_way(environment: dict[str, str]) -> None:

@@ -49,6 +49,19 @@ def test_an_address_of_another_machine_is_one_line_for_all_ports() -> None:
     assert problems(settings(bind_address="192.0.2.1")) == [line]
 
 
+def test_what_is_only_taken_at_the_moment_is_told_from_what_is_wrong(taken: int, tmp_path: Path) -> None:
+    (no_certificates := tmp_path / "certificates").write_text("nonsense")
+
+    def may_pass(**fields: object) -> bool:
+        with pytest.raises(SettingsError) as raised:
+            preflight.check(settings(**fields))
+        return raised.value.may_pass
+
+    assert may_pass(proxy_port=taken)
+    assert may_pass(bind_address="192.0.2.1")
+    assert not may_pass(proxy_port=taken, zai_ca_file=no_certificates)
+
+
 def test_everything_that_is_wrong_gets_its_line(taken: int, tmp_path: Path) -> None:
     prices, certificate, authorities = tmp_path / "prices", tmp_path / "certificate", tmp_path / "authorities"
     for file in (prices, certificate, authorities):
