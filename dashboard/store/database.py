@@ -4,10 +4,10 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 from dashboard.store.programs import look_back
 from dashboard.store.schema import NewerSchemaError, migrate
@@ -22,6 +22,23 @@ _DAMAGED: Final = ("malformed", "not a database", "corrupt", "no such table", "n
 
 class StoreError(Exception):
     """The file can't be used. The message is one line."""
+
+
+Identity: TypeAlias = tuple[tuple[int, int] | None, ...]
+"""Which file it is, and which its log and the index of that are; None for what is not there."""
+
+
+def identity(path: Path) -> Identity:
+    """Of what has this name now."""
+    return tuple(_number(f"{path}{suffix}") for suffix in _BESIDE)
+
+
+def _number(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class Lock:
@@ -101,6 +118,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     return connection
+
+
+def finish_elsewhere(connection: sqlite3.Connection, path: Path, opened: Identity) -> None:
+    """Of a file that may have been moved: brings what stands in its log into it, wherever it is now, and leaves no log
+    of it beside whatever has its name."""
+    with suppress(sqlite3.Error):  # what can't be finished goes with the file
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix, was, now in zip(_BESIDE, opened, identity(path), strict=True):
+        if suffix and was == now and opened[0] != identity(path)[0]:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def check(connection: sqlite3.Connection) -> str | None:

@@ -1,7 +1,7 @@
 """The store as the thread that writes sees it: opened, written, pruned, and begun anew if the file is broken."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -34,7 +34,8 @@ class Retention:
 
 
 class StoreFile:
-    """Raises StoreError if the file can't be used; a damaged one is set aside and a fresh one begun."""
+    """Raises StoreError if the file can't be used. A damaged one is set aside and a fresh one begun; one that was taken
+    away is begun anew."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.path = path
@@ -42,6 +43,7 @@ class StoreFile:
         self._lock = database.Lock(path)
         self._urls: dict[int, str] = {}
         self._names: dict[names.Key, tuple[str, float]] = {}
+        self._opened: database.Identity | None = None
         self.generation = 0
         self.set_aside_to: Path | None = None
         try:
@@ -54,7 +56,8 @@ class StoreFile:
 
     def close(self) -> None:
         try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._opened is not None:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
             self._lock.release()
@@ -124,6 +127,8 @@ class StoreFile:
             self._begin_anew(why)
 
     def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        if self._opened != database.identity(self.path):
+            self._open_again()
         try:
             return write(self._connection)
         except sqlite3.DatabaseError as error:
@@ -137,23 +142,54 @@ class StoreFile:
         self._samples = SampleWriter(self._connection, self.series)
         self._usage = usage.UsageWriter(self._connection)
         self._know_names()
+        self._opened = database.identity(self.path)
 
     def _know_names(self) -> None:
         self._names = {(kind, key): (name, used) for kind, key, name, used in names.read_rows(self._connection)}
 
     def _begin_anew(self, why: str) -> None:
-        named = self._names
         self.set_aside_to = database.set_aside(self.path, self._clock())
-        self.generation += 1
         log.error(
             "the database is damaged: it was set aside and a fresh one begun",
             database=str(self.path),
             set_aside_to=str(self.set_aside_to),
             damage=why,
         )
-        self._open()
-        # Whoever knows a target by its number goes on using it.
-        self._connection.executemany("INSERT INTO target (id, url) VALUES (?, ?)", self._urls.items())
-        # And nothing but this file knows what a person calls a client.
-        names.save_rows(self._connection, ((*key, name, used) for key, (name, used) in named.items()))
+        self._go_on_in_another()
+
+    def _open_again(self) -> None:
+        """Somebody has taken the file, its log or its directory away, or put another in its place."""
+        is_gone = not self.path.exists()
+        if self._opened is not None:
+            database.finish_elsewhere(self._connection, self.path, self._opened)
+        self._opened = None  # until all of this has been done, it is tried again at each write
+        self._connection.close()
+        self._lock.release()
+        self._lock = database.Lock(self.path)
+        self._go_on_in_another()
+        what = "is gone: a fresh one was begun" if is_gone else "is another, or without its log: it was opened again"
+        log.error(f"the database {what}", database=str(self.path))
+
+    def _go_on_in_another(self) -> None:
+        named = self._names
+        self.generation += 1
+        try:
+            self._open()
+            self._carry_over(named)
+        except BaseException:
+            self._opened, self._names = None, named
+            raise
+
+    def _carry_over(self, named: Mapping[names.Key, tuple[str, float]]) -> None:
+        """What is known beside the file. Raises StoreError where the file that is there now knows other targets."""
+        with database.transaction(self._connection):
+            # Whoever knows a target by its number goes on using it.
+            self._connection.executemany("INSERT OR IGNORE INTO target (id, url) VALUES (?, ?)", self._urls.items())
+            # And nothing but this file knows what a person calls a client.
+            names.save_rows(self._connection, ((*key, name, used) for key, (name, used) in named.items()))
         self._know_names()
+        known = dict(self._connection.execute("SELECT id, url FROM target"))
+        if not self._urls.items() <= known.items():
+            raise database.StoreError(
+                f"DB_PATH={self.path}: another file was put in its place; need a start of the dashboard to use it"
+            )

@@ -119,7 +119,7 @@ class Store:
         """Raises StoreError if nothing was written."""
         try:
             result = await self._in_writer(work)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             self.error = f"the database can't be written: {error}"
             raise StoreError(self.error) from error
         self.error = None

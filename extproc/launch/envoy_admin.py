@@ -79,7 +79,7 @@ class EnvoyAdmin:
             return False
 
     async def gives_sign(self) -> bool:
-        """Whether all of its threads live: the main one answers, and has heard of every other since the question before.
+        """Whether all of its threads live: the main one answers, and has heard of every other since it was last asked.
         The answer may take as long as it likes."""
         before, self._gathered_at = self._gathered_at, await self._stat(_LAST_GATHERED, patience=None)
         return self._gathered_at not in (None, before)

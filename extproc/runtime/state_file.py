@@ -69,6 +69,7 @@ class SavedState:
     def __init__(self, file: StateFile | None, what: str) -> None:
         self._file = file
         self._what = what
+        self._cannot = False
 
     def restore(self, take: Callable[[object], None]) -> None:
         """Hands what was saved last to `take`, which raises ValueError if it can't be that; such a file is ignored."""
@@ -82,10 +83,23 @@ class SavedState:
             log.warning(f"{self._what} can't be read: starting anew", file=str(self._file.path), why=str(error))
 
     def save(self, snapshot: object) -> None:
-        """Replaces what was saved; if that fails what was there stays."""
+        """Replaces what was saved; if that fails what was there stays, and it is said once. A directory that was swept
+        away is made again."""
         if self._file is None:
             return
         try:
+            self._make_directory(self._file.path.parent)
             self._file.write(snapshot)
         except OSError as error:
-            log.warning(f"{self._what} can't be saved", file=str(self._file.path), why=str(error))
+            if not self._cannot:
+                log.warning(f"{self._what} can't be saved", file=str(self._file.path), why=str(error))
+            self._cannot = True
+            return
+        if self._cannot:
+            log.info(f"{self._what} can be saved again", file=str(self._file.path))
+        self._cannot = False
+
+    def _make_directory(self, directory: Path) -> None:
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            log.warning("the directory of what is kept was gone: it was made again", directory=str(directory))

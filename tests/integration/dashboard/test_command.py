@@ -1,6 +1,7 @@
 """The command: one line for a wrong setting, and an end when it is asked for."""
 
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -46,14 +47,14 @@ def test_a_port_that_is_taken_is_a_line(tmp_path: Path) -> None:
 
         process = started(tmp_path, DASHBOARD_PORT=str(port))
 
-        assert process.wait() == 2
+        assert process.wait() == os.EX_TEMPFAIL
         assert lines(process) == [f"DASHBOARD_PORT={port}: need a free port on 127.0.0.1 (Address already in use)"]
 
 
 def test_an_address_of_another_machine_is_a_line(tmp_path: Path) -> None:
     process = started(tmp_path, BIND_ADDRESS="203.0.113.7")
 
-    assert process.wait() == 2
+    assert process.wait() == os.EX_TEMPFAIL
     assert lines(process) == ["BIND_ADDRESS=203.0.113.7: need an address of this machine"]
 
 

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import structlog
 
 from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientRegistry, digest_of, read_clients
 from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit, read_learned
-from extproc.runtime.state_file import StateError, StateFile
+from extproc.runtime.state_file import SavedState, StateError, StateFile
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -65,3 +66,33 @@ def test_as_many_learned_limits_as_there_may_be_are_read_again(tmp_path: Path) -
     file = StateFile(tmp_path / "limits.json")
     file.write(learned.as_dict())
     assert read_learned(file.read()) == learned
+
+
+def test_a_directory_that_is_swept_away_is_made_again_and_said_once(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "cache" / "state" / "usage.json")
+    saved = SavedState(file, "the usage")
+
+    with structlog.testing.capture_logs() as told:
+        for number in range(3):
+            saved.save([number])
+
+    assert file.read() == [2]
+    assert file.path.parent.stat().st_mode & 0o777 == 0o700
+    assert [line["event"] for line in told] == ["the directory of what is kept was gone: it was made again"]
+
+
+def test_what_can_not_be_saved_is_said_once_and_so_when_it_can_again(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "state" / "usage.json")
+    file.path.parent.write_text("in the way")
+    saved = SavedState(file, "the usage")
+
+    with structlog.testing.capture_logs() as told:
+        for _ in range(3):
+            saved.save([1])
+        file.path.parent.unlink()
+        file.path.parent.mkdir()
+        for _ in range(3):
+            saved.save([2])
+
+    assert file.read() == [2]
+    assert [line["event"] for line in told] == ["the usage can't be saved", "the usage can be saved again"]

@@ -1,17 +1,21 @@
 """The file itself: versions, damage, and who may use it."""
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
+import structlog
 
 from dashboard.domain.alerts import Alert, AlertChange
 from dashboard.records.alerts import AlertState, Severity
+from dashboard.records.names import Name, NameKind
 from dashboard.records.series import Mark, MarkKind
 from dashboard.store import database, journal
 from dashboard.store.database import StoreError
 from dashboard.store.file import StoreFile
+from dashboard.store.names import all_names
 from dashboard.store.requests import RequestFilter, find_page
 from dashboard.store.schema import MIGRATIONS, NewerSchemaError, migrate, schema_version
 from dashboard.store.store import Store
@@ -115,6 +119,91 @@ async def test_looking_the_whole_file_over_finds_damage_that_nobody_has_met(tmp_
     await store.check()
     assert store.generation == 1
     await store.close()
+
+
+async def test_a_directory_that_is_swept_away_is_made_again_and_what_comes_next_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "x.db"
+    store = Store(path, lambda: NOW)
+    targets = [(await store.target(f"http://{name}/metrics")).id for name in "ab"]
+    name = Name(kind=NameKind.CLIENT, key="10.0.0.7", name="the laptop")
+    await store.save_name(name)
+    await store.save_round(NOW, 5.0, [sample(targets[1], NOW, {OK: 1.0})])
+    await store.read(all_names)
+    shutil.rmtree(path.parent)
+
+    with structlog.testing.capture_logs() as told:
+        for second in (5, 10):
+            await store.save_round(NOW + second, 5.0, [sample(targets[1], NOW + second, {OK: 1.0})])
+        await store.save_requests(targets[1], [finished("run-1", NOW)], FeedPosition("run-1", 1))
+
+    assert [line["event"] for line in told] == ["the database is gone: a fresh one was begun"]
+    assert store.generation == 1
+    assert (await store.read(all_names)).names == [name]
+    with pytest.raises(StoreError, match="another dashboard uses it"):
+        opened(path)
+    await store.close()
+    file = opened(path)
+    assert [file.target(f"http://{name}/metrics").id for name in "ab"] == targets
+    assert file._connection.execute("SELECT count(*) FROM target_5").fetchone() == (2,)
+    assert file._connection.execute("SELECT count(*) FROM request").fetchone() == (1,)
+    file.close()
+
+
+async def test_what_can_not_be_made_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "x.db"
+    store = Store(path, lambda: NOW)
+    target = (await store.target("http://a/metrics")).id
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="can't be written"):
+            await store.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+    assert "DB_PATH=" in (store.error or "")
+
+    path.parent.unlink()
+    await store.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+    assert store.error is None
+    await store.close()
+
+
+def test_a_log_that_is_swept_away_on_its_own_takes_nothing_along(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    file = opened(path)
+    target = file.target("http://a/metrics").id
+    _save_rounds(file, [target], 10)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+
+    _save_rounds(file, [target], 12)
+
+    assert file._connection.execute("SELECT count(*) FROM target_5").fetchone() == (12,)
+    assert database.check(file._connection) is None
+    file.close()
+
+
+def test_a_copy_that_is_put_in_its_place_is_gone_on_with_unless_it_knows_other_targets(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    file = opened(path)
+    target = file.target("http://a/metrics").id
+    _save_rounds(file, [target], 3)
+    for name, url in (("same.db", "http://a/metrics"), ("other.db", "http://b/metrics")):
+        other = opened(tmp_path / name)
+        assert other.target(url).id == target
+        other.close()
+
+    path.rename(tmp_path / "moved.db")
+    (tmp_path / "same.db").rename(path)
+    file.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+    assert file._connection.execute("SELECT count(*) FROM target_5").fetchone() == (1,)
+    moved = sqlite3.connect(tmp_path / "moved.db")
+    assert moved.execute("SELECT count(*) FROM target_5").fetchone() == (3,)
+    moved.close()
+
+    (tmp_path / "other.db").rename(path)
+    with pytest.raises(StoreError, match="another file was put in its place"):
+        file.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+    file.close()
 
 
 async def test_a_disk_that_is_full_is_an_error_and_no_damage(tmp_path: Path) -> None:
