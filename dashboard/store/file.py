@@ -166,7 +166,13 @@ class StoreFile:
         self._connection.close()
         self._lock.release()
         self._lock = database.Lock(self.path)
-        self._go_on_in_another()
+        try:
+            self._go_on_in_another()
+        except sqlite3.DatabaseError as error:
+            if not database.is_damage(error):
+                raise
+            self._begin_anew(str(error))
+            return
         what = "is gone: a fresh one was begun" if is_gone else "is another, or without its log: it was opened again"
         log.error(f"the database {what}", database=str(self.path))
 

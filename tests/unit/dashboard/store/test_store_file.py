@@ -203,6 +203,10 @@ def test_a_copy_that_is_put_in_its_place_is_gone_on_with_unless_it_knows_other_t
     (tmp_path / "other.db").rename(path)
     with pytest.raises(StoreError, match="another file was put in its place"):
         file.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+
+    path.write_bytes(b"This is something else.\n" * 1000)
+    file.save_round(NOW, 5.0, [sample(target, NOW, {OK: 1.0})])
+    assert file.set_aside_to is not None
     file.close()
 
 
