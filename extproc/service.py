@@ -36,7 +36,6 @@ from extproc.metrics.requests import AdmissionCollector, Metrics, VariantRegistr
 from extproc.metrics.supervision import SupervisionCollector
 from extproc.recorder import Listener, Recorder
 from extproc.request_log import RequestLog
-from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.background import Background
 from extproc.runtime.cache_watch import STATE_NAME as CACHE_STATE_NAME
@@ -45,7 +44,6 @@ from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
 from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
-from extproc.runtime.shared_limits import SharedLimits, plan_name
 from extproc.runtime.state_file import StateFile
 from extproc.settings import Settings, split_origins, traces_url
 from extproc.transport.access_log import AccessLog
@@ -60,6 +58,7 @@ from extproc.transport.retry_gate import RetryGate
 from extproc.transport.stream_guard import StreamGuard
 
 if TYPE_CHECKING:
+    from extproc.runtime.shared_limits import SharedLimits
     from extproc.transport.tracing import Tracing
 
 log = structlog.get_logger("extproc")
@@ -221,16 +220,19 @@ class Service:
         lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
         return RequestLog(lines.write, self._settings.log_format)
 
-    def _shared_limits(self) -> SharedLimits | None:
+    def _shared_limits(self) -> "SharedLimits | None":
         settings = self._settings
         if settings.limits_url is None:
             return None
+        from extproc.runtime import shared_limits
+
         url, plan = settings.limits_url.get_secret_value(), settings.limits_plan
         try:
             shared_limits.check(url)
         except ValueError as error:
             raise SettingsError([f"LIMITS_URL=***: {error}"]) from None
-        return SharedLimits(url, lambda: plan or plan_name(self.key.current), self.pacer, self.quota)
+        name = shared_limits.plan_name
+        return shared_limits.SharedLimits(url, lambda: plan or name(self.key.current), self.pacer, self.quota)
 
     def _http_config(self) -> uvicorn.Config:
         owner = Owner(self._settings.admin_token)

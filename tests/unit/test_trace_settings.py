@@ -165,7 +165,7 @@ def test_a_slip_in_a_name_is_seen_and_another_variable_of_opentelemetrys_is_none
     }
 
 
-def test_without_traces_nothing_of_them_is_loaded() -> None:
+def test_without_traces_and_a_store_of_replicas_nothing_of_them_is_loaded() -> None:
     command = [sys.executable, "-c", "import sys, extproc.service; print(*sys.modules)"]
 
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
@@ -178,3 +178,4 @@ def test_without_traces_nothing_of_them_is_loaded() -> None:
         "extproc.domain.tracing.attributes",
         "extproc.domain.tracing.sampling",
     }
+    assert not [name for name in loaded if name.partition(".")[0] in ("redis", "opentelemetry")]
