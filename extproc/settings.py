@@ -527,7 +527,7 @@ def unused_for_traces(settings: Settings, environ: Mapping[str, str]) -> Iterato
         return
     for name in sorted(environ):
         if _OF_TRACES.fullmatch(name) and environ[name] and name.lower() not in Settings.model_fields:
-            yield f"{name} is set, and zai-proxy does not use it: what it reads of OpenTelemetry's stands in the README"
+            yield f"{name} is set, and zai-proxy does not use it: docs/settings.md has what it reads of OpenTelemetry's"
 
 
 def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:

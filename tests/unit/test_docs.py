@@ -24,7 +24,7 @@ from tests.harness.doc_tables import METRICS, code, documented_series, tables
 from tests.harness.exported_series import exported
 from tests.harness.processes import ROOT
 
-README, ERRORS = ROOT / "README.md", ROOT / "docs/errors.md"
+README, SETTINGS, ERRORS = ROOT / "README.md", ROOT / "docs/settings.md", ROOT / "docs/errors.md"
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
 CODE = [*ROOT.glob("envoy/*"), *ROOT.glob("common/*.py"), *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
@@ -57,11 +57,18 @@ def shown(default: Any) -> str:
     return f"`{text.lower() if isinstance(default, bool) else text}`"
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
-    listed = list(tables(README, "variable"))
+def test_the_page_of_settings_lists_every_one_with_its_default_and_meaning() -> None:
+    listed = list(tables(SETTINGS, "variable"))
 
     fields = Settings.model_fields.items()
     assert listed == [[f"`{name.upper()}`", shown(field.default), field.description] for name, field in fields]
+
+
+def test_the_settings_that_the_readme_picks_are_as_on_their_page() -> None:
+    picked, listed = list(tables(README, "variable")), list(tables(SETTINGS, "variable"))
+
+    assert picked == [row for row in listed if row in picked]
+    assert "`ZAI_API_KEY`" in {name for name, _, _ in picked}
 
 
 @every_page
