@@ -4,10 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
-from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 from bench.autoscale_cluster import METRICS
 from bench.autoscale_hpa import Behavior
@@ -27,6 +25,8 @@ every_rendering = pytest.mark.parametrize("name", RENDERED)
 @pytest.mark.parametrize("version", VERSIONS)
 @every_rendering
 def test_every_object_fits_its_schema(name: str, version: str) -> None:
+    import kubernetes_validate  # seconds, which every process of a run would pay that collects tests
+
     for each in render(name):
         try:
             kubernetes_validate.validate(each, version, strict=True)
@@ -36,6 +36,8 @@ def test_every_object_fits_its_schema(name: str, version: str) -> None:
 
 @every_rendering
 def test_the_service_monitor_survives_its_typed_model(name: str) -> None:
+    from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor  # as long as that
+
     for each in of_kind(render(name), "ServiceMonitor").values():
         typed = ServiceMonitor.model_validate(each)
         assert typed.model_dump(mode="json", by_alias=True, exclude_unset=True) == each
