@@ -2,17 +2,28 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import click
 import httpx
+from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from extproc.launch.addresses import metrics_url
 from extproc.settings import Settings
 
-_TIMEOUT = 5.0
+_TIMEOUT: Final = 5.0
+_NAMES: Final = ("day (UTC)", "client", "program", "model")
+_FIGURES: Final = ("requests", "input", "output", "list price", "credits")
+_ANY_WIDTH: Final = 10_000
+_NOTHING: Final = "No request has been counted yet. Without STATE_DIR each start of the proxy begins the counts anew."
+
+Row = Mapping[str, Any]
+"""A row of `usage` in /status."""
 
 
 def show_usage(settings: Settings, days: int, as_json: bool) -> None:
@@ -28,14 +39,41 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("day (UTC)", "client", "program", "model")
-    for name in ("requests", "input", "output", "list price", "credits"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(row["day"], row["client"], row.get("program") or "", row["model"], *_numbers(row))
-    Console().print(table)
+    print_usage(rows, Console())
     for line in _cache_lines(status):
         click.echo(line)
+
+
+def print_usage(rows: Sequence[Row], console: Console) -> None:
+    """A table; where a terminal is too narrow for that, two lines a row. Whatever is no terminal gets the table as wide
+    as it is, without lines between its columns. Nothing is cut or wrapped."""
+    if not rows:
+        console.print(_NOTHING, highlight=False, soft_wrap=True)
+        return
+    table = Table(box=box.HEAVY_HEAD if console.is_terminal else None)
+    for name in _NAMES:
+        table.add_column(name, no_wrap=True)
+    for name in _FIGURES:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, (*_names(row), *_figures(row))))
+    width = Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum
+    if not console.is_terminal:
+        console.width = width
+    if width <= console.width:
+        console.print(table)
+    else:
+        for line in _narrow_lines(rows):
+            console.print(Text(line), soft_wrap=True)
+
+
+def _narrow_lines(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        requests, tokens_in, tokens_out, price, credits = _figures(row)
+        yield "  ".join(name for name in _names(row) if name)
+        yield (
+            f"  requests {requests}, tokens {tokens_in} in and {tokens_out} out, list price {price}, credits {credits}"
+        )
 
 
 def _rows(status: Any, days: int) -> list[dict[str, Any]]:
@@ -54,6 +92,10 @@ def _cache_lines(status: Any) -> list[str]:
         return []
 
 
-def _numbers(row: dict[str, Any]) -> tuple[str, ...]:
+def _names(row: Row) -> tuple[str, ...]:
+    return row["day"], row["client"], row.get("program") or "", row["model"]
+
+
+def _figures(row: Row) -> tuple[str, ...]:
     counts = (f"{row[name]:,}" for name in ("requests", "input_tokens", "output_tokens"))
     return (*counts, f"${row['cost_usd']:.2f}", f"{row['credits']:,.1f}")

@@ -1,0 +1,61 @@
+"""How `zai-proxy usage` prints what it has read: whole in a pipe, and in a terminal however narrow that is."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from extproc.commands.usage import print_usage
+
+ROW: dict[str, Any] = {
+    "day": "2026-11-26",
+    "client": "a-client-with-a-rather-long-name",
+    "program": "Claude Code",
+    "model": "glm-5.3-with-[red]-in-its-name",
+    "requests": 1_234_567,
+    "input_tokens": 123_456_789,
+    "output_tokens": 12_345_678,
+    "cost_usd": 12_345.678,
+    "credits": 98_765.43,
+}
+WORDS = [
+    *(ROW[name] for name in ("day", "client", "program", "model")),
+    *("1,234,567", "123,456,789", "12,345,678", "$12345.68", "98,765.4"),
+]
+
+
+def printed(rows: list[dict[str, Any]], width: int, *, is_terminal: bool) -> list[str]:
+    file = io.StringIO()
+    print_usage(rows, Console(file=file, width=width, force_terminal=is_terminal, color_system=None))
+    return file.getvalue().splitlines()
+
+
+def test_a_pipe_gets_every_column_of_a_row_in_one_line() -> None:
+    header, row, other = printed([ROW, {**ROW, "program": None}], 80, is_terminal=False)
+
+    assert [word for word in WORDS if word not in row] == []
+    assert " ".join(header.split()) == "day (UTC) client program model requests input output list price credits"
+    assert len(other) == len(row)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_terminal_too_narrow_for_the_table_gets_two_lines_a_row_and_loses_nothing(width: int) -> None:
+    lines = printed([ROW], width, is_terminal=True)
+
+    assert len(lines) == 2
+    assert [word for word in WORDS if word not in " ".join(lines)] == []
+
+
+def test_a_wide_terminal_gets_a_table() -> None:
+    lines = printed([ROW], 200, is_terminal=True)
+
+    assert lines[0].startswith("┏")
+    assert any(all(word in line for word in WORDS) for line in lines)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_where_nothing_was_counted_a_sentence_says_so(is_terminal: bool) -> None:
+    [line] = printed([], 80, is_terminal=is_terminal)
+
+    assert line.startswith("No request has been counted yet. ")
