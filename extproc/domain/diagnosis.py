@@ -21,7 +21,7 @@ _CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_
 _ATTRIBUTION: Final = "CLAUDE_CODE_ATTRIBUTION_HEADER"
 _OFF: Final = ("0", "false", "no", "off")
 _FAR_BELOW: Final = 3
-_NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests that name no model"}
+_NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests for an unknown model"}
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 

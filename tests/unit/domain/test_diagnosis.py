@@ -79,11 +79,13 @@ def places(model: str, limit: int, refused: int | None, waiting: int = 0) -> Lea
 
 
 def test_what_was_learned_of_each_model_is_told_with_what_waits() -> None:
-    findings = list(diagnosis.judge_places([places("glm-5.3", 2, 3, waiting=2), places("mcp", 3, None)]))
+    learned = [places("glm-5.3", 2, 3, waiting=2), places("mcp", 3, None), places("unknown", 3, None)]
+    findings = list(diagnosis.judge_places(learned))
 
     assert [(finding.what, finding.level) for finding in findings] == [
         ("glm-5.3", Level.OK),
         ("calls of MCP tools", Level.OK),
+        ("requests for an unknown model", Level.OK),
     ]
     assert findings[0].found == "2 at once (3 were refused), 1 in flight, 2 waiting"
     assert findings[1].found == "3 at once, 1 in flight, nothing waiting"
