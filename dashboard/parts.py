@@ -38,6 +38,7 @@ class Parts:
         return Now(
             **dict(self.overview.now()),
             version=self.version,
+            notice=self.settings.dashboard_notice,
             scrape_interval=self.settings.scrape_interval,
             can_name=self.guard.may_change,
             can_cancel=self.guard.has_token,

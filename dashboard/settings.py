@@ -14,6 +14,7 @@ from dashboard.domain.durations import parse_duration
 _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
 _MOST_TARGETS: Final = 100
+_LONGEST_NOTICE: Final = 300
 
 
 def _seconds(value: object) -> object:
@@ -36,6 +37,12 @@ def _targets(value: str) -> str:
 def _token(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError
+    return value
+
+
+def _notice(value: str) -> str:
+    if not value.isprintable() or len(value) > _LONGEST_NOTICE:
         raise ValueError
     return value
 
@@ -90,6 +97,9 @@ class Settings(EnvironmentSettings):
     dashboard_port: int = port(8081, "The port of the page and the API.")
     dashboard_token: Token | None = setting(
         None, "Who wants to see the dashboard has to know it.", "ASCII characters in one word"
+    )
+    dashboard_notice: Annotated[str, AfterValidator(_notice)] | None = setting(
+        None, "A sentence for everyone, at the top of each page.", "one line of at most 300 characters"
     )
     admin_token: Token | None = setting(
         None,

@@ -88,9 +88,10 @@ def plain_page(now: Now) -> str:
         ]
         for each in now.quota
     ]
+    notice = "" if now.notice is None else f"<p>{escape(now.notice)}</p>\n"
     targets = [[escape(each.name), f'<span class="{_class(each.state)}">{each.state}</span>'] for each in now.targets]
     body = f"""<main>
-<h1 class="{health.level}">{escape(health.headline)}</h1>
+{notice}<h1 class="{health.level}">{escape(health.headline)}</h1>
 {alerts}
 <p class="soft">{busy} of {most if most is not None else "?"} places busy, {now.waiting_total} waiting;
 {_figure(now.per_minute.requests)} requests and {_figure(now.per_minute.cost_usd)} USD a minute.</p>

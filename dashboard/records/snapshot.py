@@ -208,6 +208,7 @@ class Now(Snapshot):
     """What the proxies say, and what a reader has to know of this dashboard."""
 
     version: str
+    notice: str | None = Field(description="DASHBOARD_NOTICE")
     scrape_interval: float
     can_name: bool
     can_cancel: bool

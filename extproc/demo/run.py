@@ -51,6 +51,7 @@ _PLAN: Final = (
     "--weekly-credits", "104000", "--weekly-seconds", "7200",
     "--prefix-cache", "300",
 )  # fmt: skip
+_NOTICE: Final = "This is a demo: Z.AI is simulated on this machine, the requests are samples. Nothing goes to Z.AI."
 _QUOTA_SECONDS: Final = "5"
 # Settings that would tell others of the staged traffic, keep what it taught, or turn it away.
 _UNSET: Final = (
@@ -93,6 +94,7 @@ def _chosen(given: Mapping[str, str]) -> dict[str, str]:
         # The quota errors of the sample traffic are staged: the gate would believe them and refuse all the rest.
         "QUOTA_GATE": given.get("QUOTA_GATE") or "off",
         "QUOTA_POLL_INTERVAL": given.get("QUOTA_POLL_INTERVAL") or _QUOTA_SECONDS,
+        "DASHBOARD_NOTICE": given.get("DASHBOARD_NOTICE") or _NOTICE,
         "CACHE_DOCTOR": given.get("CACHE_DOCTOR") or "on",
     }
 

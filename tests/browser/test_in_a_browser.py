@@ -25,6 +25,8 @@ expect.set_options(timeout=30_000)
 
 AXE = ROOT / "dashboard/frontend/node_modules/axe-core/axe.min.js"
 PAGES = ("/", "/history", "/requests", "/usage")
+CUT = "[...document.querySelectorAll('main section')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+"""The names of the parts of a page that are wider than their place."""
 
 
 @pytest.fixture
@@ -462,12 +464,17 @@ def violations(page: Page) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_phone_needs_no_scrolling_sideways(tab: Tab, path: str) -> None:
-    tab.page.set_viewport_size(PHONE)
+def test_neither_a_phone_nor_a_usual_screen_has_to_be_scrolled_sideways(tab: Tab, caller: Caller, path: str) -> None:
+    caller.ask()
     page = tab.open(path)
-    expect(page.locator(".animate-pulse")).to_have_count(0)
+    if path == "/usage":
+        expect(page.get_by_role("region", name="Usage by client").get_by_role("row").nth(1)).to_be_visible()
+    for size in (PHONE, WIDE):
+        page.set_viewport_size(size)
+        expect(page.locator(".animate-pulse")).to_have_count(0)
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        assert page.evaluate(CUT) == []
 
 
 # For hours

@@ -50,6 +50,7 @@ def test_the_database_is_kept_where_programs_keep_their_state(monkeypatch: pytes
         ("RETENTION_5S", "10m", "RETENTION_5S=10m: need a length of time from 1h to 7d, like 24h"),
         ("RETENTION_1M", "2h", "RETENTION_1M=2h: need a length of time from 1d to 400d, like 30d"),
         ("BIND_ADDRESS", "localhost", "BIND_ADDRESS=localhost: need an IP address like 127.0.0.1 or 0.0.0.0"),
+        ("DASHBOARD_NOTICE", "two\nlines", "DASHBOARD_NOTICE='two\\nlines': need one line of at most 300 characters"),
         ("DASHBOARD_TOKEN", "two words", "DASHBOARD_TOKEN=***: need ASCII characters in one word"),
         ("ADMIN_TOKEN", "ü", "ADMIN_TOKEN=***: need ASCII characters in one word"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT=xml: need console or json"),

@@ -58,6 +58,7 @@ def test_a_demo_has_a_key_of_nobody_and_an_upstream_of_this_machine() -> None:
         assert chosen["ZAI_TARGET_URL"].startswith("http://127.0.0.1:")
         assert chosen["STATE_DIR"] == ""
         assert chosen["DRAIN_TIMEOUT"] == "10"
+        assert "Nothing goes to Z.AI." in chosen["DASHBOARD_NOTICE"]
 
 
 def test_ports_that_are_given_stay_and_the_others_are_free_and_all_different() -> None:

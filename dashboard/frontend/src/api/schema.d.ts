@@ -826,6 +826,8 @@ export interface components {
             alerts: components["schemas"]["Alert"][];
             targets: components["schemas"]["TargetState"][];
             version: string;
+            /** @description DASHBOARD_NOTICE */
+            notice: string | null;
             scrape_interval: number;
             can_name: boolean;
             can_cancel: boolean;

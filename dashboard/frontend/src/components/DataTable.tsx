@@ -8,6 +8,8 @@ export interface Column<Row> {
   align?: 'end'
   /** Classes of heading and cells: `max-sm:hidden` for what a phone has no room for. */
   className?: string
+  /** What a cell speaks for by itself: it has no name before it where the table is folded. */
+  isPlain?: boolean
   isSortable?: boolean
 }
 
@@ -36,6 +38,8 @@ interface DataTableProps<Row> {
   opening?: Opening<Row>
   /** Sums, below the rows. */
   footer?: ReactNode
+  /** Where the table has no room each row becomes a block: `folded` behind the width of the container that it needs. */
+  folding?: '@max-6xl:folded' | '@max-md:folded'
 }
 
 /** A table that scrolls sideways by itself, also with the keyboard, where it is wider than its place. */
@@ -47,11 +51,12 @@ export function DataTable<Row>({
   sorting,
   opening,
   footer,
+  folding,
 }: DataTableProps<Row>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable without a mouse
-    <section className="-mx-2 overflow-x-auto" aria-label={caption} tabIndex={0}>
-      <table className="w-full border-collapse">
+    <section className="@container -mx-2 overflow-x-auto" aria-label={caption} tabIndex={0}>
+      <table className={`w-full border-collapse ${folding ?? ''}`}>
         <caption className="sr-only">{caption}</caption>
         <thead>
           <tr className="border-b border-line text-left text-xs text-soft">
@@ -74,6 +79,11 @@ export function DataTable<Row>({
       </table>
     </section>
   )
+}
+
+/** The name of a column's cells, for where no heading stands above them. */
+export function cellName<Row>({ head, isPlain = false }: Column<Row>): string | undefined {
+  return typeof head === 'string' && !isPlain ? head : undefined
 }
 
 function place<Row>({ align, className = '' }: Column<Row>): string {
@@ -104,12 +114,18 @@ function HeadCell<Row>({ column, sorting }: HeadCellProps<Row>) {
       <button
         type="button"
         onClick={() => sorting.onSort(column.key)}
-        className="font-medium hover:text-text"
+        className="relative font-medium hover:text-text"
       >
         {column.head}
-        <span aria-hidden="true" className={isSorted ? 'text-accent' : 'opacity-0'}>
-          {sorting.order === 'asc' ? ' ↑' : ' ↓'}
-        </span>
+        {isSorted && (
+          // In the gap between two columns, so that no column is wider for it.
+          <span
+            aria-hidden="true"
+            className={`absolute px-0.5 text-accent ${column.align === 'end' ? 'right-full' : 'left-full'}`}
+          >
+            {sorting.order === 'asc' ? '↑' : '↓'}
+          </span>
+        )}
       </button>
     </th>
   )
@@ -153,7 +169,7 @@ function BodyRow<Row>({ row, id, columns, opening }: BodyRowProps<Row>) {
           </td>
         )}
         {columns.map((column) => (
-          <td key={column.key} className={`${place(column)} py-1.5`}>
+          <td key={column.key} data-name={cellName(column)} className={`${place(column)} py-1.5`}>
             {column.cell(row)}
           </td>
         ))}

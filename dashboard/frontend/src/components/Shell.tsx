@@ -25,6 +25,7 @@ export function Shell({ children }: { children: ReactNode }) {
         Skip to the content
       </a>
       <ConnectionBanner />
+      <Notice />
       <header className="border-b border-line bg-card">
         <div className="mx-auto flex max-w-[100rem] flex-wrap items-center gap-x-6 px-4 sm:px-6">
           <p className="py-3 font-semibold max-sm:text-base">zai-proxy</p>
@@ -56,6 +57,17 @@ export function Shell({ children }: { children: ReactNode }) {
       </main>
       <Announcer />
     </>
+  )
+}
+
+/** What the operator tells everyone who looks: that this is a demo, say. */
+function Notice() {
+  const notice = useLive((state) => state.now?.notice ?? null)
+  if (notice === null) return null
+  return (
+    <aside aria-label="Notice" className="bg-accent-tint px-4 py-2 text-center text-pretty">
+      {notice}
+    </aside>
   )
 }
 

@@ -23,6 +23,7 @@ export function aSnapshot(changes: Partial<Now> = {}): Now {
   return {
     at: 1_764_000_000,
     version: '0.1.0',
+    notice: null,
     health: { level: 'ok', headline: 'Working: 5 of 8 places busy.', since: null },
     workers: { busy: 5, limit: 8, wall: 20, draining: false },
     running: [],

@@ -2,12 +2,15 @@ import { expect, test } from 'vitest'
 import { aRunningRequest } from './examples'
 import { NO_NAMES, nameBook } from './names'
 import {
+  ceilingInWords,
   gateInWords,
   laneName,
   limitInWords,
+  limitMeaning,
   limitOwner,
   modelName,
   moveInWords,
+  movers,
   otherModelAsked,
   requestName,
   senderName,
@@ -108,5 +111,32 @@ test('a move of a limit says from where to where it went, and why', () => {
 })
 
 test('what has places and is no model has a name for people', () => {
-  expect(['glm-5.3', 'mcp', 'unknown'].map(gateInWords)).toEqual(['glm-5.3', 'MCP tools', 'no model named'])
+  expect(['glm-5.3', 'mcp', 'unknown'].map(gateInWords)).toEqual(['glm-5.3', 'MCP tools', 'unknown model'])
+})
+
+test('a limit says what it is of and what was too much, as far as that is known', () => {
+  expect(['in flight', 'requests/s', 'something new'].map(limitMeaning)).toEqual([
+    'all models together',
+    'may start, of all models',
+    null,
+  ])
+  expect(ceilingInWords({ name: 'in flight', ceiling: 8 })).toBe('8 were refused')
+  expect(ceilingInWords({ name: 'requests/s', ceiling: 6.25 })).toBe('6.25 were refused')
+  expect(ceilingInWords({ name: 'in flight', ceiling: null })).toBeNull()
+})
+
+test('a move of the plan is named after the model whose it was', () => {
+  const refused = { at: 10, text: 'upstream 1302: 3 → 2 in flight' }
+  const tried = { at: 12, text: 'probe: 2 → 3 in flight' }
+  const limit = {
+    target: 1,
+    moves: [tried, refused, refused, { at: 9, text: 'work waits: 3 → 8 in flight' }],
+  }
+  const models = [
+    { target: 2, model: 'of another proxy', moves: [tried] },
+    { target: 1, model: 'glm-4.7', moves: [refused] },
+    { target: 1, model: 'glm-5.3', moves: [tried, refused] },
+  ]
+  expect(movers(limit, models)).toEqual(['glm-5.3', 'glm-4.7', 'glm-5.3', null])
+  expect(movers(limit, [])).toEqual([null, null, null, null])
 })

@@ -1,7 +1,7 @@
 /** Requests, lanes and limits in a few words. */
 
 import type { RequestIdentity } from '../api/common'
-import type { Limit, TargetState } from '../api/now'
+import type { Limit, ModelLimit, TargetState } from '../api/now'
 import { givenName, type NameBook } from './names'
 import { formatCompact, formatCount, plural } from './numbers'
 
@@ -66,11 +66,42 @@ export function limitInWords({ name, value, used }: Pick<Limit, 'name' | 'value'
   return used === null ? most : `${formatCount(used)} of ${most}`
 }
 
-const GATES: Readonly<Record<string, string>> = { mcp: 'MCP tools', unknown: 'no model named' }
+const GATES: Readonly<Record<string, string>> = { mcp: 'MCP tools', unknown: 'unknown model' }
 
-/** What has places of its own: `glm-5.3`, `MCP tools`. */
+/** What has places of its own: `glm-5.3`, `MCP tools`; `unknown model` is whose model nobody can tell yet. */
 export function gateInWords(model: string): string {
   return GATES[model] ?? model
+}
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  'in flight': 'all models together',
+  'requests/s': 'may start, of all models',
+}
+
+/** What a limit is of, beside its number; null for one that this page does not know. */
+export function limitMeaning(name: string): string | null {
+  return MEANINGS[name] ?? null
+}
+
+/** `8 were refused`: the level that broke last; null while none is known. */
+export function ceilingInWords({ name, ceiling }: Pick<Limit, 'name' | 'ceiling'>): string | null {
+  if (ceiling === null) return null
+  return `${name === 'in flight' ? formatCount(ceiling) : formatCompact(ceiling)} were refused`
+}
+
+/** Which model each move of a limit of all models was of, in their order: a model's name, or null where it was none's
+ * alone. What happened to a model stands in its own moves too, at the same time and in the same words. */
+export function movers(
+  { target, moves }: Pick<Limit, 'target' | 'moves'>,
+  models: readonly Pick<ModelLimit, 'target' | 'model' | 'moves'>[],
+): (string | null)[] {
+  const left = models
+    .filter((model) => model.target === target)
+    .flatMap(({ model, moves: own }) => own.map((move) => ({ model, ...move })))
+  return moves.map(({ at, text }) => {
+    const index = left.findIndex((move) => move.at === at && move.text === text)
+    return left.splice(index, index < 0 ? 0 : 1)[0]?.model ?? null
+  })
 }
 
 const MOVE = /^(.*): (\d+) → (\d+) in flight$/

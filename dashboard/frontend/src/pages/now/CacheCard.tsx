@@ -28,7 +28,7 @@ function LossItem({ loss, cache: { doctor, seconds } }: { loss: CacheLoss; cache
   const client = loss.client === null ? null : clientName(loss.client, names)
   const details = [client, lostInWords(loss, seconds)].filter((text) => text !== null)
   return (
-    <li className="flex gap-3">
+    <li className="flex min-w-0 gap-3">
       <Icon name="warning" className="mt-0.5 size-5 text-warning" />
       <div className="min-w-0">
         <p>

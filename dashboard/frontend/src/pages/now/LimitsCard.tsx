@@ -1,9 +1,17 @@
-import type { Limit, ModelLimit, TargetState } from '../../api/now'
+import type { Limit, LimitMove, ModelLimit, TargetState } from '../../api/now'
 import { Card } from '../../components/Card'
 import { type Column, DataTable } from '../../components/DataTable'
 import { EmptyState } from '../../components/EmptyState'
-import { formatCompact, formatCount } from '../../lib/numbers'
-import { gateInWords, limitInWords, limitOwner, moveInWords } from '../../lib/requestWords'
+import { formatCount } from '../../lib/numbers'
+import {
+  ceilingInWords,
+  gateInWords,
+  limitInWords,
+  limitMeaning,
+  limitOwner,
+  moveInWords,
+  movers,
+} from '../../lib/requestWords'
 import { formatClock, formatMoment } from '../../lib/times'
 
 const LATEST = 3
@@ -14,7 +22,8 @@ const COLUMNS: readonly Column<ModelLimit>[] = [
     key: 'model',
     head: 'Model',
     cell: ({ model }) => gateInWords(model),
-    className: 'align-top whitespace-nowrap',
+    className: 'align-top whitespace-nowrap @max-md:basis-full',
+    isPlain: true,
   },
   {
     key: 'in-flight',
@@ -46,7 +55,8 @@ const COLUMNS: readonly Column<ModelLimit>[] = [
       ) : (
         <Moves moves={moves.slice(0, LATEST_OF_A_MODEL)} />
       ),
-    className: 'w-full align-top max-sm:hidden',
+    className: 'w-full align-top @max-md:basis-full',
+    isPlain: true,
   },
 ]
 
@@ -64,7 +74,8 @@ export function LimitsCard({ limits, models, targets }: LimitsCardProps) {
     key: 'owner',
     head: 'Proxy',
     cell: (limit) => limitOwner(limit, names),
-    className: 'align-top whitespace-nowrap',
+    className: 'align-top whitespace-nowrap @max-md:basis-full',
+    isPlain: true,
   }
   return (
     <Card title="Learned limits">
@@ -81,7 +92,14 @@ export function LimitsCard({ limits, models, targets }: LimitsCardProps) {
                 columns={isOne ? COLUMNS : [owner, ...COLUMNS]}
                 rows={models}
                 rowKey={({ target, model }) => `${target} ${model}`}
+                folding="@max-md:folded"
               />
+              {models.some(({ model }) => model === 'unknown') && (
+                <p className="mt-1 text-xs text-soft">
+                  {gateInWords('unknown')}: requests that name no model, or one that nothing has answered for
+                  yet
+                </p>
+              )}
             </div>
           )}
           <ul className="grid gap-x-8 gap-y-4 sm:grid-cols-2">
@@ -89,6 +107,7 @@ export function LimitsCard({ limits, models, targets }: LimitsCardProps) {
               <LimitItem
                 key={`${limit.target} ${limit.name}`}
                 limit={limit}
+                models={models}
                 of={isOne ? null : limitOwner(limit, names)}
               />
             ))}
@@ -99,39 +118,57 @@ export function LimitsCard({ limits, models, targets }: LimitsCardProps) {
   )
 }
 
-function LimitItem({ limit, of }: { limit: Limit; of: string | null }) {
+interface LimitItemProps {
+  limit: Limit
+  models: readonly ModelLimit[]
+  of: string | null
+}
+
+/** A limit of all models together: its number, what that is, and whose each of its moves was. */
+function LimitItem({ limit, models, of }: LimitItemProps) {
+  const owners = movers(limit, models)
+  const ofAll = models.length > 0 && limit.name === 'in flight' ? 'all models' : null
+  const moves = limit.moves.map((move, index) => ({ ...move, model: owners[index] ?? ofAll }))
+  const asides = [limitMeaning(limit.name), ceilingInWords(limit), of]
   return (
     <li className="min-w-0">
       <p className="flex flex-wrap items-baseline gap-x-2">
         <span className="text-lg font-semibold">{limitInWords(limit)}</span>
         <span>{limit.name}</span>
-        {limit.ceiling !== null && <span className="text-soft">ceiling {formatCompact(limit.ceiling)}</span>}
-        {of !== null && <span className="text-soft">{of}</span>}
+        <span className="text-soft">{asides.filter((each) => each !== null).join(' · ')}</span>
       </p>
-      {limit.moves.length === 0 ? (
+      {moves.length === 0 ? (
         <p className="text-xs text-soft">has not moved yet</p>
       ) : (
-        <Moves moves={limit.moves.slice(0, LATEST)} />
+        <Moves moves={moves.slice(0, LATEST)} />
       )}
-      {limit.moves.length > LATEST && (
+      {moves.length > LATEST && (
         <details className="text-xs text-soft">
-          <summary className="w-fit rounded">{limit.moves.length - LATEST} earlier</summary>
-          <Moves moves={limit.moves.slice(LATEST)} />
+          <summary className="w-fit rounded">{moves.length - LATEST} earlier</summary>
+          <Moves moves={moves.slice(LATEST)} />
         </details>
       )}
     </li>
   )
 }
 
-function Moves({ moves }: { moves: Limit['moves'] }) {
+interface MovesProps {
+  /** `model` is whose it was, if that has to be said. */
+  moves: readonly (LimitMove & { model?: string | null })[]
+}
+
+function Moves({ moves }: MovesProps) {
   return (
     <ol className="text-xs/5 text-soft">
-      {moves.map(({ at, text }) => (
-        <li key={`${at} ${text}`} className="flex gap-2">
+      {moves.map(({ at, text, model = null }) => (
+        <li key={`${at} ${text} ${model}`} className="flex gap-2">
           <time dateTime={new Date(at * 1000).toISOString()} title={formatMoment(at)}>
             {formatClock(at, true)}
           </time>
-          <span className="min-w-0 break-words text-text">{moveInWords(text)}</span>
+          <span className="min-w-0 break-words text-text">
+            {model !== null && `${gateInWords(model)}: `}
+            {moveInWords(text)}
+          </span>
         </li>
       ))}
     </ol>

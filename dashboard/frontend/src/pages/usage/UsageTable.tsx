@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 import type { Breakdown, BreakdownRow } from '../../api/breakdown'
-import { type Column, DataTable } from '../../components/DataTable'
+import { type Column, cellName, DataTable } from '../../components/DataTable'
 import { Link } from '../../components/Link'
 import { NameButton } from '../../components/NameButton'
 import { useNames } from '../../hooks/useLive'
@@ -35,6 +35,7 @@ export function UsageTable({ data, query, range }: UsageTableProps) {
       columns={columns}
       rows={sortedRows(data.rows, sort, order)}
       rowKey={({ key }) => String(key)}
+      folding="@max-6xl:folded"
       sorting={{ key: sort, order, onSort: sortBy }}
       footer={
         <>
@@ -69,7 +70,11 @@ function SumRow({
             {name}
           </th>
         ) : (
-          <td key={column.key} className="px-2 py-1.5 text-right">
+          <td
+            key={column.key}
+            data-name={cellName(column)}
+            className={`px-2 py-1.5 text-right ${column.className ?? ''}`}
+          >
             {column.cell(row)}
           </td>
         ),
@@ -90,13 +95,15 @@ function usageColumns(data: Breakdown, query: UsageQuery, range: TimeRange, name
       cell: ({ key, programs }) => (
         <Key name={keyInWords(by, key, now, names)} {...{ programs, query, range, value: key }} />
       ),
-      className: 'sticky left-0 z-1 bg-card',
+      className: 'sticky left-0 z-1 bg-card @max-6xl:basis-full',
+      isPlain: true,
     },
     {
       key: 'share',
       head: `Share of the ${shareOf(total)}`,
       cell: (row) => <ShareBar row={row} total={total} longest={longest} />,
       align: 'end',
+      className: '@max-6xl:basis-full',
     },
     number('cost', 'Cost', (row) => quiet(row.cost_usd, formatMoney)),
     number('wasted', 'Wasted', (row) => quiet(row.wasted.cost_usd, formatMoney)),
@@ -139,8 +146,8 @@ function Key({ name, programs, value, query, range }: KeyProps) {
   const deeper = deeperAddress(query, range, value)
   if (requests === null) return <span className="text-soft">{name}</span>
   return (
-    <div className="w-32 sm:w-52">
-      <div className="flex flex-col sm:flex-row sm:items-baseline sm:justify-between sm:gap-2">
+    <div className="w-44 @max-6xl:w-full 2xl:w-52">
+      <div className="flex items-baseline justify-between gap-2 @max-6xl:justify-start">
         <Link
           href={deeper?.href ?? requests}
           title={name === String(value) ? name : `${name} (${value})`}
@@ -182,12 +189,12 @@ function ShareBar({ row, total, longest }: ShareBarProps) {
   const { all, wasted } = share(row, total)
   const width = (part: number) => `${(part / Math.max(all, longest, 0.01)) * 100}%`
   return (
-    <div className="flex items-center justify-end gap-2">
-      <div aria-hidden="true" className="flex h-2 w-20 overflow-hidden rounded-full bg-sunken 2xl:w-40">
+    <div className="inline-flex items-center justify-end gap-2">
+      <div aria-hidden="true" className="flex h-2 w-16 overflow-hidden rounded-full bg-sunken 2xl:w-40">
         <div className="bg-accent" style={{ width: width(all - wasted) }} />
         <div className="bg-critical" style={{ width: width(wasted) }} />
       </div>
-      <span className="w-12">{formatShare(all)}</span>
+      <span className="w-11 whitespace-nowrap">{formatShare(all)}</span>
     </div>
   )
 }
