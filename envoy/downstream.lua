@@ -9,8 +9,6 @@ local MOST_HELD_OF_LARGE, LARGE = ${LARGEST_HELD}, 1048576
 local MOST_HELD = MOST_HELD_OF_LARGE * 1.25   -- the large ones leave room for others
 local HEAD, TAILS = 16384, { 8192, 98304 }   -- the ends that are read first; the longer tail is for tools that stand behind the model
 
-local SALT = ${PROMPT_SALT}   -- nil where nobody wants to know which parts of prompts change (CACHE_DOCTOR)
-
 local held = 0
 local collected_at = 0
 
@@ -49,9 +47,7 @@ function envoy_on_request(handle)
       return body:getBytes(from, length)
     end
     local report = request.read(body:length(), bytes, HEAD, TAILS)
-    local metadata = handle:streamInfo():dynamicMetadata()
-    metadata:set("zai.request", "body", report)
-    if SALT then metadata:set("zai.prompt", "parts", prompt.read(body:length(), bytes, SALT)) end
+    handle:streamInfo():dynamicMetadata():set("zai.request", "body", report)
   end
   give_back(lease)
 end

@@ -109,6 +109,9 @@ class Service:
         self.tracing = self._tracing()
         if self.tracing is not None:
             metrics.registry.register(self.tracing.collector())
+        cache_state = None if settings.state_dir is None else StateFile(settings.state_dir / CACHE_STATE_NAME)
+        self.cache = CacheWatch(prices, doctor=settings.cache_doctor, state=cache_state)
+        metrics.registry.register(self.cache.collector())
         self.processor = ExternalProcessor(
             self.admission,
             self.clients,
@@ -118,13 +121,11 @@ class Service:
             self.guard,
             WebOrigins(split_origins(settings.cors_origins or "")),
             None if self.tracing is None else self.tracing.tracer.begin,
+            self.cache.wants_parts if settings.cache_doctor else None,
         )
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
-        cache_state = None if settings.state_dir is None else StateFile(settings.state_dir / CACHE_STATE_NAME)
-        self.cache = CacheWatch(prices, doctor=settings.cache_doctor, state=cache_state)
-        metrics.registry.register(self.cache.collector())
         self._request_log = self._log_of_requests()
         self.recorder = self._recorder(prices)
         self.access_log = AccessLog(

@@ -18,7 +18,11 @@ from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
 # The Lua filters of envoy/, and the modules that each needs, in order.
-_LUA_MODULES: Final = {"downstream": ("json_scan", "request", "prompt"), "upstream": ("json_scan", "answer")}
+_LUA_MODULES: Final = {
+    "downstream": ("json_scan", "request"),
+    "doctor": ("prompt",),
+    "upstream": ("json_scan", "answer"),
+}
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Z_]+)\}")
 _SOCKETS: Final = "type.googleapis.com/envoy.extensions.transport_sockets"
 _PLAINTEXT: Final[dict[str, object]] = {
@@ -127,6 +131,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "MESSAGE_TIMEOUT_MS": str(int(1000 * (_DECISION_SECONDS + settings.queue_timeout))),
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
+        "NO_DOCTOR": json.dumps(not settings.cache_doctor),
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),

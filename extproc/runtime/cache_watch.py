@@ -5,7 +5,10 @@ import time
 from typing import Final
 
 from extproc.domain.cache import report
-from extproc.domain.cache.ledger import CacheLedger
+from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.ledger import PROMPTS, CacheLedger
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.routes import Route
 from extproc.domain.usage.outcome import Outcome
 from extproc.domain.usage.prices import PriceTable
 from extproc.metrics.cache import CacheCollector
@@ -32,6 +35,15 @@ class CacheWatch:
         """A request has ended."""
         self._ledger.take(outcome, time.time())
         self._has_news = True
+
+    def wants_parts(self, exchange: Exchange, route: Route) -> bool:
+        """Whether Envoy is to tell of the parts of this request's prompt, for CACHE_DOCTOR. Of one whose body was not
+        read it cannot."""
+        if route.llm_protocol not in PROMPTS or not exchange.asked:
+            return False
+        session = exchange.session or exchange.thread
+        who = exchange.client, exchange.source, exchange.program, session, exchange.agent, exchange.asked
+        return self._ledger.wants_parts(Speaker(*who))
 
     def describe(self) -> dict[str, object]:
         """For /status."""

@@ -32,7 +32,8 @@ _PATH: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 
 class ExternalProcessor:
     """Admits requests and gives them the key. `api_key` returns the key in force at the moment of the call, `trace` the
-    trace of a request where requests are traced.
+    trace of a request where requests are traced; `wants_parts` says whether Envoy is to tell of the parts of a prompt,
+    where it can.
 
     When a request has to wait Envoy is told so at once, or it would take the silence for a processor that hangs.
     """
@@ -47,11 +48,13 @@ class ExternalProcessor:
         guard: StreamGuard,
         origins: WebOrigins,
         trace: Callable[[RequestHead, Route], Trace] | None = None,
+        wants_parts: Callable[[Exchange, Route], bool] | None = None,
     ) -> None:
         self._admission = admission
         self._guard = guard
         self._origins = origins
         self._trace = trace
+        self._wants_parts = wants_parts
         self._clients = clients
         self._quota = quota
         self._pacer = pacer
@@ -189,6 +192,8 @@ class ExternalProcessor:
             noted["guard"] = "1"
         if route.hands_out_what_is_stored(exchange.method):
             noted["stored"] = "1"
+        if self._wants_parts is not None and self._wants_parts(exchange, route):
+            noted["parts"] = "1"
         return self._mutation(route.credential) + own + wire.metadata(noted)
 
     def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.conversation import WARM, Asked, Speaker
 from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, differences
 from extproc.domain.request.record import record
 
@@ -23,7 +23,6 @@ _MOST_STRANDS: Final = 8
 _STRAND_SECONDS: Final = 900.0
 _MOST_PROMPTS: Final = 4
 _MOST_VALUES: Final = 8
-_WARM: Final = 0.9
 
 
 @record
@@ -125,7 +124,7 @@ class Changes:
             before, tokens = memory.prompts[index]
             if _continues(before, prompt, changes):
                 del memory.prompts[index]
-            self._note(memory, changes, asked, is_warm=asked.cached >= tokens * _WARM)
+            self._note(memory, changes, asked, is_warm=asked.cached >= tokens * WARM)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
 
     def unmarked(self, speaker: Speaker) -> Prompt | None:

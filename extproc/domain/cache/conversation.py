@@ -26,6 +26,9 @@ from extproc.domain.request.record import record
 SMALLEST_PROMPT: Final = 2048
 """Tokens of a prompt that is worth a look. Caches keep nothing of very short ones, and titles are made with those."""
 
+WARM: Final = 0.9
+"""The share of a prompt from which on nothing in it can have changed but its end."""
+
 LONGEST_PAUSE: Final = 240.0
 """Seconds between two requests after which nothing is claimed: caches of this kind forget after five minutes."""
 
@@ -63,7 +66,7 @@ class Asked:
     """One request that was answered. `input` are all tokens of its prompt, `cached` those that came from the cache,
     `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
     (Unix times). `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API
-    caches nothing that is not marked for it."""
+    caches nothing that is not marked for it. `model` is what it asked for, empty if that is the speaker's."""
 
     sent: float
     begun: float
@@ -72,6 +75,7 @@ class Asked:
     output: int = 0
     prompt: str = ""
     needs_marks: bool = False
+    model: str = ""
 
 
 @record

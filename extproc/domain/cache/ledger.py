@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from extproc.domain.cache.changes import Changes, Finding
 from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, CacheLife, Claim, Conversation, Misses, Speaker
+from extproc.domain.cache.interest import Interest
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
@@ -28,7 +29,7 @@ _MOST_NEW: Final = 10_000
 _PART_SECONDS: Final = 300
 _MOST_CONVERSATIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
-_PROMPTS: Final = frozenset(set(LlmProtocol) - {LlmProtocol.OPENAI_EMBEDDINGS})
+PROMPTS: Final = frozenset(set(LlmProtocol) - {LlmProtocol.OPENAI_EMBEDDINGS})
 
 _SUMS: Final = ("requests", "input", "cached", "cacheable", "usd", "credits")
 Key = TypeVar("Key")
@@ -131,6 +132,7 @@ class CacheLedger:
         self._since_start: dict[str, Sums] = {}
         self._changes = Changes()
         self._life = CacheLife()
+        self._interest = Interest()
         self._new: list[tuple[float, Speaker, Asked]] = []
 
     def take(self, outcome: Outcome, now: float) -> None:
@@ -141,9 +143,15 @@ class CacheLedger:
 
     def hear(self, speaker: Speaker, asked: Asked, now: float) -> None:
         """The same of a request whose speaker is known."""
+        self._interest.take(speaker, asked)
         self._new.append((now, speaker, asked))
         if self._new[0][0] < now - _SETTLED_EVERY or len(self._new) >= _MOST_NEW:
             self._settle(now)
+
+    def wants_parts(self, speaker: Speaker) -> bool:
+        """Whether to have Envoy tell of the parts of a prompt that is about to be sent. The speaker's model is the one
+        that is asked for."""
+        return self._interest.has(speaker)
 
     def snapshot(self, now: float, *, is_last: bool = False) -> dict[str, object]:
         """Plain values for `restore`: the last hour's sums. The latest half second is not in them yet, unless nothing
@@ -271,7 +279,7 @@ def _asked(outcome: Outcome) -> Asked | None:
     if usage is None or usage.estimated.input or entry.sent_upstream is None:
         return None
     tokens = usage.tokens
-    if outcome.route.llm_protocol not in _PROMPTS or tokens.input_total < SMALLEST_PROMPT:
+    if outcome.route.llm_protocol not in PROMPTS or tokens.input_total < SMALLEST_PROMPT:
         return None
     begun = entry.duration if entry.first_byte is None else entry.first_byte
     return Asked(
@@ -282,6 +290,7 @@ def _asked(outcome: Outcome) -> Asked | None:
         output=tokens.output - tokens.reasoning,
         prompt=entry.prompt,
         needs_marks=outcome.route.llm_protocol is LlmProtocol.ANTHROPIC_MESSAGES,
+        model=entry.model_asked,
     )
 
 

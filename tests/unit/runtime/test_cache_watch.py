@@ -13,6 +13,8 @@ from structlog.testing import capture_logs
 
 from extproc.domain.cache.conversation import Asked, Speaker
 from extproc.domain.cache.ledger import CacheLedger
+from extproc.domain.request.exchange import Exchange
+from extproc.domain.request.routes import classify
 from extproc.domain.usage.outcome import Outcome, interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
@@ -37,6 +39,28 @@ def ended(now: float) -> Outcome:
 def told(one: CacheWatch) -> list[tuple[str, int]]:
     rows: Any = one.describe()["programs"]
     return [(row["client"], row["input_tokens"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("session", "agent"),
+    [({"session": "s-1"}, ""), ({"thread": "t-1"}, ""), ({"session": "s-1"}, "a-1")],
+    ids=["session", "thread", "sub-agent"],
+)
+def test_a_request_is_taken_for_one_of_the_conversation_that_the_log_told_of(
+    session: dict[str, str], agent: str
+) -> None:
+    told_of = entry(client="anna", agent=agent, model_asked="claude-opus", **session)
+    exchange = Exchange(
+        "x-2", "r-2", "POST", "/v1/messages", told_of.source, NOON,
+        client="anna", agent=agent, program="Claude Code", asked="claude-opus", **session,
+    )  # fmt: skip
+    one = watch(None)
+    messages = classify("/v1/messages", speaks_anthropic=True)
+    assert not one.wants_parts(exchange, messages)
+
+    one.take_outcome(interpret(told_of, TokenEstimator(), PRICES))
+    assert one.wants_parts(exchange, messages)
+    assert not one.wants_parts(replace(exchange, asked=""), messages)
 
 
 async def test_the_sums_are_saved_when_it_ends_and_taken_up_by_the_next(tmp_path: Path) -> None:

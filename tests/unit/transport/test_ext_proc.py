@@ -45,6 +45,25 @@ async def test_what_the_log_entry_has_to_bring_back_is_noted() -> None:
         assert (exchange.stream, exchange.max_tokens, exchange.request_id) == (True, 100, "r-1")
 
 
+@pytest.mark.parametrize(
+    ("doctor", "path", "body", "is_asked"),
+    [
+        (True, "/v1/messages", {"model": "glm-5.3"}, True),
+        (False, "/v1/messages", {"model": "glm-5.3"}, False),
+        (True, "/v1/messages", None, False),
+        (True, "/v1/embeddings", {"model": "embedding-3"}, False),
+    ],
+    ids=["on", "off", "a body that was not read", "no prompt"],
+)
+async def test_envoy_is_asked_for_the_parts_of_a_prompt_where_it_can_tell_them(
+    doctor: bool, path: str, body: dict[str, Any] | None, is_asked: bool
+) -> None:
+    async with envoy(cache_doctor=doctor) as side:
+        stream = await side.ask(asking(path, body))
+
+        assert stream.noted.get("parts") == ("1" if is_asked else None)
+
+
 async def test_a_request_is_known_by_the_program_that_sends_it() -> None:
     async with envoy() as side:
         await side.ask(asking(user_agent="claude-cli/2.1.7 (external, cli)"))

@@ -142,6 +142,20 @@ def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
     assert len(ledger.cold(NOON + 600)) == 1
 
 
+def test_a_fault_is_named_by_the_fifth_request_that_has_it_though_nobody_looks_where_all_is_well() -> None:
+    ledger, looked, named = CacheLedger(parse_price_table(packaged_prices())), [], []
+    for number in range(10):
+        is_well = number < 5
+        words = " ".join([f"s9:{0 if is_well else number}:9", *(f"m9:{each}" for each in range(1, 2 * number + 2))])
+        looked.append(ledger.wants_parts(SPEAKER))
+        found = 19_000 + 1000 * number if is_well else 0
+        ledger.hear(SPEAKER, replace(asked(number, found), prompt=words if looked[-1] else ""), asked(number).sent + 2)
+        named.append(bool(ledger.findings(asked(number).sent + 3)))
+
+    assert looked == [False] * 6 + [True] * 4
+    assert named == [False] * 9 + [True]
+
+
 NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 

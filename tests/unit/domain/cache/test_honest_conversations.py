@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,8 @@ NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 
 class Office:
-    """A ledger, and whoever it hears of: all conversations that it ever called cold, and all causes that it found."""
+    """A ledger, and whoever it hears of: all conversations that it ever called cold, and all causes that it found.
+    Envoy tells it of the parts that it wants to know of, and of no others."""
 
     def __init__(
         self,
@@ -44,7 +46,8 @@ class Office:
         )
 
     def hear(self, speaker: Speaker, asked: Asked) -> None:
-        self.ledger.hear(speaker, asked, asked.begun)
+        seen = asked if self.ledger.wants_parts(speaker) else replace(asked, prompt="")
+        self.ledger.hear(speaker, seen, asked.begun)
         self.alarms += [str(each) for each in self.ledger.cold(asked.begun)]
         self.causes |= {each.change.cause for each in self.ledger.findings(asked.begun)}
 
