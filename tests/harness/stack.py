@@ -1,15 +1,19 @@
 """The whole data plane for a test: simulator, processor and the real Envoy, each a process of its own."""
 
+import os
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import httpx
 
 import envoy
+from extproc.launch import envoy_config
+from extproc.settings import load_settings
 from tests.harness import plain_http
 from tests.harness.ports import free_port
 from tests.harness.processes import ROOT, Process, bare_environment, make_key
@@ -155,10 +159,7 @@ class Stack:
 
     def _start_envoy(self, *options: str) -> Process:
         config = self._directory / "envoy.yaml"
-        rendering = Process("envoy-config", [str(ZAI_PROXY), "envoy-config"], self.environment, self._directory)
-        assert rendering.wait() == 0, rendering.output
-        config.write_text(rendering.output)
-        (self._directory / "envoy-config.log").unlink()
+        config.write_text(_rendered(self.environment))
         command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "2"]
         process = Process("envoy", [*command, *(options or ("-l", "warning"))], bare_environment(), self._directory)
         with _ended_in_vain(process):
@@ -190,6 +191,14 @@ def _ended_in_vain(process: Process) -> Iterator[None]:
     except BaseException:
         process.kill()
         raise
+
+
+def _rendered(environment: Mapping[str, str]) -> str:
+    """What `zai-proxy envoy-config` prints there, without a process that takes as long to start as Envoy does."""
+    with patch.dict(os.environ, environment, clear=True):
+        settings = load_settings(needs_key=False)
+    assert settings.extproc_socket is not None
+    return envoy_config.render(settings, settings.extproc_socket)
 
 
 def _is_ok(url: str) -> bool:
