@@ -135,7 +135,7 @@ def doctor(sends_request: bool) -> None:
 
     Exits with 1 if something is wrong.
     """
-    from extproc.commands.doctor import Doctor, lines
+    from extproc.commands.doctor import Doctor, lines, verdict
     from extproc.domain.diagnosis import Level
 
     async def examine() -> int:
@@ -144,6 +144,7 @@ def doctor(sends_request: bool) -> None:
             problems += finding.level is Level.PROBLEM
             for line in lines(finding):
                 click.echo(line)
+        click.echo(verdict(problems))
         return problems
 
     sys.exit(1 if asyncio.run(examine()) else 0)

@@ -31,8 +31,8 @@ _LONGEST_MESSAGE: Final = 200
 _ASSUMPTIONS: Final = Finding(
     Level.NOTE,
     "assumptions",
-    "not looked at here: whether Z.AI behaves as this proxy takes it to",
-    "`zai-proxy verify` tries that with some thirty small requests, and asks before.",
+    "whether Z.AI behaves as this proxy expects was not tried",
+    "`zai-proxy verify` tries it with some thirty small requests, and asks before it sends them.",
 )
 
 
@@ -90,10 +90,12 @@ class Doctor:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
-            yield Finding(Level.PROBLEM, "DNS", f"{host} is not found", "Look at the name server and ZAI_TARGET_URL.")
+            advice = "Is this machine online, and ZAI_TARGET_URL right? A company's proxy is set with HTTPS_PROXY."
+            yield Finding(Level.PROBLEM, "DNS", f"the name server does not know {host}, or does not answer", advice)
             return
         addresses = {address[4][0] for address in found}
-        yield Finding(Level.OK, "DNS", f"{host} has {len(addresses)} address{'es' if len(addresses) > 1 else ''}")
+        count = f"{len(addresses)} addresses" if len(addresses) > 1 else "1 address"
+        yield Finding(Level.OK, "DNS", f"{host} is found ({count})")
         if self._origin.scheme == "https":
             certificate = await asyncio.to_thread(self._look_at_the_certificate)
             yield certificate
@@ -162,11 +164,12 @@ class Doctor:
                 return diagnosis.judge_error("plan", report.code, 200, report.message)
             return Finding(Level.NOTE, "plan", f"the monitor API tells nothing: {report.message}")
         windows = ", ".join(
-            f"{window.label.replace('_', '-')} {window.used_ratio:.0%} used"
+            f"{window.used_ratio:.0%} of the {window.label.replace('_', '-')} window"
             for window in report.windows
             if window.used_ratio is not None
         )
-        return Finding(Level.OK, "plan", f"{report.plan or 'of unknown name'}: {windows or 'no window is open'}")
+        used = f"used is {windows}" if windows else "none of its windows is open"
+        return Finding(Level.OK, "plan", f"{report.plan or 'of unknown name'}; {used}")
 
     async def _ask_for_one_token(self) -> Finding:
         url = f"{self._settings.zai_target_url}/api/anthropic/v1/messages"
@@ -268,3 +271,10 @@ def lines(finding: Finding) -> Iterator[str]:
     yield f"{sign}  {finding.what}: {finding.found}"
     if finding.advice:
         yield f"         -> {finding.advice}"
+
+
+def verdict(problems: int) -> str:
+    """The last line: how many problems there are."""
+    if problems == 0:
+        return "No problem was found."
+    return "1 problem was found." if problems == 1 else f"{problems} problems were found."

@@ -16,13 +16,21 @@ _MAINLAND_HOST: Final = "open.bigmodel.cn"
 _CLOCK_TOLERANCE: Final = 60.0
 _SLOW_STORE: Final = 0.02
 _SOON: Final = 14 * 86400.0
-_BASE_URLS: Final = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "ZAI_BASE_URL")
+_BASE_PATHS: Final = {"ANTHROPIC_BASE_URL": "", "OPENAI_BASE_URL": "/v1", "ZAI_BASE_URL": "/api/coding/paas/v4"}
+_ADDED: Final = {
+    "ANTHROPIC_BASE_URL": ("/v1/messages",),
+    "OPENAI_BASE_URL": ("/chat/completions", "/responses"),
+    "ZAI_BASE_URL": ("/chat/completions",),
+}
+"""What a client that has its base URL from such a variable adds to it, this or that."""
 _CLIENT_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
 _ATTRIBUTION: Final = "CLAUDE_CODE_ATTRIBUTION_HEADER"
 _OFF: Final = ("0", "false", "no", "off")
 _FAR_BELOW: Final = 3
+_LONGEST_PATH: Final = 100
 _NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests for an unknown model"}
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_THIS_MACHINE: Final = frozenset({"*", "127.0.0.1", "localhost"})
 
 
 class Level(StrEnum):
@@ -109,13 +117,13 @@ def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
 def judge_clock(skew: float) -> Finding:
     """`skew` is how many seconds this machine is ahead of the upstream's clock."""
     if abs(skew) <= _CLOCK_TOLERANCE:
-        return Finding(Level.OK, "clock", f"{abs(skew):.0f} s off at most")
+        return Finding(Level.OK, "clock", f"differs from the upstream's by {abs(skew):.0f} s")
     ahead = "ahead of" if skew > 0 else "behind"
     return Finding(
         Level.PROBLEM,
         "clock",
         f"{abs(skew):.0f} s {ahead} the upstream's",
-        "Let the machine keep its time (NTP): resets of the quota and peak hours are taken from it.",
+        "Let this machine set its clock by NTP: when the quota resets and when peak hours begin is told by it.",
     )
 
 
@@ -155,18 +163,18 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
     """What was learned of each model, what waits for it, and which has far fewer places than another."""
     largest = max((each for each in models if each.model not in _NAMES), key=lambda each: each.limit, default=None)
     for each in models:
-        at_most = f"{each.limit} at once" + ("" if each.refused is None else f" ({each.refused} were refused)")
-        found = f"{at_most}, {each.in_flight} in flight, {each.waiting or 'nothing'} waiting"
+        at_most = f"{each.limit} may run at once" + ("" if each.refused is None else f" ({each.refused} were refused)")
+        found = f"{at_most}; {each.in_flight} running, {each.waiting or 'nothing'} waiting"
         level, advice = Level.OK, ""
         is_known = each.refused is not None and each.model not in _NAMES
         if is_known and largest is not None and each.limit * _FAR_BELOW <= largest.limit:
             level = Level.NOTE
             advice = (
-                f"{largest.model} has {largest.limit}: sub-agents and background work that may use it would wait less."
+                f"{largest.model} may run {largest.limit} at once: let sub-agents and background work use that one."
             )
         elif each.waiting > each.limit:
             level = Level.NOTE
-            advice = "More is wanted than the plan allows of it: fewer agents at once, or another model for some."
+            advice = "The plan allows less of it than is asked for: fewer agents at once, or another model for some."
         yield Finding(level, _NAMES.get(each.model, each.model), found, advice)
 
 
@@ -200,22 +208,25 @@ def judge_error(what: str, code: str, status: int, message: str) -> Finding:
 def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> Iterator[Finding]:
     """What the clients that are started in this environment would do."""
     proxy = _endpoint(proxy_url)
-    for name in _BASE_URLS:
-        url = environ.get(name, "")
+    for name, path in _BASE_PATHS.items():
+        url, right = environ.get(name, ""), f"export {name}={proxy_url}{path}"
         if url and _endpoint(url) != proxy:
             yield Finding(
                 Level.NOTE,
                 name,
-                "leads elsewhere, past this proxy",
-                f"For clients that should use it: export {name}={proxy_url}",
+                "leads elsewhere: clients that are started here go past this proxy",
+                f"If they should use it: {right}",
             )
+        elif url and not _is_base_url(name, url):
+            found = f"leads to this proxy, but to a path that it does not have: {_example(name, url)}"
+            yield Finding(Level.PROBLEM, name, found, f"Set it right: {right}")
         elif url:
             yield Finding(Level.OK, name, "leads to this proxy")
     if _endpoint(environ.get("ANTHROPIC_BASE_URL", "")) == proxy and environ.get(_ATTRIBUTION) not in _OFF:
         yield Finding(
             Level.NOTE,
             _ATTRIBUTION,
-            "is not off: Claude Code puts a line in front of its system prompt that can keep prompts out of the cache",
+            "is not 0: Claude Code begins its system prompt with a line that can keep prompts out of the cache",
             f"For Claude Code: export {_ATTRIBUTION}=0, or the same under `env` in ~/.claude/settings.json",
         )
     if not environ.get("ANTHROPIC_BASE_URL"):
@@ -234,13 +245,29 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
                 "holds the Z.AI key itself",
                 "Set it to any other word (or a client token): the proxy puts the key in, clients need not know it.",
             )
-    if any(environ.get(name) for name in _PROXIES):
+    if any(environ.get(name) for name in _PROXIES) and not _spares_this_machine(environ):
         yield Finding(
             Level.NOTE,
             "HTTP_PROXY",
-            "is set: some clients send even requests to this machine through it",
+            "is set, and some clients send even what is for this machine to that proxy",
             "Add 127.0.0.1,localhost to NO_PROXY.",
         )
+
+
+def _is_base_url(name: str, url: str) -> bool:
+    """Whether what a client makes of it is a path that an API is served on here."""
+    base = urlsplit(url).path.rstrip("/")
+    paths = (f"{base}{added}" for added in _ADDED[name])
+    return any(classify_path(path, speaks_anthropic=False).llm_protocol is not None for path in paths)
+
+
+def _example(name: str, url: str) -> str:
+    return f"{urlsplit(url).path.rstrip('/')[:_LONGEST_PATH]}{_ADDED[name][0]}"
+
+
+def _spares_this_machine(environ: Mapping[str, str]) -> bool:
+    hosts = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    return not _THIS_MACHINE.isdisjoint(host.strip() for host in hosts.split(","))
 
 
 def _endpoint(url: str) -> tuple[str, int | None]:

@@ -196,5 +196,5 @@ async def test_the_doctor_says_what_was_learned_of_each_model(tmp_path: Path) ->
             )
             told = (await process.communicate())[0].decode()
 
-    assert "glm-5.3: 1 at once (2 were refused), 1 in flight, nothing waiting" in told
-    assert "glm-5.3-flash: 3 at once, 0 in flight, nothing waiting" in told
+    assert "glm-5.3: 1 may run at once (2 were refused); 1 running, nothing waiting" in told
+    assert "glm-5.3-flash: 3 may run at once; 0 running, nothing waiting" in told

@@ -61,6 +61,35 @@ def test_clients_that_lead_past_the_proxy_or_hold_the_key_are_found() -> None:
     assert KEY not in str(findings)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "level"),
+    [
+        ("ANTHROPIC_BASE_URL", "", Level.OK),
+        ("ANTHROPIC_BASE_URL", "/", Level.OK),
+        ("ANTHROPIC_BASE_URL", "/api/anthropic", Level.OK),
+        ("ANTHROPIC_BASE_URL", "/v1", Level.PROBLEM),
+        ("ANTHROPIC_BASE_URL", "/v1/messages", Level.PROBLEM),
+        ("OPENAI_BASE_URL", "/v1", Level.OK),
+        ("OPENAI_BASE_URL", "/api/v1", Level.OK),
+        ("OPENAI_BASE_URL", "/v1/chat/completions", Level.PROBLEM),
+        ("ZAI_BASE_URL", "/api/coding/paas/v4", Level.OK),
+        ("ZAI_BASE_URL", "/api/coding", Level.PROBLEM),
+    ],
+)
+def test_a_base_url_that_leads_here_has_to_lead_to_an_api(name: str, path: str, level: Level) -> None:
+    findings = diagnosis.judge_environment({name: f"{PROXY}{path}"}, PROXY, KEY)
+    [finding] = [each for each in findings if each.what == name and "not set" not in each.found]
+
+    assert finding.level is level
+    assert ("export" in finding.advice) is (level is Level.PROBLEM)
+
+
+def test_a_proxy_of_the_environment_that_spares_this_machine_is_fine() -> None:
+    environment = {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "example.com, 127.0.0.1"}
+
+    assert "HTTP_PROXY" not in levels(list(diagnosis.judge_environment(environment, PROXY, KEY)))
+
+
 def test_an_environment_that_points_nowhere_is_told_how_to_point_here() -> None:
     [finding] = diagnosis.judge_environment({}, PROXY, KEY)
 
@@ -87,8 +116,8 @@ def test_what_was_learned_of_each_model_is_told_with_what_waits() -> None:
         ("calls of MCP tools", Level.OK),
         ("requests for an unknown model", Level.OK),
     ]
-    assert findings[0].found == "2 at once (3 were refused), 1 in flight, 2 waiting"
-    assert findings[1].found == "3 at once, 1 in flight, nothing waiting"
+    assert findings[0].found == "2 may run at once (3 were refused); 1 running, 2 waiting"
+    assert findings[1].found == "3 may run at once; 1 running, nothing waiting"
 
 
 def test_a_model_far_below_another_is_noted_and_the_other_named() -> None:
@@ -96,7 +125,7 @@ def test_a_model_far_below_another_is_noted_and_the_other_named() -> None:
     findings = {finding.what: finding for finding in diagnosis.judge_places(models)}
 
     assert [what for what, finding in findings.items() if finding.level is Level.NOTE] == ["glm-4.7"]
-    assert "glm-5.3-flash has 6" in findings["glm-4.7"].advice
+    assert "glm-5.3-flash may run 6 at once" in findings["glm-4.7"].advice
 
 
 def test_a_model_of_which_more_waits_than_it_has_places_is_noted() -> None:
