@@ -1,4 +1,4 @@
-"""Who asks for metrics, or guesses tokens, again and again takes nothing from those who work."""
+"""Who asks for metrics or health, or guesses tokens, again and again takes nothing from those who work."""
 
 import asyncio
 import subprocess
@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 ADMIN_TOKEN = make_key()
 SECONDS = 4.0
+THREADS = 2
+"""Of the Envoy here: each asks for health once at a time."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ async def ask_again_and_again(url: str, headers: dict[str, str], connections: in
     return statuses
 
 
-async def test_fifty_connections_that_ask_for_metrics_hold_nobody_up(stack: Stack) -> None:
+async def test_fifty_connections_each_that_ask_for_metrics_and_health_hold_nobody_up(stack: Stack) -> None:
     async with httpx.AsyncClient(timeout=30) as client:
 
         async def seconds_to_ask() -> float:
@@ -63,14 +65,18 @@ async def test_fifty_connections_that_ask_for_metrics_hold_nobody_up(stack: Stac
             return time.monotonic() - began
 
         usual = max([await seconds_to_ask() for _ in range(20)])
-        flood = asyncio.create_task(ask_again_and_again(f"{stack.url}/metrics", {}, connections=50))
-        took = []
-        while not flood.done():
+        floods = asyncio.gather(
+            *(ask_again_and_again(f"{stack.url}/{page}", {}, connections=50) for page in ("metrics", "health"))
+        )
+        took, at_once = [], []
+        while not floods.done():
             took.append(await seconds_to_ask())
-    statuses = await flood
+            at_once.append(stack.envoy_stat("cluster.processor_health.upstream_cx_active"))
+    statuses = await floods
 
-    assert set(statuses) == {200}
+    assert [set(each) for each in statuses] == [{200}, {200}]
     assert sorted(took)[int(0.95 * len(took))] < max(1.0, 10 * usual)
+    assert max(at_once) <= THREADS
 
 
 async def test_where_clients_have_tokens_the_metrics_on_their_port_want_one(guarded: Stack, token: str) -> None:
