@@ -195,6 +195,21 @@ async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     assert stack.simulator.log() == []
 
 
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
+async def test_whoever_looks_what_is_here_is_told_the_base_urls_and_where_the_dashboard_is(
+    stack: Stack, path: str
+) -> None:
+    response = httpx.get(f"{stack.url}{path}")
+
+    assert response.status_code == 404
+    told = response.json()["error"]["message"]
+    assert told.startswith("This is zai-proxy")
+    assert "DASHBOARD_PORT" in told
+    assert f"Anthropic clients is {stack.url}," in told
+    assert told.endswith(f"OpenAI clients is {stack.url}/v1.")
+    assert stack.simulator.log() == []
+
+
 @pytest.mark.parametrize("path", ["/", "/api/hello", "/api/hello/"])
 async def test_claude_codes_first_question_is_answered(stack: Stack, path: str) -> None:
     assert httpx.head(f"{stack.url}{path}").status_code == 200
