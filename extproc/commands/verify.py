@@ -22,7 +22,7 @@ from extproc.commands.verify_record import RecordDirectory
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.judging import NOT_TRIED, Evidence, Outcome, Verdict, verdicts, why_in_vain
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
 from extproc.launch.envoy_config import Origin
@@ -38,6 +38,7 @@ _INTERRUPTED: Final = 130
 _STOPPED: Final = "stopped"
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
 _INDENT: Final = " " * 9
+_OWN_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ProxyError")
 
 
@@ -169,6 +170,8 @@ class Verifier:
             "one after the other (two at once to see whether two models run side by side); "
             f"{most:,} tokens at most, most of them input of {self._options.model}."
         )
+        if self._origin.host in _OWN_HOSTS:
+            yield "If a simulator is there: it has a cache of prompts only with --prefix-cache 300."
         yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."
         if self._options.places:
             yield "Then 2, 4 and 8 requests at once, until one is refused: other work on this plan may be, too."
@@ -375,8 +378,12 @@ class _Seen:
 
 def lines(found: Sequence[Verdict], width: int | None = None) -> Iterator[str]:
     """What is printed, in lines of at most `width` columns: what differs comes last, where it is seen."""
+    left_out = [verdict for verdict in found if verdict.seen == NOT_TRIED]
+    if left_out:
+        yield from _wrapped(f"{_SIGNS[Outcome.UNTOLD]}  not tried: {'; '.join(each.name for each in left_out)}", width)
     order = (Outcome.UNTOLD, Outcome.HOLDS, Outcome.DIFFERS)
-    for verdict in sorted(found, key=lambda each: order.index(each.outcome)):
+    tried = (verdict for verdict in found if verdict.seen != NOT_TRIED)
+    for verdict in sorted(tried, key=lambda each: order.index(each.outcome)):
         yield from _wrapped(f"{_SIGNS[verdict.outcome]}  {verdict.name}: {verdict.assumed}", width)
         yield from _wrapped(f"{_INDENT}seen: {verdict.seen}", width)
         if verdict.meaning:

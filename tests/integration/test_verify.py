@@ -393,6 +393,7 @@ def test_it_asks_before_it_sends_anything(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert told == ""
     assert "tokens at most" in asked
+    assert "only with --prefix-cache" in asked
     assert "a key of zeros" in asked
     assert "Go on?" in asked
     assert "nothing was sent" in asked

@@ -1,6 +1,6 @@
 """Whether what was seen is what the proxy takes for true, and what it means for the user where it is not."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -28,6 +28,10 @@ _IN_VAIN: Final = 2
 _STRANGE: Final = 3
 _KEPT_OPEN: Final = 40.0
 _LIMIT_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
+_NOTHING: Final = "nothing was answered"
+NOT_TRIED: Final = "was not tried"
+"""What was seen where the trial was left out."""
+
 _UNIFIED: Final = "anthropic-ratelimit-unified-"
 _WITH_BETA: Final = (trials.BETA, trials.BURST)
 
@@ -126,7 +130,7 @@ def _answered(evidence: Evidence, *names: str) -> Judgement | None:
     for trial in names:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
-            return _untold("was not tried")
+            return _untold(NOT_TRIED)
         if not exchange.is_answered:
             return _untold(_outcome_of(exchange))
     return None
@@ -151,7 +155,7 @@ def _error(
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
-            return _untold("was not tried")
+            return _untold(NOT_TRIED)
         if exchange.failure:
             return _untold(_outcome_of(exchange))
         found = shape_of(exchange)
@@ -190,7 +194,7 @@ def _short(text: str) -> str:
 def _limit_headers(evidence: Evidence) -> Judgement:
     answers = [each for each in evidence.all if each.status]
     if not answers:
-        return _untold("nothing was answered")
+        return _untold(_NOTHING)
     names = {name for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
     found = {_short(name) for name in names if not name.startswith(_UNIFIED)}
     return _told(not found, ", ".join(sorted(found)[:8]) or f"none in {len(answers)} answers")
@@ -199,6 +203,8 @@ def _limit_headers(evidence: Evidence) -> Judgement:
 def _unified(evidence: Evidence) -> Judgement:
     """Of the answers to requests with Claude Code's beta header."""
     beta = [each for each in evidence.all if each.path == trials.MESSAGES_PATH and each.trial.startswith(_WITH_BETA)]
+    if not any(each.status for each in beta):
+        return _untold(NOT_TRIED if not beta else _NOTHING)
     refused = [each for each in beta if each.status in _REFUSALS]
     for each in beta:
         names = sorted(_short(name) for name in each.headers if name.startswith(_UNIFIED))
@@ -212,7 +218,7 @@ def _unified(evidence: Evidence) -> Judgement:
 def _identity(evidence: Evidence) -> Judgement:
     answers = [each for each in evidence.all if each.status]
     if not answers:
-        return _untold("nothing was answered")
+        return _untold(_NOTHING)
     packed = [each for each in answers if each.is_compressed]
     if not packed:
         return _told(True, f"none of {len(answers)} answers was compressed")
@@ -227,7 +233,7 @@ def _http2(evidence: Evidence) -> Judgement:
 
 def _idle(evidence: Evidence) -> Judgement:
     if evidence.idle is None:
-        return _untold("was not tried")
+        return _untold(NOT_TRIED)
     seconds, held = evidence.idle
     seen = f"{'open' if held else 'closed'} after {seconds:.0f} s without a request"
     return _untold(seen) if held and seconds < _KEPT_OPEN else _told(held, seen)
@@ -300,7 +306,7 @@ def _passes(trial: str) -> Callable[[Evidence], Judgement]:
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
-            return _untold("was not tried")
+            return _untold(NOT_TRIED)
         if exchange.failure or exchange.status >= 500:
             return _untold(_outcome_of(exchange))
         return _told(exchange.status == 200 and extract_code(exchange.body).code is None, _outcome_of(exchange))
@@ -344,8 +350,8 @@ def _stream_responses(evidence: Evidence) -> Judgement:
     return _told(len(kinds) == 1 and kinds[0] in ends, f"usage in {', '.join(kinds[:5]) or 'no event'}")
 
 
-def _final(trial: str, ends: Sequence[str]) -> Callable[[Evidence], Judgement]:
-    """The last event is one of `ends`, and the body ends soon after."""
+def _final(trial: str, expected: str) -> Callable[[Evidence], Judgement]:
+    """The last event is the expected one, and the body ends soon after."""
 
     def judge(evidence: Evidence) -> Judgement:
         if missing := _answered(evidence, trial):
@@ -358,7 +364,7 @@ def _final(trial: str, ends: Sequence[str]) -> Callable[[Evidence], Judgement]:
         name = last.data if last.data == "[DONE]" else _short(str(last.fields.get("type", "an event without type")))
         gap = max(0.0, exchange.ended - last.at)
         told = f"{gap * 1000:.0f} ms later" if gap >= _SHORTEST_GAP else "at once"
-        return _told(name in ends and gap <= _LONGEST_END, f"{name}, and the end {told}")
+        return _told(name == expected and gap <= _LONGEST_END, f"{name}, and the end {told}")
 
     return judge
 
@@ -366,7 +372,7 @@ def _final(trial: str, ends: Sequence[str]) -> Callable[[Evidence], Judgement]:
 def _two_models(evidence: Evidence) -> Judgement:
     pair = [evidence.exchanges.get(trial) for trial in ("pair one", "pair two")]
     if any(each is None for each in pair):
-        return _untold("was not tried")
+        return _untold(NOT_TRIED)
     both = [each for each in pair if each is not None]
     seen = "; ".join(f"{each.model}: {_outcome_of(each)}" for each in both)
     if any(each.failure for each in both):
@@ -395,13 +401,14 @@ def _overload(evidence: Evidence) -> Judgement:
     for exchange in evidence.all:
         if extract_code(exchange.body).code == "1305":
             return _told(exchange.status in (200, 429, 529), f"HTTP {exchange.status}, as {shape_of(exchange)}")
-    return _untold("Z.AI was not overloaded meanwhile")
+    was_answered = any(exchange.status for exchange in evidence.all)
+    return _untold("Z.AI was not overloaded meanwhile" if was_answered else _NOTHING)
 
 
 def _quota_form(evidence: Evidence) -> Judgement:
     exchange = evidence.exchanges.get("quota before")
     if exchange is None or exchange.failure:
-        return _untold("was not tried" if exchange is None else _outcome_of(exchange))
+        return _untold(NOT_TRIED if exchange is None else _outcome_of(exchange))
     report = read_report(exchange.status, exchange.body)
     if isinstance(report, UnusableReport):
         return _told(False, f"no report: {_short(report.message)}")
@@ -451,10 +458,7 @@ def _zone(evidence: Evidence) -> Judgement:
 _ANTHROPIC_ERROR: Final = "{error{code, message, type}, request_id, type}"
 _PAAS_ERROR: Final = "{error{code, message}}"
 _KEY_ERROR: Final = "{error{message, type}}"
-_NO_SUCH_MODEL: Final = ((400, ("1211", "1214")),)
-_BAD_PARAMETER: Final = ((400, ("1210", "1213", "1214", "1215")),)
 _NO_BALANCE: Final = (429, ("1113",))
-_NOT_FOUND: Final = ((404, ()),)
 _KEY_REFUSED: Final = ((401, ("401", "1000", "1001", "1002", "1003", "1004", "1005")),)
 _OTHER_WRONG_PATH: Final = "A mistyped path may be tried again in vain, or a real failure of Z.AI's not be tried again."
 _OTHER_ENVELOPE: Final = (
@@ -465,6 +469,46 @@ _FIELDS_REFUSED: Final = "Clients that send such fields are refused: set them up
 _END_LOST: Final = (
     "Whether such a stream was whole is told wrongly, and a client that leaves at its end counts as one that broke off."
 )
+
+# Each API, with the form of its errors; what a plan's key is told on the general one is that it has no balance.
+_SURFACES: Final = {
+    "Anthropic": _ANTHROPIC_ERROR,
+    "Chat": _PAAS_ERROR,
+    "Responses": _PAAS_ERROR,
+    "general API": _PAAS_ERROR,
+}
+
+
+def _trial(kind: str, surface: str) -> str:
+    """The name of the trial of a kind on a surface."""
+    return f"{kind} {surface.split()[0].lower()}"
+
+
+def _of_surfaces(name: str, kind: str, *codes: str) -> Iterator[Assumption]:
+    """What each surface refuses with one of these codes."""
+    told = " or ".join(filter(None, (", ".join(codes[:-1]), codes[-1])))
+    for surface, shape in _SURFACES.items():
+        has_balance = surface != "general API"
+        statuses = ((400, codes),) if has_balance else ((400, codes), _NO_BALANCE)
+        or_else = "" if has_balance else ", or 429 with code 1113 for a plan's key"
+        assumed = f"HTTP 400 with code {told}{or_else}, as {shape}"
+        yield Assumption(f"{name}, {surface}", assumed, _OTHER_ENVELOPE, _error(_trial(kind, surface), statuses, shape))
+
+
+def _not_found(surface: str) -> Assumption:
+    judge = _error(_trial("wrong path", surface), ((404, ()),), "")
+    return Assumption(f"wrong path, {surface}", "HTTP 404, in whatever form", _OTHER_WRONG_PATH, judge)
+
+
+def _let_pass(surface: str, trial: str, more: str = "") -> Assumption:
+    assumed = f"{more}fields that Z.AI does not know are let pass"
+    return Assumption(f"unknown fields, {surface}", assumed, _FIELDS_REFUSED, _passes(trial))
+
+
+def _ends_with(surface: str, last: str, more: str = "") -> Assumption:
+    assumed = f"{last}{more}, and the end of the body within 1 s"
+    return Assumption(f"end of streams, {surface}", assumed, _END_LOST, _final(_trial("stream", surface), last))
+
 
 # What such requests can't tell; they stand in the table so that nobody takes them for tried.
 BEYOND: Final = (
@@ -513,78 +557,15 @@ BEYOND: Final = (
 )
 
 ASSUMPTIONS: Final = (
-    Assumption(
-        "unknown model, Anthropic",
-        f"HTTP 400 with code 1211, as {_ANTHROPIC_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad model anthropic", _NO_SUCH_MODEL, _ANTHROPIC_ERROR),
-    ),
-    Assumption(
-        "unknown model, Chat",
-        f"HTTP 400 with code 1211, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad model chat", _NO_SUCH_MODEL, _PAAS_ERROR),
-    ),
-    Assumption(
-        "unknown model, Responses",
-        f"HTTP 400 with code 1211, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad model responses", _NO_SUCH_MODEL, _PAAS_ERROR),
-    ),
-    Assumption(
-        "unknown model, general API",
-        f"HTTP 400 with code 1211, or 429 with code 1113 for a plan's key, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad model general", (*_NO_SUCH_MODEL, _NO_BALANCE), _PAAS_ERROR),
-    ),
-    Assumption(
-        "bad parameter, Anthropic",
-        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_ANTHROPIC_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad parameter anthropic", _BAD_PARAMETER, _ANTHROPIC_ERROR),
-    ),
-    Assumption(
-        "bad parameter, Chat",
-        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad parameter chat", _BAD_PARAMETER, _PAAS_ERROR),
-    ),
-    Assumption(
-        "bad parameter, Responses",
-        f"HTTP 400 with code 1210, 1213, 1214 or 1215, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad parameter responses", _BAD_PARAMETER, _PAAS_ERROR),
-    ),
-    Assumption(
-        "bad parameter, general API",
-        f"HTTP 400 with code 1210, 1213, 1214 or 1215, or 429 with code 1113 for a plan's key, as {_PAAS_ERROR}",
-        _OTHER_ENVELOPE,
-        _error("bad parameter general", (*_BAD_PARAMETER, _NO_BALANCE), _PAAS_ERROR),
-    ),
+    *_of_surfaces("unknown model", "bad model", "1211"),
+    *_of_surfaces("bad parameter", "bad parameter", "1210", "1213", "1214", "1215"),
     Assumption(
         "wrong path, coding API",
         f"below /api/coding HTTP 500 with code 500, as {_PAAS_ERROR}",
         _OTHER_WRONG_PATH,
         _error("wrong path coding", ((500, ("500",)),), _PAAS_ERROR),
     ),
-    Assumption(
-        "wrong path, Anthropic",
-        "HTTP 404, in whatever form",
-        _OTHER_WRONG_PATH,
-        _error("wrong path anthropic", _NOT_FOUND, ""),
-    ),
-    Assumption(
-        "wrong path, Responses",
-        "HTTP 404, in whatever form",
-        _OTHER_WRONG_PATH,
-        _error("wrong path responses", _NOT_FOUND, ""),
-    ),
-    Assumption(
-        "wrong path, general API",
-        "HTTP 404, in whatever form",
-        _OTHER_WRONG_PATH,
-        _error("wrong path general", _NOT_FOUND, ""),
-    ),
+    *(_not_found(surface) for surface in ("Anthropic", "Responses", "general API")),
     Assumption(
         "wrong key",
         f"HTTP 401 with code 401 or 1000 to 1005, as {_KEY_ERROR}",
@@ -663,24 +644,9 @@ ASSUMPTIONS: Final = (
         "Claude Code sends it with every request and would be refused: tell us, the proxy can leave it out.",
         _passes("beta"),
     ),
-    Assumption(
-        "unknown fields, Anthropic",
-        "fields that Z.AI does not know are let pass",
-        _FIELDS_REFUSED,
-        _passes("unknown fields anthropic"),
-    ),
-    Assumption(
-        "unknown fields, Chat",
-        "stream_options and fields that Z.AI does not know are let pass",
-        _FIELDS_REFUSED,
-        _passes("stream chat options"),
-    ),
-    Assumption(
-        "unknown fields, Responses",
-        "fields that Z.AI does not know are let pass",
-        _FIELDS_REFUSED,
-        _passes("unknown fields responses"),
-    ),
+    _let_pass("Anthropic", "unknown fields anthropic"),
+    _let_pass("Chat", "stream chat options", "stream_options and "),
+    _let_pass("Responses", "unknown fields responses"),
     Assumption(
         "usage in streams, Anthropic",
         "0 in message_start, all of it in one message_delta at the end",
@@ -699,24 +665,9 @@ ASSUMPTIONS: Final = (
         _USAGE_LOST,
         _stream_responses,
     ),
-    Assumption(
-        "end of streams, Anthropic",
-        "message_stop, and the end of the body within 1 s",
-        _END_LOST,
-        _final("stream anthropic", ("message_stop",)),
-    ),
-    Assumption(
-        "end of streams, Chat",
-        "[DONE], and the end of the body within 1 s",
-        _END_LOST,
-        _final("stream chat", ("[DONE]",)),
-    ),
-    Assumption(
-        "end of streams, Responses",
-        "[DONE] after the last event, and the end of the body within 1 s",
-        _END_LOST,
-        _final("stream responses", ("[DONE]",)),
-    ),
+    _ends_with("Anthropic", "message_stop"),
+    _ends_with("Chat", "[DONE]"),
+    _ends_with("Responses", "[DONE]", " after the last event"),
     Assumption(
         "two models at once",
         "both are served",

@@ -21,7 +21,15 @@ from extproc.domain.assumptions.judging import (
     verdicts,
     why_in_vain,
 )
-from extproc.domain.assumptions.trials import DEFAULT_MODEL, NOBODYS_KEY, Credential, burst, most_of, plan
+from extproc.domain.assumptions.trials import (
+    DEFAULT_MODEL,
+    MESSAGES_PATH,
+    NOBODYS_KEY,
+    Credential,
+    burst,
+    most_of,
+    plan,
+)
 from extproc.domain.request.key_form import is_usual
 
 AT = 1_790_000_000.0
@@ -40,6 +48,22 @@ def outcome(name: str, *exchanges: Exchange, **fields: object) -> Outcome:
 
 def usage(**figures: int) -> Mapping[str, object]:
     return {"model": DEFAULT_MODEL, "usage": figures}
+
+
+def test_what_was_not_tried_is_one_line_and_all_else_a_row_each() -> None:
+    found = verdicts(Evidence({"bad model chat": answered("bad model chat", {}, status=500)}))
+    printed = list(lines(found))
+
+    assert printed[0].startswith("untold   not tried: unknown model, Anthropic; unknown model, Responses; ")
+    assert [line for line in printed if "unknown model, Chat" in line] == printed[-4:-3]
+    assert not [line for line in printed if line.endswith("seen: was not tried")]
+
+
+def test_of_no_answer_at_all_nobody_says_what_z_ai_did_not_do() -> None:
+    lost = answered("beta", {}, path=MESSAGES_PATH, status=0, failure="ConnectError")
+    seen = {verdict.name: verdict.seen for verdict in verdicts(Evidence({"beta": lost}))}
+
+    assert seen["overload"] == seen["unified status"] == seen["identity encoding"] == "nothing was answered"
 
 
 def test_nothing_can_be_told_of_nothing() -> None:
