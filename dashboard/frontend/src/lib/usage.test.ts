@@ -49,7 +49,7 @@ describe('shares', () => {
 describe('what was wasted', () => {
   test('says how much, in which way, and what it cost', () => {
     expect(wasteSentences(aUsageRow())).toEqual([
-      '22 of 812 requests (3 %) came to nothing: 9 failed, of 13 the client left before the end.',
+      '22 of 812 requests (3 %) came to nothing: 9 failed, 13 broken off by the client.',
       'By then they had used 20.1k tokens: $0.12 at list price, 3 % of the cost.',
     ])
   })

@@ -75,7 +75,7 @@ function lossSentences({ requests, failed, aborted, wasted, cost_usd }: Breakdow
   if (wasted.requests === 0) return ['No request failed, and no client left before its answer was complete.']
   const ways = [
     failed > 0 ? `${formatCount(failed)} failed` : '',
-    aborted > 0 ? `of ${formatCount(aborted)} the client left before the end` : '',
+    aborted > 0 ? `${formatCount(aborted)} broken off by the client` : '',
   ].filter((way) => way !== '')
   const part = formatShare(wasted.requests / Math.max(1, requests))
   const first = `${formatCount(wasted.requests)} of ${plural(requests, 'request')} (${part}) came to nothing: ${ways.join(', ')}.`
