@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import multiprocessing
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,14 +17,13 @@ from dashboard.domain.event_stream import EventReader
 from dashboard.settings import Settings
 from tests.harness.ports import free_port
 from tests.integration.dashboard.fake_proxy import FakeProxy
+from tests.integration.dashboard.forked import FORKED
 from tests.integration.dashboard.running import eventually
 
 pytestmark = pytest.mark.slow
 
 KILLS = 50
-# Imports once; each dashboard is a fork of it, there in no time.
-SPAWN = multiprocessing.get_context("forkserver")
-SPAWN.set_forkserver_preload(["dashboard.service", "tests.integration.dashboard.test_killed_whole"])
+PACE = 0.005
 
 
 def run(settings: dict[str, Any]) -> None:
@@ -42,7 +40,7 @@ class Killable:
         self._process: BaseProcess | None = None
 
     async def start(self) -> None:
-        self._process = SPAWN.Process(target=run, args=(self._settings,), daemon=True)
+        self._process = FORKED.Process(target=run, args=(self._settings,), daemon=True)
         self._process.start()
         await eventually(self._answers, bool)
 
@@ -96,7 +94,7 @@ async def test_killed_fifty_times_it_loses_nothing_that_a_reader_was_told_of(
 
 @asynccontextmanager
 async def busy(proxy: FakeProxy) -> AsyncIterator[list[str]]:
-    """A request ends every 5 ms; yields the list of all of them."""
+    """A request ends at each PACE; yields the list of all of them."""
     finished: list[str] = []
 
     async def work() -> None:
@@ -105,7 +103,7 @@ async def busy(proxy: FakeProxy) -> AsyncIterator[list[str]]:
             finished.append(name)
             proxy.count()
             proxy.finish(request_id=name)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(PACE)
 
     working = asyncio.create_task(work())
     try:
