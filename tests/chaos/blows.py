@@ -13,11 +13,19 @@ from typing import Final
 
 from tests.chaos.output import Reader
 from tests.chaos.victim import Victim
+from tests.harness.process_table import is_alive
 from tests.harness.waiting import eventually
 
 SHORT_STOP: Final = 1.0
-_HELD: Final = 3.0
+_SUSPENDED: Final = 6.0
+"""Longer than a process that hangs is borne."""
+_LIED_TO: Final = 3.0
+"""How long a store lies before anybody looks; when it is asked is its clients' affair."""
+_SILENT: Final = 3.0
+"""How long the upstream says nothing to anybody."""
 _PATIENCE: Final = 60.0
+_MORE_THAN_THE_PIPE_HOLDS: Final = 30
+"""Lines of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ async def _suspended(victim: Victim) -> None:
     pids = [victim.process.pid, *victim.children()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    await asyncio.sleep(6)
+    await asyncio.sleep(_SUSPENDED)
     for pid in reversed(pids):
         os.kill(pid, signal.SIGCONT)
 
@@ -74,7 +82,8 @@ async def _suspended(victim: Victim) -> None:
 async def _output_unread(victim: Victim) -> None:
     """The pipe fills up."""
     victim.written.become(Reader.WAITS)
-    await asyncio.sleep(_HELD)
+    enough = victim.books.look().total() + _MORE_THAN_THE_PIPE_HOLDS
+    await eventually(lambda: victim.books.look().total(), lambda counted: counted >= enough, within=_PATIENCE)
     victim.written.become(Reader.READS)
 
 
@@ -96,30 +105,49 @@ async def _swept(victim: Victim) -> None:
 
 async def _disk_full(victim: Victim) -> None:
     """No file can grow, the dashboard's either: a limit of their size stands for the disk."""
-    pids = [await victim.child(child) for child in ("extproc", "dashboard")]
-    for pid in pids:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    _let_no_file_grow([await victim.child(child) for child in ("extproc", "dashboard")])
     await eventually(victim.store_error, bool, within=_PATIENCE)
-    await asyncio.sleep(_HELD)
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    _let_files_grow(victim)
     await eventually(victim.store_error, lambda error: error is None, within=_PATIENCE)
 
 
+async def _killed_while_the_disk_is_full(victim: Victim) -> None:
+    """Who starts it again has no room either, nor has what is started."""
+    processor = await victim.child("extproc")
+    _let_no_file_grow([victim.process.pid, processor, await victim.child("dashboard")])
+    os.kill(processor, signal.SIGKILL)
+    await eventually(lambda: victim.is_well() and not is_alive(processor), bool, within=_PATIENCE)
+    _let_files_grow(victim)
+
+
+def _let_no_file_grow(pids: list[int]) -> None:
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def _let_files_grow(victim: Victim) -> None:
+    for pid in (victim.process.pid, *victim.children()):
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
 async def _state_gone(victim: Victim) -> None:
-    for file in Path(victim.environment["STATE_DIR"]).iterdir():
+    """All that is kept, with its directory."""
+    shutil.rmtree(victim.environment["STATE_DIR"])
+    database = Path(victim.environment["DB_PATH"])
+    for file in database.parent.glob(f"{database.name}*"):
         file.unlink(missing_ok=True)
+    await eventually(database.exists, bool, within=_PATIENCE)
 
 
 async def _store_lies(victim: Victim) -> None:
     victim.store.tell_the_next_lie()
-    await asyncio.sleep(_HELD)
+    await asyncio.sleep(_LIED_TO)
 
 
 async def _upstream_silent(victim: Victim) -> None:
     with victim.simulator.frozen():
-        await asyncio.sleep(_HELD)
+        await asyncio.sleep(_SILENT)
 
 
 BLOWS: Final = (
@@ -137,6 +165,7 @@ BLOWS: Final = (
     Blow("the output is closed", _output_closed, costs_lines=True),
     Blow("the runtime directory is swept away", _swept, costs_log=True, hangs="extproc"),
     Blow("the disk is full", _disk_full),
+    Blow("the processor is killed while the disk is full", _killed_while_the_disk_is_full, costs_log=True),
     Blow("the state is gone", _state_gone),
     Blow("the store lies", _store_lies),
     Blow("the upstream accepts and never answers", _upstream_silent),

@@ -13,6 +13,11 @@ from tests.harness.stack import PROMPT
 
 _PATIENCE: Final = 40.0
 _PAUSE: Final = (0.02, 0.2)
+"""Seconds of a client between two requests."""
+_STAYS: Final = (0.0, 0.3)
+"""Seconds for which one that leaves has read."""
+_GIVES_UP: Final = (0.05, 0.5)
+"""Seconds after which one that gives up has had no answer."""
 _ENDS: Final = {"/v1/messages": "message_stop", "/v1/chat/completions": "[DONE]", "/v1/responses": "response.completed"}
 _PATHS: Final = tuple(_ENDS)
 
@@ -85,11 +90,11 @@ async def _one(client: httpx.AsyncClient, url: str, sent: Sent, dice: random.Ran
     path = dice.choice(_PATHS)
     request = _request(client, url, path, does, scenario, sent.id)
     try:
-        async with asyncio.timeout(dice.uniform(0.05, 0.5) if does == "gives up" else _PATIENCE):
+        async with asyncio.timeout(dice.uniform(*_GIVES_UP) if does == "gives up" else _PATIENCE):
             answer = await client.send(request, stream=True)
             sent.status = answer.status_code
             if does == "leaves" and answer.status_code == 200:
-                await asyncio.sleep(dice.uniform(0.0, 0.3))
+                await asyncio.sleep(dice.uniform(*_STAYS))
                 sent.left = True
                 await answer.aclose()
                 return

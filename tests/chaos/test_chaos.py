@@ -33,6 +33,8 @@ SEED = os.environ.get("CHAOS_SEED", "2026")
 CLIENTS = 12
 BACK_WITHIN = 5.0
 UNNOTICED = 6.0
+LULL = (0.5, 2.0)
+"""Seconds of load alone between two blows."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 240)]
 
@@ -88,7 +90,7 @@ async def test_a_proxy_under_load_gets_over_whatever_happens_to_it(victim: Victi
     for blow in order(random.Random(SEED), from_its_end=tether == "pipe"):
         if time.monotonic() > end:
             break
-        await asyncio.sleep(dice.uniform(0.5, 2.0))
+        await asyncio.sleep(dice.uniform(*LULL))
         struck = await strike(account, blow)
         account.blows.append(struck)
         print(f"{blow.name}: well after {struck.well_at - struck.at:.1f} s")
@@ -133,7 +135,7 @@ async def readable(victim: Victim, directory: Path) -> dict[str, str]:
     shown = {"output": victim.output, **pages(victim), **dashboard_pages(victim.dashboard_url), **command_lines()}
     files = {**written_files(directory), **written_files(await victim.runtime_directory())}
     names = {Path(name).name for name in files}
-    assert "dashboard.db" in names  # what was swept away is written anew only when a program starts again
+    assert "dashboard.db" in names
     assert "/requests" in shown
     for child in ("envoy", "dashboard"):
         shown |= environment_of(await victim.child(child))
