@@ -18,9 +18,9 @@ from extproc.domain.request.routes import classify
 from extproc.domain.usage.outcome import Outcome, interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
-from extproc.runtime import cache_watch
 from extproc.runtime.cache_watch import STATE_NAME, CacheWatch
 from extproc.runtime.state_file import StateFile
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import eventually
 from tests.unit.domain.cache.test_ledger import NOON, entry
 
@@ -74,13 +74,11 @@ async def test_the_sums_are_saved_when_it_ends_and_taken_up_by_the_next(tmp_path
     assert told(watch(tmp_path)) == [("anna", 4000)]
 
 
-async def test_the_sums_are_saved_now_and_then_while_they_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache_watch, "_SAVE_SECONDS", 0.05)
+@in_virtual_time
+async def test_the_sums_are_saved_now_and_then_while_they_change(tmp_path: Path) -> None:
     first = watch(tmp_path)
     running = asyncio.create_task(first.run())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(300.0)
     assert not (tmp_path / STATE_NAME).exists()
 
     for number in (1, 2):
