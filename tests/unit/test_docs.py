@@ -1,5 +1,6 @@
 """The pages for people say what the code does: settings, metrics, errors, commands, links."""
 
+import fnmatch
 import inspect
 import re
 import tomllib
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from extproc.cli import cli
+from extproc.domain.pacing import probing
 from extproc.domain.quota.windows import WINDOWS
 from extproc.domain.request import refusals
 from extproc.domain.request.business_codes import TABLE, ErrorClass
@@ -25,6 +27,7 @@ from tests.harness.exported_series import exported
 from tests.harness.processes import ROOT
 
 README, SETTINGS, ERRORS = ROOT / "README.md", ROOT / "docs/settings.md", ROOT / "docs/errors.md"
+PACING = ROOT / "docs/pacing.md"
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("simulator/*.md")])
 CODE = [*ROOT.glob("envoy/*"), *ROOT.glob("common/*.py"), *ROOT.glob("extproc/**/*.py"), *ROOT.glob("tests/*/*.py")]
@@ -35,6 +38,7 @@ HOSTS = {"127.0.0.1", "localhost", "api.z.ai", "docs.z.ai", "opencode.ai", "keep
 FILE = re.compile(r"(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|py|yaml|toml|json)")
 OF_USERS = {"opencode.json", "config.toml"}
 NO_FILES = {"http/protobuf"}
+TIMES = {1: "once", 2: "twice"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -147,6 +151,18 @@ def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
     assert {text for text in own if f"`{text}`" not in ERRORS.read_text()} == set()
 
 
+def test_the_pacing_page_says_when_a_limit_is_tried() -> None:
+    rows = [f"{when}: {a_try}" for when, a_try in tables(PACING, "when")]
+    after_a_fall, soon, later, _at_a_full_hour, dense = rows
+
+    assert after_a_fall.endswith(f": {TIMES[probing._RETURNS]}, {probing._RETURN:.0f} seconds apart")
+    assert soon.startswith(f"within {probing._SOON_IS_OVER / 60:.0f} minutes ")
+    assert soon.endswith(f": each {probing._SOON:.0f} seconds")
+    assert later == f"later: each {probing._LATER:.0f} seconds"
+    most = f"{probing.FIRST_HALF_LIFE:.0f} seconds"
+    assert dense.endswith(f"one attempt in {1 / probing._SHARE:.0f} pays for, each {most} at most")
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that a forge makes of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
@@ -175,10 +191,16 @@ def test_no_page_speaks_of_other_hosts(page: Path) -> None:
     assert set(domains) <= HOSTS
 
 
+def is_made_here(path: str) -> bool:
+    """Whether git ignores the path, so that a fresh clone need not have it."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    return any(fnmatch.fnmatch(f"/{path}/", f"*/{pattern.rstrip('/')}/*") for pattern in ignored)
+
+
 @every_page
 def test_a_file_that_a_page_names_exists(page: Path) -> None:
     for span in [*code(prose(page)), *re.findall(r"[\w./-]+\.md\b", prose(page))]:
-        if not FILE.fullmatch(span) or span in OF_USERS | NO_FILES or span.startswith("build/"):
+        if not FILE.fullmatch(span) or span in OF_USERS | NO_FILES or is_made_here(span):
             continue
         places = (ROOT, page.parent, ROOT / "extproc", ROOT / "extproc/domain/request")
         assert any((place / span).exists() for place in places), span
