@@ -120,7 +120,10 @@ class ModelLimit(Record):
     replicas: int = Field(
         description="How many of the targets share them; `in_flight` and `waiting` are of all of them"
     )
-    model: str = Field(description="The one that serves; `mcp`: calls of MCP tools, `unknown`: it could not be read")
+    model: str = Field(
+        description="The one that serves; `mcp`: calls of MCP tools, "
+        "`unknown`: the request names none, or one that nothing has answered for yet"
+    )
     value: float | None = Field(description="How many may be in flight")
     ceiling: float | None = Field(description="The number that was refused last")
     in_flight: int

@@ -768,7 +768,7 @@ export interface components {
             target: number;
             /** @description How many of the targets share them; `in_flight` and `waiting` are of all of them */
             replicas: number;
-            /** @description The one that serves; `mcp`: calls of MCP tools, `unknown`: it could not be read */
+            /** @description The one that serves; `mcp`: calls of MCP tools, `unknown`: the request names none, or one that nothing has answered for yet */
             model: string;
             /** @description How many may be in flight */
             value: number | null;
