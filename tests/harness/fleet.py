@@ -18,7 +18,7 @@ class Fleet:
         self.simulator = simulator
         self.stacks = stacks
 
-    def wait_until_shared(self, within: float = 20.0) -> None:
+    def wait_until_shared(self, within: float = 60.0) -> None:
         """Returns once every proxy that runs knows of all of them."""
         wait_until(lambda: all(map(self._is_shared, self.stacks)), "the limits are shared", within)
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.02
 
 
-async def eventually(look: Callable[[], T], holds: Callable[[T], bool], within: float = 30.0) -> T:
+async def eventually(look: Callable[[], T], holds: Callable[[T], bool], within: float = 60.0) -> T:
     """Returns what `look` saw once `holds` is true of it. Raises AssertionError with the last sight at the deadline."""
     deadline = time.monotonic() + within
     while not holds(seen := look()):

@@ -22,7 +22,7 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def connect(stack: Stack) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", stack.proxy_port), timeout=5)
+    return socket.create_connection(("127.0.0.1", stack.proxy_port), timeout=30)
 
 
 async def test_one_connection_too_many_is_closed_and_a_freed_one_is_given_again(stack: Stack) -> None:
@@ -43,7 +43,7 @@ async def test_one_connection_too_many_is_closed_and_a_freed_one_is_given_again(
 
 async def test_a_client_that_dribbles_its_headers_is_cut_off(stack: Stack) -> None:
     with connect(stack) as slow:
-        slow.settimeout(15)
+        slow.settimeout(60)
         slow.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n")
         answer = slow.recv(4096)
 

@@ -283,7 +283,7 @@ def test_a_processor_with_a_key_file_does_not_have_the_key_in_its_environment(li
 
 def test_a_running_request_does_not_show_the_key_or_what_was_asked(lived: Lived) -> None:
     stack = lived.stack
-    headers = {"x-sim": json.dumps({"events": 100, "pause": 0.05}), "authorization": "Bearer client-secret"}
+    headers = {"x-sim": json.dumps({"events": 1000, "pause": 0.05}), "authorization": "Bearer client-secret"}
     asked = {**PROMPT, "stream": True, "messages": [{"role": "user", "content": "client-prompt"}]}
     with httpx.stream("POST", f"{stack.url}/v1/messages?x=client-query", json=asked, headers=headers) as response:
         assert response.status_code == 200

@@ -48,12 +48,12 @@ async def test_a_stream_outlives_the_processor_and_is_counted_by_its_successor(o
     ):
         arriving = lines(answer)
         await anext(arriving)
-        stack.processor.kill()
         calls = len(stack.simulator.log())
-
-        refusals = [httpx.post(f"{stack.url}{path}", json=PROMPT) for path in PATHS]
-        forged = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-zai-admitted": "1"})
-        stack.restart_processor()
+        with stack.simulator.frozen():  # or the stream would end while a slow machine starts the successor
+            stack.processor.kill()
+            refusals = [httpx.post(f"{stack.url}{path}", json=PROMPT) for path in PATHS]
+            forged = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-zai-admitted": "1"})
+            stack.restart_processor()
         recovered = httpx.post(f"{stack.url}/v1/messages", json=PROMPT)
         rest = [line async for line in arriving]
 

@@ -107,7 +107,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[Event]:
             yield event
 
 
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object], within: float = 15.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object], within: float = 60.0) -> T:
     """Returns what `look` saw once `holds` is true of it. Raises AssertionError with the last sight at the deadline."""
     deadline = asyncio.get_running_loop().time() + within
     while not holds(seen := await look()):
