@@ -36,7 +36,7 @@ from tests.harness.answer_cases import (
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack, running_stack
 from tests.harness.waiting import eventually
-from tests.unit.readers.reference import read_answer
+from tests.unit.envoy.reference import read_answer
 
 pytestmark = pytest.mark.slow
 

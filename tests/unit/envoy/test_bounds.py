@@ -13,8 +13,8 @@ from tests.harness.answer_cases import (
     event,
     message_delta,
 )
-from tests.unit.readers.lua import answers, line
-from tests.unit.readers.reference import LARGEST_EVENT, read_answer
+from tests.unit.envoy.lua import answers, line
+from tests.unit.envoy.reference import LARGEST_EVENT, read_answer
 
 PIECE = 65536
 FOR_64_MB, FOR_19_MB, FOR_4_MB = 1024, 300, 64  # pieces; 19 MB are beyond the bound of an event

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.readers.lua import answers, event_pieces, line, pieces
-from tests.unit.readers.reference import read_answer
-from tests.unit.readers.streams import CUTS, OPENING, chats, damaged, objects, streams, written
+from tests.unit.envoy.lua import answers, event_pieces, line, pieces
+from tests.unit.envoy.reference import read_answer
+from tests.unit.envoy.streams import CUTS, OPENING, chats, damaged, objects, streams, written
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.readers.lua import pieces
-from tests.unit.readers.prompts import prompts, read_prompt
-from tests.unit.readers.streams import CUTS, asked, damaged, written
+from tests.unit.envoy.lua import pieces
+from tests.unit.envoy.prompts import prompts, read_prompt
+from tests.unit.envoy.streams import CUTS, asked, damaged, written
 
 bounded = settings(derandomize=True, deadline=None, max_examples=120)
 

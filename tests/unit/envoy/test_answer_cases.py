@@ -3,8 +3,8 @@
 import pytest
 
 from tests.harness.answer_cases import CASES, AnswerCase
-from tests.unit.readers.lua import answers, line
-from tests.unit.readers.reference import read_answer
+from tests.unit.envoy.lua import answers, line
+from tests.unit.envoy.reference import read_answer
 
 SHORT = 120
 ALL_PAIRS, SOME_PAIRS = SHORT**2, 600

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness.answer_cases import CASES, AnswerCase, text_delta
-from tests.unit.readers.lua import answers, event_pieces, pieces
-from tests.unit.readers.reference import read_answer
-from tests.unit.readers.streams import CUTS, NAMELESS, OPENING, chats, streams
+from tests.unit.envoy.lua import answers, event_pieces, pieces
+from tests.unit.envoy.reference import read_answer
+from tests.unit.envoy.streams import CUTS, NAMELESS, OPENING, chats, streams
 
 FRAME = 120  # as in envoy/answer.lua
 bounded = settings(derandomize=True, deadline=None, max_examples=150)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.readers.lua import line, requests
-from tests.unit.readers.reference import read_request
-from tests.unit.readers.streams import asked, damaged, written
+from tests.unit.envoy.lua import line, requests
+from tests.unit.envoy.reference import read_request
+from tests.unit.envoy.streams import asked, damaged, written
 
 pytestmark = pytest.mark.slow
 

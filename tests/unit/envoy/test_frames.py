@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from tests.unit.readers.lua import answers, event_pieces, line
-from tests.unit.readers.reference import read_answer
-from tests.unit.readers.streams import NAMELESS, OPENING
+from tests.unit.envoy.lua import answers, event_pieces, line
+from tests.unit.envoy.reference import read_answer
+from tests.unit.envoy.streams import NAMELESS, OPENING
 
 MESSAGES: Final = (
     b"event: content_block_delta\n"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.readers.lua import answers, event_pieces, line
-from tests.unit.readers.reference import read_answer
-from tests.unit.readers.streams import DULL, NAMELESS, ODD_DATA, OPENING, SINGLE_WORDS
+from tests.unit.envoy.lua import answers, event_pieces, line
+from tests.unit.envoy.reference import read_answer
+from tests.unit.envoy.streams import DULL, NAMELESS, ODD_DATA, OPENING, SINGLE_WORDS
 
 DATA = [json.dumps(value).encode() for value in SINGLE_WORDS] + ODD_DATA
 NAMES = (b"", b"event: message\n", b"event: error\n", b"event:error\n", b"event:  error\n", b"event: error_\n")
