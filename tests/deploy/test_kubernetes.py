@@ -22,6 +22,7 @@ UTILIZATION = "zai_proxy_worker_utilization_ratio"
 every_rendering = pytest.mark.parametrize("name", RENDERED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @every_rendering
 def test_every_object_fits_its_schema(name: str, version: str) -> None:
@@ -34,6 +35,7 @@ def test_every_object_fits_its_schema(name: str, version: str) -> None:
             assert each["kind"] in WITHOUT_SCHEMA
 
 
+@pytest.mark.slow
 @every_rendering
 def test_the_service_monitor_survives_its_typed_model(name: str) -> None:
     from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor  # as long as that
