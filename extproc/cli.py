@@ -53,7 +53,7 @@ def run(no_dashboard: bool) -> None:
     requests finish, a second one cuts them.
     """
     from extproc.launch import dashboard_program, open_files
-    from extproc.launch.banner import announcement
+    from extproc.launch.banner import ready_text
     from extproc.launch.supervisor import Company, supervise, write_line
 
     settings = open_files.fit(_load(needs_key=True))
@@ -65,7 +65,7 @@ def run(no_dashboard: bool) -> None:
         if settings.log_format is LogFormat.JSON:
             log.info("ready", proxy_port=settings.proxy_port, metrics_port=settings.metrics_port, dashboard=page)
         else:
-            write_line(announcement(settings, page))
+            write_line(ready_text(settings, page))
 
     _in_foreground(lambda directory: asyncio.run(supervise(settings, directory, announce, company)))
 

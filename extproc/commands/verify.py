@@ -65,7 +65,7 @@ def run_verify(settings: Settings, options: Options) -> int:
     Raises SettingsError for the key and the certificates, click.BadParameter for the directory.
     """
     verifier = Verifier(settings, options, _tell)
-    for line in verifier.announcement():
+    for line in verifier.intentions():
         _tell(line)
     if not options.yes and not _agrees():
         _tell("nothing was sent")
@@ -160,7 +160,7 @@ class Verifier:
         self._groups = trials.plan(options.model, chat, secrets.token_hex(8))
         self._burst = trials.burst(options.model, chat) if options.places else []
 
-    def announcement(self) -> Iterator[str]:
+    def intentions(self) -> Iterator[str]:
         """What it will do, and what that may cost."""
         groups = [*self._groups, *self._burst]
         most = min(trials.most_of(groups), self._options.spend)

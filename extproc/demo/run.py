@@ -29,7 +29,7 @@ from extproc.demo.table import Running
 from extproc.demo.traffic import Traffic
 from extproc.launch import dashboard_program, programs
 from extproc.launch.addresses import client_url, metrics_url
-from extproc.launch.banner import announcement
+from extproc.launch.banner import ready_text
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import says_something, until_answers
 from extproc.launch.runtime_directory import RuntimeDirectory
@@ -142,7 +142,7 @@ async def _show_live(settings: Settings, directory: RuntimeDirectory, with_dashb
         logs.configure(settings.log_format, settings.log_level)
 
         def announce() -> None:
-            console.print(_announcement(settings, with_dashboard), soft_wrap=True)
+            console.print(_ready_text(settings, with_dashboard), soft_wrap=True)
 
         await _supervise(settings, directory, announce, _LiveTable(live), with_dashboard, merge_output=True)
 
@@ -151,7 +151,7 @@ async def _show_plainly(settings: Settings, directory: RuntimeDirectory, with_da
     screen = Screen()
 
     def announce() -> None:
-        screen.write(f"{_announcement(settings, with_dashboard)}\n")
+        screen.write(f"{_ready_text(settings, with_dashboard)}\n")
 
     await _supervise(settings, directory, announce, _PlainLines(screen), with_dashboard, merge_output=False)
 
@@ -223,9 +223,9 @@ async def _until_used(client: httpx.AsyncClient, settings: Settings, stats: str)
         await client.post(f"{settings.zai_target_url}/api/anthropic/v1/messages", json=body, headers=headers)
 
 
-def _announcement(settings: Settings, with_dashboard: bool) -> str:
+def _ready_text(settings: Settings, with_dashboard: bool) -> str:
     page = dashboard_program.dashboard_url(settings) if with_dashboard else None
-    return announcement(settings, page, upstream="a simulated Z.AI on this machine")
+    return ready_text(settings, page, upstream="a simulated Z.AI on this machine")
 
 
 def _bind_address(given: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from extproc.demo.numbers import Numbers, Totals
 
 _BAR_WIDTH: Final = 30
-# Lines of the screen that the announcement above, the rest of the table, and the prompt below it need.
+# Lines of the screen that are taken by the text above the table, by the rest of the table, and by the prompt below it.
 _OTHER_LINES: Final = 25
 _FEWEST_ROWS: Final = 2
 _WIDEST: Final = 110

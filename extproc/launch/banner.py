@@ -6,7 +6,7 @@ from extproc.launch.addresses import client_url, metrics_url
 from extproc.settings import Settings, split_origins
 
 
-def announcement(settings: Settings, dashboard: str | None, upstream: str | None = None) -> str:
+def ready_text(settings: Settings, dashboard: str | None, upstream: str | None = None) -> str:
     """The block for the terminal. `dashboard` is its URL, if it runs; `upstream` says in words what ZAI_TARGET_URL
     is."""
     page = f"  dashboard  {dashboard}\n" if dashboard else ""

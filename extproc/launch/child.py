@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from extproc.lasting_counts import RestartReason
-from extproc.launch.die_with_parent import tethered
+from extproc.launch.die_with_parent import bound_to_this_process
 from extproc.launch.liveness import PATIENCE_SECONDS, until_silent
 from extproc.launch.restart_policy import LONGEST_WAIT, Restarts
 
@@ -182,14 +182,14 @@ class Child:
         return describe_exit(code) if self._silence is None else f"no sign of life for {self._silence:.0f} s"
 
     async def _start(self) -> Process:
-        tied = tethered(self._program.command)
+        bound = bound_to_this_process(self._program.command)
         return await asyncio.create_subprocess_exec(
-            *tied.command,
+            *bound.command,
             env=self._program.environment,
             stdin=DEVNULL,
             stdout=PIPE if self._program.merge_output else None,
             stderr=STDOUT if self._program.merge_output else PIPE,
-            pass_fds=(*self._program.descriptors, *tied.descriptors),
+            pass_fds=(*self._program.descriptors, *bound.descriptors),
             start_new_session=True,
         )
 

@@ -32,20 +32,20 @@ _ALWAYS_BY_PIPE: Final = "TETHER_BY_PIPE"
 
 
 @dataclass(frozen=True, slots=True)
-class Tethered:
+class BoundCommand:
     """A command line that runs a program tied to this process, and the descriptors that it has to inherit."""
 
     command: tuple[str, ...]
     descriptors: tuple[int, ...]
 
 
-def tethered(command: tuple[str, ...]) -> Tethered:
+def bound_to_this_process(command: tuple[str, ...]) -> BoundCommand:
     """The way to run `command` so that it ends with this process."""
     script = (sys.executable, "-I", "-S", __file__)
     if _HAS_THE_KERNELS and not os.environ.get(_ALWAYS_BY_PIPE):
-        return Tethered((*script, _KERNEL, str(os.getpid()), *command), ())
+        return BoundCommand((*script, _KERNEL, str(os.getpid()), *command), ())
     pipe = _end_of_this_process()
-    return Tethered((*script, _PIPE, str(pipe), *command), (pipe,))
+    return BoundCommand((*script, _PIPE, str(pipe), *command), (pipe,))
 
 
 @cache

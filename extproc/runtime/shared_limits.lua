@@ -1,14 +1,15 @@
 -- One report of a replica, and its answer: everything that the replicas of a plan share, in one atomic step.
 --
--- KEYS[1]  hash: the state. Fields: r:<id> a replica's entry; leader, epoch; ruling, ruling_v, rooms, usable, pace,
---          burst, heard, read_to; tokens, filled_at; born; turn; told, counts; newest, copied; gate, gate_v; probe.
+-- KEYS[1]  hash: the state. Fields: r:<id> a replica's entry; leader, epoch; ruling (the plan's limits), ruling_v (their
+--          version), rooms, usable, pace, burst, heard, read_to; tokens, filled_at; born; turn; told, counts; newest,
+--          copied; gate, gate_v; probe.
 -- KEYS[2]  list: what replicas of older versions tell their leader; `newest` counts it.
 -- KEYS[3]  list: the latest events, for the leader; `told` counts it.
 -- ARGV     now in milliseconds (0: the server's time), id, serial, probe (0 or 1), leaves (0 or 1), epoch, heard,
---          ruling_v seen, ruling or '', its rooms, pace, burst, heard, gate or '', the gate_v that it was made from,
+--          limits_v seen, limits or '', their rooms, pace, burst, heard, gate or '', the gate_v that it was made from,
 --          how many models, for each: name, held, want, weight, retrying;
 --          then each refusal: model, class, code, started, ended.
--- Answer   {'stale'}, or now, settled, up, leads, epoch, replicas, ruling_v, ruling or '', gate_v, gate or '',
+-- Answer   {'stale'}, or now, settled, up, leads, epoch, replicas, limits_v, limits or '', gate_v, gate or '',
 --          may_probe, heard, told, busy replicas, how many models have work, for each: name, held, waiting, granted;
 --          then the events.
 --
@@ -91,20 +92,20 @@ local find = function(wanted)
 end
 
 -- Who leads: nobody of an older version, which can't learn of models, while one of this is there. A leader that was
--- deposed has an old epoch: what it rules counts for nothing.
+-- deposed has an old epoch: the limits that it reports are ignored.
 local epoch, leader = number('epoch', 0), state.leader and find(state.leader)
 if not leader or leader.is_old or now - leader.seen > REIGN then
   leader, epoch = me, epoch + 1
 end
 local settled = now - born >= SETTLE
 local rooms, usable, pace, burst = words(state.rooms), number('usable'), number('pace'), number('burst')
-local ruling, ruling_v, heard = state.ruling, number('ruling_v', 0), number('heard')
-local rules = settled and leader == me and tonumber(ARGV[6]) == epoch and ARGV[9] ~= ''
-if rules then
-  ruling, ruling_v = ARGV[9], math.max(ruling_v + 1, now)
+local limits, limits_v, heard = state.ruling, number('ruling_v', 0), number('heard')
+local brings_limits = settled and leader == me and tonumber(ARGV[6]) == epoch and ARGV[9] ~= ''
+if brings_limits then
+  limits, limits_v = ARGV[9], math.max(limits_v + 1, now)
   rooms, pace, burst, heard = words(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 end
-local up = settled and ruling ~= nil
+local up = settled and limits ~= nil
 
 -- The gate, and who may try it.
 local gate, gate_v = state.gate, number('gate_v', 0)
@@ -137,7 +138,7 @@ end
 local all_held = 0
 for _, r in ipairs(replicas) do all_held = all_held + in_all(r.works, 'held') end
 
--- What is free. A ruling of an older version has one number for all.
+-- What is free. The limits that an older version has written are one number for all models.
 local account = tonumber(rooms[1]) or usable or 0
 local own, group_of, groups = {}, {}, {}
 local group_count = tonumber(rooms[4]) or 0
@@ -158,9 +159,9 @@ local filled_at = math.min(number('filled_at', now), now)
 local tokens = 0
 if up then tokens = math.min(burst, number('tokens', burst) + (now - filled_at) / 1000 * pace) end
 
--- The places: each free one goes to whoever wants it and holds the fewest of its model for its weight, of equals to who
--- had none for longest. It takes a place of the model, of its group and of the account, and a token; an MCP tool's only
--- its own.
+-- The places. Each free one goes to the replica that wants it and holds the fewest of that model for its weight; among
+-- equals, to the one that has waited longest since it was given one. A grant uses up a place of the model, one of its
+-- group, one of the account, and a token. MCP tools have places of their own and use up nothing else.
 local has_room = function(model)
   if left.own[model] <= 0 then return false end
   if model == MCP then return true end
@@ -246,8 +247,8 @@ for _, line in ipairs(uncopied > 0 and redis.call('LRANGE', KEYS[2], -uncopied, 
     add(started, UNKNOWN, tonumber(string.match(line, '(%d+)$')) or 0)
   end
 end
--- While a replica is missing what it held may have ended: that more fits in than a limit says proves nothing then, so
--- work counts as waiting for nothing.
+-- While a replica is missing, what it held may have ended unseen, and more than the limit may seem to fit in. That is no
+-- proof of a larger limit, so no work is counted as waiting then: limits are tried only while work waits.
 local stamp = string.format('%.3f', now / 1000)
 local before, counts, news = {}, {}, {}
 local w = words(state.counts)
@@ -283,8 +284,8 @@ if ARGV[5] == '1' then
   redis.call('HDEL', KEYS[1], 'r:' .. id)
   replica_count = replica_count - 1
 else
-  -- Older versions deal places out by the first numbers: work that waits for its model alone is none that they are to
-  -- make room for.
+  -- Older versions know no limits by model: they deal out the account's places by `want` alone. While the account has
+  -- room, `want` leaves out what only its model's limit keeps waiting, or they would keep places free for it in vain.
   local want, latest, works = 0, 0, {}
   for _, each in ipairs(me.works) do
     works[#works + 1] = table.concat({each.model, each.held, each.want, each.weight, each.retrying, each.turn}, ' ')
@@ -301,19 +302,20 @@ end
 redis.call('HSET', KEYS[1], 'born', whole(born), 'epoch', epoch, 'leader', leader.id, 'turn', turn, 'told', told,
   'counts', table.concat(counts, ' '), 'copied', newest, 'gate_v', whole(gate_v), 'probe', prober and prober.id or '')
 if gate then redis.call('HSET', KEYS[1], 'gate', gate) end
-if rules then
-  redis.call('HSET', KEYS[1], 'ruling', ruling, 'ruling_v', whole(ruling_v), 'rooms', ARGV[10], 'pace', tostring(pace),
+if brings_limits then
+  redis.call('HSET', KEYS[1], 'ruling', limits, 'ruling_v', whole(limits_v), 'rooms', ARGV[10], 'pace', tostring(pace),
     'burst', tostring(burst), 'heard', heard, 'read_to', newest)
 end
 if up then
-  -- For older versions: what they hold is of an unknown model, and they are not to take more than that has.
+  -- Older versions read `usable` as the limit of all. Their requests count as of an unknown model, so it is lowered to
+  -- what leaves them no more places than that model has.
   local theirs = math.min(account, all_held - (held[UNKNOWN] or 0) + limit_of(UNKNOWN))
   redis.call('HSET', KEYS[1], 'usable', whole(theirs), 'tokens', tostring(tokens), 'filled_at', whole(now))
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, LIFE) end
 
 local answer = {whole(now), settled and 1 or 0, up and 1 or 0, leader == me and 1 or 0, epoch, replica_count,
-  whole(ruling_v), tonumber(ARGV[8]) ~= ruling_v and ruling or '', whole(gate_v),
+  whole(limits_v), tonumber(ARGV[8]) ~= limits_v and limits or '', whole(gate_v),
   tonumber(ARGV[15]) ~= gate_v and gate or '', prober == me and 1 or 0, heard_to, told, busy, #working}
 for _, model in ipairs(working) do
   for _, each in ipairs({model, held[model] or 0, waiting[model] or 0, grants[model] or 0}) do

@@ -55,7 +55,7 @@ _MOST_PIECES: Final = 32  # of a block of headers; four of the largest frames fi
 _MOST_HELD: Final = 128 * 1024 * 1024
 # Who has so many bytes to read yet is not listened to until it has read them, or answers would fill our memory.
 _MOST_UNSENT: Final = 1024 * 1024
-_FAREWELL_SECONDS: Final = 5.0
+_HANG_UP_SECONDS: Final = 5.0
 _PING_SIZE: Final = 8
 _END_THE_TABLE: Final = b"\x20"
 
@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
             self.end(number)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
-            asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._transport.abort)
+            asyncio.get_running_loop().call_later(_HANG_UP_SECONDS, self._transport.abort)
 
     def _fail(self, error: Error, why: str) -> None:
         log.error("a connection of Envoy's is closed: it is no HTTP/2", why=why)

@@ -17,7 +17,7 @@ from extproc.demo import table
 from extproc.demo.numbers import History, Numbers, Totals, quantile, read_totals
 from extproc.demo.run import environment
 from extproc.demo.traffic import SAMPLES
-from extproc.launch.banner import announcement
+from extproc.launch.banner import ready_text
 from extproc.settings import Settings
 from simulator.plan.keys import KEY_FORM
 from tests.harness.processes import make_key
@@ -173,7 +173,7 @@ def screen(width: int, height: int) -> list[str]:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (140, 50), (200, 60)])
 def test_the_table_fits_the_screen_below_the_announcement_without_a_wrapped_line(width: int, height: int) -> None:
     lines = screen(width, height)
-    above = announcement(Settings(), "http://127.0.0.1:8081").splitlines()
+    above = ready_text(Settings(), "http://127.0.0.1:8081").splitlines()
 
     assert len(lines) + len(above) < height
     assert max(map(len, lines)) <= width

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from extproc.launch.addresses import client_url
-from extproc.launch.banner import announcement, exposures
+from extproc.launch.banner import exposures, ready_text
 from extproc.settings import Settings
 from tests.harness.processes import make_key
 
@@ -15,7 +15,7 @@ def settings(**fields: object) -> Settings:
 
 
 def test_two_lines_point_claude_code_at_the_client_port() -> None:
-    lines = announcement(settings(), None).splitlines()
+    lines = ready_text(settings(), None).splitlines()
 
     assert "  export ANTHROPIC_BASE_URL=http://127.0.0.1:1234" in lines
     assert "  export ANTHROPIC_AUTH_TOKEN=anything" in lines
@@ -24,12 +24,12 @@ def test_two_lines_point_claude_code_at_the_client_port() -> None:
 def test_the_key_is_not_announced() -> None:
     key = make_key()
 
-    assert key not in announcement(settings(zai_api_key=key), "http://127.0.0.1:8081")
+    assert key not in ready_text(settings(zai_api_key=key), "http://127.0.0.1:8081")
 
 
 def test_the_dashboard_is_announced_only_where_it_runs() -> None:
-    assert "  dashboard  http://127.0.0.1:8081\n" in announcement(settings(), "http://127.0.0.1:8081")
-    assert "dashboard" not in announcement(settings(), None)
+    assert "  dashboard  http://127.0.0.1:8081\n" in ready_text(settings(), "http://127.0.0.1:8081")
+    assert "dashboard" not in ready_text(settings(), None)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_pages_of_any_origin_are_warned_of() -> None:
 
 
 def test_the_announcement_fits_a_terminal_of_80_columns() -> None:
-    text = announcement(
+    text = ready_text(
         settings(proxy_port=65535, metrics_port=65534), "http://127.0.0.1:65533", "a simulated Z.AI on this machine"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from extproc.launch.die_with_parent import tethered
+from extproc.launch.die_with_parent import bound_to_this_process
 from tests.harness.process_table import is_alive, processes
 from tests.harness.processes import ROOT
 from tests.harness.waiting import wait_until
@@ -18,9 +18,9 @@ SLEEPS = f"import os, time; print(os.getpid(), flush=True); time.sleep(600)  # {
 PARENT = f"""
 import subprocess, sys
 sys.path.insert(0, {str(ROOT)!r})
-from extproc.launch.die_with_parent import tethered
-tied = tethered((sys.executable, "-I", "-S", "-c", {SLEEPS!r}))
-subprocess.run(tied.command, pass_fds=tied.descriptors)
+from extproc.launch.die_with_parent import bound_to_this_process
+bound = bound_to_this_process((sys.executable, "-I", "-S", "-c", {SLEEPS!r}))
+subprocess.run(bound.command, pass_fds=bound.descriptors)
 """
 
 
@@ -39,8 +39,8 @@ def left() -> list[int]:
 
 
 def run(source: str) -> "subprocess.Popen[str]":
-    tied = tethered((sys.executable, "-I", "-S", "-c", f"{source}  # {MARK}"))
-    return subprocess.Popen(tied.command, pass_fds=tied.descriptors, stdout=subprocess.PIPE, text=True)
+    bound = bound_to_this_process((sys.executable, "-I", "-S", "-c", f"{source}  # {MARK}"))
+    return subprocess.Popen(bound.command, pass_fds=bound.descriptors, stdout=subprocess.PIPE, text=True)
 
 
 def test_it_ends_with_its_parent_however_that_dies() -> None:

@@ -399,7 +399,7 @@ async def test_a_peer_that_takes_nothing_for_a_while_is_not_listened_to(server: 
 async def test_a_peer_that_has_said_all_and_reads_nothing_keeps_no_place(
     server: GrpcServer, peer: Peer, methods: Methods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grpc_server, "_FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr(grpc_server, "_HANG_UP_SECONDS", 0.1)
     peer.send(frame(HEADERS, END_HEADERS, 1, peer.head("/t.T/Hold")), frame(PING, 0, 0, b"unread..") * 50_000)
     (connection,) = await eventually(lambda: server._connections, bool, within=SOON)
     await eventually(lambda: connection._rest == b"" and methods.running, lambda running: running == 1, within=SOON)
