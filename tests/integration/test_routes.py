@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from extproc.domain.request.routes import labels
+from tests.harness.raw_http import error_of, exchange
 from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
@@ -193,6 +194,13 @@ async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     assert response.headers["x-should-retry"] == "false"
     assert "retry-after" not in response.headers
     assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize("headers", ["", "anthropic-version: 2023-06-01\r\n"], ids=["plain", "of Anthropic"])
+async def test_what_is_no_path_is_refused_in_words(stack: Stack, headers: str) -> None:
+    answer = exchange(stack, f"OPTIONS * HTTP/1.1\r\nhost: proxy\r\n{headers}\r\n".encode())
+
+    assert (answer.status, error_of(answer)["message"]) == (404, "No such path on this proxy.")
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
