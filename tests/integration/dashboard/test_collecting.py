@@ -193,7 +193,7 @@ async def test_a_name_server_that_does_not_answer_holds_nothing_up(
     monkeypatch.setattr("dashboard.addresses._LONGEST_LOOKUP", 0.3)
 
     async def look_up(_host: str, _port: int) -> list[str]:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()  # for ever
         return []
 
     monkeypatch.setattr("dashboard.service.TargetResolver", lambda urls: TargetResolver(urls, look_up))
