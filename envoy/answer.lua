@@ -697,54 +697,37 @@ end
 -- Most events say nothing but a little more text, and differ in that alone from the event before. FRAME: what stands around the text
 -- of an event in which nothing may matter, `opens` with the quote before it, `closes` with the quote behind it and the event's end.
 -- A piece that is one event in that frame is passed over by its frame, whatever its text is: no value of these keys matters.
---
--- It is what happens to nearly every piece, between two of which the machine does other things: so no more memory is touched than
--- has to be. The frame counts what it passes, and the reader takes that over (`leave_frame`) before it looks into a piece again.
 local TEXT_KEYS = { '"text" ?: ?"', '"thinking" ?: ?"', '"partial_json" ?: ?"', '"content" ?: ?"', '"reasoning_content" ?: ?"',
   '"arguments" ?: ?"', '"delta" ?: ?"' }
 local MOST_FRAMES = 64   -- are learned of an answer: where events differ in more than a text, that is given up
 
 function Answer:learn_frame(event)
-  local known = self.known_frame
-  if self.frames == MOST_FRAMES or (known and sub(event, 1, #known.opens) == known.opens) then return end
+  if self.frames == MOST_FRAMES or (self.opens and sub(event, 1, #self.opens) == self.opens) then return end
   self.frames = self.frames + 1
   for n = 1, #TEXT_KEYS do
     local _, opening = find(event, TEXT_KEYS[n])
     local closing = opening and find(event, '"', opening + 1, true)
     if closing and byte(event, closing - 1) ~= 92 then
-      self.known_frame = { opens = sub(event, 1, opening), closes = sub(event, closing) }
+      self.opens, self.closes = sub(event, 1, opening), sub(event, closing)
       return
     end
   end
 end
 
 -- Whether the piece is one event in the frame. No other quote and no other line end may stand in it than those of the frame.
-local function is_in_frame(frame, text)
-  local opens, closes = frame.opens, frame.closes
-  if find(text, opens, 1, true) ~= 1 then return false end
+function Answer:is_in_frame(text)
+  local opens, closes = self.opens, self.closes
+  if not opens or sub(text, 1, #opens) ~= opens then return false end
   local behind, closing = #opens + 1, #text - #closes + 1
-  return find(text, '"', behind, true) == closing and find(text, closes, closing, true) == closing
-    and byte(text, closing - 1) ~= 92 and find(text, "\n", behind, true) == #text - 1 and not find(text, "\r", behind, true)
-end
-
--- Sets `frame` if the next piece may be passed over by it: until so much has been passed that `has_grown` is to be asked.
-function Answer:enter_frame()
-  local frame = self.known_frame
-  if not frame or self.opening or self.after_cr or not self:is_between_events() then return end
-  frame.events, frame.inside = 0, 0
-  frame.most_events = self.next_events - self.events
-  frame.most_inside = self.next_inside - (self.bytes - self.apart - FRAME * self.events)
-  self.frame = frame
-end
-
-function Answer:leave_frame()
-  local frame = self.frame
-  self.events = self.events + frame.events
-  self.bytes = self.bytes + frame.inside + FRAME * frame.events
-  self.frame = nil
+  return find(text, '"', behind, true) == closing and sub(text, closing) == closes and byte(text, closing - 1) ~= 92
+    and find(text, "\n", behind, true) == #text - 1 and not find(text, "\r", behind, true)
 end
 
 function Answer:feed_events(text)
+  if not self.opening and not self.after_cr and self:is_between_events() and self:is_in_frame(text) then
+    self.events = self.events + 1
+    return
+  end
   local i = 1
   if self.after_cr then
     self.after_cr = false
@@ -815,27 +798,15 @@ end
 -- Takes the next piece. Returns true if the report has changed, if nobody has been told of it yet, or if the answer has grown so
 -- much that its size may be told anew.
 function Answer:feed(text)
-  local frame = self.frame
-  if frame then
-    if is_in_frame(frame, text) then
-      frame.events, frame.inside = frame.events + 1, frame.inside + #text - FRAME
-      if frame.events < frame.most_events and frame.inside < frame.most_inside then return false end
-      text = ""
-    end
-    self:leave_frame()
-  end
   self.has_changed, self.is_untold = self.is_untold, false
   self.bytes = self.bytes + #text
   if not self.has_head then text = self:take_head(text) end
   if text and text ~= "" then self:feed_body(text) end
-  local has_grown = self:has_grown()
-  if self.known_frame then self:enter_frame() end
-  return self.has_changed or has_grown
+  return self.has_changed or self:has_grown()
 end
 
 -- The answer has ended; true if the report has changed. An event without the blank line behind it counts too.
 function Answer:finish()
-  if self.frame then self:leave_frame() end
   self.has_changed, self.is_untold = self.is_untold, false
   local report = self.report
   if not self.has_head and self.head and find(self.head, "^%l") then self:feed_body(self.head) end   -- "dat" is no line of a stream

@@ -48,7 +48,6 @@ end
 
 local function read_piece(reader, piece)
   local length, has_changed = piece:length(), false
-  if length <= LARGEST_PIECE then return reader:feed(piece:getBytes(0, length)) end
   for from = 0, length - 1, LARGEST_PIECE do
     has_changed = reader:feed(piece:getBytes(from, math.min(LARGEST_PIECE, length - from))) or has_changed
   end
