@@ -121,7 +121,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
         "KNOWN_NAMES": lua_set(KNOWN_NAMES),
-        # Of each thread: half of the workers can bring a prompt at the same moment, and one always can.
+        # For each of Envoy's threads: enough for the prompts of half of the workers at the same moment, and for one at least.
         "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
         "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
         "MAX_CONNECTIONS": str(settings.max_connections),
@@ -135,7 +135,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
-        # Another one at each start: what a hash was made of can be found out by nobody who has not this process's.
+        # A new one at each start: without it nobody can guess a text and compare its hash with one that was seen.
         "PROMPT_SALT": str(randbits(31)) if settings.cache_doctor else "nil",
         "PROXY_PORT": str(settings.proxy_port),
         # A body that waited for admission counts twice (envoy#30613); 1 byte is the least that Envoy takes.

@@ -16,7 +16,7 @@ from extproc.domain.request.record import record
 ENOUGH: Final = 3
 """So many changes in a row are a finding."""
 
-# Servers of tools come up one after the other: their list may grow some times at the beginning.
+# Servers of tools start one after the other, so their list may grow several times at the beginning.
 _ENOUGH_OF_TOOLS: Final = 6
 _MOST_SPEAKERS: Final = 256
 _MOST_STRANDS: Final = 8
@@ -38,8 +38,8 @@ class Finding:
 
 @dataclass(slots=True)
 class _Row:
-    """Changes of one part in a row. Its cause is the one that most of them have: a clock that gains a digit, or a line
-    that is rewritten once, is a clock all the same."""
+    """How one part changed, request after request. Its cause is the one that more than half of the changes have, so that
+    a single odd one (a clock that gains a digit, a line that is rewritten once) does not hide a clock."""
 
     since: float
     at: float
@@ -78,12 +78,13 @@ class _Memory:
     requests: int = 0
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
-        """How much speaks for it that a prompt goes on with one of these, 0 first if nothing does. Most if none of
-        their messages is another one, and the more messages there are."""
+        """How likely a prompt is to continue one of these, as a value to compare; its first number is 0 where it cannot.
+        The likeliest are those that keep all earlier messages, and among them the longest."""
         return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
 
     def worth(self, now: float) -> tuple[bool, float]:
-        """What is worth least is forgotten first: what was asked once, or not lately."""
+        """A value to compare: the conversation with the least is forgotten first. That is one with a single request, or
+        without a recent one."""
         return self.requests > 1 and self.heard > now - _STRAND_SECONDS, self.heard
 
 
@@ -94,8 +95,8 @@ class Changes:
         self._speakers: OrderedDict[Speaker, _Memory] = OrderedDict()
 
     def told_apart(self, speaker: Speaker, prompt: Prompt, sent: float) -> tuple[Speaker, bool]:
-        """Which conversation of a speaker without a session this prompt goes on with, and whether it is a new one. So
-        many are told apart; what has been asked once, or not for long, makes room for others."""
+        """Which conversation of a speaker without a session this prompt continues, and whether it is a new one. A new one
+        replaces the one that is worth least once a speaker has as many as are remembered."""
         strands = [replace(speaker, strand=number) for number in range(1, _MOST_STRANDS + 1)]
         known = [(each, memory) for each in strands if (memory := self._speakers.get(each)) is not None]
         alike = [(memory.likeness(prompt), memory.heard, each) for each, memory in known]
@@ -162,6 +163,6 @@ def _kinship(before: Prompt, now: Prompt) -> int:
 
 
 def _continues(before: Prompt, now: Prompt, changes: list[Change]) -> bool:
-    """Whether it takes the place of the one before. One that may be its fork stands beside it: else two that take
-    turns would each be held against the other's."""
+    """Whether a prompt replaces the one before it. One that may be a fork is remembered beside it: otherwise, of two
+    conversations that take turns, each prompt would be compared with the other conversation's."""
     return now.length > before.length and not any(change.is_of_messages for change in changes)
