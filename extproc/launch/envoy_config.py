@@ -121,7 +121,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
         "KNOWN_NAMES": lua_set(KNOWN_NAMES),
-        # For each of Envoy's threads: enough for the prompts of half of the workers at the same moment, and for one at least.
+        # For each of Envoy's threads: the prompts of half of the workers at the same moment, and of one at least.
         "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
         "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
         "MAX_CONNECTIONS": str(settings.max_connections),

@@ -38,8 +38,8 @@ class Finding:
 
 @dataclass(slots=True)
 class _Row:
-    """How one part changed, request after request. Its cause is the one that more than half of the changes have, so that
-    a single odd one (a clock that gains a digit, a line that is rewritten once) does not hide a clock."""
+    """How one part changed, request after request. Its cause is the one that more than half of the changes have, so a
+    single odd one (a clock that gains a digit, a line that is rewritten once) does not hide a clock."""
 
     since: float
     at: float
@@ -78,7 +78,7 @@ class _Memory:
     requests: int = 0
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
-        """How likely a prompt is to continue one of these, as a value to compare; its first number is 0 where it cannot.
+        """How likely a prompt is to continue one of these, as a value to compare; the first number is 0 where it can't.
         The likeliest are those that keep all earlier messages, and among them the longest."""
         return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
 
@@ -95,8 +95,8 @@ class Changes:
         self._speakers: OrderedDict[Speaker, _Memory] = OrderedDict()
 
     def told_apart(self, speaker: Speaker, prompt: Prompt, sent: float) -> tuple[Speaker, bool]:
-        """Which conversation of a speaker without a session this prompt continues, and whether it is a new one. A new one
-        replaces the one that is worth least once a speaker has as many as are remembered."""
+        """Which conversation of a speaker without a session this prompt continues, and whether it is a new one. Once a
+        speaker has as many as are remembered, a new one replaces the one that is worth least."""
         strands = [replace(speaker, strand=number) for number in range(1, _MOST_STRANDS + 1)]
         known = [(each, memory) for each in strands if (memory := self._speakers.get(each)) is not None]
         alike = [(memory.likeness(prompt), memory.heard, each) for each, memory in known]
