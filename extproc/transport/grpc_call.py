@@ -187,8 +187,8 @@ class Call:
             link.end(self._number)
 
     def take(self, data: bytes, size: int, *, is_last: bool) -> None:
-        """A piece of the peer's messages has come, in so many bytes of its window. Raises Http2Error for what is none,
-        and for what it had no window for."""
+        """A piece of the peer's messages has come, which used `size` bytes of its window. Raises Http2Error for a piece
+        after the last, for a message that ends too soon, and for more than the window allows."""
         if self._peer_is_done:
             raise Http2Error(Error.STREAM_CLOSED, "more of a call that has ended")
         self._owed += size

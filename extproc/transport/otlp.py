@@ -50,7 +50,7 @@ class Resource:
 
 
 def rejected_spans(answer: bytes) -> int:
-    """Spans of a message that the collector says it has not kept; 0 for an answer that says nothing, or is none."""
+    """How many spans of a message the collector says that it dropped; 0 for an answer that can't be read."""
     try:
         return pb.ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans
     except DecodeError:

@@ -204,7 +204,7 @@ class QuotaGate:
         return None if window is None or window.is_over(now) else window.resets_at
 
     def _believable(self, name: str, told: float | None, now: float) -> float | None:
-        """The reset that a refusal told, unless it is none of this window's, or the one before has proven wrong."""
+        """The reset that a refusal told; None if this window can't have it, or if the one told before proved wrong."""
         if told is None or not now < told <= now + WINDOWS[name].seconds:
             return None
         last = self._told.get(name, -inf)

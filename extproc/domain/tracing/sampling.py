@@ -32,14 +32,14 @@ class Sampler:
     ratio: float = 1.0
 
     def samples(self, trace_id: str, parent: bool | None) -> bool:
-        """`parent` is what has been decided for the span above, None where there is none."""
+        """Whether a trace is recorded. `parent` is what was decided for the span above; None without such a span."""
         if self.follows_parent and parent is not None:
             return parent
         return int(trace_id, 16) % (1 << _RANDOM_BITS) < self.ratio * (1 << _RANDOM_BITS)
 
 
 def read_sampler(name: str, argument: str | None) -> Sampler:
-    """Raises ValueError for a name that is none, and for an argument that is no number from 0 to 1 where one counts."""
+    """Raises ValueError for an unknown name, and for a ratio that is no number from 0 to 1 where the name needs one."""
     known = SamplerName(name.lower())
     ratio = 0.0 if known in _NEVER else 1.0
     if known in _WITH_RATIO and argument is not None:
