@@ -123,6 +123,8 @@ class Recorder:
         if exchange is not None:
             entry = replace(entry, model_asked=exchange.asked)
         route = _route_of_attempt(entry, exchange)
+        if route.is_probe:
+            return  # of this proxy, not of Z.AI: a scrape without a token says nothing about the key
         is_answer = entry.status >= 400 or error_within(entry, route) is not None
         code = classify_code(entry.business_code, entry.status)
         self._take_failure(Failure(entry, route, exchange_id, code, is_answer))

@@ -253,6 +253,7 @@ class Service:
             app,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # whoever tries tokens must not choose the address that is slowed
             lifespan="off",
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=2,

@@ -58,7 +58,7 @@ class CacheWatch:
         try:
             while True:
                 await asyncio.sleep(_SAVE_SECONDS)
-                if self._has_news:
+                if self._has_news or self._state.is_swept_away:
                     snapshot = self._ledger.snapshot(time.time())
                     self._has_news = not self._ledger.is_settled
                     await asyncio.to_thread(self._state.save, snapshot)

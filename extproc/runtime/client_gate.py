@@ -125,7 +125,7 @@ class ClientGate:
         try:
             while True:
                 await asyncio.sleep(pause)
-                if self._has_news:
+                if self._has_news or self._state.is_swept_away:
                     self._has_news = False
                     began = time.monotonic()
                     await asyncio.to_thread(self._state.save, self.usage.snapshot())

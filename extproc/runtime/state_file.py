@@ -70,6 +70,12 @@ class SavedState:
         self._file = file
         self._what = what
         self._cannot = False
+        self._is_kept = False
+
+    @property
+    def is_swept_away(self) -> bool:
+        """Whether what was kept is there no longer: somebody has deleted it."""
+        return self._is_kept and self._file is not None and not self._file.path.exists()
 
     def restore(self, take: Callable[[object], None]) -> None:
         """Hands what was saved last to `take`, which raises ValueError if it can't be that; such a file is ignored."""
@@ -79,6 +85,7 @@ class SavedState:
             data = self._file.read()
             if data is not None:
                 take(data)
+                self._is_kept = True
         except (StateError, ValueError) as error:
             log.warning(f"{self._what} can't be read: starting anew", file=str(self._file.path), why=str(error))
 
@@ -98,6 +105,7 @@ class SavedState:
         if self._cannot:
             log.info(f"{self._what} can be saved again", file=str(self._file.path))
         self._cannot = False
+        self._is_kept = True
 
     def _make_directory(self, directory: Path) -> None:
         if not directory.is_dir():

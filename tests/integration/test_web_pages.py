@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,18 @@ async def test_a_preflight_of_a_named_origin_is_answered_here(open_stack: Stack,
     assert "authorization" in answer.headers["access-control-allow-headers"]
     assert answer.headers["access-control-allow-private-network"] == "true"
     assert open_stack.simulator.log() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+async def test_a_preflight_without_a_body_is_answered_without_one(open_stack: Stack, path: str) -> None:
+    lines = [f"OPTIONS {path} HTTP/1.1", "host: x", f"origin: {PAGE}", "access-control-request-method: POST"]
+    with socket.create_connection(("127.0.0.1", open_stack.proxy_port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "connection: close", "\r\n"]).encode())
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 204")
+    assert b"content-length" not in head
+    assert body == b""
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example.com", f"{PAGE}.evil.com", "https://chat-example.com", "null"])

@@ -114,6 +114,14 @@ def test_an_attempt_on_a_known_path_is_what_that_path_says(books: Books) -> None
     assert not books.failures[0].route.waits
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+def test_what_this_proxy_itself_refuses_says_nothing_of_the_upstream(books: Books, path: str) -> None:
+    books.record(replace(FAILED, path=path, status=401, business_code=""))
+
+    assert books.failures == []
+    assert books.count("zai_errors_total") == 0
+
+
 def test_progress_tells_of_a_running_request_what_has_been_read(books: Books) -> None:
     exchange = Exchange("x-1", "r-1", "POST", "/v1/messages", "source-07", 0.0)
     progress = replace(FINISHED, kind=EntryKind.PROGRESS, answer=ReadAnswer("events", "glm-5.3", begun=True))

@@ -54,10 +54,12 @@ _FIGURES: Final = re.compile(
     r"([a-z]{1,12}_){1,4}tokens|[a-z]{1,12}_index|index|sequence_number|created|created_at|completed_at|code|status"
     r"|unit|number|usage|currentValue|remaining|percentage|nextResetTime|temperature|top_p|web_search_requests"
 )
+_TIMES: Final = frozenset(("created", "created_at", "completed_at", "nextResetTime"))
+_MOST_COUNTED: Final = 1_000_000_000
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 _MESSAGES: Final = frozenset(("message", "msg"))
 _KEPT_WORD: Final = re.compile(
-    r"[A-Za-z/'-]{1,16}[.,:;!?]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9:]{8}[.,]?"
+    r"[A-Za-z/'-]{1,16}[.,:;!?]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}[.,]?"
 )
 _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
@@ -230,9 +232,14 @@ def _redacted(value: object, name: str, depth: int) -> object:
         return [_redacted(each, name, depth + 1) for each in value]
     if isinstance(value, str):
         return _text(value, name)
-    if value is None or isinstance(value, bool) or _FIGURES.fullmatch(name):
+    if value is None or isinstance(value, bool) or (_FIGURES.fullmatch(name) and _is_plausible(value, name)):
         return value
     return 0
+
+
+def _is_plausible(value: object, name: str) -> bool:
+    """Whether a number is as large as its name makes it: what has more digits may be somebody's."""
+    return name in _TIMES or (isinstance(value, int | float) and abs(value) < _MOST_COUNTED)
 
 
 def _is_id(name: str) -> bool:

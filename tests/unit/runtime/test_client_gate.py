@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -287,6 +288,23 @@ async def test_the_book_is_saved_soon_after_it_has_changed_and_not_while_it_has_
 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_a_book_that_is_deleted_is_written_again_also_if_nothing_new_is_used(
+    make: Callable[..., ClientGate], tmp_path: Path
+) -> None:
+    gate, directory = make(state_dir=tmp_path / "state"), tmp_path / "state"
+    gate.take_outcome(ended(tokens=30))
+    running = asyncio.create_task(gate.run())
+    await eventually((directory / "usage.json").exists, bool, within=SOON)
+
+    shutil.rmtree(directory)
+
+    await eventually((directory / "usage.json").exists, bool, within=SOON)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [row["input_tokens"] for row in make(state_dir=directory).describe(1)] == [30]
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.01, 5.0), (1.0, 20.0), (30.0, 60.0)])

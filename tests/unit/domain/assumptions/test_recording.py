@@ -47,11 +47,18 @@ def test_the_form_codes_and_figures_stay() -> None:
             "[1308][Usage limit reached for 5 hour. Your limit will reset at 2026-07-03 11:11:54][00000000000000]",
         ),
         ("Unknown Model, please check", "Unknown Model, please check"),
+        ("account 12345678 since 11:11:54.", "account … since 11:11:54."),
         ("account a7f33b of smith@example.org is locked", "account … of … is locked"),
     ],
 )
 def test_of_a_message_the_plain_words_stay(message: str, kept: str) -> None:
     assert json.loads(redacted_text(json.dumps({"error": {"message": message}}))) == {"error": {"message": kept}}
+
+
+@pytest.mark.parametrize("name", ["usage", "number", "status", "index", "total_tokens"])
+def test_a_figure_larger_than_its_name_makes_it_is_gone(name: str) -> None:
+    assert json.loads(redacted_text(json.dumps({name: 13912345678}))) == {name: 0}
+    assert json.loads(redacted_text(json.dumps({name: 4_200}))) == {name: 4_200}
 
 
 @pytest.mark.parametrize("name", ["phone", "customerNumber", "uid", "userid", "user_id", "ids", "total", "balance"])
