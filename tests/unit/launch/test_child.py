@@ -121,6 +121,30 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
     await running
 
 
+async def test_one_that_has_served_and_can_no_longer_use_its_settings_is_tried_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
+    file = tmp_path / "tokens"
+    file.touch()
+    source = (
+        f"import pathlib, sys, time\nfile = pathlib.Path({str(file)!r})\n"
+        "if file.exists(): print('serves', flush=True)\nwhile file.exists(): time.sleep(0.05)\nsys.exit(2)"
+    )
+    child, lines = python(source)
+    running = asyncio.create_task(child.run())
+    await eventually(lambda: lines, lambda said: said == ["serves"])
+
+    file.unlink()
+    await eventually(lambda: child.restarts, lambda number: number >= 3)
+    file.touch()
+
+    await eventually(lambda: lines, lambda said: said == ["serves", "serves"])
+    await child.end(5)
+    await running
+
+
 async def test_one_that_is_essential_is_given_up_when_it_crashes_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
