@@ -152,7 +152,6 @@ class FairQueue:
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._sizes: dict[_Line, int] = {}
-        self._by_model: Counter[str] = Counter()
         self._models: dict[str, _Model] = {}
         self._bills: OrderedDict[str, _Bill] = OrderedDict()
         self._closed: Collection[Lane] = ()
@@ -183,12 +182,10 @@ class FairQueue:
 
     def waiting_for(self, model: str) -> int:
         """How many wait for a model, in all lanes."""
-        return self._by_model[model]
+        return sum(self._sizes.get((model, lane), 0) for lane in Lane)
 
     def by_model(self, closed: Collection[Lane] = ()) -> Counter[str]:
         """How many wait for each model in lanes that are not closed."""
-        if not closed:
-            return self._by_model.copy()
         counts: Counter[str] = Counter()
         for (model, lane), size in self._sizes.items():
             if lane not in closed:
@@ -201,8 +198,6 @@ class FairQueue:
 
     def has(self, model: str, closed: Collection[Lane] = ()) -> bool:
         """Whether anybody waits for a model in a lane that is not closed."""
-        if not closed:
-            return model in self._by_model
         return any((model, lane) in self._sizes for lane in Lane if lane not in closed)
 
     def push(self, waiting: Waiting) -> None:
@@ -221,18 +216,13 @@ class FairQueue:
 
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
-        places = {request_id: place for place, request_id in enumerate(self._waiting)}
-
-        def place(line: tuple[str, Waiting]) -> int:
-            return places[line[0]]
-
         for waiting in [each for each in self._waiting.values() if each.asked == asked and each.model != model]:
             before, moved = self._leave_line(waiting), replace(waiting, model=model)
             self._waiting[waiting.id] = moved
             flow = self._line_up(moved)
             # It has waited for its turn, wherever it stood.
             flow.tally.turn = min(flow.tally.turn, before.tally.turn)
-            flow.lines[moved.lane] = OrderedDict(sorted(flow.lines[moved.lane].items(), key=place))
+            flow.lines[moved.lane] = OrderedDict(sorted(flow.lines[moved.lane].items(), key=_since))
 
     def pop(
         self,
@@ -244,8 +234,7 @@ class FairQueue:
         """Takes out whoever goes next and charges its source; None if nobody waits whose lane is not closed and whose
         model is free. `rivals` says which of the free models, of which so many wait, want the same places."""
         self._open_lanes(closed)
-        counts = self.by_model(closed) if closed else self._by_model
-        free = {model: count for model, count in counts.items() if is_free(model)}
+        free = {model: count for model, count in self.by_model(closed).items() if is_free(model)}
         if not free:
             return None
         compete = rivals(free) if len(free) > 1 else ()
@@ -302,22 +291,15 @@ class FairQueue:
     def _contest(self, models: Collection[str], closed: Collection[Lane]) -> tuple[_Tally, list[_Flow]]:
         """Who goes next where models compete, with what it has waiting for each of them."""
         flows = [flow for model in models for flow in self._models[model].open(closed)]
+        tallies = [flow.contended for flow in flows]
         last = self._contests
-        self._contests = this = last + 1
-        first: _Tally | None = None
-        joining: list[_Tally] = []
-        for flow in flows:
-            tally = flow.contended
-            if tally.contest == last:
-                if first is None or (tally.credits <= first.credits and _rank(tally) < _rank(first)):
-                    first = tally
-            elif tally.contest < last:
-                joining.append(tally)
-            tally.contest = this
-        level = self._last_contended if first is None else first.credits
-        for tally in joining:
-            tally.lift(level)
-        first = min(joining if first is None else [first, *joining], key=_rank)
+        self._contests += 1
+        level = min([each.credits for each in tallies if each.contest == last], default=self._last_contended)
+        for tally in tallies:
+            if tally.contest < last:
+                tally.lift(level)
+            tally.contest = self._contests
+        first = min(tallies, key=_rank)
         self._last_contended = first.credits
         return first, [flow for flow in flows if flow.contended is first]
 
@@ -382,7 +364,6 @@ class FairQueue:
         flow.lines.setdefault(waiting.lane, OrderedDict())[waiting.id] = waiting
         line = (waiting.model, waiting.lane)
         self._sizes[line] = self._sizes.get(line, 0) + 1
-        self._by_model[waiting.model] += 1
         return flow
 
     def _leave_line(self, waiting: Waiting) -> _Flow:
@@ -396,9 +377,6 @@ class FairQueue:
         self._sizes[line] -= 1
         if not self._sizes[line]:
             del self._sizes[line]
-        self._by_model[waiting.model] -= 1
-        if not self._by_model[waiting.model]:
-            del self._by_model[waiting.model]
         return flow
 
 
@@ -416,3 +394,7 @@ def _rank_in_model(flow: _Flow) -> tuple[float, int]:
 
 def _age(waiting: Waiting) -> float:
     return waiting.since
+
+
+def _since(line: tuple[str, Waiting]) -> float:
+    return line[1].since

@@ -135,11 +135,8 @@ class Limits:
 
     def is_free(self, model: str, t: Steady) -> bool:
         """Whether one of a model may start now."""
-        return self._has_place(model, t) and (model == MCP or self.rate.wait(t) <= 0.0)
-
-    def _has_place(self, model: str, t: Steady) -> bool:
-        # The largest may be full for all models: then it takes no look at any other.
-        return all(gate.has_place(t) for gate in reversed(self._on_its_way(model)))
+        has_place = all(gate.places(t) > 0 for gate in self._on_its_way(model))
+        return has_place and (model == MCP or self.rate.wait(t) <= 0.0)
 
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of
@@ -340,33 +337,26 @@ class Limits:
         if self._mode is not PacingMode.ADAPTIVE:
             return
         self._wanting = {model for model, count in waiting.items() if count > 0}
-        all_full = {gate for gate in self._shared_gates() if gate.is_full(t)}
         wanted: set[Gate] = set()
         wants_rate = False
-        for model, own in self._models.items():
+        for model in self._models:
+            own, *larger = self._on_its_way(model)
             wants = model in self._wanting
             if not wants and not own.limit.is_wanted:
                 continue
             is_full = own.is_full(t)
-            full = self._of_those(all_full, model) if all_full else ()
+            full = [gate for gate in larger if gate.is_full(t)]
             # Where both are full, a limit that searches must not run ahead of one that holds: what it jumped over
             # would be new, all at once, when the other makes room.
             grows = not own.is_open or all(gate.is_open for gate in full)
             own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
-            if full and wants and (not is_full or own.is_open):
+            if wants and (not is_full or own.is_open):
                 wanted.update(full)
-            if not (wants_rate or is_full or full or model == MCP):
-                wants_rate = wants and self._has_place(model, t)
+            wants_rate = wants_rate or (wants and model != MCP and self.places(model, t) > 0)
         for gate in self._shared_gates():
             gate.limit.set_demand(gate in wanted, t)
         self.rate.use_share(self._largest_share(t), t)
         self.rate.set_demand(wants_rate, t)
-
-    def _of_those(self, gates: set[Gate], model: str) -> Collection[Gate]:
-        """Which of some shared gates a model passes."""
-        if model in self._groups or model == MCP:
-            return [gate for gate in self._on_its_way(model) if gate in gates]
-        return (self._account,) if self._account in gates else ()
 
     def _largest_share(self, t: Steady) -> float:
         """The share of the rate to use: all of it, but where each model is short of capacity."""
@@ -378,7 +368,7 @@ class Limits:
         times = [change for gate in self._gates() if (change := gate.next_change(t)) is not None]
         waits_for_rate = False
         for model, gate in self._models.items():
-            if wanted.get(model, 0) > 0 and self._has_place(model, t):
+            if wanted.get(model, 0) > 0 and self.places(model, t) > 0:
                 waits_for_rate = waits_for_rate or model != MCP
             elif gate.backoff.share(t) < 1.0:
                 times.append(t + _BREATHING)

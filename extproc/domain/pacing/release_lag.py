@@ -76,15 +76,11 @@ class ReleaseLag:
     def left_alone(self, now: float, *, trying: bool) -> int:
         """How many places that are free here are left alone for now; more of them while the limit is `trying` one that
         it does not know, or a late place would be taken for the end of the plan."""
-        if self.is_none and not trying:
-            return 0
         lag = self._patience(now, trying)
         return self._since(now, lag) if lag else 0
 
     def next_release(self, now: float, *, trying: bool) -> float | None:
         """When the next of those may be taken; None if there is none."""
-        if self.is_none and not trying:
-            return None
         lag = self._patience(now, trying)
         return next((end + lag for end in self._ends if end + lag > now), None) if lag else None
 
@@ -124,11 +120,6 @@ class ReleaseLag:
             return False
         self._doubt = _Doubt(level, started - ends[-1], now)
         return True
-
-    @property
-    def is_none(self) -> bool:
-        """Whether places are given back at once, as far as is known, and nothing is in doubt."""
-        return self._doubt is None and not self._lag
 
     def _settle(self, now: float) -> None:
         doubt = self._doubt
