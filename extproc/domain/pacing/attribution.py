@@ -106,12 +106,11 @@ class Attribution:
         for gate in known:
             gate.limit.advance(t)
             gate.release_lag.refused(attempt.started, t)
-        is_excused = self._is_excused(attempt, own, known, t)
-        blamed = () if is_excused else self._blamed(attempt, own, known, t)
-        for gate, level in known.items():
-            gate.limit.distrust(level, attempt.started)
-        if is_excused:
+        if self._is_excused(attempt, own, known, t):
             return None
+        blamed = self._blamed(attempt, own, known, t)
+        for gate, level in known.items():
+            gate.limit.distrust(level)
         for gate in blamed:
             gate.limit.refused(known[gate], attempt.started, attempt.cause, t, attempt.until)
         if attempt.until is not None and own not in blamed:
@@ -127,7 +126,9 @@ class Attribution:
                 return False
         # A larger gate that was never refused has no known limit, so it cannot be full.
         full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
-        excused = [gate for gate, level in full if gate.excuses(level, attempt.started, t)]
+        excused = [(gate, level) for gate, level in full if gate.excuses(level, attempt.started, t)]
+        for gate, level in excused:
+            gate.limit.distrust(level)
         return bool(excused)
 
     def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> Sequence[Gate]:

@@ -26,9 +26,7 @@ A storm is no size of a plan: no plan has less than one place. When a request ge
 after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
 
 What is in flight here may not be so there: a request that was refused and waits to be sent again holds its place here.
-So levels count what is at the upstream, the limit what is here. Nor may all have been there at the same time: who had
-just started when another ended may have come after it. Such a level proves nothing, nor does one that was counted with
-an attempt that was refused, or who may not be refused once more would be let go for it.
+So levels count what is at the upstream, the limit what is here.
 """
 
 import math
@@ -46,11 +44,6 @@ from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, Pr
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
 # this long without one has proven to be there.
 _VERDICT: Final = 2.0
-# An attempt begins a little after it was let go.
-_BEGINS_WITHIN: Final = 0.05
-# This long a request may be on its way to the upstream, or the news of an answer's end on its way here.
-_ON_THE_WAY: Final = 0.2
-_FEW: Final = 4
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
 _DOUBLING: Final = 4.0
@@ -96,8 +89,6 @@ class ConcurrencyLimit:
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
         self._in_trial: deque[tuple[int, float]] = deque()
-        # When the latest answers ended.
-        self._ended: deque[float] = deque(maxlen=_FEW + 1)
         self._tried_at = -math.inf
         self._decreased_at = -math.inf
         self._falling = False
@@ -127,12 +118,6 @@ class ConcurrencyLimit:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
 
-    @property
-    def sure(self) -> int:
-        """How many the upstream is known to take: none as long as there were refusals and nothing has got through
-        since."""
-        return self.proven if self._decreased_at == -math.inf else self._proven
-
     def usable(self, share: float, now: Steady) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if now < self._paused_until:
@@ -157,25 +142,13 @@ class ConcurrencyLimit:
             self._in_trial.append((level, now))
         return self._in_flight
 
-    def end(self, now: Steady, *, refused: bool = False) -> None:
-        """Gives a place back, by being refused or not."""
+    def end(self) -> None:
+        """Gives a place back."""
         self._in_flight -= 1
-        if not refused:
-            self._have_ended(1, now)
 
-    def correct(self, in_flight: int, now: Steady) -> None:
+    def correct(self, in_flight: int) -> None:
         """Sets how many are in flight, whatever was counted."""
-        self._have_ended(self._in_flight - in_flight, now)
         self._in_flight = in_flight
-
-    def _have_ended(self, count: int, now: Steady) -> None:
-        """So many have ended: what had just started may have come after them, so its level may never have been there.
-        Where many end at any time that can't be told, and a place more or less is little."""
-        for _ in range(count):
-            self._ended.append(now)
-            is_told = len(self._ended) <= _FEW or self._ended[0] <= now - _ON_THE_WAY
-            if is_told and self._in_trial and self._in_trial[-1][1] > now - _ON_THE_WAY:
-                self._in_trial.pop()
 
     def pause(self, until: float) -> None:
         """Nothing new starts before that time; what runs goes on."""
@@ -300,18 +273,10 @@ class ConcurrencyLimit:
         """Whether so many have not been in flight since the plan last shrank."""
         return level > self.proven
 
-    def distrust(self, level: int, started_at: float) -> None:
-        """The `level`-th in flight, that started then, was refused for whatever reason: what is on trial from there on
-        proves nothing, nor does its own level, nor what started since, with one less at the upstream than was
-        counted."""
-        is_out = False
-        while self._in_trial:
-            trial, since = self._in_trial[-1]
-            is_own = started_at - _BEGINS_WITHIN < since <= started_at
-            if trial < level and since <= started_at and (is_out or not is_own):
-                break
+    def distrust(self, level: int) -> None:
+        """The `level`-th in flight was refused, for whatever reason: what is on trial from there on proves nothing."""
+        while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
-            is_out = is_out or is_own
 
     def refused(self, level: int, started_at: float, cause: str, now: Steady, until: float | None = None) -> None:
         """An attempt that started as the `level`-th in flight was refused for being one too many.
@@ -326,7 +291,7 @@ class ConcurrencyLimit:
             return  # nothing new: what runs above the limit is draining already
         if self._probing and level == before:
             self._fail_probe(now)
-        elif level > self.proven and not self._falling:
+        elif level > self._proven and not self._falling:
             self._fall_back(level, now)
         elif started_at >= self._decreased_at:
             if is_answered:
@@ -412,15 +377,7 @@ class ConcurrencyLimit:
             self._in_trial.pop()
 
     def next_change(self, now: Steady) -> float | None:
-        """When the limit may rise, a level proves to be there, or a pause ends, if nothing happens before; None if only
-        an event can do it."""
-        rises_at = self._rises_at(now)
-        proven_at = self._in_trial[0][1] + _VERDICT + 1e-6 if self._in_trial else 0.0
-        if proven_at <= now:
-            return rises_at
-        return proven_at if rises_at is None else min(rises_at, proven_at)
-
-    def _rises_at(self, now: Steady) -> float | None:
+        """When the limit may rise, or a pause ends, if nothing happens before; None if only an event can do it."""
         if now < self._paused_until:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:

@@ -57,7 +57,7 @@ class Gate:
 
     def end(self, t: Steady, *, refused: bool) -> None:
         """One has ended. Who was refused has had no place at the upstream."""
-        self.limit.end(t, refused=refused)
+        self.limit.end()
         if not refused:
             self.release_lag.ended(t)
         self._history.note(self.limit.in_flight, t)
@@ -65,7 +65,7 @@ class Gate:
     def correct(self, in_flight: int, t: Steady) -> None:
         """Sets how many are in flight, whatever was counted."""
         if in_flight != self.limit.in_flight:
-            self.limit.correct(in_flight, t)
+            self.limit.correct(in_flight)
             self._history.note(in_flight, t)
 
     def level(self, started: float, ended: float) -> int | None:

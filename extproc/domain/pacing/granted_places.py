@@ -62,7 +62,7 @@ class GrantedPlaces:
         return False
 
     def is_stormy(self, model: str) -> bool:
-        return self.plan.is_stormy(model, self._granted)
+        return self.plan.is_stormy(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         if self._granted[model] > 0:

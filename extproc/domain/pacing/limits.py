@@ -161,7 +161,7 @@ class Limits:
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
         gates = self._on_its_way(model)
-        if any(gate.in_flight >= gate.limit.sure for gate in gates):
+        if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
             return False
         if any(gate.release_lag.is_in_doubt(t) for gate in gates):
             return False
@@ -174,9 +174,8 @@ class Limits:
         return any(gate.release_lag.may_be_late(t) for gate in self._on_its_way(model))
 
     def is_stormy(self, model: str) -> bool:
-        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
-        might."""
-        return any(not gate.limit.sure and not gate.in_flight for gate in self._on_its_way(model))
+        """Whether even a single request of a model was refused, and the next one as well."""
+        return any(gate.limit.is_stormy for gate in self._on_its_way(model))
 
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
@@ -399,8 +398,8 @@ class Limits:
                 usable=_usable(gate, t),
                 limit=gate.limit.limit,
                 share_in_use=gate.backoff.share(t),
-                proven=gate.limit.sure,
-                stormy=any(not each.limit.sure for each in self._on_its_way(model)),
+                proven=gate.limit.proven,
+                stormy=self.is_stormy(model),
                 group=numbers[self._groups[model]] if model in self._groups else 0,
                 lag=self._lag(model, t),
             )
@@ -409,12 +408,12 @@ class Limits:
         return PlanPlaces(
             models=models,
             groups=tuple(
-                GroupPlaces(_usable(group.gate, t), group.gate.limit.limit, group.gate.limit.sure) for group in numbers
+                GroupPlaces(_usable(group.gate, t), group.gate.limit.limit, group.gate.limit.proven)
+                for group in numbers
             ),
             new=self._initial_of(UNKNOWN),
             tools=self._initial_of(MCP),
-            # Who leads anew knows of no level that has proven: what was never refused is no reason to wait.
-            proven=self.account.limit if self._account.is_open else self.account.sure,
+            proven=self.account.proven,
             rate_is_proven=self.rate.is_proven(t),
         )
 

@@ -46,8 +46,7 @@ class Places(Protocol):
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
 
     def is_stormy(self, model: str) -> bool:
-        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
-        might."""
+        """Whether even a single request of a model was refused, and the next one as well."""
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""

@@ -14,10 +14,9 @@ class ModelPlaces:
     """How many of a model may be in flight: `usable` at this moment; `limit` is what was learned of the plan.
 
     After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `proven` were in flight without a
-    refusal, and `stormy` says that there were refusals and that nothing is known to have got through since.
-    `group` is the number, counted from 1, of the group of models with which it shares a further limit; 0 if it shares
-    none. A place is left alone for `lag` seconds after its answer has ended, since the upstream may give it back that
-    late. Older leaders do not say that.
+    refusal, and `stormy` says that even a single request was refused. `group` is the number, counted from 1, of the
+    group of models with which it shares a further limit; 0 if it shares none. A place is left alone for `lag` seconds
+    after its answer has ended, since the upstream may give it back that late. Older leaders do not say that.
     """
 
     usable: int

@@ -164,11 +164,10 @@ class PlanView:
             return False
         return places.rate_is_proven and _in_all(running) < places.proven
 
-    def is_stormy(self, model: str, granted: Mapping[str, int]) -> bool:
-        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
-        might, if so many of those in flight are places that are granted and not in use."""
+    def is_stormy(self, model: str) -> bool:
+        """Whether even a single request of a model was refused, and the next one as well."""
         known = self.limits.places.models.get(model)
-        return known is not None and known.stormy and self.held.get(model, 0) <= granted.get(model, 0)
+        return known is not None and known.stormy
 
     def _in_group(self, model: str, counts: Mapping[str, int]) -> int:
         return sum(counts.get(each, 0) for each in self.limits.places.members(model))

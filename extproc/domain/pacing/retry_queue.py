@@ -17,10 +17,10 @@ _NEWS: Final = 1.0
 # A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
 # met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
+
+
 _LAST_BUT_ONE: Final = 2
 _PATIENCE: Final = 8.0
-# By then most storms are over: who has nothing but its last try left is not to meet one.
-_LAST_PATIENCE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class WaitingRetry:
     def is_patient(self) -> bool:
         """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
         return self.refusals > 1
+
+    def is_worth_a_try(self, now: float) -> bool:
+        """Whether it may take a place that is not proven, since nobody else has tried one for a while. With its
+        last try it may not."""
+        return self.refusals == _LAST_BUT_ONE and now >= self.since + _PATIENCE
 
 
 class RetryQueue:
@@ -113,11 +118,6 @@ class RetryQueue:
         """Those that may go once there is a place, in their order."""
         return (retry for retry in self._waiting.values() if retry.ready_at <= now or retry.deadline <= now)
 
-    def is_worth_a_try(self, retry: WaitingRetry, now: float) -> bool:
-        """Whether one that is patient may take a place that is not proven, since nobody else has tried one for a while.
-        With its last try that has to be a long one."""
-        return now >= self._tries_at(retry)
-
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return sum(retry.lane is lane for retry in self._waiting.values())
@@ -131,15 +131,9 @@ class RetryQueue:
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.deadline, self._tries_at(retry))
+            for at in (retry.ready_at, retry.deadline, retry.since + _PATIENCE)
             if at > now
         ]
-
-    def _tries_at(self, retry: WaitingRetry) -> float:
-        if retry.refusals <= _LAST_BUT_ONE:
-            return retry.since + _PATIENCE
-        refused_at = max(each.since for each in self._waiting.values() if each.model == retry.model)
-        return refused_at + _LAST_PATIENCE
 
 
 def _ready_at(now: float, refusals: int, cause: ErrorClass | None, limits_know: bool) -> float:

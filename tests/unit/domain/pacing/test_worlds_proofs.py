@@ -106,5 +106,4 @@ def test_after_a_storm_of_refusals_what_was_proven_is_soon_back(is_by_model: boo
         enough = 0.9 * sum(sizes)
         back = next(state.at for state in world.usage if state.at > 315.0 and state.ours >= enough)
         waits.append(back - refused)
-        assert world.refused_to_clients == 0, seed
     assert percentile(waits, 80) <= 20.0
