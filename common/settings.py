@@ -9,6 +9,10 @@ from typing import Annotated, Any, Final, Self, get_args
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+WRONG: Final = 2
+"""What a program ends with that can't start with its settings."""
+MAY_PASS: Final = EX_TEMPFAIL
+"""And where waiting can cure that, such as of a port that somebody has."""
 _LONGEST_SHOWN: Final = 100
 
 
@@ -26,7 +30,7 @@ class SettingsError(ValueError):
     @property
     def exit_code(self) -> int:
         """What a program ends with that can't start because of it."""
-        return EX_TEMPFAIL if self.may_pass else 2
+        return MAY_PASS if self.may_pass else WRONG
 
 
 class LogFormat(StrEnum):

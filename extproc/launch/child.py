@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from common.settings import MAY_PASS, WRONG
 from extproc.lasting_counts import RestartReason
 from extproc.launch.die_with_parent import bound_to_this_process
 from extproc.launch.liveness import PATIENCE_SECONDS, until_silent
@@ -22,8 +23,6 @@ _CHUNK_BYTES: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
 _ROOM_SECONDS: Final = 1.0
-# The exit code of our programs for a setting that they can't use, a file that it names included.
-_WRONG_SETTING: Final = 2
 # SIGTERM is held back in the programs: a service manager may send it to all of them at once, and we alone act on it.
 _END: Final = signal.SIGINT
 
@@ -182,7 +181,7 @@ class Child:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        self._refuses_its_settings = code == _WRONG_SETTING
+        self._refuses_its_settings = code in (WRONG, MAY_PASS)
         return describe_exit(code) if self._silence is None else f"no sign of life for {self._silence:.0f} s"
 
     async def _start(self) -> Process:
@@ -245,7 +244,7 @@ class Child:
         self._write_line(text)
 
     async def _wait_to_restart(self, why: str, wait: float | None) -> None:
-        # It has served with these settings before: a file of theirs has gone or is being written, and may come back.
+        # It has served with these settings: a file of theirs has gone, or a port is taken, and either may come back.
         if wait is None and self.essential and not self._refuses_its_settings:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
         wait = LONGEST_WAIT if wait is None else wait

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import CHROMIUM
+from tests.harness.serving import serving
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import wait_until
 
@@ -42,10 +42,8 @@ class _Page(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site() -> Iterator[int]:
     """The port of a web server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Page)) as server:
+        yield server.server_port
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import json
 import socketserver
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from tests.harness.serving import serving
 
 EVENTS = 20_000
 
@@ -64,14 +64,6 @@ class FloodingUpstream(socketserver.ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-@contextmanager
-def flooding_upstream() -> Iterator[FloodingUpstream]:
+def flooding_upstream() -> AbstractContextManager[FloodingUpstream]:
     """One that serves until the block ends."""
-    with FloodingUpstream(("127.0.0.1", 0), _Handler) as upstream:
-        serving = threading.Thread(target=upstream.serve_forever, daemon=True)
-        serving.start()
-        try:
-            yield upstream
-        finally:
-            upstream.shutdown()
-            serving.join()
+    return serving(FloodingUpstream(("127.0.0.1", 0), _Handler))

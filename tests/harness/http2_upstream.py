@@ -7,10 +7,8 @@ import json
 import socket
 import socketserver
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Final, cast
 
@@ -20,6 +18,7 @@ from h2.events import DataReceived, RequestReceived, StreamEnded
 from hyperframe.frame import GoAwayFrame
 
 from tests.harness.certificates import Certificates
+from tests.harness.serving import serving
 
 HEADER: Final = "x-play"
 _SERVER: Final = H2Configuration(client_side=False, header_encoding="utf-8")
@@ -106,14 +105,6 @@ def _play(connection: ssl.SSLSocket, h2: H2Connection, stream: int, step: str | 
     connection.sendall(h2.data_to_send() + behind)
 
 
-@contextmanager
-def http2_upstream(certificates: Certificates) -> Iterator[Http2Upstream]:
+def http2_upstream(certificates: Certificates) -> AbstractContextManager[Http2Upstream]:
     """One that serves until the block ends."""
-    with Http2Upstream(certificates) as upstream:
-        serving = threading.Thread(target=upstream.serve_forever, name="http2-upstream", daemon=True)
-        serving.start()
-        try:
-            yield upstream
-        finally:
-            upstream.shutdown()
-            serving.join()
+    return serving(Http2Upstream(certificates))

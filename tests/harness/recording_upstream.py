@@ -2,9 +2,10 @@
 
 import socketserver
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import cast
+
+from tests.harness.serving import serving
 
 ANSWER = (
     b'{"id": "1", "object": "chat.completion", "model": "glm-5.3", "choices": [], '
@@ -74,14 +75,6 @@ class _Handler(socketserver.StreamRequestHandler):
         cast(RecordingUpstream, self.server).keep(self.rfile.read(size))
 
 
-@contextmanager
-def recording_upstream() -> Iterator[RecordingUpstream]:
+def recording_upstream() -> AbstractContextManager[RecordingUpstream]:
     """An upstream that listens while the block runs."""
-    with RecordingUpstream() as server:
-        thread = threading.Thread(target=server.serve_forever, name="recording-upstream", daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join(10)
+    return serving(RecordingUpstream())

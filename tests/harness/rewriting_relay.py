@@ -1,11 +1,12 @@
 """Stands between a client and a proxy, keeps what the client says, and may change a request's body on its way."""
 
 import http.client
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
+
+from tests.harness.serving import serving
 
 _PATIENCE = 120.0
 _HOP_BY_HOP = ("connection", "content-length", "host", "keep-alive", "transfer-encoding")
@@ -64,12 +65,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def rewriting_relay(proxy_port: int, rewrite: Rewrite = bytes) -> Iterator[RewritingRelay]:
+def rewriting_relay(proxy_port: int, rewrite: Rewrite = bytes) -> AbstractContextManager[RewritingRelay]:
     """A relay that listens while the block runs."""
-    with RewritingRelay(proxy_port, rewrite) as relay:
-        thread = threading.Thread(target=relay.serve_forever, daemon=True)
-        thread.start()
-        yield relay
-        relay.shutdown()
-        thread.join()
+    return serving(RewritingRelay(proxy_port, rewrite))

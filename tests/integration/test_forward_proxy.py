@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
@@ -14,6 +13,7 @@ from tests.harness import plain_http
 from tests.harness.certificates import Authority
 from tests.harness.forward_proxy import ForwardProxy, forward_proxy
 from tests.harness.processes import bare_environment, make_key
+from tests.harness.serving import serving
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.supervised import quiet_settings, running_proxy, start_in_vain
 
@@ -153,10 +153,8 @@ def test_of_a_name_with_addresses_of_both_families_the_one_that_answers_is_found
         upstream = server((address, 0), _Answering)
     except OSError as error:
         pytest.skip(f"{address} is no address of this machine ({error.strerror})")
-    Thread(target=upstream.serve_forever, daemon=True).start()
     url = f"http://localhost:{upstream.server_address[1]}"
-    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", ZAI_TARGET_URL=url) as proxy:
+    with serving(upstream), running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", ZAI_TARGET_URL=url) as proxy:
         answer = httpx.get(f"{proxy.url}/v1/models", timeout=30)
-    upstream.shutdown()
 
     assert answer.status_code == 200, answer.text

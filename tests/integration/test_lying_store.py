@@ -1,7 +1,6 @@
 """A store of the shared limits that is none: it answers, but nothing that Redis would."""
 
 import socketserver
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.harness import plain_http
+from tests.harness.serving import serving
 from tests.harness.stack import PROMPT, running_stack
 from tests.harness.waiting import eventually
 
@@ -45,10 +45,8 @@ def lying(answer: bytes, asked: list[int]) -> Iterator[str]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Liar) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Server(("127.0.0.1", 0), Liar)) as server:
         yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-        server.shutdown()
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from common.settings import MAY_PASS, WRONG
 from extproc.lasting_counts import RestartReason
 from extproc.launch.child import Child, ChildError, Program, describe_exit
 from tests.harness.process_table import is_alive
@@ -121,8 +122,9 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
     await running
 
 
+@pytest.mark.parametrize("exit_code", [WRONG, MAY_PASS])
 async def test_one_that_has_served_and_can_no_longer_use_its_settings_is_tried_until_it_can(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exit_code: int
 ) -> None:
     monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
     monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
@@ -130,7 +132,7 @@ async def test_one_that_has_served_and_can_no_longer_use_its_settings_is_tried_u
     file.touch()
     source = (
         f"import pathlib, sys, time\nfile = pathlib.Path({str(file)!r})\n"
-        "if file.exists(): print('serves', flush=True)\nwhile file.exists(): time.sleep(0.05)\nsys.exit(2)"
+        f"if file.exists(): print('serves', flush=True)\nwhile file.exists(): time.sleep(0.05)\nsys.exit({exit_code})"
     )
     child, lines = python(source)
     running = asyncio.create_task(child.run())
