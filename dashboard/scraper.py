@@ -93,12 +93,10 @@ class Scraper:
             asked = sorted(self.targets, key=lambda target: target.misses)
             answers = await asyncio.gather(*(self._visit(target, marks) for target in asked))
             samples = [sample for sample in answers if sample is not None]
-            await self._store.save_round(at, self._interval, samples)
+            await self._store.save_round(at, self._interval, samples, marks)
             for target, sample in zip(asked, answers, strict=True):
                 if sample is not None:
                     target.reading, target.version = sample.reading, sample.version
-            if marks:
-                await self._store.save_marks(marks)
         except StoreError as error:
             log.error(str(error))
         for follow in self.after_round:

@@ -67,9 +67,11 @@ class StoreFile:
         self._urls[known.id] = url
         return known
 
-    def save_round(self, at: float, interval: float, samples: Sequence[TargetSample]) -> None:
-        """One look at every target that answered, all or none."""
-        self._write(lambda _connection: self._samples.save(at, interval, samples))
+    def save_round(
+        self, at: float, interval: float, samples: Sequence[TargetSample], marks: Sequence[Mark] = ()
+    ) -> None:
+        """One look at every target that answered and the marks it set, all or none."""
+        self._write(lambda _connection: self._samples.save(at, interval, samples, marks))
 
     def save_requests(
         self, target: int, finished: Sequence[Finished], position: FeedPosition

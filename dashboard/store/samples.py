@@ -10,6 +10,8 @@ from dashboard.domain.rates import Reading
 from dashboard.domain.rollup import Row, Tier, fold, together
 from dashboard.domain.samples import SeriesKey
 from dashboard.domain.timespan import Grid
+from dashboard.records.series import Mark
+from dashboard.store import journal
 from dashboard.store.database import transaction
 from dashboard.store.series import SeriesIds
 
@@ -37,8 +39,8 @@ class SampleWriter:
         self._connection = connection
         self._series = series
 
-    def save(self, at: float, interval: float, samples: Sequence[TargetSample]) -> None:
-        """Adds one look at each target, all or none; targets are asked every `interval` seconds."""
+    def save(self, at: float, interval: float, samples: Sequence[TargetSample], marks: Sequence[Mark] = ()) -> None:
+        """Adds one look at each target and its marks, all or none; targets are asked every `interval` seconds."""
         self._series.ensure(key for sample in samples for key in (*sample.reading.counters, *sample.gauges))
         with transaction(self._connection):
             looks = [(sample, self._row(sample)) for sample in samples]
@@ -51,6 +53,7 @@ class SampleWriter:
                 self._add(f"fleet_{tier.value}", begin, together(rows, self._series.adds_up))
             for sample in samples:
                 self._remember(sample)
+            journal.add_marks(self._connection, marks)
 
     def _row(self, sample: TargetSample) -> Row:
         ids = self._series.ids

@@ -68,8 +68,10 @@ class Store:
     async def target(self, url: str) -> KnownTarget:
         return await self._write(lambda: self._file.target(url))
 
-    async def save_round(self, at: float, interval: float, samples: Sequence[TargetSample]) -> None:
-        await self._write(lambda: self._file.save_round(at, interval, samples))
+    async def save_round(
+        self, at: float, interval: float, samples: Sequence[TargetSample], marks: Sequence[Mark] = ()
+    ) -> None:
+        await self._write(lambda: self._file.save_round(at, interval, samples, marks))
 
     async def save_requests(
         self, target: int, finished: Sequence[Finished], position: FeedPosition

@@ -15,6 +15,8 @@ from dashboard.domain.columns import read_columns
 from dashboard.domain.rates import increase
 from dashboard.domain.rollup import Tier
 from dashboard.domain.timespan import Grid
+from dashboard.records.series import Mark, MarkKind
+from dashboard.store import journal
 from dashboard.store.database import open_reader
 from dashboard.store.file import Retention, StoreFile
 from dashboard.store.samples import oldest_sample, read_rows
@@ -141,15 +143,19 @@ def test_a_round_is_kept_whole_or_not_at_all(file: StoreFile, monkeypatch: pytes
     first, second = file.target("http://a/metrics").id, file.target("http://b/metrics").id
     full = sample(second, NOW, {OK: 1.0})
 
+    started = Mark(at=NOW, kind=MarkKind.STARTED, target=first, text="started")
+
     def fail(*_arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(file._samples, "_remember", fail)
-        with pytest.raises(sqlite3.OperationalError):
-            file.save_round(NOW, 5.0, [sample(first, NOW, {OK: 3.0}), full])
+    for module, last in ((file._samples, "_remember"), (journal, "add_marks")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, last, fail)
+            with pytest.raises(sqlite3.OperationalError):
+                file.save_round(NOW, 5.0, [sample(first, NOW, {OK: 3.0}), full], [started])
 
     assert totals(file, Tier.MINUTE) == {}
+    assert journal.find_marks(file._connection, 0, 2 * NOW, None) == []
     assert file.target("http://a/metrics").reading is None
 
 
