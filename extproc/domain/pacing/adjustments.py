@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
+
 _KEPT: Final = 16
 
 
@@ -47,10 +49,10 @@ class Adjustments:
         """The latest moves, oldest first; steps of one climb are one move."""
         return tuple(self._latest)
 
-    def note(self, direction: Direction, cause: str, before: float, after: float, now: float) -> None:
+    def note(self, direction: Direction, cause: str, before: float, after: float, t: Steady) -> None:
         self._counts[direction] += 1
         last = self._latest[-1] if self._latest else None
         if last is not None and direction is Direction.INCREASE and (last.direction, last.cause) == (direction, cause):
             self._latest.pop()
             before = last.before
-        self._latest.append(Move(now, direction, cause, before, after, self._unit))
+        self._latest.append(Move(t, direction, cause, before, after, self._unit))

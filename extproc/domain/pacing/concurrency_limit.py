@@ -118,28 +118,28 @@ class ConcurrencyLimit:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
 
-    def usable(self, share: float, now: Steady) -> int:
+    def usable(self, share: float, t: Steady) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
-        if now < self._paused_until:
+        if t < self._paused_until:
             return 0
-        if self._falling and now < self._tried_at + _TRIAL:
+        if self._falling and t < self._tried_at + _TRIAL:
             return self._proven
         return self.limit if share >= 1.0 else max(1, int(self._limit * share))
 
-    def places(self, share: float, now: Steady) -> int:
+    def places(self, share: float, t: Steady) -> int:
         """How many may start now; less than none while more are in flight than may be."""
-        return self.usable(share, now) - self._in_flight
+        return self.usable(share, t) - self._in_flight
 
-    def start(self, retrying: int, now: Steady) -> int:
+    def start(self, retrying: int, t: Steady) -> int:
         """Takes a place; returns how many are in flight with this one, of which `retrying` may not be upstream."""
         self._in_flight += 1
         self._probes.sent()
         level = self._in_flight - retrying
         if level > self._proven:
-            self._tried_at = now
+            self._tried_at = t
         top = self._in_trial[-1][0] if self._in_trial else self._proven
         if top < level <= self.limit:
-            self._in_trial.append((level, now))
+            self._in_trial.append((level, t))
         return self._in_flight
 
     def end(self) -> None:
@@ -154,84 +154,84 @@ class ConcurrencyLimit:
         """Nothing new starts before that time; what runs goes on."""
         self._paused_until = max(self._paused_until, until)
 
-    def pause_left(self, now: Steady) -> float:
+    def pause_left(self, t: Steady) -> float:
         """Seconds until something new may start; 0.0 but during a pause."""
-        return max(0.0, self._paused_until - now)
+        return max(0.0, self._paused_until - t)
 
-    def expect_change(self, now: Steady) -> None:
+    def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
-        self._probes.expect_change(now)
+        self._probes.expect_change(t)
 
-    def set_demand(self, waiting: bool, now: Steady) -> None:
+    def set_demand(self, waiting: bool, t: Steady) -> None:
         """Says whether work waits for nothing but a place; only then the limit rises."""
-        self.advance(now)
+        self.advance(t)
         if waiting and not self._waiting:
-            self._grown_at = now
+            self._grown_at = t
         self._waiting = waiting
 
-    def advance(self, now: Steady) -> None:
+    def advance(self, t: Steady) -> None:
         """Lets the limit rise as far as it may by now."""
-        while self._in_trial and self._in_trial[0][1] <= now - _VERDICT:
-            self._prove(self._in_trial.popleft()[0], now)
-        if self._is_down_to_one and self._probes.is_quiet(now):
-            self._prove(1, now)  # and no more: what runs since before the fall would not be cut, so it proves nothing
-        if now < self._paused_until:
-            self._grown_at = now  # what waits for the end of a pause does not show that the limit is too low
+        while self._in_trial and self._in_trial[0][1] <= t - _VERDICT:
+            self._prove(self._in_trial.popleft()[0], t)
+        if self._is_down_to_one and self._probes.is_quiet(t):
+            self._prove(1, t)  # and no more: what runs since before the fall would not be cut, so it proves nothing
+        if t < self._paused_until:
+            self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return
         if self._recovering:
-            self._recover(now)
+            self._recover(t)
         elif self.ceiling is None:
-            self._grow(_DOUBLING, "work waits", now)
-        elif self._proven >= self.limit and now >= self._decreased_at + _VERDICT:
-            self._step(self.ceiling, now)
+            self._grow(_DOUBLING, "work waits", t)
+        elif self._proven >= self.limit and t >= self._decreased_at + _VERDICT:
+            self._step(self.ceiling, t)
 
-    def _prove(self, level: int, now: Steady) -> None:
+    def _prove(self, level: int, t: Steady) -> None:
         self._proven = level
         if self._pause > _FIRST_PAUSE and self._before_fall is not None:
             self._recovering = True
-            self._grown_at = now
+            self._grown_at = t
         self._pause = _FIRST_PAUSE
         self._falling = self._falling and self._proven < self.limit
 
-    def _recover(self, now: Steady) -> None:
+    def _recover(self, t: Steady) -> None:
         if self._before_fall is not None and self.limit < int(self._before_fall):
             self._limit = min(self._limit, self._before_fall)
-            self._grow(_RECOVERY, "the storm is over", now, most=self._before_fall)
+            self._grow(_RECOVERY, "the storm is over", t, most=self._before_fall)
         else:
             self._recovering = False
             self._before_fall = None
             self.ceiling = None
 
-    def _grow(self, doubling: float, cause: str, now: Steady, most: float = math.inf) -> None:
+    def _grow(self, doubling: float, cause: str, t: Steady, most: float = math.inf) -> None:
         limit = self.limit
-        grown = self._limit * 2 ** ((now - self._grown_at) / doubling)
-        self._grown_at = now
+        grown = self._limit * 2 ** ((t - self._grown_at) / doubling)
+        self._grown_at = t
         self._limit = min(grown, limit + 1.0, most)  # a late call must not skip what is to be seen at each level
         if self.limit > limit:
-            self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, now)
+            self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, t)
 
-    def _step(self, ceiling: Ceiling, now: Steady) -> None:
+    def _step(self, ceiling: Ceiling, t: Steady) -> None:
         limit = self.limit
         if self._probing:
             self._probing = False
-            self._grown_at = now
-            self._probes.changed(now)
+            self._grown_at = t
+            self._probes.changed(t)
             if self._before_fall is None:
                 self.ceiling = None
             else:
                 self._recovering = True
-            self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, now)
+            self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, t)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
-            self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, now)
-        elif now >= self._probes.due(ceiling, _VERDICT, now):
+            self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, t)
+        elif t >= self._probes.due(ceiling, _VERDICT, t):
             self._probing = True
             self._probes.tried()
             self._limit = limit + 1.0
-            self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, now)
+            self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, t)
 
     @property
     def is_stormy(self) -> bool:
@@ -253,13 +253,13 @@ class ConcurrencyLimit:
         """Whether nobody knows yet how far the plan has shrunk."""
         return self._falling
 
-    def assume(self, level: int, now: Steady) -> None:
+    def assume(self, level: int, t: Steady) -> None:
         """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
         self._in_trial.clear()
         self._probing = False
-        self.ceiling = Ceiling(self.limit + 1.0, now, FIRST_HALF_LIFE)
+        self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE)
 
     def is_known(self, level: int, started_at: float) -> bool:
         """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
@@ -278,36 +278,36 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
 
-    def refused(self, level: int, started_at: float, cause: str, now: Steady, until: float | None = None) -> None:
+    def refused(self, level: int, started_at: float, cause: str, t: Steady, until: float | None = None) -> None:
         """An attempt that started as the `level`-th in flight was refused for being one too many.
 
         `until` is when the upstream wants to be asked again, if it said so: until then nothing starts.
         """
-        self.advance(now)
-        self._probes.refused(started_at, now)
+        self.advance(t)
+        self._probes.refused(started_at, t)
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
             return  # nothing new: what runs above the limit is draining already
         if self._probing and level == before:
-            self._fail_probe(now)
+            self._fail_probe(t)
         elif level > self._proven and not self._falling:
-            self._fall_back(level, now)
+            self._fall_back(level, t)
         elif started_at >= self._decreased_at:
             if is_answered:
-                self._step_back(now)
+                self._step_back(t)
             else:
-                self._shrink(level, now)
+                self._shrink(level, t)
         else:
             return  # one of the burst that caused the last decrease
-        self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
+        self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
 
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""
         limit = self._limit - 1.0 if self._probing else self._limit
         return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
 
-    def take_back(self, before: Lesson, now: Steady) -> None:
+    def take_back(self, before: Lesson, t: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
         limit = self.limit
         self._limit = max(self._limit, before.limit)
@@ -317,16 +317,16 @@ class ConcurrencyLimit:
         self._before_fall = None
         self._paused_until = self._told_until
         self._pause = _FIRST_PAUSE
-        self._grown_at = now
-        self.adjustments.note(Direction.INCREASE, "it was the account's limit", limit, self.limit, now)
+        self._grown_at = t
+        self.adjustments.note(Direction.INCREASE, "it was the account's limit", limit, self.limit, t)
 
-    def overloaded(self, cause: str, now: Steady) -> None:
+    def overloaded(self, cause: str, t: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
         self._in_trial.clear()
         if self._probing:
             before = self.limit
-            self._lower(before - 1, now)
-            self.adjustments.note(Direction.DECREASE, cause, before, self.limit, now)
+            self._lower(before - 1, t)
+            self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
 
     def _pause_as_told(self, until: float, started_at: float) -> bool:
         """Starts nothing until then. Returns False if an earlier such pause has just ended: then waiting alone did not
@@ -336,53 +336,53 @@ class ConcurrencyLimit:
         self.pause(until)
         return has_helped
 
-    def _step_back(self, now: Steady) -> None:
+    def _step_back(self, t: Steady) -> None:
         """Back to the proven level: the upstream named a time, so that much is still there and only to be left
         alone."""
         self._falling = False
-        self._lower(self._proven, now)
+        self._lower(self._proven, t)
 
-    def _fail_probe(self, now: Steady) -> None:
+    def _fail_probe(self, t: Steady) -> None:
         if not self._probes.may_return:
             self._before_fall = None
         if self.ceiling is not None:
-            self.ceiling.confirm(now, LONGEST_IN_FLIGHT)
-        self._lower(self.limit - 1, now)
+            self.ceiling.confirm(t, LONGEST_IN_FLIGHT)
+        self._lower(self.limit - 1, t)
 
-    def _fall_back(self, level: int, now: Steady) -> None:
-        self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
+    def _fall_back(self, level: int, t: Steady) -> None:
+        self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
         self._recovering = False
         self._before_fall = None
-        self._lower(level - 1, now)
+        self._lower(level - 1, t)
 
-    def _shrink(self, level: int, now: Steady) -> None:
+    def _shrink(self, level: int, t: Steady) -> None:
         if self._before_fall is None:
             self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
-        self._probes.fell(now)
-        self.ceiling = Ceiling(max(2, level), now, FIRST_HALF_LIFE)
+        self._probes.fell(t)
+        self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
         self._falling = True
         self._recovering = False
         self._proven = 0
         if level == 1:
-            self.pause(now + self._pause)
+            self.pause(t + self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        self._lower(int(level * _BACK_OFF), now)
+        self._lower(int(level * _BACK_OFF), t)
 
-    def _lower(self, limit: int, now: Steady) -> None:
+    def _lower(self, limit: int, t: Steady) -> None:
         self._probing = False
-        self._decreased_at = now
+        self._decreased_at = t
         self._limit = float(max(1, limit))
         self._proven = min(self._proven, self.limit)
         while self._in_trial and self._in_trial[-1][0] > self.limit:
             self._in_trial.pop()
 
-    def next_change(self, now: Steady) -> float | None:
+    def next_change(self, t: Steady) -> float | None:
         """When the limit may rise, or a pause ends, if nothing happens before; None if only an event can do it."""
-        if now < self._paused_until:
+        if t < self._paused_until:
             return self._paused_until
-        if self._falling and self._in_flight < self.limit and now < self._tried_at + _TRIAL:
+        if self._falling and self._in_flight < self.limit and t < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
-        if self._is_down_to_one and not self._probes.is_quiet(now):
+        if self._is_down_to_one and not self._probes.is_quiet(t):
             return self._probes.quiet_at
         if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
             return None
@@ -397,8 +397,8 @@ class ConcurrencyLimit:
                 return None
             at = max(at, last[1] + _VERDICT)
         if not self._probing and self.limit + 1 >= self.ceiling.level:
-            at = max(at, self._probes.due(self.ceiling, _VERDICT, now))
-        return max(at, now + 0.01)
+            at = max(at, self._probes.due(self.ceiling, _VERDICT, t))
+        return max(at, t + 0.01)
 
     def _next_level(self, doubling: float) -> float:
         return self._grown_at + doubling * math.log2((self.limit + 1) / self._limit) + 1e-6

@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.request.priority import Lane
 
 # A request occupies a place however short it is.
@@ -226,7 +227,7 @@ class FairQueue:
 
     def pop(
         self,
-        now: float,
+        t: Steady,
         closed: Collection[Lane] = (),
         is_free: Callable[[str], bool] = _all_free,
         rivals: Callable[[Mapping[str, int]], Collection[str]] = _no_rivals,
@@ -241,11 +242,11 @@ class FairQueue:
         model = next((each for each in free if each not in compete), None)
         if model is not None:
             flow = min(self._models[model].open(closed), key=_rank_in_model)
-            waiting = self._choose(flow.tally, [flow], closed, now)
+            waiting = self._choose(flow.tally, [flow], closed, t)
             charged = [flow.tally]
         else:
             tally, flows = self._contest(list(free), closed)  # all of them compete
-            waiting = self._choose(tally, flows, closed, now)
+            waiting = self._choose(tally, flows, closed, t)
             charged = [tally, *(each.tally for each in flows)]
         of_model = self._models[waiting.model]
         of_model.last = of_model.flows[waiting.source].tally.credits
@@ -270,7 +271,7 @@ class FairQueue:
                 tally.correct(era, max(cost, _CHEAPEST) - bill.cost)
 
     @staticmethod
-    def _choose(tally: _Tally, flows: Iterable[_Flow], closed: Collection[Lane], now: float) -> Waiting:
+    def _choose(tally: _Tally, flows: Iterable[_Flow], closed: Collection[Lane], t: Steady) -> Waiting:
         """The first of the most urgent lane, or at every fourth turn the oldest of those whose age has lifted them."""
         first: dict[Lane, Waiting] = {}
         for flow in flows:
@@ -279,7 +280,7 @@ class FairQueue:
                 if lane not in closed and (lane not in first or head.since < first[lane].since):
                     first[lane] = head
         heads = [first[lane] for lane in Lane if lane in first]
-        lifted = [each for each in heads[1:] if now - each.since >= _LIFTED_AFTER[each.lane]]
+        lifted = [each for each in heads[1:] if t - each.since >= _LIFTED_AFTER[each.lane]]
         if not lifted:
             return heads[0]
         tally.passed += 1

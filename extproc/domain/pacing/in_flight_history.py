@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
+
 # An hour at one change a second; older attempts count as unknown.
 _KEPT: Final = 4096
 
@@ -16,12 +18,12 @@ class InFlightHistory:
         self._times: list[float] = []
         self._levels: list[int] = []
 
-    def note(self, level: int, now: float) -> None:
+    def note(self, level: int, t: Steady) -> None:
         """The level from now on. Times must not go back."""
         if len(self._times) >= 2 * _KEPT:
             del self._times[:_KEPT]
             del self._levels[:_KEPT]
-        self._times.append(now)
+        self._times.append(t)
         self._levels.append(level)
 
     def highest(self, start: float, end: float) -> int | None:

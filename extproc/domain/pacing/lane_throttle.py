@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.request.priority import Lane
 
 # Place-seconds that a lane may be ahead or behind: long enough for one long answer, too short to save a burst up.
@@ -31,43 +32,43 @@ class LaneThrottle:
         """Whether any lane is held back."""
         return bool(self._held)
 
-    def set(self, shares: Mapping[Lane, float], now: float) -> None:
+    def set(self, shares: Mapping[Lane, float], t: Steady) -> None:
         """Sets the share (0.0 to 1.0) of each lane; those not named are free. Raises ValueError for other shares."""
         for lane, share in shares.items():
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"share of {lane}: {share}: need 0.0 to 1.0")
-        self.advance(now)
+        self.advance(t)
         self._shares = {lane: shares.get(lane, 1.0) for lane in Lane}
         self._held = tuple(lane for lane, share in self._shares.items() if share < 1.0)
         self._balance = {lane: self._balance[lane] if lane in self._held else 0.0 for lane in Lane}
 
-    def note(self, running: Mapping[Lane, int], waiting: Mapping[Lane, int], limit: int, now: float) -> None:
+    def note(self, running: Mapping[Lane, int], waiting: Mapping[Lane, int], limit: int, t: Steady) -> None:
         """What runs and waits from now on, under a limit of places."""
-        self.advance(now)
+        self.advance(t)
         total = sum(running.values())
         for lane in self._held:
             room = max(running[lane], limit - (total - running[lane]))
             self._demand[lane] = min(running[lane] + waiting[lane], room)
             self._running[lane] = running[lane]
 
-    def advance(self, now: float) -> None:
+    def advance(self, t: Steady) -> None:
         """Pays the lanes for the time that went by, and charges them for what ran in it."""
-        seconds, self._at = now - self._at, now
+        seconds, self._at = t - self._at, t
         for lane in self._held:
             balance = self._balance[lane] + self._income(lane) * seconds
             self._balance[lane] = max(-_MOST_BEHIND, min(_MOST_AHEAD, balance))
 
-    def closed(self, now: float) -> Collection[Lane]:
+    def closed(self, t: Steady) -> Collection[Lane]:
         """The lanes that may not start anything now."""
         if not self._held:
             return ()
-        self.advance(now)
+        self.advance(t)
         return {lane for lane in self._held if self._shares[lane] == 0.0 or self._balance[lane] < 0.0}
 
-    def opens_at(self, lane: Lane, now: float) -> float | None:
+    def opens_at(self, lane: Lane, t: Steady) -> float | None:
         """When a closed lane may start again if nothing else happens; None if only an event can open it."""
         income = self._income(lane)
-        return now - self._balance[lane] / income if income > 0.0 else None
+        return t - self._balance[lane] / income if income > 0.0 else None
 
     def _income(self, lane: Lane) -> float:
         return self._shares[lane] * self._demand[lane] - self._running[lane]

@@ -70,20 +70,20 @@ class ProbePolicy:
         """An attempt was sent under the limit."""
         self._balance = min(_MOST, self._balance + _SHARE)
 
-    def refused(self, started_at: float, now: Steady) -> None:
+    def refused(self, started_at: float, t: Steady) -> None:
         """An attempt that started then was refused by the limit."""
         self._balance = max(_LEAST, self._balance - 1.0)
-        self._refused_at = now
+        self._refused_at = t
         if self._expected_at is not None and started_at >= self._expected_at:
             self._expected_at = None
 
-    def changed(self, now: Steady) -> None:
+    def changed(self, t: Steady) -> None:
         """The limit is not what it was."""
-        self._changed_at = now
+        self._changed_at = t
 
-    def fell(self, now: Steady) -> None:
+    def fell(self, t: Steady) -> None:
         """What was proven is gone, for good or for a while."""
-        self._changed_at = now
+        self._changed_at = t
         self._returns = _RETURNS
 
     @property
@@ -91,9 +91,9 @@ class ProbePolicy:
         """Whether what was proven before a fall may still come back soon."""
         return self._returns > 0
 
-    def expect_change(self, now: Steady) -> None:
+    def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
-        self._expected_at = now
+        self._expected_at = t
 
     def tried(self) -> None:
         """A try has begun."""
@@ -105,17 +105,17 @@ class ProbePolicy:
         """When the last refusal is so old that its retry is on its way no more."""
         return self._refused_at + _QUIET
 
-    def is_quiet(self, now: Steady) -> bool:
+    def is_quiet(self, t: Steady) -> bool:
         """Whether no refusal is so young that its retry may still be on its way."""
-        return now >= self.quiet_at
+        return t >= self.quiet_at
 
-    def due(self, ceiling: Ceiling, verdict: float, now: Steady) -> float:
+    def due(self, ceiling: Ceiling, verdict: float, t: Steady) -> float:
         """When the next try above a ceiling is due; `verdict` is how long the news of a refusal takes."""
         if self._expected_at is not None:
             return self._refused_at + verdict
         if self._returns:
             return self._refused_at + _RETURN
-        pause = self._soon if now < self._changed_at + _SOON_IS_OVER else self._later
+        pause = self._soon if t < self._changed_at + _SOON_IS_OVER else self._later
         due = ceiling.seen + pause
         if self._balance >= 1.0:
             due = min(due, ceiling.doubtful_at())

@@ -72,79 +72,79 @@ class RateLimit:
         """How many a second may start now, after what an overload takes off, and how many at once."""
         return self._bucket.rate, self._bucket.burst
 
-    def wait(self, now: Steady) -> float:
+    def wait(self, t: Steady) -> float:
         """Seconds until one may start."""
-        return self._bucket.wait(now)
+        return self._bucket.wait(t)
 
-    def room(self, now: Steady) -> int:
+    def room(self, t: Steady) -> int:
         """How many may start at once now."""
-        return self._bucket.ready(now)
+        return self._bucket.ready(t)
 
-    def is_proven(self, now: Steady) -> bool:
+    def is_proven(self, t: Steady) -> bool:
         """Whether nothing has been refused for a while, at a rate that is not on trial."""
-        return self._probe_until is None and now >= self._refused_at + _QUIET
+        return self._probe_until is None and t >= self._refused_at + _QUIET
 
-    def use_share(self, share: float, now: Steady) -> None:
+    def use_share(self, share: float, t: Steady) -> None:
         """Uses only a share of the rate, from now on."""
         if share != self._share:
             self._share = share
-            self._apply(now)
+            self._apply(t)
 
-    def start(self, now: Steady) -> None:
+    def start(self, t: Steady) -> None:
         """One has started."""
-        self._bucket.take(now)
+        self._bucket.take(t)
         self._probes.sent()
-        insort(self._sent, now)
+        insort(self._sent, t)
         if len(self._sent) >= 2 * _KEPT:
             del self._sent[:_KEPT]
 
-    def expect_change(self, now: Steady) -> None:
+    def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: the next probe is due, unless a refusal tells before."""
-        self._probes.expect_change(now)
+        self._probes.expect_change(t)
 
-    def set_demand(self, waiting: bool, now: Steady) -> None:
+    def set_demand(self, waiting: bool, t: Steady) -> None:
         """Says whether work waits for nothing but the rate; only then it rises."""
-        self.advance(now)
+        self.advance(t)
         if waiting and not self._waiting:
-            self._grown_at = now
+            self._grown_at = t
         self._waiting = waiting
 
-    def advance(self, now: Steady) -> None:
+    def advance(self, t: Steady) -> None:
         """Lets the rate rise as far as it may by now."""
-        seconds, self._grown_at = min(now - self._grown_at, _LONGEST_STEP), now
-        if not self._waiting or seconds <= 0.0 or self._share < 1.0 or now < self._decreased_at + _BURST_OF_ERRORS:
+        seconds, self._grown_at = min(t - self._grown_at, _LONGEST_STEP), t
+        if not self._waiting or seconds <= 0.0 or self._share < 1.0 or t < self._decreased_at + _BURST_OF_ERRORS:
             return
         before = self._rate
         if self.ceiling is None:
-            self._move(Direction.INCREASE, "work waits", before * 2 ** (seconds / _DOUBLING), now)
+            self._move(Direction.INCREASE, "work waits", before * 2 ** (seconds / _DOUBLING), t)
         elif self._probe_until is not None:
-            if now >= self._probe_until:
+            if t >= self._probe_until:
                 self._probe_until = self.ceiling = None
         elif before < _MARGIN * self.ceiling.level:
             target = min(_MARGIN * self.ceiling.level, before + _CLIMB * self.ceiling.level * seconds)
-            self._move(Direction.INCREASE, "work waits", target, now)
-        elif self._may_probe(self.ceiling, now):
-            self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, now)
+            self._move(Direction.INCREASE, "work waits", target, t)
+        elif self._may_probe(self.ceiling, t):
+            self._move(Direction.PROBE, "probe", self.ceiling.level * _PROBE, t)
             self._probes.tried()
-            self._probe_until = now + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
+            self._probe_until = t + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
-    def refused(self, started_at: float, cause: str, now: Steady) -> None:
+    def refused(self, started_at: float, cause: str, t: Steady) -> None:
         """An attempt that started then was refused for coming too soon."""
-        self.advance(now)
-        last, self._refused_at = self._refused_at, now
-        self._probes.refused(started_at, now)
+        self.advance(t)
+        last, self._refused_at = self._refused_at, t
+        self._probes.refused(started_at, t)
         through = self._through(last, started_at)
-        self._take_out(started_at, now)
-        if started_at < self._decreased_at or now < self._decreased_at + _BURST_OF_ERRORS:
+        self._take_out(started_at, t)
+        if started_at < self._decreased_at or t < self._decreased_at + _BURST_OF_ERRORS:
             return
         if self._probe_until is not None and self.ceiling is not None:
             half_life = min(2 * self.ceiling.half_life, LONGEST_HALF_LIFE)
-            self.ceiling = Ceiling(max(self.ceiling.level, min(through, self._rate)), now, half_life)
+            self.ceiling = Ceiling(max(self.ceiling.level, min(through, self._rate)), t, half_life)
         else:
-            self.ceiling = Ceiling(max(self._minimum, min(through, self._rate)), now, FIRST_HALF_LIFE)
+            self.ceiling = Ceiling(max(self._minimum, min(through, self._rate)), t, FIRST_HALF_LIFE)
         self._probe_until = None
-        self._decreased_at = now
-        self._move(Direction.DECREASE, cause, _BACK_OFF * self.ceiling.level, now)
+        self._decreased_at = t
+        self._move(Direction.DECREASE, cause, _BACK_OFF * self.ceiling.level, t)
 
     def learned(self, outside: Callable[[float], float]) -> LearnedLimit:
         """What is known of the plan; `outside` turns a time into the one that is to be noted."""
@@ -153,19 +153,19 @@ class RateLimit:
             return LearnedLimit(self._rate, None, None, None)
         return LearnedLimit(min(self._rate, ceiling.level), ceiling.level, outside(ceiling.seen), ceiling.half_life)
 
-    def restore(self, learned: LearnedLimit, past: Callable[[float], float], now: Steady) -> None:
+    def restore(self, learned: LearnedLimit, past: Callable[[float], float], t: Steady) -> None:
         """Goes on from what was known; `past` turns a noted time into one of now."""
         self._rate = min(max(learned.limit, self._minimum), self._maximum)
         if learned.ceiling is not None and learned.seen is not None and learned.half_life is not None:
             self.ceiling = Ceiling(learned.ceiling, past(learned.seen), learned.half_life)
-        self._apply(now)
+        self._apply(t)
 
-    def _may_probe(self, ceiling: Ceiling, now: Steady) -> bool:
-        if not self._probes.is_quiet(now) or self._rate >= self._maximum:
+    def _may_probe(self, ceiling: Ceiling, t: Steady) -> bool:
+        if not self._probes.is_quiet(t) or self._rate >= self._maximum:
             return False
         # A ceiling that was seen once may be far too low: the first probe of it is free.
-        is_unsure = ceiling.half_life <= FIRST_HALF_LIFE and ceiling.is_doubtful(now)
-        return is_unsure or now >= self._probes.due(ceiling, _QUIET, now)
+        is_unsure = ceiling.half_life <= FIRST_HALF_LIFE and ceiling.is_doubtful(t)
+        return is_unsure or t >= self._probes.due(ceiling, _QUIET, t)
 
     def _through(self, last_refused: float, started_at: float) -> float:
         """How many a second got through lately; infinite if that is too short a time to tell.
@@ -182,19 +182,19 @@ class RateLimit:
         until = bisect_left(self._sent, started_at)
         return (until - bisect_right(self._sent, started_at - seconds)) / seconds
 
-    def _take_out(self, started_at: float, now: Steady) -> None:
+    def _take_out(self, started_at: float, t: Steady) -> None:
         """Moves an attempt that did not get through to when it will be sent again."""
         index = bisect_right(self._sent, started_at) - 1
         if index >= 0:
             del self._sent[index]
-            insort(self._sent, now + _RETRY_AFTER)
+            insort(self._sent, t + _RETRY_AFTER)
 
-    def _move(self, direction: Direction, cause: str, rate: float, now: Steady) -> None:
+    def _move(self, direction: Direction, cause: str, rate: float, t: Steady) -> None:
         before, self._rate = self._rate, min(max(rate, self._minimum), self._maximum)
         if self._rate != before:
-            self.adjustments.note(direction, cause, before, self._rate, now)
-            self._apply(now)
+            self.adjustments.note(direction, cause, before, self._rate, t)
+            self._apply(t)
 
-    def _apply(self, now: Steady) -> None:
+    def _apply(self, t: Steady) -> None:
         burst = self._burst if self.ceiling is None else 1.0
-        self._bucket.adjust(max(self._rate * self._share, _SLOWEST), burst, now)
+        self._bucket.adjust(max(self._rate * self._share, _SLOWEST), burst, t)

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
+
 LONGEST: Final = 0.5
 """No place is left alone for longer, in seconds; while there is a doubt each is for so long."""
 # Before a try above the limit a place is left alone this long, so that a place given back late cannot fail it. It is
@@ -44,7 +46,7 @@ class _Doubt:
     level: int
     age: float
     since: float
-    clean_at: float | None = None
+    clean_at: Steady | None = None
 
 
 class ReleaseLag:
@@ -60,54 +62,54 @@ class ReleaseLag:
         self._confirmed = 0
         self._no_doubt_before = 0.0
 
-    def ended(self, now: float) -> None:
+    def ended(self, t: Steady) -> None:
         """An answer has ended: its place may still be taken, or it made room for who had just started."""
-        self._settle(now)
-        self._ends.append(now)
-        if self._doubt is not None and self._doubt.clean_at is not None and now <= self._doubt.clean_at + LONGEST:
+        self._settle(t)
+        self._ends.append(t)
+        if self._doubt is not None and self._doubt.clean_at is not None and t <= self._doubt.clean_at + LONGEST:
             self._doubt.clean_at = None
 
-    def started(self, level: int, now: float) -> None:
+    def started(self, level: int, t: Steady) -> None:
         """One has started as the `level`-th that is upstream."""
         doubt = self._doubt
-        if doubt is not None and doubt.clean_at is None and level >= doubt.level and not self._since(now, LONGEST):
-            doubt.clean_at = now
+        if doubt is not None and doubt.clean_at is None and level >= doubt.level and not self._since(t, LONGEST):
+            doubt.clean_at = t
 
-    def left_alone(self, now: float, *, trying: bool) -> int:
+    def left_alone(self, t: Steady, *, trying: bool) -> int:
         """How many places that are free here are left alone for now; more of them while the limit is `trying` one that
         it does not know, or a late place would be taken for the end of the plan."""
-        lag = self._patience(now, trying)
-        return self._since(now, lag) if lag else 0
+        lag = self._patience(t, trying)
+        return self._since(t, lag) if lag else 0
 
-    def next_release(self, now: float, *, trying: bool) -> float | None:
+    def next_release(self, t: Steady, *, trying: bool) -> float | None:
         """When the next of those may be taken; None if there is none."""
-        lag = self._patience(now, trying)
-        return next((end + lag for end in self._ends if end + lag > now), None) if lag else None
+        lag = self._patience(t, trying)
+        return next((end + lag for end in self._ends if end + lag > t), None) if lag else None
 
-    def lag(self, now: float) -> float:
+    def lag(self, t: Steady) -> float:
         """For how many seconds places are left alone now; 0.0 if none was late."""
-        return self._current(now)
+        return self._current(t)
 
-    def is_in_doubt(self, now: float) -> bool:
+    def is_in_doubt(self, t: Steady) -> bool:
         """Whether a refusal is not explained yet."""
-        self._settle(now)
+        self._settle(t)
         return self._doubt is not None
 
-    def may_be_late(self, now: float) -> bool:
+    def may_be_late(self, t: Steady) -> bool:
         """Whether a place that has become free lately may still be taken, as far as is known of this lag."""
-        return self._current(now) > 0.0 and 0 < self._since(now, LONGEST) <= _FEW
+        return self._current(t) > 0.0 and 0 < self._since(t, LONGEST) <= _FEW
 
-    def refused(self, started: float, now: float) -> None:
+    def refused(self, started: float, t: Steady) -> None:
         """An attempt that started then was refused, for whatever reason: the doubt is not settled by it."""
-        self._settle(now)
+        self._settle(t)
         doubt = self._doubt
         if doubt is not None and doubt.clean_at is not None and started >= doubt.clean_at - _ROUNDING:
             doubt.clean_at = None
 
-    def excuses(self, level: int, started: float, now: float) -> bool:
+    def excuses(self, level: int, started: float, t: Steady) -> bool:
         """Whether an attempt that started then as the `level`-th in flight was refused because a place was late, as far
         as can be told: then it teaches nothing else."""
-        self._settle(now)
+        self._settle(t)
         ends = [end for end in self._ends if started - LONGEST < end <= started]
         doubt = self._doubt
         if doubt is not None:
@@ -116,40 +118,40 @@ class ReleaseLag:
             if level <= doubt.level:
                 self._doubt = None
             return False
-        if not 0 < len(ends) <= _FEW or now < self._no_doubt_before or self._current(now) >= LONGEST:
+        if not 0 < len(ends) <= _FEW or t < self._no_doubt_before or self._current(t) >= LONGEST:
             return False
-        self._doubt = _Doubt(level, started - ends[-1], now)
+        self._doubt = _Doubt(level, started - ends[-1], t)
         return True
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, t: Steady) -> None:
         doubt = self._doubt
         if doubt is None:
             return
-        if doubt.clean_at is not None and now >= doubt.clean_at + _VERDICT:
+        if doubt.clean_at is not None and t >= doubt.clean_at + _VERDICT:
             self._doubt = None
             before = self._current(doubt.clean_at)
             self._learned_at = doubt.clean_at + _VERDICT
             self._lag = min(LONGEST, max(before, doubt.age) * _FACTOR + _STEP)
             self._confirmed = min(self._confirmed + 1, _MOST_DOUBLINGS)
-        elif doubt.clean_at is None and now >= doubt.since + _SETTLED_WITHIN:
+        elif doubt.clean_at is None and t >= doubt.since + _SETTLED_WITHIN:
             self._doubt = None
             self._no_doubt_before = doubt.since + _SETTLED_WITHIN + _NEXT_DOUBT
 
-    def _patience(self, now: float, trying: bool) -> float:
-        lag = self._current(now)
-        return max(lag, _TRYING) if trying and self._since(now, LONGEST) <= _FEW else lag
+    def _patience(self, t: Steady, trying: bool) -> float:
+        lag = self._current(t)
+        return max(lag, _TRYING) if trying and self._since(t, LONGEST) <= _FEW else lag
 
-    def _current(self, now: float) -> float:
-        self._settle(now)
+    def _current(self, t: Steady) -> float:
+        self._settle(t)
         if self._doubt is not None:
             return LONGEST
         if not self._lag:
             return 0.0
-        lag: float = self._lag * 0.5 ** ((now - self._learned_at) / (_HALF_LIFE * 2.0**self._confirmed))
+        lag: float = self._lag * 0.5 ** ((t - self._learned_at) / (_HALF_LIFE * 2.0**self._confirmed))
         if lag < _NEGLIGIBLE:
             self._lag, self._confirmed = 0.0, 0
             return 0.0
         return lag
 
-    def _since(self, now: float, seconds: float) -> int:
-        return sum(end > now - seconds for end in self._ends)
+    def _since(self, t: Steady, seconds: float) -> int:
+        return sum(end > t - seconds for end in self._ends)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 
@@ -46,10 +47,10 @@ class WaitingRetry:
         """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
         return self.refusals > 1
 
-    def is_worth_a_try(self, now: float) -> bool:
+    def is_worth_a_try(self, t: Steady) -> bool:
         """Whether it may take a place that is not proven, since nobody else has tried one for a while. With its
         last try it may not."""
-        return self.refusals == _LAST_BUT_ONE and now >= self.since + _PATIENCE
+        return self.refusals == _LAST_BUT_ONE and t >= self.since + _PATIENCE
 
 
 class RetryQueue:
@@ -71,7 +72,7 @@ class RetryQueue:
         source: str,
         lane: Lane,
         arrived: float,
-        now: float,
+        t: Steady,
         refusals: int,
         cause: ErrorClass | None,
         *,
@@ -81,15 +82,15 @@ class RetryQueue:
     ) -> None:
         """Adds a request that first came at `arrived`. `limits_know` says whether the limits have heard of its refusal,
         and `cause` what it was, if that is known."""
-        ready_at = _ready_at(now, refusals, cause, limits_know)
+        ready_at = _ready_at(t, refusals, cause, limits_know)
         deadline = arrived + self._timeout
         self._waiting[request_id] = WaitingRetry(
-            request_id, source, lane, arrived, now, deadline, ready_at, refusals, asked, model
+            request_id, source, lane, arrived, t, deadline, ready_at, refusals, asked, model
         )
 
-    def tell(self, request_id: str, refusals: int, cause: ErrorClass, now: float, *, limits_know: bool) -> None:
+    def tell(self, request_id: str, refusals: int, cause: ErrorClass, t: Steady, *, limits_know: bool) -> None:
         """Its refusal is known here; limits that are learned elsewhere have yet to hear of it."""
-        ready_at = _ready_at(now, refusals, cause, limits_know)
+        ready_at = _ready_at(t, refusals, cause, limits_know)
         self._waiting[request_id] = replace(self._waiting[request_id], ready_at=ready_at, refusals=refusals)
 
     def get(self, request_id: str) -> WaitingRetry | None:
@@ -114,9 +115,9 @@ class RetryQueue:
         """How many wait for each model."""
         return Counter(retry.model for retry in self._waiting.values())
 
-    def ready(self, now: float) -> Iterator[WaitingRetry]:
+    def ready(self, t: Steady) -> Iterator[WaitingRetry]:
         """Those that may go once there is a place, in their order."""
-        return (retry for retry in self._waiting.values() if retry.ready_at <= now or retry.deadline <= now)
+        return (retry for retry in self._waiting.values() if retry.ready_at <= t or retry.deadline <= t)
 
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
@@ -126,20 +127,20 @@ class RetryQueue:
         """Whose requests wait."""
         return {retry.source for retry in self._waiting.values()}
 
-    def next_changes(self, now: float) -> list[float]:
+    def next_changes(self, t: Steady) -> list[float]:
         """When one becomes ready or reaches its deadline."""
         return [
             at
             for retry in self._waiting.values()
             for at in (retry.ready_at, retry.deadline, retry.since + _PATIENCE)
-            if at > now
+            if at > t
         ]
 
 
-def _ready_at(now: float, refusals: int, cause: ErrorClass | None, limits_know: bool) -> float:
+def _ready_at(t: Steady, refusals: int, cause: ErrorClass | None, limits_know: bool) -> float:
     if limits_know:
-        return now
-    return now + (_SETTLING_OF_THE_RATE * (refusals - 1) if cause is ErrorClass.FREQUENCY and refusals > 1 else _NEWS)
+        return t
+    return t + (_SETTLING_OF_THE_RATE * (refusals - 1) if cause is ErrorClass.FREQUENCY and refusals > 1 else _NEWS)
 
 
 # Envoy sends a refused request again after a random part of 0.5 s, 1.5 s, 3.5 s and so on, of 8 s at most; the news
@@ -183,10 +184,10 @@ class Retries:
         self._until.pop(request_id, None)
         self._refusals.pop(request_id, None)
 
-    def count(self, now: float) -> Counter[str]:
+    def count(self, t: Steady) -> Counter[str]:
         """How many may be waiting, by model."""
         if not self._until:
             return Counter()
-        for request_id in [each for each, (until, _) in self._until.items() if until <= now]:
+        for request_id in [each for each, (until, _) in self._until.items() if until <= t]:
             del self._until[request_id]
         return Counter(model for _, model in self._until.values())

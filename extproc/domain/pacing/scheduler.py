@@ -461,7 +461,7 @@ class Pacing:
         """How many sources work for each model; one that works for several counts for a part in each of them."""
         works = {(run.source, run.model) for run in self._running.values()}
         works |= {(waiting.source, waiting.model) for waiting in self._queue.waiting()}
-        works |= {(retry.source, retry.model) for retry in self._retry_queue.ready(math.inf)}
+        works |= {(retry.source, retry.model) for retry in self._retry_queue.ready(Steady(math.inf))}
         models = Counter(source for source, model in works if model != MCP)
         weights: defaultdict[str, float] = defaultdict(float)
         for source, model in works:

@@ -3,6 +3,8 @@
 import math
 from typing import Final
 
+from extproc.domain.pacing.clock import Steady
+
 # Rounding must not make somebody wait who comes exactly when told.
 _ROUNDING: Final = 1e-9
 
@@ -29,40 +31,40 @@ class TokenBucket:
     def burst(self) -> float:
         return self._burst
 
-    def adjust(self, rate: float, burst: float, now: float) -> None:
+    def adjust(self, rate: float, burst: float, t: Steady) -> None:
         """Changes the rate and the burst from now on; what was earned stays, as far as the new burst holds it."""
         checked = _checked(rate, burst)
-        self._fill(now)
+        self._fill(t)
         self._rate, self._burst = checked
         self._tokens = min(self._tokens, self._burst)
 
-    def take(self, now: float) -> bool:
+    def take(self, t: Steady) -> bool:
         """Takes one token if there is one."""
-        self._fill(now)
+        self._fill(t)
         if self._tokens < 1.0 - _ROUNDING:
             return False
         self._tokens = max(0.0, self._tokens - 1.0)
         return True
 
-    def wait(self, now: float) -> float:
+    def wait(self, t: Steady) -> float:
         """Seconds until there is a token, if nobody takes one before; 0.0 if there is one."""
-        self._fill(now)
+        self._fill(t)
         return max(0.0, (1.0 - _ROUNDING / 2 - self._tokens) / self._rate) if self._tokens < 1.0 - _ROUNDING else 0.0
 
-    def ready(self, now: float) -> int:
+    def ready(self, t: Steady) -> int:
         """How many may be taken now, one after the other."""
-        self._fill(now)
+        self._fill(t)
         return int(self._tokens + _ROUNDING)
 
-    def tokens(self, now: float) -> float:
+    def tokens(self, t: Steady) -> float:
         """The tokens there are, 0.0 to `burst`."""
-        self._fill(now)
+        self._fill(t)
         return self._tokens
 
-    def _fill(self, now: float) -> None:
-        if self._filled_at is not None and now > self._filled_at:
-            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
-        self._filled_at = now
+    def _fill(self, t: Steady) -> None:
+        if self._filled_at is not None and t > self._filled_at:
+            self._tokens = min(self._burst, self._tokens + (t - self._filled_at) * self._rate)
+        self._filled_at = t
 
 
 def _checked(rate: float, burst: float) -> tuple[float, float]:
