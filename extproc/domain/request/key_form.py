@@ -5,8 +5,16 @@ from typing import Final
 
 _USUAL: Final = re.compile(r"[0-9a-f]{32}\.[A-Za-z0-9]{16}")
 _QUOTES: Final = "\"'`\u201c\u201d\u2018\u2019"
-_NAMED: Final = re.compile(r"(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*[^=\s]")
-_SCHEME: Final = re.compile(r"bearer\s", re.IGNORECASE)
+_NAMED: Final = re.compile(
+    r"((export|set|env|setx)\s+|\$env:)?[a-z_][a-z0-9_-]*\s*(=\s*[^=\s]|:\s+\S)"
+    r"|(export|set|env|setx)\s+[a-z_][a-z0-9_]*\s+\S",
+    re.IGNORECASE,
+)
+_SCHEME: Final = re.compile(r"(authorization\s*[:=]\s*)?bearer([\s:=,]|%20)", re.IGNORECASE)
+_TWICE: Final = re.compile(rf"({_USUAL.pattern})[,;]*\1")
+_WITHIN: Final = re.compile(rf"(?<![A-Za-z0-9]){_USUAL.pattern}(?![A-Za-z0-9])")
+_STRAY: Final = ";,:|&\\"
+"""What stands before or behind a text where it was copied from, and never in a key."""
 _BLANK: Final = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{?\w+\}?|%\w+%|(.)\1{2,}|.*\u2026", re.DOTALL)
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _STAND_INS: Final = frozenset(
@@ -25,14 +33,22 @@ def what_is_needed(text: str) -> str | None:
         return "need the Z.AI key, this is empty"
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         return "need the Z.AI key without the quotes around it"
-    if _NAMED.match(key):
-        return "need the Z.AI key alone, without the name and the = before it"
     if _SCHEME.match(key):
         return "need the Z.AI key alone, without the word Bearer before it"
+    if _NAMED.match(key):
+        return "need the Z.AI key alone, without the name and the = before it"
+    if _TWICE.fullmatch(key):
+        return "need the Z.AI key once, this is the same one twice"
     if _is_stand_in(key):
         return "need the Z.AI key itself, this is a text that stands for one"
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if any(letter.isspace() for letter in key):
         return "need the Z.AI key in one line, without spaces"
+    if not key.isascii() or not key.isprintable():
+        return "need the Z.AI key in plain letters and digits, this has a character that no key has"
+    if key[0] in _STRAY or key[-1] in _STRAY:
+        return "need the Z.AI key alone, without the ; or , (or the like) before or behind it"
+    if _WITHIN.search(key) and not is_usual(key):
+        return "need the Z.AI key alone, there is something before or behind it"
     return None
 
 
