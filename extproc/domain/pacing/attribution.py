@@ -31,11 +31,11 @@ from extproc.domain.pacing.gate import Gate
 _VERDICT: Final = 1.5
 # If two models are refused within this time, each at a level that used to fit, one change of the plan explains both.
 _SAME_CHANGE: Final = 15.0
-# A refusal at a new level may be due to either of two limits. It is kept this long, and judged again when the next one
-# comes.
+# A refusal at a level that is new to two limits may be due to either. It is kept this long, and judged again when the
+# next one comes.
 _REMEMBERED: Final = 120.0
 _STARTS_KEPT: Final = 512
-_DOUBTS_KEPT: Final = 256
+_AMBIGUOUS_KEPT: Final = 256
 # An attempt begins a little after it was let go.
 _ROUNDING: Final = 0.05
 
@@ -65,9 +65,12 @@ class _Start:
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubt:
-    """A refusal that was taken for a model's own, though it may have been that of a larger gate; `before` is what the
-    model's limit believed until then."""
+class _AmbiguousRefusal:
+    """A refusal that was blamed on the limit of its model (`own`), though it may have been that of a larger `gate`.
+
+    `level` is how many were in flight under the larger gate, `was_new` whether so many had not been before; `before`
+    is what the model's limit believed until then.
+    """
 
     model: str
     own: Gate
@@ -84,7 +87,7 @@ class Attribution:
     """Teaches each refusal to the limit that it speaks of."""
 
     def __init__(self) -> None:
-        self._doubts: deque[_Doubt] = deque(maxlen=_DOUBTS_KEPT)
+        self._ambiguous: deque[_AmbiguousRefusal] = deque(maxlen=_AMBIGUOUS_KEPT)
         self._starts: deque[_Start] = deque(maxlen=_STARTS_KEPT)
 
     def started(self, model: str, levels: tuple[tuple[Gate, int], ...], t: Steady) -> None:
@@ -96,8 +99,12 @@ class Attribution:
         return any(start.model == model and since <= start.at <= t - _VERDICT for start in self._starts)
 
     def refused(self, attempt: RefusedStart, own: Gate, larger: Sequence[Gate], t: Steady) -> int | None:
-        """An attempt was refused under its model's gate and the `larger` ones, the smallest first. Returns the level of
-        its model if that was taken for the reason."""
+        """An attempt of a model was refused. It had passed the model's gate (`own`) and the `larger` ones, which come
+        smallest first.
+
+        If the model's own limit is blamed, returns how many of the model were in flight with the attempt; None if
+        another limit is blamed, or none.
+        """
         self._take_out(attempt.model, attempt.started)
         levels = {gate: gate.level(attempt.started, attempt.ended) for gate in (own, *larger)}
         known = {gate: level for gate, level in levels.items() if level is not None}
@@ -136,14 +143,14 @@ class Attribution:
             return ()
         probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
         if probed:
-            return probed[:1]  # of two probes in one the other goes on: whoever comes next tells of it alone
+            return probed[:1]  # where one attempt was the probe of two limits, the next attempt tests the other alone
         new = {gate: gate.limit.is_new(level) for gate, level in levels.items()}
         larger = [gate for gate in levels if gate is not own]
         if not new[own] and any(new.values()):
             return [next(gate for gate in larger if new[gate])]
         for gate in larger:
             if new[gate] is new[own]:
-                doubt = _Doubt(
+                refusal = _AmbiguousRefusal(
                     model=attempt.model,
                     own=own,
                     gate=gate,
@@ -154,50 +161,51 @@ class Attribution:
                     was_new=new[own],
                     before=own.limit.lesson(),
                 )
-                self._doubts.append(doubt)
+                self._ambiguous.append(refusal)
         return (own,)
 
     def reconsider(self, larger: Mapping[Gate, Collection[str]], t: Steady) -> None:
-        """Reads anew what was taken for models' own: what two of them met, and no other got past, is the larger's.
+        """Looks again at what was blamed on the limits of single models: where two models were refused at levels of a
+        larger gate which no other model got past, it was the limit of that gate.
 
-        `larger` says whose work waits for places of each larger gate.
+        `larger` says which models have work that waits for places of each larger gate.
         """
-        if not self._doubts:
+        if not self._ambiguous:
             return
-        self._keep(lambda doubt: self._may_be(doubt, t))
+        self._keep(lambda refusal: self._may_be(refusal, t))
         for gate, wanting in larger.items():
             for was_new in (True, False):
-                alike = [doubt for doubt in self._doubts if doubt.gate is gate and doubt.was_new is was_new]
-                models = {doubt.model for doubt in alike}
+                alike = [refusal for refusal in self._ambiguous if refusal.gate is gate and refusal.was_new is was_new]
+                models = {refusal.model for refusal in alike}
                 # A model that wants more and was not refused yet will tell: it goes on to where the others were.
                 is_open = was_new and not models.issuperset(wanting)
                 if len(models) >= 2 and not is_open and t >= alike[-1].at + _VERDICT:
                     self._take_back(gate, alike, t)
 
-    def _take_back(self, gate: Gate, alike: Sequence[_Doubt], t: Steady) -> None:
-        first: dict[str, _Doubt] = {}
-        for doubt in alike:
-            first.setdefault(doubt.model, doubt)
-        for doubt in first.values():
-            doubt.own.limit.take_back(doubt.before, t)
+    def _take_back(self, gate: Gate, alike: Sequence[_AmbiguousRefusal], t: Steady) -> None:
+        first: dict[str, _AmbiguousRefusal] = {}
+        for refusal in alike:
+            first.setdefault(refusal.model, refusal)
+        for refusal in first.values():
+            refusal.own.limit.take_back(refusal.before, t)
         lowest = min(alike, key=_level)
         gate.limit.refused(lowest.level, alike[-1].started, lowest.cause, t)
-        settled = {(doubt.model, doubt.at) for doubt in alike}
-        self._keep(lambda doubt: (doubt.model, doubt.at) not in settled)
+        settled = {(refusal.model, refusal.at) for refusal in alike}
+        self._keep(lambda refusal: (refusal.model, refusal.at) not in settled)
 
-    def _keep(self, is_kept: Callable[[_Doubt], bool]) -> None:
-        self._doubts = deque(filter(is_kept, self._doubts), maxlen=_DOUBTS_KEPT)
+    def _keep(self, is_kept: Callable[[_AmbiguousRefusal], bool]) -> None:
+        self._ambiguous = deque(filter(is_kept, self._ambiguous), maxlen=_AMBIGUOUS_KEPT)
 
-    def _may_be(self, doubt: _Doubt, t: Steady) -> bool:
-        """Whether a refusal may still turn out to be the larger gate's."""
-        if doubt.was_new:
-            return t <= doubt.at + _REMEMBERED and doubt.gate.limit.is_new(doubt.level)
-        if t > doubt.at + _SAME_CHANGE or doubt.gate.is_open:
+    def _may_be(self, refusal: _AmbiguousRefusal, t: Steady) -> bool:
+        """Whether the larger gate may still turn out to be why an attempt was refused."""
+        if refusal.was_new:
+            return t <= refusal.at + _REMEMBERED and refusal.gate.limit.is_new(refusal.level)
+        if t > refusal.at + _SAME_CHANGE or refusal.gate.is_open:
             return False
         return not any(
-            start.model != doubt.model and start.level(doubt.gate) >= doubt.level
+            start.model != refusal.model and start.level(refusal.gate) >= refusal.level
             for start in self._starts
-            if doubt.started <= start.at <= t - _VERDICT
+            if refusal.started <= start.at <= t - _VERDICT
         )
 
     def _take_out(self, model: str, started: float) -> None:
@@ -207,5 +215,5 @@ class Attribution:
             self._starts.remove(near[-1])
 
 
-def _level(doubt: _Doubt) -> int:
-    return doubt.level
+def _level(refusal: _AmbiguousRefusal) -> int:
+    return refusal.level
