@@ -37,9 +37,9 @@ _LIFTED_AFTER: Final = {Lane.MAIN: 0.0, Lane.SUBAGENT: 15.0, Lane.BACKGROUND: 35
 # main conversation does not stand behind a whole swarm whose age has lifted it.
 _LIFT_EVERY: Final = 4
 
-# Sources that have nothing waiting, and are remembered for what they sent.
+# How many sources are remembered for what they have taken though they have nothing waiting.
 _MOST_DEBTORS: Final = 256
-# What a request took is known up to a second after it has left.
+# So many requests that have left are kept until what they took is known, which takes up to a second.
 _MOST_BILLS: Final = 4096
 
 
@@ -60,8 +60,9 @@ class Waiting:
 class _Tally:
     """What a source has taken in one kind of turns, in `credits`, and the number of its last `turn`.
 
-    Credits are those since it was last lifted, and what it had before, but at least what it was lifted to: so what is
-    corrected of before that changes nothing below.
+    A lift begins a new `era`. `credits` is what was taken since the lift, on top of either what had been taken before
+    or the floor it was lifted to, whichever is more. So a guess of an earlier era that turns out to have been too high
+    cannot bring the tally below that floor.
     """
 
     __slots__ = ("_before", "_floor", "_since", "contest", "credits", "era", "passed", "turn")
@@ -84,7 +85,7 @@ class _Tally:
         self._add_up()
 
     def correct(self, era: int, more: float) -> None:
-        """What was charged in an era turns out to be more, or less."""
+        """What was charged in an era turns out to have cost `more` credits than that, or less if it is negative."""
         if era == self.era:
             self._since += more
         else:
@@ -313,7 +314,8 @@ class FairQueue:
             self._bills.popitem(last=False)
 
     def _open_lanes(self, closed: Collection[Lane]) -> None:
-        """Whose lanes were all closed until now has waited for no turn, and has saved none up."""
+        """Notes which lanes are closed now. A source that waited only in lanes which were closed has saved no turns up:
+        it is lifted like one that begins to wait."""
         before, self._closed = self._closed, frozenset(closed)
         if any(lane not in self._closed for lane in before):
             for model in self._models.values():
@@ -337,7 +339,8 @@ class FairQueue:
         return model, flow
 
     def _sweep(self) -> None:
-        """Forgets the sources that neither wait nor owe, and of those that only owe all but the deepest in debt."""
+        """Forgets sources that have nothing waiting, except those that have taken most above their equals: they would
+        come back without that debt."""
         debts: list[tuple[float, str, str]] = []
         for name, model in self._models.items():
             level = model.level(())

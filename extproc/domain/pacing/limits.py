@@ -31,7 +31,9 @@ UNKNOWN: Final = "unknown"
 # What such a model is called instead that has one of these names.
 _NAMED: Final = "model:"
 
-_BREATHING: Final = 0.5
+# After an overload the share in use comes back bit by bit: whoever waits looks this often whether there is room.
+_BACKOFF_STEP: Final = 0.5
+# The lag that is told to other replicas is rounded up to such steps, so that it does not change with each report.
 _LAG_STEP: Final = 0.05
 # A longer `retry-after` is not taken for a pause: it is another kind of limit, or a mistake, and the limits learn what
 # it is from refusals.
@@ -107,7 +109,8 @@ class Limits:
         return min(gate.limit.limit for gate in self._on_its_way(model))
 
     def left(self, model: str) -> int:
-        """How many more of a model may be in flight, whatever is by now of those that share a limit with it."""
+        """How many more of a model may be in flight beside what is in flight of the models that share a limit with it;
+        less than none while more are than may be."""
         return min(gate.limit.limit - gate.in_flight for gate in self._on_its_way(model))
 
     def waiting_with(self, model: str, t: Steady) -> set[str]:
@@ -345,8 +348,8 @@ class Limits:
                 continue
             is_full = own.is_full(t)
             full = [gate for gate in larger if gate.is_full(t)]
-            # Where both are full, a limit that searches must not run ahead of one that holds: what it jumped over
-            # would be new, all at once, when the other makes room.
+            # Where a model's own limit and a larger one are both full, one that still searches must not grow past one
+            # that holds: when that one makes room, many levels that nobody has tried would be used at once.
             grows = not own.is_open or all(gate.is_open for gate in full)
             own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
             if wants and (not is_full or own.is_open):
@@ -363,14 +366,14 @@ class Limits:
         return max(shares, default=1.0)
 
     def next_changes(self, wanted: Mapping[str, int], t: Steady) -> list[float]:
-        """When more may start, as far as time alone does it; `wanted` is how many of each model wait for that."""
+        """When more may start if nothing happens but that time passes; `wanted` is how many of each model wait."""
         times = [change for gate in self._gates() if (change := gate.next_change(t)) is not None]
         waits_for_rate = False
         for model, gate in self._models.items():
             if wanted.get(model, 0) > 0 and self.places(model, t) > 0:
                 waits_for_rate = waits_for_rate or model != MCP
             elif gate.backoff.share(t) < 1.0:
-                times.append(t + _BREATHING)
+                times.append(t + _BACKOFF_STEP)
         if waits_for_rate and (wait := self.rate.wait(t)) > 0.0:
             times.append(t + wait)
         return times
@@ -382,7 +385,7 @@ class Limits:
                 gate.release_lag.ended(t)
 
     def _lag(self, model: str, t: Steady) -> float:
-        """For how long others are to leave a place of a model alone, in steps: so that it is news but now and then."""
+        """For how many seconds other replicas are to leave a place of a model alone, in whole steps."""
         lag = max(gate.release_lag.lag(t) for gate in self._on_its_way(model))
         return math.ceil(lag / _LAG_STEP) * _LAG_STEP
 

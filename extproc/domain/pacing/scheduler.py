@@ -1,7 +1,8 @@
 """Pacing: which request goes upstream when. Pure: the caller brings the time.
 
-Every time is a Unix time in seconds, all from one clock; one that jumps harms nothing. Whoever calls keeps a timer for
-`next_due`, asks `due` when it goes off and after every other call, and asks `next_due` again after that.
+Times that come in (`now`) and go out are Unix times in seconds, all from one clock. Inside, a `SteadyClock` turns them
+into steady ones (`t`), so a clock that jumps harms nothing. Whoever calls keeps a timer for `next_due`, asks `due` when
+it goes off and after every other call, and asks `next_due` again after that.
 """
 
 import math
@@ -39,17 +40,18 @@ from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import RefusalReason
 
 _LONGEST_RETRY_AFTER: Final = 600
-# While anything waits, somebody asks at least so often; a longer step of the clock than the second is a jump.
+# While anything waits, `due` is asked at least every five seconds; so a step of the clock above the second number is no
+# time that has passed but a jump.
 _HEARTBEAT: Final = 5.0
 _LONGEST_STEP: Final = 15.0
 _LOOKING_AGAIN: Final = 0.1
 _ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
-# MCP tools and what has no name have places of their own beside.
+# How many models have places under their own names; MCP tools and requests without a name take the other two.
 _NAMED: Final = MOST_MODELS - 2
 _NOTHING: Final[Mapping[str, int]] = {}
-# How a request's last attempt ended is known up to a second after it has left.
+# So many requests that have left are kept until it is known how their last attempt ended, which takes up to a second.
 _REMEMBERED: Final = 4096
 
 
