@@ -42,7 +42,7 @@ _MOST_EVENTS: Final = 1000
 _MOST_ERRORS: Final = 250
 _EXCHANGE, _ATTEMPT, _CODE, _STATUS = "x-exchange", "x-attempt", "x-code", "x-status"
 _END: Final = "x-zai-end"
-# Envoy says these of an answer itself.
+# Headers of an answer that Envoy sets itself.
 _OWN: Final = frozenset({":status", "content-length", "transfer-encoding", "connection", _END})
 _ANSWERED: Final = "guard"
 
@@ -51,19 +51,19 @@ class GuardResult(StrEnum):
     """What became of a guarded answer."""
 
     PASSED = "passed"
-    """It was none, or was not known to be one within the time."""
+    """It was no error, or was not known to be one within the time that its head may wait."""
     RETRIED = "retried"
-    """An error that waiting can cure, with tries left."""
+    """It was an error that waiting can cure, and there were tries left."""
     REFUSED = "refused"
-    """An error that the client is told of."""
+    """It was an error that the client is told of."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstEvent:
     """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came.
 
-    `status` is that of an answer whose head says itself that it is an error, else 0. Of such a one the code may be
-    unknown, and the text is empty if nobody knows where it ends.
+    `status` is 0 unless the head of the answer says itself that this is an error. The code of such an answer may be
+    unknown, and its text is empty if nobody knows where it ends.
     """
 
     code: str = ""
@@ -149,7 +149,7 @@ class StreamGuard:
         call.write(b"")
 
     def _event(self, key: tuple[str, int]) -> asyncio.Future[FirstEvent]:
-        """The event of an attempt: who asks and who tells may come in either order."""
+        """The event of an attempt, made by whoever comes first: the one that waits for it or the one that tells it."""
         event = self._events.get(key)
         if event is None:
             event = self._events[key] = asyncio.get_running_loop().create_future()
@@ -198,7 +198,8 @@ def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping
     if code.transient:
         changed["x-zai-transient"] = "1"
         if not event.status:
-            # Becomes a retry-after for the client, if there is none. The router, which may try again, would sleep so.
+            # Where the answer has no retry-after, Envoy makes one of this on its way to the client. It is not set
+            # here because the router, which may try again, would wait as long as that itself.
             changed["x-zai-wait"] = str(_WAIT)
     elif event.code and _is_certain(status, event.code) and "x-should-retry" not in held:
         changed["x-should-retry"] = "false"
@@ -206,10 +207,10 @@ def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping
 
 
 def _misleading(held: Mapping[str, bytes]) -> list[str]:
-    """Headers that are right only where the plan is used up.
+    """The names of those headers that would be right only if the plan were used up.
 
-    A pause above a minute ends a turn of Claude Code at once, other clients sleep as long as they are told; of a date
-    nobody here knows how long that is.
+    A `retry-after` above a minute makes Claude Code give up its turn at once, and other clients sleep for all of it. A
+    date in it counts as too long, because the clock that it was made by is not known here.
     """
     names = [name for name in held if name.startswith("anthropic-ratelimit-unified")]
     return names + [name for name, longest in _LONGEST_PAUSE.items() if name in held and _is_long(held[name], longest)]
