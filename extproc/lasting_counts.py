@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 CHILDREN: Final = ("envoy", "extproc", "dashboard", "simulator")
-"""What a supervisor runs, as the label `child` says it."""
+"""The programs that a supervisor runs: the values of the label `child`."""
 
 _VARIABLE: Final = "LASTING_COUNTS_FD"
 _NUMBER: Final = struct.Struct("<Q")
@@ -30,8 +30,8 @@ class RestartReason(StrEnum):
 
 
 class LineLoser(StrEnum):
-    """Whose log lines could not be written. Each process counts in a place of its own, so that no two write to one
-    number."""
+    """The processes that count log lines which could not be written. Each has a number of its own, so that no two
+    processes write to the same one."""
 
     SUPERVISOR = "supervisor"
     PROCESSOR = "processor"
@@ -55,7 +55,7 @@ class LastingCounts:
 
     @classmethod
     def new(cls) -> Self:
-        """All of them 0."""
+        """Counts in a new file, all of them 0."""
         descriptor = _memory_file()
         os.write(descriptor, bytes(_BYTES))  # room that is taken now cannot be missing later
         return cls(descriptor, is_inherited=False)

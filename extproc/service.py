@@ -69,7 +69,8 @@ _GRACE_SECONDS: Final = 1.0
 _LAST_ENTRIES_SECONDS: Final = 3.0
 _LAST_SPANS_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.05
-# Longer than the pause of whoever asks every few seconds: else a question could meet a connection that is being closed.
+# Longer than the pause between two questions of a client that asks every few seconds: otherwise a question could be
+# sent on a connection that is just being closed.
 _IDLE_SECONDS: Final = 75
 
 
@@ -269,7 +270,8 @@ class Service:
         cut = self.admission.snapshot().in_flight
         if cut:
             log.warning("requests cut off at shutdown", requests=cut)
-        # Envoy may still have log entries to deliver, and not have begun with it. A supervisor ends it before us.
+        # Envoy may still have log entries to deliver, and may not have begun to. A supervisor ends Envoy before us, so
+        # there is no need to hurry.
         ends_with_us = self._counts.is_inherited
         await self._until_envoy_has_gone(self._settings.drain_timeout if ends_with_us else _LAST_ENTRIES_SECONDS)
 
@@ -293,7 +295,8 @@ class Service:
             await asyncio.sleep(_POLL_SECONDS)
 
     def _learn_model(self, entry: LogEntry) -> None:
-        """A request is answered, or has been: what answers it serves the name that it asks for."""
+        """A request is being answered, or has been. The model that answers is the one that serves the name it asked
+        for."""
         if entry.is_answered:
             self.pacer.take_answer(entry.model_asked, model_name(entry.answer.model))
 
@@ -311,7 +314,8 @@ class Service:
         }
 
     def _readiness(self) -> dict[str, object]:
-        """What /readyz says beside yes or no: what fails without being missed yet, and how far the log has come."""
+        """What /readyz says beside yes or no: which background tasks fail, though the proxy still serves, and during a
+        shutdown how many log entries have come in."""
         told: dict[str, object] = {}
         if self.background.failing:
             told["failing"] = self.background.failing

@@ -213,12 +213,13 @@ def _simulator(settings: Settings, client: httpx.AsyncClient) -> Program:
 
 
 async def _until_used(client: httpx.AsyncClient, settings: Settings, stats: str) -> None:
-    """Returns once the simulator answers and somebody has used the plan: windows that are not open have no forecast."""
+    """Returns once the simulator answers, and uses the plan with one request: its windows open with their first use,
+    and only an open window has a forecast."""
     await until_answers(client, stats)
     key = settings.zai_api_key
     headers = {"x-api-key": key.get_secret_value() if key else "", "anthropic-version": "2023-06-01"}
     body = {"model": "glm-5.3", "max_tokens": 1, "messages": [{"role": "user", "content": "Are you there?"}]}
-    # Without it the forecasts come some minutes later.
+    # If it fails, the forecasts come some minutes later.
     with suppress(httpx.HTTPError):
         await client.post(f"{settings.zai_target_url}/api/anthropic/v1/messages", json=body, headers=headers)
 

@@ -25,7 +25,8 @@ from extproc.runtime.state_file import SavedState, StateFile
 
 _SAVE_SECONDS: Final = 30.0
 _SHARES_SECONDS: Final = 1.0
-# A clock that is slewed differs by less from one look to the next, one that is set by more.
+# Between two looks a clock that is only slewed (made to run a little faster or slower) gains or loses less than this;
+# one that is set jumps by more.
 _JUMP_SECONDS: Final = 0.5
 
 
@@ -88,8 +89,8 @@ class Pacer:
         self._state.restore(lambda data: self.pacing.restore(data, self.now()))
 
     def now(self) -> float:
-        """Unix time for `pacing`, that hears first by how much it has jumped: a deadline is seconds that have passed.
-        The time in which a machine was suspended has not, for whoever waits."""
+        """Unix time for `pacing`, which is first told of a jump of the clock: its deadlines count seconds that have
+        really passed. While a machine is suspended, no time passes for those that wait."""
         now, steady = time.time(), time.monotonic()
         jump = now - steady - self._ahead
         if abs(jump) > _JUMP_SECONDS:
@@ -178,8 +179,8 @@ class Pacer:
             self.go_on()
 
     def take_outcome(self, outcome: Outcome) -> None:
-        """A request has ended: its source is charged for what it took, where a guess stood until now. One that got no
-        place was charged none."""
+        """A request has ended: its source is charged what it took, in place of the guess that it was charged at its
+        start. A request that never got a place was not charged."""
         if outcome.route.llm_protocol is None:
             return
         entry, usage = outcome.entry, outcome.usage
@@ -231,8 +232,8 @@ class Pacer:
             self._state.save(self.pacing.snapshot(self.now()))
 
     def _serving(self, asked: str) -> str:
-        """The model whose places a name takes, as far as is known; empty for one that is in no table of prices and that
-        nothing has answered for: anybody can make names up."""
+        """The model whose places a name takes, as far as is known. Empty for a name that has no price and that no model
+        has answered for yet: anybody can make up names."""
         is_known = self._plans_own is None or asked in self._plans_own
         return self._models.serves(asked) or (asked if is_known else "")
 

@@ -70,19 +70,21 @@ class QuotaWatch:
             self.quota.release(exchange.id)
 
     def look_again(self, exchange: Exchange, route: Route) -> Refusal | None:
-        """Why a request that has waited may not go any more, if so: a window may have been used up meanwhile."""
+        """Why a request may not go after all, now that it has waited; None if it may. A window may have been used up
+        meanwhile."""
         if not spends_plan(route, self._openai_base_path):
             return None
         refusal = self.quota.decide(exchange.id, exchange.lane, time.time())
         return None if refusal is None else refusal.as_refusal()
 
     def lane_shares(self) -> Mapping[Lane, float]:
-        """What the pilot leaves each lane of what it would use."""
+        """The share of its demand that each lane may use now, 0.0 to 1.0, as the pilot decides."""
         shares = self.quota.shares(time.time())
         return {lane: shares.of(lane) for lane in Lane}
 
     def take_progress(self, entry: LogEntry) -> None:
-        """A request goes on: a long answer opens the gate before it has ended."""
+        """A request goes on. If it is answered, that may open the gate: nobody has to wait for the end of a long
+        answer."""
         if entry.is_answered:
             self.quota.take_answer(entry.exchange_id, time.time())
 

@@ -56,7 +56,7 @@ def encode(report: Report, now: float = 0.0) -> list[str]:
 
 
 def _rooms(limits: PlanLimits) -> str:
-    """How many may be in flight now, in the words by which the script deals places out."""
+    """How many may be in flight now, in the form that the script deals places out by: words with spaces between."""
     places, usable = limits.places, limits.usable
     rooms = [
         usable,
@@ -70,12 +70,13 @@ def _rooms(limits: PlanLimits) -> str:
 
 
 def _word(model: str) -> str:
-    """A model's name as one word: the script parts what it keeps by spaces."""
+    """A model's name as one word: the script splits what it keeps at spaces."""
     return model_name(model) or UNKNOWN
 
 
 def _code(refusal: RefusedAttempt) -> str:
-    """The code, and behind an `@` the seconds that came with it: replicas of an older version take it as it is."""
+    """The code, followed by `@` and the seconds of a `retry-after` if one came with it. Replicas of an older version
+    take the whole for a code."""
     code = refusal.code or "-"
     return code if refusal.retry_after is None else f"{code}@{refusal.retry_after:.3f}"
 

@@ -78,7 +78,8 @@ class RequestFeed:
         run, _, serial = last_id.rpartition("-")
         known = run == self._run_id and serial.isdecimal()
         replay = self._ring.since(int(serial) if known else 0)
-        # Of another run nobody knows how much was lost; without an id the reader is new and missed nothing.
+        # If the id is one of another run, nobody knows how many were lost. A reader without an id is new and has missed
+        # nothing.
         lost = replay.lost if known else None
         gap = [f"event: gap\ndata: {json.dumps({'lost': lost})}\n\n"] if last_id and lost != 0 else []
         return gap + [self._event(finished) for finished in replay.requests]
