@@ -24,7 +24,8 @@ from extproc.transport.http2_frames import (
 
 _MESSAGE: Final = struct.Struct(">BL")  # whether compressed, length
 _PREFIX_SIZE: Final = _MESSAGE.size
-_LARGEST_MESSAGE: Final = 64 * 1024 * 1024  # a batch of log entries has some four, or one entry that is larger
+# A batch of log entries has some 4 MiB, unless a single entry is larger.
+_LARGEST_MESSAGE: Final = 64 * 1024 * 1024
 CALL_WINDOW: Final = 262_144
 # While more bytes of a call than this wait to be read, its window is not enlarged: a method that reads slowly lets no
 # peer fill our memory.
@@ -40,7 +41,7 @@ class Status(IntEnum):
 
 
 def _field(name: bytes, value: bytes) -> bytes:
-    """A header field: neither indexed nor coded."""
+    """A header field in HPACK's plainest form: not in a table, and not compressed."""
     return b"\x00" + bytes((len(name),)) + name + bytes((len(value),)) + value
 
 
@@ -54,9 +55,9 @@ class Link(Protocol):
     window: int
     """Bytes that may be sent."""
     blocked: "dict[int, Call]"
-    """The calls that have more to say than they may."""
+    """The calls that have something to send and have to wait for the peer's window, by number."""
     table_update: bytes
-    """What each block of headers begins with."""
+    """The bytes that each block of headers has to begin with: empty, or an update of the table's size."""
 
     def send(self, data: bytes) -> None:
         """Sends frames."""
@@ -102,9 +103,12 @@ class Call:
         self._unsent = bytearray()
         self._trailers = b""  # the block of headers that ends the call
         self._messages: deque[bytes] = deque()
-        self._unread = 0  # bytes of messages, as they came: those of empty ones are five
-        self._owed = 0  # bytes that came and were not allowed anew
-        self._returned = 0  # bytes of this call's window that were, but it was not told yet
+        # Bytes of the whole messages that wait to be read, each with its prefix of five bytes.
+        self._unread = 0
+        # Bytes that the peer has used of its window and does not get back yet, since too much waits to be read.
+        self._owed = 0
+        # Bytes of the window that the peer gets back, but has not been told of.
+        self._returned = 0
         self._partial = bytearray()
         self._reader: asyncio.Future[None] | None = None
         self._is_begun = False
@@ -117,7 +121,8 @@ class Call:
         return self._unread + len(self._partial)
 
     async def read(self) -> bytes | None:
-        """The next message; None when there will be none any more. Whoever resets the call cancels who carries it."""
+        """The next message; None if the peer has said that there are no more. If the peer resets the call, the task
+        that carries it is cancelled instead."""
         while not self._messages:
             if self._peer_is_done:
                 return None
@@ -132,19 +137,19 @@ class Call:
         return message
 
     def rest(self) -> list[bytes]:
-        """The messages that have come whole and were not read, for who was cancelled."""
+        """The whole messages that have not been read. A task that was cancelled can still take them."""
         rest = [*self._messages]
         self._messages.clear()
         return rest
 
     def begin(self) -> None:
-        """Tells the peer that the call stands, before there is anything else to say."""
+        """Sends the headers of the answer, to tell the peer that the call is accepted before there is any message."""
         if not self._is_begun and not self._is_over:
             self._is_begun = True
             self._link.send(frame(HEADERS, END_HEADERS, self._number, self._link.table_update + _HEAD))
 
     def write(self, message: bytes) -> None:
-        """Sends a message, or has it sent as soon as the peer takes it. Nobody hears it if the call is over."""
+        """Sends a message, or keeps it until the peer's window has room. After the end of the call it is dropped."""
         if self._is_over:
             return
         link, size = self._link, len(message) + _PREFIX_SIZE
@@ -162,7 +167,7 @@ class Call:
         link.send(data)
 
     def finish(self, status: Status) -> None:
-        """Has said all: the call is over, but for what the peer has no window for yet."""
+        """Ends the call with a status, once all that was written before has been sent."""
         if self._is_over or self._trailers:
             return
         self._trailers = _TRAILERS[status] if self._is_begun else _HEAD + _TRAILERS[status]
@@ -239,8 +244,8 @@ class Call:
         self._unread += len(message) + _PREFIX_SIZE
 
     def _give_window_back(self) -> None:
-        """Lets the peer send as much again as has come, but not while much waits unread: a call that nobody reads is
-        stopped, and a message of any size gets through."""
+        """Gives the peer its window back for what has come, unless much waits to be read. So a call that nobody reads
+        comes to a stop, and a message that is larger than the window still gets through."""
         if not self._owed or self._unread > _MOST_UNREAD:
             return
         self._link.allow(self._owed)

@@ -50,10 +50,12 @@ _BACKLOG: Final = 1024
 _CONNECTION_WINDOW: Final = 4 * 1024 * 1024
 _MOST_CALLS: Final = 100_000
 _LARGEST_BLOCK: Final = 65_536
-_MOST_PIECES: Final = 32  # of a block of headers; four of the largest frames fill one
-# Of all calls of a connection together, in bytes that no method has read: the largest message, twice.
+# The frames that a block of headers may come in. Four of the largest frames fill a block.
+_MOST_PIECES: Final = 32
+# Bytes that all calls of a connection together may hold unread: twice the largest message.
 _MOST_HELD: Final = 128 * 1024 * 1024
-# Who has so many bytes to read yet is not listened to until it has read them, or answers would fill our memory.
+# While a peer has left so many bytes of our answers unread, nothing is read from it either: otherwise the answers to
+# what it asks would fill our memory.
 _MOST_UNSENT: Final = 1024 * 1024
 _HANG_UP_SECONDS: Final = 5.0
 _PING_SIZE: Final = 8
@@ -101,14 +103,14 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._calls: dict[int, Call] = {}
         self._decoder = HeaderDecoder()
-        self._call_window = DEFAULT_WINDOW  # that the peer gives a call
-        self._returned = 0  # bytes of the connection's window that the peer was not told yet
-        self._came = 0  # bytes of calls since it was last counted what they hold
+        self._call_window = DEFAULT_WINDOW  # bytes that the peer lets each call send at first
+        self._returned = 0  # bytes of the connection's window that the peer gets back, but has not been told of
+        self._came = 0  # bytes that have come since `_count_held` last ran
         self._rest = b""
         self._is_greeted = False
         self._is_leaving = False
         self._latest = 0
-        self._block = b""  # of headers that go on in the next frame
+        self._block = b""  # the beginning of a block of headers that goes on in the next frame
         self._block_of = 0
         self._block_flags = 0
         self._block_pieces = 0
@@ -276,12 +278,13 @@ class _Connection(asyncio.Protocol):
         call = self._calls.get(number)
         if call is None:
             self._must_have_begun(number)
-            self.allow(len(payload))  # of a call that is over
+            self.allow(len(payload))  # the call is over: nobody reads this, and the window is given back
         else:
             call.take(data, len(payload), is_last=bool(flags & END_STREAM))
 
     def _count_held(self) -> None:
-        """Now and then, for it takes a while: a peer whose calls hold too much loses the connection."""
+        """Closes the connection of a peer whose calls hold too much. This takes a while, so it is done only now and
+        then."""
         self._came = 0
         if sum(call.held for call in self._calls.values()) > _MOST_HELD:
             raise Http2Error(Error.ENHANCE_YOUR_CALM, "too much that nobody reads")
@@ -308,7 +311,7 @@ class _Connection(asyncio.Protocol):
             return
         if self._block_of:
             self._block, self._block_of, self._block_flags, self._block_pieces = b"", 0, 0, 0
-        headers = self._decoder.decode(block)  # always: the table goes on with each block
+        headers = self._decoder.decode(block)  # even if nobody wants them: each block may change the decoder's table
         if number > self._latest and number % 2:
             self._latest = number
             self._begin(number, headers, is_last=bool(flags & END_STREAM))
@@ -367,14 +370,15 @@ async def _carry(method: Method, call: Call) -> None:
     try:
         await method(call)
         status = Status.OK
-    except Exception:  # of whatever kind: it is this call's alone
+    except Exception:  # whatever it is, it concerns this call alone
         log.exception("a call has failed", path=call.headers.get(":path", ""))
     finally:
         call.task = None
         call.finish(status)
 
 
-# Without a table of what it sent before, the headers of nearly all calls are the same bytes, and decoded once.
+# A table of size 0 keeps the peer from abbreviating what it sent before. So the headers of nearly all calls are the
+# same bytes, which the decoder remembers.
 _GREETING: Final = settings(
     {
         Setting.HEADER_TABLE_SIZE: 0,

@@ -124,16 +124,17 @@ class HeaderDecoder:
         self._known: dict[bytes, Headers] = {}
 
     def decode(self, block: bytes) -> Headers:
-        """The headers of a block; of a name that stands there twice the last. Raises HpackError.
+        """The headers of a block; of a name that is there twice, the last value. Raises HpackError.
 
-        What does not depend on the table is the same each time: nearly all calls have the same headers.
+        Blocks that neither use nor change the table are remembered with their result: nearly all calls have the same
+        headers.
         """
         if not self._table and (known := self._known.get(block)) is not None:
             return known
         was_empty, most = not self._table, self._most
         headers = self._read(block)
         if self._most != most:
-            self._known.clear()  # what went into no table before may go into one now
+            self._known.clear()  # at the new size the same blocks may change the table
         elif was_empty and not self._table and len(block) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
             self._known[block] = headers
         return headers

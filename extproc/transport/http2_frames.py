@@ -73,7 +73,7 @@ def frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
 
 
 def goodbye(latest: int, error: Error) -> bytes:
-    """Says that streams above this one are not looked at."""
+    """The frame that ends a connection: streams with numbers above `latest` have not been looked at."""
     return frame(Kind.GOAWAY, 0, 0, NUMBER.pack(latest) + NUMBER.pack(error))
 
 
@@ -83,8 +83,8 @@ def settings(values: Mapping[Setting, int]) -> bytes:
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
-    """The settings of a frame, of one that stands there twice the last. Raises Http2Error for a value that none has,
-    and struct.error for half a setting."""
+    """The settings of a frame; of a setting that is there twice, the last value. Raises Http2Error for a value that
+    is not allowed, and struct.error if the frame ends within a setting."""
     values = dict(_SETTING.iter_unpack(payload))
     if values.get(Setting.INITIAL_WINDOW_SIZE, 0) > LARGEST_WINDOW:
         raise Http2Error(Error.FLOW_CONTROL_ERROR, "a window that is too large")
