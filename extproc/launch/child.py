@@ -244,7 +244,8 @@ class Child:
         self._write_line(text)
 
     async def _wait_to_restart(self, why: str, wait: float | None) -> None:
-        # It has served with these settings: a file of theirs has gone, or a port is taken, and either may come back.
+        # If it refuses its settings now, though it has served with them, a file has gone or a port is taken. Either may
+        # change by itself, so it is tried again for ever.
         if wait is None and self.essential and not self._refuses_its_settings:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
         wait = LONGEST_WAIT if wait is None else wait
@@ -258,8 +259,8 @@ class Child:
                 await self._ending.wait()
 
     async def _wait_for_room(self, why: str) -> None:
-        """What keeps it from being started, a full disk for one, is no fault of its own: it is tried for as long as it
-        takes, and said once."""
+        """Waits before the next try to start it, when something outside of it (such as a full disk) prevents that. It
+        is tried for as long as it takes, and logged once."""
         if not self._waits_for_room:
             log.warning(f"{self.name} {why}: tried again until it can be", seconds=_ROOM_SECONDS)
         self._waits_for_room = True

@@ -16,11 +16,12 @@ from extproc.launch.envoy_admin import says_something, until_answers
 from extproc.launch.programs import zai_proxy
 from extproc.settings import Settings
 
-# Never the key, nor anything else of the proxy's: it asks over HTTP, as anyone would.
+# What the dashboard gets of the environment beside its settings. Never the key, nor anything else that is the proxy's:
+# it asks the proxy over HTTP, as anyone would.
 _KNOWS: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SETTINGS: Final = ("ADMIN_TOKEN", "BIND_ADDRESS", "DB_PATH")
 _SETTINGS_BEGIN: Final = ("DASHBOARD_", "LOG_", "RETENTION_", "SCRAPE_")
-# It may have a large file to bring into a new form.
+# After an upgrade it may first have to bring a large database file into a new form.
 _MOST_SECONDS_TO_START: Final = 600.0
 
 

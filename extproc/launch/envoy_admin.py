@@ -21,8 +21,8 @@ _LAST_GATHERED: Final = "server.uptime"
 _POLL_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 2.0
 
-# Filters that we chose although Envoy calls them unfinished (tests hold every shape that we need of them), the
-# announcement of an end that we asked for, and a line for every request without a processor (its crash is told once).
+# Lines of Envoy's that tell us nothing: that filters of ours are unfinished (tests show that they do what we need),
+# that it ends (we have told it to), and one for each request while there is no processor (whose crash is logged once).
 NOISE: Final = (
     "marked as work-in-progress",
     "caught SIGINT",
@@ -44,7 +44,7 @@ def envoy_command(config: Path) -> tuple[str, ...]:
 
 
 def _cores() -> int:
-    """Those that we may use; all, where nobody says which."""
+    """How many cores this process may use; all of the machine's, where the system does not say which."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -21,7 +21,7 @@ from extproc.settings import Settings, misspelt_settings
 # Envoy's configuration tells it everything: it can't leak what it does not have.
 _ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
 _POLL_SECONDS: Final = 0.05
-# We tell how many requests a shutdown cuts off; one line of it is enough.
+# The supervisor itself logs how many requests a shutdown cuts off, so the processor's own line is left out.
 _SAID_HERE: Final = ("requests cut off at shutdown",)
 
 
@@ -37,17 +37,18 @@ def processor(
     origin, socket = metrics_url(settings), directory.socket
 
     async def until_ready() -> None:
-        # On the metrics port somebody else might answer; the socket only ours has, and has it after its port.
+        # On the metrics port another program might answer. The socket is our processor's alone, and it opens that after
+        # its port.
         await _until_accepts(socket)
         await until_answers(client, f"{origin}/readyz")
 
     async def gives_sign() -> bool:
-        # Without its socket nobody reaches it any more.
+        # If its socket has been deleted, Envoy cannot reach it any more.
         return socket.exists() and await says_something(client, f"{origin}/healthz")
 
     def prepare() -> None:
         directory.make()
-        if settings.state_dir is not None:  # it was there when we started: what is gone now was swept away
+        if settings.state_dir is not None:  # it was there when we started; if it is gone, something has deleted it
             settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     return Program(
@@ -102,7 +103,8 @@ def zai_proxy(*arguments: str) -> tuple[str, ...]:
 
 
 def known_environment() -> dict[str, str]:
-    """Our environment without what only resembles a setting: one warning of it is enough."""
+    """Our environment without variables that only resemble a setting: we have warned of them, and the child need not
+    do so again."""
     misspelt = misspelt_settings(os.environ)
     return {name: value for name, value in os.environ.items() if name not in misspelt}
 
