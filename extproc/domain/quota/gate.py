@@ -20,13 +20,15 @@ from extproc.domain.request.priority import Lane
 
 _SAME_RESET_SECONDS: Final = 60.0
 _FRESH: Final = 0.5
-# A report of whole percents that were rounded down can say 99 of a window that has nothing left.
+# A report has whole percents, rounded down: it can say 99 % of a window that has nothing left. Only a window that is
+# used less than this surely has room.
 _ROOM: Final = 0.98
 _MOST_EVENTS: Final = 100
-# Who was refused within this time would have been a probe, had one been allowed.
+# If a request was refused within this time, there is somebody who could send a probe.
 _ASKED_LATELY: Final = 2.0
 _ROUNDING: Final = 1e-9
-# No window is used up again so soon after its reset: who is refused then was told a wrong one.
+# No window is used up again so soon after its reset. If Z.AI refuses a request by then, the reset that it had named was
+# wrong.
 _SHORTEST_PERIOD: Final = 600.0
 
 
@@ -90,7 +92,8 @@ class QuotaGate:
         refusal itself said to come back."""
         self._expire(now)
         name = self._window_of(code)
-        # What set out before the gate opened speaks of the period before; unless the clock has been put back since.
+        # A request that began before the gate opened was refused by the period before, so it says nothing about this
+        # one (unless the clock has been put back since).
         if name is None or started < self._opened_at <= now:
             return False
         self._disproved.pop(name, None)
@@ -176,7 +179,8 @@ class QuotaGate:
             self._open([closure.window], now)
         else:
             self._closures[closure.window] = closure.with_reset(closure.known_reset or ahead)
-            # Z.AI has refused, its monitor sees room: it lags, or the limit was lifted. One request will tell.
+            # Z.AI has refused a request, but its monitor reports room: either the monitor lags or the limit was lifted.
+            # A probe will tell.
             if (window.used_ratio or 0.0) < _ROOM:
                 self._prober.hurry(now)
 
@@ -243,7 +247,8 @@ class QuotaGate:
 
 
 def _has_moved_on(closure: Closure, window: QuotaWindow) -> bool:
-    """Whether a window that is not used up is the next period, not the one that closed the gate."""
+    """Whether a report of a window that is not used up tells of the next period, and not of the one that closed the
+    gate."""
     if window.resets_at is None:
         return (window.used_ratio or 0.0) < _FRESH
     known = closure.known_reset

@@ -47,8 +47,11 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The closures by window, the windows whose reports a probe has disproved with their resets, and when the gate
-    opened last. A probe is due at `probe_due`, the next one `probe_interval` later."""
+    """What closes the gate, and when it is tried.
+
+    `disproved` has windows that were reported as used up while a probe got through, each with the reset that was known
+    then. `opened_at` is when the gate opened last. A probe is due at `probe_due`, the next one `probe_interval` later.
+    """
 
     closures: tuple[Closure, ...] = ()
     disproved: tuple[tuple[str, float | None], ...] = ()
@@ -57,7 +60,8 @@ class GateState:
     probe_due: float = 0.0
 
     def shifted(self, seconds: float) -> "GateState":
-        """The same by a clock that is ahead by so much. Resets are told by Z.AI and stay."""
+        """The same state by a clock that is ahead by so many seconds. Resets are Z.AI's own times and stay as they
+        are."""
         return GateState(
             tuple(replace(closure, since=closure.since + seconds) for closure in self.closures),
             self.disproved,
@@ -67,7 +71,8 @@ class GateState:
         )
 
     def merged(self, base: "GateState", own: "GateState") -> "GateState":
-        """This state with what has changed from `base` to `own`, for two who changed the same base at once."""
+        """This state, with the changes that led from `base` to `own` made to it too: two replicas have changed the
+        same base at the same time."""
         before = {closure.window: closure for closure in base.closures}
         mine = {closure.window: closure for closure in own.closures}
         closures = {each.window: each for each in self.closures}

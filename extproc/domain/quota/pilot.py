@@ -33,7 +33,8 @@ _SETTLED: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class LaneShares:
-    """What each lane may use of what it would use if nothing held it back: 1.0 is all of it."""
+    """The share of its demand that each lane may use, where demand is what it would use if nothing held it back: 1.0
+    is all of it."""
 
     main: float = 1.0
     subagent: float = 1.0

@@ -20,8 +20,8 @@ class Prober:
         self._judged: str | None = None
 
     def start(self, now: float) -> None:
-        """The gate has closed: the first probe is due after the shortest interval. One that is still on its way from
-        an earlier time can't speak of this one, but nobody else tries before it has ended."""
+        """The gate has closed: the first probe is due after the shortest interval. If a probe is still on its way from
+        an earlier closure, its answer says nothing about this one, but no other is sent before it has ended."""
         self._interval = FIRST_SECONDS
         self._due = now + self._interval
         self._judged = None
@@ -37,7 +37,7 @@ class Prober:
         return self._probe is not None
 
     def adopt(self, interval: float, due: float) -> None:
-        """Goes by the schedule of another."""
+        """Takes over the schedule of another replica."""
         self._interval, self._due = interval, due
 
     def may_try(self, now: float) -> bool:

@@ -13,9 +13,12 @@ _NEAR_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
-    """Why a request does not go upstream. `resets_at` is Unix time, None if unknown; `retry_after` is in whole
-    seconds, None where the reset is not near: then a client had better not try again by itself. `used_up` is what a
-    client may be told of a plan that has nothing left, None while others may still use it."""
+    """Why a request does not go upstream.
+
+    `resets_at` is a Unix time, None if unknown. `retry_after` is in whole seconds, None if the reset is not near: then
+    a client had better not try again by itself. `used_up` tells the client that the plan has nothing left; it is None
+    if the rest is only kept from this request's lane.
+    """
 
     window: str
     resets_at: float | None

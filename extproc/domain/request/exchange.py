@@ -10,15 +10,15 @@ from extproc.domain.request.trace_context import Trace
 class Exchange:
     """A request and what has been seen of its answer so far.
 
-    `client` is the name behind the token, empty without tokens; `principal` is who takes
-    turns with others in the queue, `source` the same as a label. `program` is what the user agent is known as, empty if
-    it is on no list.
-    `thread` names the conversation where `session`, which is Claude Code's, does not.
-    `asked` is the model that it asks for, empty where its body was not read; so are `stream` and `max_tokens`, the most
-    that it wants to have generated. `model` is what answers, which need not be the same.
-    `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` grow while the request runs, as
-    Envoy reports progress. `waits` is true while it is in the queue, `waited` the seconds that it was there.
-    `trace` is the trace that it is part of, None where nothing is traced.
+    * `client` is the name behind the token, empty without tokens. `principal` is who takes turns with others in the
+      queue, `source` the same as a label. `program` is what the user agent is known as, empty if it is on no list.
+    * `session` is Claude Code's name for the conversation, `thread` that of other agents.
+    * `asked` is the model that it asks for, `max_tokens` the most that it wants to have generated, `stream` whether it
+      wants events; all three are empty if its body was not read. `model` is what answers, which need not be `asked`.
+    * `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` are what Envoy has reported so
+      far, while the request runs.
+    * `waits` is true while it is in the queue, `waited` the seconds that it was there.
+    * `trace` is the trace that it is part of, None where nothing is traced.
     """
 
     id: str

@@ -9,12 +9,14 @@ from extproc.domain.request.record import record
 class RequestHead:
     """What the processor reads of a request. `path` includes the query; `peer` is the client's address.
 
-    `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing. `thread` is the
-    conversation as agents other than Claude Code name it. `body_bytes` is what the client announced, None for a chunked
-    body. `token` is the client's own credential, where tokens are asked for.
-    `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it. `origin` is the page's
-    that a browser sends it for, empty outside of pages, `host` what the client calls the proxy. `traceparent` and
-    `tracestate` name the trace that it is part of; they are read only where requests are traced.
+    * `session`, `agent` and `priority` are what the agent says of itself, empty if it says nothing; `thread` is the
+      conversation as agents other than Claude Code name it.
+    * `body_bytes` is the length that the client announced, None for a chunked body.
+    * `model`, `stream` and `max_tokens` are what the body asks for, as far as Envoy has read it.
+    * `origin` is the origin of the web page for which a browser sends the request, empty if none does; `host` is what
+      the client calls the proxy.
+    * `token` is the client's own credential; it is read only where tokens are asked for.
+    * `traceparent` and `tracestate` name the trace that it is part of; they are read only where requests are traced.
     """
 
     method: str

@@ -24,7 +24,8 @@ _OF_THE_WEB: Final = re.compile(r"https?:", re.IGNORECASE)
 
 
 def pattern(origins: Iterable[str]) -> str:
-    """A regular expression for origins in which an asterisk stands for anything; it has no backslash."""
+    """A regular expression for these origins, in each of which an asterisk stands for any text. It contains no
+    backslash, so it can stand in YAML as it is."""
     return "|".join(_SPECIAL.sub(lambda match: _INSTEAD.get(match[0], f"[{match[0]}]"), each) for each in origins)
 
 
@@ -37,9 +38,9 @@ class WebOrigins:
     def may_come(self, head: RequestHead) -> bool:
         """Whether a request comes from no web page, or from one that may use the proxy.
 
-        Pages of this machine (localhost) may, and those of the proxy's own host, if that can't be another's name. The
-        origin `null` is any page's that wants it: it may send what no browser sends unasked. Other schemes (`tauri:`,
-        `vscode-webview:`) are of programs.
+        Pages of this machine (localhost) may, and those of the proxy's own host, unless its name could be a stranger's.
+        Any page can take the origin `null`, so such requests may come only if a browser would have asked before it sent
+        them (a preflight). Other schemes (`tauri:`, `vscode-webview:`) are programs', not web pages'.
         """
         origin = head.origin
         if not origin or self._allowed.fullmatch(origin):
