@@ -23,6 +23,7 @@ PLACES: Final = {"glm-5.3": 2, "glm-5.3-flash": 6, "glm-4.7": 1}
 LIMITS: Final = [f"--model-concurrency={model}={places}" for model, places in PLACES.items()]
 SETTINGS: Final = {"PACING": "on", "MAX_WORKERS": "60", "RATE_LIMIT_INITIAL": "100", "RATE_LIMIT_BURST": "100"}
 CALL: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {}}}
+_ANSWER_SECONDS: Final = 2.0
 _MEASURED: Final = 6.0
 _MEASUREMENTS: Final = 15
 
@@ -55,7 +56,7 @@ class Load:
         """Asks again and again, until the replica is dead."""
         try:
             while True:
-                await self.ask(stack, "/v1/messages", {**PROMPT, "model": model}, session, delay=1.0)
+                await self.ask(stack, "/v1/messages", {**PROMPT, "model": model}, session, delay=_ANSWER_SECONDS)
         except httpx.TransportError:
             return
 
@@ -106,7 +107,8 @@ def learned(stack: Stack) -> dict[str, int]:
 
 
 def knows_the_plan(limits: dict[str, int]) -> bool:
-    return all(abs(limits[model] - places) <= 1 for model, places in PLACES.items())
+    """A busy machine holds a place on its way to the upstream and back, so more are in flight here than there."""
+    return all(places - 1 <= limits[model] <= places * 3 // 2 + 1 for model, places in PLACES.items())
 
 
 def shared(stacks: Sequence[Stack], what: str) -> list[Any]:
