@@ -168,6 +168,7 @@ class Service:
             create_app(self.parts),
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # whoever tries tokens must not choose the address that is slowed
             lifespan="off",
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,

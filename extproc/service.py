@@ -240,7 +240,7 @@ class Service:
         owner = Owner(self._settings.admin_token)
         app = create_app(
             Exposition(self.exported),
-            self.clients.knows,
+            self.clients.refuse_look,
             self.admission,
             self.pacer,
             self._about,

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.wrong_tokens import WrongTokens
 from dashboard.access.sessions import SESSION_SECONDS, Sessions
-from dashboard.access.throttle import Throttle
 from dashboard.problems import problem
 
 _OPEN: Final = frozenset({"/login", "/healthz", "/plain.css"})
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _RETRY_AFTER: Final = "5"
+_MOST_WAITING: Final = 50
 _HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -40,7 +41,7 @@ class Guard:
     def __init__(self, token: SecretStr | None, on_loopback: bool, port: int) -> None:
         self._sessions = None if token is None else Sessions(token.get_secret_value())
         self._on_loopback = on_loopback
-        self._throttle = Throttle()
+        self._wrong = WrongTokens(_MOST_WAITING)
         # Cookies know no ports: two dashboards on a machine would take each other's away.
         self.cookie = f"zai_dashboard_{port}"
 
@@ -66,6 +67,7 @@ class Guard:
         if request.url.path in _OPEN:
             return None
         if self._sessions.is_valid(request.cookies.get(self.cookie, ""), time.time()):
+            self._wrong.right(_address_of(request))
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -76,17 +78,17 @@ class Guard:
         return _denied(request, 401)
 
     async def refuse_token(self, request: Request, given: str) -> int:
-        """200 for the right token. A wrong one gets 401 after a pause, and 429 if several of them wait already."""
-        address = request.client.host if request.client else ""
-        if not self._throttle.may_try(address):
+        """200 for the right token. A wrong one gets 401 after a pause, and 429 if many of them wait already."""
+        address, now = _address_of(request), time.monotonic()
+        if not self._wrong.may_try(address, now):
             return 429
         if self._sessions is None or self._sessions.is_token(given):
+            self._wrong.right(address)
             return 200
-        pause = self._throttle.wrong(address, time.monotonic())
-        try:
+        with self._wrong.wrong(address, now) as pause:
+            if pause is None:
+                return 429
             await asyncio.sleep(pause)
-        finally:
-            self._throttle.answered(address)
         return 401
 
     def sign_in(self, request: Request, response: Response) -> None:
@@ -151,6 +153,10 @@ def _denied(request: Request, status: int) -> Response:
         return RedirectResponse(f"/login?next={quote(wanted)}", 303)
     message = "need the header Authorization: Bearer DASHBOARD_TOKEN, or sign in at /login"
     return JSONResponse({"error": message, "login": "/login"}, 401, headers={"www-authenticate": "Bearer"})
+
+
+def _address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def is_safe_path(path: str) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from common.wrong_tokens import WrongTokens
 from extproc.domain.clients.clients import Client
-from extproc.domain.clients.token_throttle import WrongTokens
 from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used, seconds_to_midnight
 from extproc.domain.request import refusals
 from extproc.domain.request.head import RequestHead
@@ -20,8 +20,10 @@ from extproc.runtime.client_file import ClientFile
 from extproc.runtime.state_file import SavedState, StateFile
 from extproc.settings import Settings
 
-_MOST_PAUSED: Final = 200
-_MOST_PAUSED_BYTES: Final = 64 * 1024 * 1024
+_MOST_WAITING: Final = 200
+_MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
+# What Envoy holds of a body that is too long to be read before admission, or does not say its length.
+_HELD_UNREAD_BYTES: Final = 1024 * 1024
 _SAVE_SECONDS: Final = 5.0
 # A large ledger takes long to write: then it is written less often, so that at most a twentieth of the time goes there.
 _PAUSE_PER_SECOND: Final = 20.0
@@ -52,9 +54,8 @@ class ClientGate:
         file = None if settings.state_dir is None else StateFile(settings.state_dir / _STATE_NAME, MOST_BYTES)
         self._state = SavedState(file, "the usage ledger")
         self._in_flight: Counter[str] = Counter()
-        self._wrong = WrongTokens()
-        self._paused = 0
-        self._paused_bytes = 0
+        self._wrong = WrongTokens(_MOST_WAITING, _MOST_WAITING_BYTES)
+        self._most_read_bytes = settings.retry_buffer_bytes
         self._has_news = False
         self.usage = UsageLedger()
         self._state.restore(self.usage.restore)
@@ -62,22 +63,24 @@ class ClientGate:
     async def identify(self, head: RequestHead, before_pause: Callable[[], None]) -> Client | Refusal | None:
         """Who is asking: a client, somebody who must not, or None where nobody has to say who they are.
 
-        Whoever tries tokens may have to wait for the answer; `before_pause` is called first.
+        Whoever tries tokens may have to wait for the answer; `before_pause` is called first. A right token never waits:
+        it is looked at whoever else tries some, for nobody guesses one that `zai-proxy token` has made.
         """
         if self._file is None:
             return None
         client = self._file.registry.find(head.token) if head.token else None
         if client is None:
-            await self._pause(head.peer, head.body_bytes or 0, before_pause)
-            return refusals.unauthorized()
+            return await self._refuse(head.peer, self._held_bytes(head), before_pause)
         return client
 
-    async def knows(self, token: str, peer: str) -> bool:
-        """Whether somebody at an address may see what clients may see: whoever has a token, or anybody if none has."""
+    async def refuse_look(self, token: str, peer: str) -> Refusal | None:
+        """Why somebody at an address may not see what clients may see: whoever has a token may, or anybody if none has.
+
+        Whoever tries tokens may have to wait for the answer.
+        """
         if self._file is None or (token and self._file.registry.find(token) is not None):
-            return True
-        await self._pause(peer, 0, _nothing)
-        return False
+            return None
+        return await self._refuse(peer, 0, _nothing)
 
     @contextmanager
     def enter(self, client: Client) -> Iterator[Refusal | None]:
@@ -141,16 +144,19 @@ class ClientGate:
             return refusals.client_used_up(client.name, client.daily_tokens, seconds_to_midnight(now))
         return None
 
-    async def _pause(self, peer: str, body_bytes: int, before: Callable[[], None]) -> None:
-        """Makes whoever tries tokens wait. Only so many wait at a time: Envoy holds their bodies meanwhile, so waiting
-        without a bound would be a way to harm us."""
-        seconds = self._wrong.pause(peer, time.monotonic())
-        if seconds and self._paused < _MOST_PAUSED and self._paused_bytes + body_bytes <= _MOST_PAUSED_BYTES:
-            self._paused += 1
-            self._paused_bytes += body_bytes
-            try:
-                before()
-                await asyncio.sleep(seconds)
-            finally:
-                self._paused -= 1
-                self._paused_bytes -= body_bytes
+    async def _refuse(self, peer: str, held_bytes: int, before_pause: Callable[[], None]) -> Refusal:
+        """The answer to a wrong token, once it is due. Only so many wait at a time, for Envoy holds their bodies
+        meanwhile: waiting without a bound would be a way to harm us."""
+        with self._wrong.wrong(peer, time.monotonic(), held_bytes) as pause:
+            if pause is None:
+                return refusals.too_many_wrong_tokens()
+            if pause:
+                before_pause()
+                await asyncio.sleep(pause)
+        return refusals.unauthorized()
+
+    def _held_bytes(self, head: RequestHead) -> int:
+        """What Envoy may hold of a request while it waits here."""
+        if head.body_bytes is None or head.body_bytes > self._most_read_bytes:
+            return _HELD_UNREAD_BYTES
+        return head.body_bytes

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from extproc.domain.clients.token_throttle import WrongTokens
+from common.wrong_tokens import WrongTokens
 
-_MOST_PAUSED: Final = 50
+_MOST_WAITING: Final = 50
 
 
 class Owner:
@@ -20,26 +20,23 @@ class Owner:
 
     def __init__(self, token: SecretStr | None) -> None:
         self._token = token
-        self._wrong = WrongTokens()
-        self._paused = 0
+        self._wrong = WrongTokens(_MOST_WAITING)
 
     async def refuse(self, request: Request) -> Response | None:
         """The answer to somebody else; None for the owner."""
         if self._token is None:
             return None if _is_local(request) else _forbidden()
-        if self._paused >= _MOST_PAUSED:
-            return _too_many()  # the right token too: else guesses could be tried without waiting
+        peer, now = address_of(request), time.monotonic()
+        if not self._wrong.may_try(peer, now):
+            return too_many()
         if self._has_token(request, self._token):
+            self._wrong.right(peer)
             return None
-        await self._pause(request.client.host if request.client else "")
+        with self._wrong.wrong(peer, now) as pause:
+            if pause is None:
+                return too_many()
+            await asyncio.sleep(pause)
         return unauthorised("ADMIN_TOKEN")
-
-    async def _pause(self, peer: str) -> None:
-        self._paused += 1
-        try:
-            await asyncio.sleep(self._wrong.pause(peer, time.monotonic()))
-        finally:
-            self._paused -= 1
 
     def _has_token(self, request: Request, token: SecretStr) -> bool:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -51,8 +48,11 @@ def _is_local(request: Request) -> bool:
 
     A page of another site shows by its Origin, or by a Host name that was made to point here.
     """
-    peer = request.client.host if request.client else ""
-    return _is_loopback(peer) and _is_loopback(request.url.hostname or "") and "origin" not in request.headers
+    return (
+        _is_loopback(address_of(request))
+        and _is_loopback(request.url.hostname or "")
+        and "origin" not in request.headers
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -64,6 +64,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def address_of(request: Request) -> str:
+    """Where a request comes from: its peer, whatever its headers say."""
+    return request.client.host if request.client else ""
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether the peer is on this machine: on loopback, or at the address at which it was received."""
+    peer, server = address_of(request), request.scope.get("server")
+    return _is_loopback(peer) or (server is not None and peer == server[0])
+
+
 def unauthorised(what: str) -> Response:
     """The answer to somebody without a token; `what` says which."""
     return JSONResponse(
@@ -73,7 +84,8 @@ def unauthorised(what: str) -> Response:
     )
 
 
-def _too_many() -> Response:
+def too_many() -> Response:
+    """The answer to a token while too many wrong ones wait for theirs."""
     return JSONResponse(
         {"error": "too many wrong tokens at this moment"}, status_code=429, headers={"retry-after": "5"}
     )

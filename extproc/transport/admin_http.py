@@ -12,8 +12,9 @@ from starlette.routing import Route
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.credentials import token_in
 from extproc.domain.request.model_names import ModelNames
+from extproc.domain.request.refusals import Refusal
 from extproc.runtime.pacer import Pacer
-from extproc.transport.admin_access import Owner, unauthorised
+from extproc.transport.admin_access import Owner, address_of, is_from_here, too_many, unauthorised
 from extproc.transport.exposition import Exposition
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
@@ -34,7 +35,7 @@ _LONGEST_ID: Final = 64
 
 def create_app(
     exposition: Exposition,
-    may_look: Callable[[str, str], Awaitable[bool]],
+    refuse_look: Callable[[str, str], Awaitable[Refusal | None]],
     admission: Admission,
     pacer: Pacer,
     about: Callable[[], Mapping[str, Any]],
@@ -46,15 +47,18 @@ def create_app(
 ) -> Starlette:
     """The application. `about` returns versions and settings, secrets already hidden; `cancel` ends a request by id.
 
-    `may_look` returns whether the holder of a token, at an address, may see the metrics on the client port; `readiness`
-    returns what /readyz says beside yes or no.
+    `refuse_look` returns why the holder of a token, at an address, may not see the metrics on the client port, if so;
+    `readiness` returns what /readyz says beside yes or no.
     """
 
     async def metrics(request: Request) -> Response:
-        peer = request.headers.get(CLIENT_PORT_HEADER)
-        if peer is not None and not await may_look(token_in(request.headers.get), peer):
-            return unauthorised("TOKEN, with a token of this proxy's clients")
-        page = exposition.page(request.headers.get("accept", ""), for_clients=peer is not None)
+        for_clients = CLIENT_PORT_HEADER in request.headers
+        if for_clients:
+            refusal = await refuse_look(token_in(request.headers.get), _client_address(request))
+            if refusal is not None:
+                is_crowded = refusal.retry_after is not None
+                return too_many() if is_crowded else unauthorised("TOKEN, with a token of this proxy's clients")
+        page = exposition.page(request.headers.get("accept", ""), for_clients=for_clients)
         return Response(page.body, headers={"content-type": page.content_type})
 
     async def healthz(_request: Request) -> Response:
@@ -114,3 +118,8 @@ def create_app(
             Route("/requests/{id}/cancel", cancel_request, methods=["POST"]),
         ]
     )
+
+
+def _client_address(request: Request) -> str:
+    """Whom Envoy names as the client, which runs on this machine; of what comes from elsewhere the peer itself."""
+    return request.headers[CLIENT_PORT_HEADER] if is_from_here(request) else address_of(request)

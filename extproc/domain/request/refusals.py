@@ -74,6 +74,12 @@ def unauthorized() -> Refusal:
     return Refusal(RefusalReason.UNAUTHORIZED, 401, "This proxy does not know this token.", retry_after=None)
 
 
+def too_many_wrong_tokens() -> Refusal:
+    """The token is wrong, and as many wrong ones wait for their answer as may."""
+    message = "This proxy does not know this token, and too many wrong ones are tried here: try again in a few seconds."
+    return Refusal(RefusalReason.UNAUTHORIZED, 429, message, retry_after=5)
+
+
 def foreign_page(origin: str) -> Refusal:
     """A web page asks that nobody has allowed to spend the key."""
     origin = origin[:_LONGEST_ORIGIN]

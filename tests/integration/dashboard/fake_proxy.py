@@ -140,7 +140,7 @@ class FakeProxy:
         service = self.inside.service
         return create_app(
             Exposition(service.exported),
-            service.clients.knows,
+            service.clients.refuse_look,
             service.admission,
             service.pacer,
             service._about,

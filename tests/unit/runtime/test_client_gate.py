@@ -31,6 +31,7 @@ from tests.unit.domain.usage.test_outcome import FINISHED
 
 ANNA = Client("anna", digest_of("zp-anna"), max_in_flight=2, daily_tokens=100)
 SOON = 10.0
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -117,21 +118,64 @@ async def test_who_tries_tokens_waits_ever_longer_and_envoy_is_told_first(
 async def test_so_many_wait_at_most_or_waiting_would_be_a_way_to_harm(
     make: Callable[..., ClientGate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, pauses = make(ANNA), Pauses(monkeypatch, is_awake=False)
-    large = 40 * 1024 * 1024
+    gate, pauses = make(ANNA, retry_buffer_bytes=48 * MIB), Pauses(monkeypatch, is_awake=False)
+    large = 40 * MIB
     for _ in range(3):
         await gate.identify(head(), pauses.tell)
 
     first = asyncio.create_task(gate.identify(head(body_bytes=large), pauses.tell))
     while not pauses.seconds:
         await asyncio.wait({first}, timeout=0.01)
-    await gate.identify(head(body_bytes=large), pauses.tell)  # two such bodies are more than may be held
+    refusal = await gate.identify(head(body_bytes=large), pauses.tell)  # two such bodies are more than may be held
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.retry_after) == (429, 5)
     assert len(pauses.seconds) == 1
+    assert await gate.identify(head("zp-anna", large), pauses.tell) == ANNA
 
     pauses.awake.set()
     await first
     await gate.identify(head(body_bytes=large), pauses.tell)
     assert len(pauses.seconds) == 2
+
+
+@pytest.mark.parametrize("body_bytes", [100 * MIB, 10**15, None])
+async def test_a_body_that_is_not_read_before_its_time_is_slowed_like_others_and_counts_as_what_is_held_of_it(
+    make: Callable[..., ClientGate], monkeypatch: pytest.MonkeyPatch, body_bytes: int | None
+) -> None:
+    gate, pauses = make(ANNA), Pauses(monkeypatch, is_awake=False)
+    for _ in range(3):
+        await gate.identify(head(), pauses.tell)
+
+    tries = [asyncio.create_task(gate.identify(head(body_bytes=body_bytes), pauses.tell)) for _ in range(65)]
+    done, waiting = await asyncio.wait(tries, timeout=0.0)
+
+    assert (len(done), len(waiting)) == (1, 64)
+    pauses.awake.set()
+    await asyncio.gather(*tries)
+
+
+async def test_a_body_of_which_more_is_held_than_may_wait_in_all_is_slowed_too_if_nothing_else_waits(
+    make: Callable[..., ClientGate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, pauses = make(ANNA, retry_buffer_bytes=100 * MIB), Pauses(monkeypatch)
+    for _ in range(5):
+        await gate.identify(head(body_bytes=90 * MIB), pauses.tell)
+
+    assert pauses.seconds == [0.25, 0.5]
+
+
+async def test_a_look_at_the_metrics_with_a_wrong_token_is_slowed_with_all_others(
+    make: Callable[..., ClientGate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, pauses = make(ANNA), Pauses(monkeypatch)
+    assert await gate.refuse_look("zp-anna", "203.0.113.1") is None
+    for _ in range(3):
+        await gate.identify(head(), pauses.tell)
+
+    refusal = await gate.refuse_look("zp-of-nobody", "203.0.113.1")
+
+    assert refusal is not None
+    assert (refusal.status, pauses.seconds) == (401, [0.25])
 
 
 async def test_who_leaves_while_it_waits_makes_room(
@@ -148,7 +192,7 @@ async def test_who_leaves_while_it_waits_makes_room(
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
 
-    assert (gate._paused, gate._paused_bytes) == (0, 0)
+    assert (gate._wrong._waiting, gate._wrong._bytes) == (0, 0)
 
 
 def test_a_client_has_as_many_requests_under_way_as_it_may(make: Callable[..., ClientGate]) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -88,6 +89,17 @@ async def test_with_a_token_only_its_holder_may_wherever_it_is(authorization: st
 
     assert answer.status_code == status
     assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+
+
+@pytest.mark.parametrize(("asker", "slowed"), [("127.0.0.1", "203.0.113.7"), ("203.0.113.9", "203.0.113.9")])
+async def test_only_envoy_says_who_asks_for_metrics_on_the_client_port(tmp_path: Path, asker: str, slowed: str) -> None:
+    file = tmp_path / "tokens.json"
+    file.write_text('{"clients": []}')
+    async with envoy(client_tokens_file=file) as side, asking(side, peer=asker) as client:
+        answer = await client.get("/metrics", headers={"x-zai-client-address": "203.0.113.7"})
+
+        assert answer.status_code == 401
+        assert list(side.proxy.service.clients._wrong._tries) == [slowed]
 
 
 async def test_a_request_that_does_not_run_cannot_be_ended() -> None:
