@@ -6,7 +6,8 @@ import math
 from typing import Final, NewType
 
 Steady = NewType("Steady", float)
-"""Seconds of a `SteadyClock`. Where both times meet, a type checker holds them apart: a Unix time is a plain float."""
+"""Seconds of a `SteadyClock`. A Unix time is a plain float, which a type checker does not take for a steady one; that a
+steady time is given for a Unix time it does not see."""
 
 
 class SteadyClock:

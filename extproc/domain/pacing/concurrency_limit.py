@@ -25,8 +25,8 @@ Between them it is in one of these states:
 A storm is no size of a plan: no plan has less than one place. When a request gets through again, or the first probe
 after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
 
-What is in flight here may not be so there: a request that was refused and waits to be sent again holds its place here.
-So levels count what is at the upstream, the limit what is here.
+What is in flight here need not be at the upstream: a request that was refused and waits to be sent again holds its
+place here. So levels count what is at the upstream, and the limit bounds what is in flight here.
 """
 
 import math
@@ -47,10 +47,11 @@ _VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
 _DOUBLING: Final = 4.0
-# After a storm the size of the plan is known: what is left open is whether the storm is over.
+# After a storm the limit doubles this fast: the size of the plan is known, and only whether the storm is over is not.
 _RECOVERY: Final = 1.0
-# A refusal of what was fine before: the plan has shrunk, nobody knows how far. After larger steps the limit would have
-# to climb back, and to wait for what runs before it can; with smaller ones each place would cost a refusal.
+# What is left of the limit after a refusal of what was fine before: the plan has shrunk, and nobody knows how far.
+# After larger steps the limit would have to climb back, and to wait for what runs before it can; with smaller ones each
+# place would cost a refusal.
 _BACK_OFF: Final = 0.85
 # The part of the way to the ceiling that a step of the climb takes.
 _CLIMB: Final = 1 / 4
@@ -174,7 +175,8 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[0][1] <= t - _VERDICT:
             self._prove(self._in_trial.popleft()[0], t)
         if self._is_down_to_one and self._probes.is_quiet(t):
-            self._prove(1, t)  # and no more: what runs since before the fall would not be cut, so it proves nothing
+            # More is not proven: what has run since before the fall would not have been cut off by it.
+            self._prove(1, t)
         if t < self._paused_until:
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -337,8 +339,8 @@ class ConcurrencyLimit:
         return has_helped
 
     def _step_back(self, t: Steady) -> None:
-        """Back to the proven level: the upstream named a time, so that much is still there and only to be left
-        alone."""
+        """Goes back to the proven level. The upstream has said when to come back, so it still has that much and only
+        wants to be left alone for a while."""
         self._falling = False
         self._lower(self._proven, t)
 

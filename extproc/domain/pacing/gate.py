@@ -39,8 +39,8 @@ class Gate:
         return min((at for at in times if at is not None), default=None)
 
     def excuses(self, level: int, started: float, t: Steady) -> bool:
-        """Whether a place that the upstream gave back late may be why an attempt was refused, which then started as the
-        `level`-th in flight. While the limit falls nothing is excused: that has begun with a refusal that was not."""
+        """Whether a place that the upstream gave back late may be why an attempt was refused that had `started` as the
+        `level`-th in flight. While the limit falls nothing is excused: the plan is known to have shrunk."""
         return not self.limit.is_falling and self.release_lag.excuses(level, started, t)
 
     def is_full(self, t: Steady) -> bool:

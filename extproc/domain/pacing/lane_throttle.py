@@ -14,9 +14,10 @@ _MOST_BEHIND: Final = 3600.0
 class LaneThrottle:
     """Keeps each lane to its share of place-seconds, by pauses between its requests.
 
-    What a lane would use if nothing held it back is what it has running and waiting, as far as other lanes leave
-    places. It earns its share of that and pays for what runs; in debt it is closed. So one agent that asks again and
-    again, with a share of a third, rests twice as long as its answers take.
+    A lane's demand is what it would use if nothing held it back: what it has running and waiting, as far as the other
+    lanes leave places for it. The lane earns its share of the demand, second by second, and pays for what runs; while
+    it is in debt it is closed. So a single agent that asks again and again, with a share of a third, rests twice as
+    long as its answers take.
     """
 
     def __init__(self) -> None:

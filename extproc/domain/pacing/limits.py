@@ -28,7 +28,7 @@ MCP: Final = "mcp"
 """Stands for the tools of /api/mcp, which have a gate of their own beside the account's limits."""
 UNKNOWN: Final = "unknown"
 """Stands for all models whose name could not be read."""
-# What such a model is called instead that has one of these names.
+# What is put before the name of a model that is really called `mcp` or `unknown`.
 _NAMED: Final = "model:"
 
 # After an overload the share in use comes back bit by bit: whoever waits looks this often whether there is room.
@@ -44,8 +44,8 @@ _TRIED: Final = 120.0
 
 
 def places_name(model: str) -> str:
-    """The name by which a model's places are kept, told and shown: its own, unless that stands for something else or is
-    what one of these has become."""
+    """The name by which a model's places are kept, told to other replicas and shown. That is the model's own, unless it
+    is one that stands for something else, or begins as the substitute of such a name does."""
     return model_name(_NAMED + model) if model in (MCP, UNKNOWN) or model.startswith(_NAMED) else model
 
 
@@ -241,9 +241,11 @@ class Limits:
         t: Steady,
         retry_after: float | None = None,
     ) -> None:
-        """The upstream refused an attempt that began and ended then; other classes than the plan's teach nothing.
+        """The upstream refused an attempt that had `started` and `ended` then. Only refusals by the plan's limits and
+        overloads teach anything.
 
-        If it asked to be left alone for up to an hour, nothing new of the model starts for so many seconds since.
+        If it asked to be left alone for up to an hour (`retry_after`, in seconds since the end), nothing new of the
+        model starts until that has passed.
         """
         is_pause = retry_after is not None and 0.0 < retry_after <= _LONGEST_PAUSE
         until = ended + retry_after if is_pause and retry_after is not None else None
@@ -273,7 +275,7 @@ class Limits:
                 self._count_groups(t)
                 self._tried[model, trial.other] = t
             else:
-                # What runs of the other may be more than there is by now.
+                # The other model may have more in flight than the plan has places by now, so one less is assumed.
                 gate = self._groups[model].gate
                 gate.limit.assume(gate.in_flight - own.in_flight - 1, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
@@ -310,7 +312,7 @@ class Limits:
         self._groups[model] = group
         self._trials[model] = _Trial(other, t)
         self._count_groups(t)
-        # What of the model is in flight here was refused there.
+        # What is in flight here of the model that was refused is not at the upstream, so it does not count.
         group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
 
     def _helped(self, model: str, trial: _Trial, t: Steady) -> bool:

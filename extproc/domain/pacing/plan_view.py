@@ -78,7 +78,7 @@ class PlanLimits:
         return self.usable == other.usable and self.places.allow_the_same(other.places)
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, fit for JSON. Replicas of older versions read the first of them, and what holds for all."""
+        """Plain values, fit for JSON. Replicas of older versions do not know `places`, and go by the other values."""
         return {
             "usable": self.usable,
             "pace": self.pace,

@@ -17,7 +17,7 @@ what has just changed is likely to change again. So:
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
 
-Only one that holds is followed by the next at once, and only while work waits is anything tried.
+Only a try that holds is followed by the next one at once, and nothing is tried unless work waits.
 """
 
 import math
@@ -26,8 +26,8 @@ from typing import Final
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 
-# How long a fresh lesson holds before it is doubted; each time it proves right again, twice as long. A number in flight
-# is doubted sooner than a rate: its probe is one request and costs one refusal.
+# For so long a level that was refused is believed to be refused still; each time that proves right, for twice as long.
+# A number in flight is tried again sooner than a rate, since its probe is one request and costs one refusal.
 FIRST_HALF_LIFE: Final = 20.0
 LONGEST_IN_FLIGHT: Final = 60.0
 LONGEST_HALF_LIFE: Final = 240.0
@@ -45,7 +45,8 @@ _QUIET: Final = 10.0
 
 # One in 150 attempts: with the refusals that changes of the plan cost anyway, under one in 100.
 _SHARE: Final = 1 / 150
-# A pause saves up for two tries, and a bad time is forgotten after as many attempts as four refusals cost.
+# Attempts without a refusal save up for two tries at most. A debt from refusals grows no larger than this, so a bad
+# time is paid for after as many attempts as four tries cost.
 _MOST: Final = 2.0
 _LEAST: Final = -3.0
 
@@ -102,7 +103,7 @@ class ProbePolicy:
 
     @property
     def quiet_at(self) -> float:
-        """When the last refusal is so old that its retry is on its way no more."""
+        """When the last refusal is so old that its request is surely not waiting to be sent again any more."""
         return self._refused_at + _QUIET
 
     def is_quiet(self, t: Steady) -> bool:

@@ -17,7 +17,7 @@ _DOUBLING: Final = 4.0
 _LONGEST_STEP: Final = 1.0
 # After a refusal: lower than what got through, so that the upstream's bucket fills and retries find room in it.
 _BACK_OFF: Final = 0.7
-# Retries of what was refused come for this long; that they are refused too is no news.
+# For this long after a fall, retries of what was refused may be refused too: they say nothing new.
 _BURST_OF_ERRORS: Final = 5.0
 # The climb back ends below the ceiling, and gets there in ten seconds.
 _MARGIN: Final = 0.98
@@ -42,9 +42,10 @@ _SLOWEST: Final = 1e-3
 class RateLimit:
     """A token bucket whose rate follows what the upstream lets through.
 
-    Doubles while work waits for it and nothing is refused. Once a burst of refusals it falls below what got through
-    lately, which is the new ceiling; from there it climbs to just below it. A probe above that is rare, and paid for;
-    one that holds sets the doubling free again.
+    The rate doubles while work waits for it and nothing is refused. At a burst of refusals it falls once: what got
+    through lately is the new ceiling, and the rate falls below that and then climbs to just below it. From time to time
+    `probing` allows a probe above the ceiling. If the probe is not refused, the ceiling is gone and the rate doubles
+    again.
     """
 
     def __init__(self, initial: float, minimum: float, maximum: float, burst: float) -> None:

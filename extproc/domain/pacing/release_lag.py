@@ -1,12 +1,13 @@
 """How long a place stays taken at the upstream after its answer has ended here. Pure: the caller brings the time.
 
-An upstream may book a request out a moment after its client has the whole answer. Whoever takes the place at once is
-refused then, though no more run than ever. With one or two places that looks like half of the plan, or like a storm.
+An upstream may count a request as running for a moment after its client has the whole answer. A request that takes the
+place at once is then refused, though no more run than before. Where there are only one or two places, such refusals
+look as if the plan had shrunk to half, or to nothing.
 
-So a refusal of one that came just after another had ended is no lesson at first but a doubt. While there is one, a
-place is left alone for half a second after each answer. If a request is refused even so, the plan is smaller;
-if one gets through at the level that was refused, the place was late, and from then on a place is left alone for
-somewhat longer than it was before. What was learned fades, so a lag that has gone costs nothing for long.
+So if a request is refused just after another one has ended, nothing is learned at first: there is a doubt. While there
+is one, each place is left alone for half a second after its answer. If a request is refused even so, the plan has
+shrunk. If one gets through at the level that was refused, the place was late: from then on each place is left alone for
+somewhat longer than this one had been. What was learned fades, so a lag that has gone does not cost anything for long.
 """
 
 from collections import deque
@@ -16,13 +17,13 @@ from typing import Final
 from extproc.domain.pacing.clock import Steady
 
 LONGEST: Final = 0.5
-"""No place is left alone for longer, in seconds; while there is a doubt each is for so long."""
+"""The longest time, in seconds, for which a place is left alone; while there is a doubt each is for so long."""
 # Before a try above the limit a place is left alone this long, so that a place given back late cannot fail it. It is
 # short, so that the try is not held up.
 _TRYING: Final = 0.3
 _ENDS_KEPT: Final = 16
-# Where more end in that time, hardly a moment comes at which it could be told. There are many places then, and a lag
-# costs less than one of them.
+# If more answers than these end within that time, nearly every request starts just after an answer, so a late place
+# can't be told from a smaller plan. But there are many places then, and a lag costs less than one of them.
 _FEW: Final = 2
 # The news of a refusal is here after this time, or there is none.
 _VERDICT: Final = 2.0
@@ -63,7 +64,8 @@ class ReleaseLag:
         self._no_doubt_before = 0.0
 
     def ended(self, t: Steady) -> None:
-        """An answer has ended: its place may still be taken, or it made room for who had just started."""
+        """An answer has ended. Its place may still be taken at the upstream; and if a request had just got through, it
+        may have done so only because this one ended."""
         self._settle(t)
         self._ends.append(t)
         if self._doubt is not None and self._doubt.clean_at is not None and t <= self._doubt.clean_at + LONGEST:
@@ -82,7 +84,7 @@ class ReleaseLag:
         return self._since(t, lag) if lag else 0
 
     def next_release(self, t: Steady, *, trying: bool) -> float | None:
-        """When the next of those may be taken; None if there is none."""
+        """When the next of the places that are left alone may be taken; None if there is none."""
         lag = self._patience(t, trying)
         return next((end + lag for end in self._ends if end + lag > t), None) if lag else None
 

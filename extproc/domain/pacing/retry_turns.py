@@ -1,8 +1,8 @@
 """Which of those that were refused may take a place that is there. Pure: the caller brings the time.
 
-The next refusal of one that was refused twice might be its client's. So it takes only a place that is sure: one that
-the upstream is known to have, and that has been free for long enough. Until then others may go, unless that place is
-the very next one.
+If a request that was refused twice is refused once more, its client may be the one to hear of it. So it takes only a
+place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
+others may go before it, unless the next place of the model is such a place: that is kept for it.
 """
 
 from collections import Counter
@@ -41,5 +41,5 @@ def _takes(retry: WaitingRetry, places: Places, t: Steady) -> bool:
 
 
 def _waits_for_a_late_place(retry: WaitingRetry, places: Places, t: Steady) -> bool:
-    """Whether a place is there that may not be there yet at the upstream."""
+    """Whether it waits although there is a place, since the upstream may not have given that back yet."""
     return retry.is_patient and places.may_be_late(retry.model, t) and places.is_free(retry.model, t)

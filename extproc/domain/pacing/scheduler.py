@@ -210,13 +210,14 @@ class Pacing:
         return Queued(len(self._retry_queue))
 
     def observe(self, attempt: Attempt, now: float) -> None:
-        """The upstream has answered an attempt; also one that a retry hides, also one of a request that has left."""
+        """The upstream has answered an attempt. It may be one that a retry hides from the client, and its request may
+        have left already."""
         t = self._time(now)
         if self.config.mode is not PacingMode.ADAPTIVE or attempt.error_class is None or attempt.id in self._exempt:
             return
         started = self._clock.past(attempt.started_at)
         ended = max(started, self._clock.past(attempt.ended_at))
-        # An attempt that ends its request is told of when that has left.
+        # Envoy tells of an attempt that ended its request only after the request has left.
         model = self._name_for(self._lately.get(attempt.id, attempt.model))
         if (run := self._running.get(attempt.id)) is not None:
             run.refused, model = attempt.error_class, run.model
@@ -315,8 +316,9 @@ class Pacing:
         return self._shared is not None
 
     def demand(self, now: float) -> Demand:
-        """What it has in flight and could start. Places that were granted and not used are given back with it. Those
-        that the upstream may give back later than it has answered are still held."""
+        """What this replica has in flight and could start. By this it gives back the places that were granted to it
+        and that it has not used. A place whose answer has ended is still held while the upstream may give it back
+        late."""
         t = self._time(now)
         late = self._late(t)
         self._is_late = any(late.values())
