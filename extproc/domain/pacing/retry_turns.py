@@ -2,7 +2,7 @@
 
 If a request that was refused twice is refused once more, its client may be the one to hear of it. So it takes only a
 place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
-others may go before it, unless the next place of the model is such a place: that is kept for it.
+others may go before it; but a place that is free here and may only not be back at the upstream yet is kept for it.
 """
 
 from collections import Counter
