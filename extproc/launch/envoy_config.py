@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from common.ports import reachable
-from extproc.domain.request import web_origins
+from extproc.domain.request import near_paths, web_origins
 from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES, TRANSIENT_CODES, TRANSIENT_WORDS
 from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
@@ -114,6 +114,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
     return {
         "ADMIN_PORT": str(settings.envoy_admin_port),
         "ALLOWED_ORIGIN": "" if settings.cors_origins is None else _ALLOWED_ORIGIN % _origins(settings.cors_origins),
+        "BASES": near_paths.BASES,
         "BEYOND_RETRY_BUFFER": str(settings.retry_buffer_bytes + 1),
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
@@ -131,7 +132,13 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "MESSAGE_TIMEOUT_MS": str(int(1000 * (_DECISION_SECONDS + settings.queue_timeout))),
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
+        "NEAR_CHAT": near_paths.NEAR_CHAT,
+        "NEAR_EMBEDDINGS": near_paths.NEAR_EMBEDDINGS,
+        "NEAR_MESSAGES": near_paths.NEAR_MESSAGES,
+        "NEAR_MODELS": near_paths.NEAR_MODELS,
+        "NEAR_RESPONSES": near_paths.NEAR_RESPONSES,
         "NO_DOCTOR": json.dumps(not settings.cache_doctor),
+        "ONLY_IN_PAAS": near_paths.ONLY_IN_PAAS,
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),

@@ -183,7 +183,75 @@ async def test_the_owners_account_is_forbidden(stack: Stack, path: str, dialect:
     assert stack.simulator.log() == []
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/messagesX", "/api", "/v1/chat", "/V1/MESSAGES"])
+@pytest.mark.parametrize(
+    ("path", "meant", "base"),
+    [
+        ("/v1/message", "/v1/messages", ""),
+        ("/message?beta=true", "/v1/messages", ""),
+        ("/v1/mesages/count_tokens", "/v1/messages", ""),
+        ("/V1/MESSAGES", "/v1/messages", ""),
+        ("/v1/messagesX", "/v1/messages", ""),
+        ("/v1/complete", "/v1/messages", ""),
+        ("/v1/chat", "/v1/chat/completions", "/v1"),
+        ("/chat", "/v1/chat/completions", "/v1"),
+        ("/api/chat", "/v1/chat/completions", "/v1"),
+        ("/v1/chat/completion", "/v1/chat/completions", "/v1"),
+        ("/v1/completions", "/v1/chat/completions", "/v1"),
+        ("/v1/completion/", "/v1/chat/completions", "/v1"),
+        ("/v1/engines/glm/completions", "/v1/chat/completions", "/v1"),
+        ("/v1/response", "/v1/responses", "/v1"),
+        ("/v1/reponses/resp_1", "/v1/responses", "/v1"),
+        ("/v1/embedding", "/v1/embeddings", "/v1"),
+        ("/v1/model", "/v1/models", "/v1"),
+        ("/v1/images/generations", "/api/coding/paas/v4", ""),
+        ("/v1/files", "/api/coding/paas/v4", ""),
+    ],
+)
+async def test_a_path_that_is_nearly_one_is_told_which_is_right(stack: Stack, path: str, meant: str, base: str) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY)
+
+    assert response.status_code == 404
+    body = response.json()
+    told = body["error"]["message"]
+    assert told.startswith("No such path on this proxy: ")
+    assert f"{stack.url}{meant}" in told
+    assert f"{stack.url}{base}" in told
+    assert ("type" in body) == (meant == "/v1/messages")
+    assert response.headers["x-should-retry"] == "false"
+    assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/", "openai"),
+        ("/v1/", "openai"),
+        ("/api", "openai"),
+        ("/openai/v1", "openai"),
+        ("/api/paas/v4", "openai"),
+        ("/api/coding/paas/v4/", "openai"),
+        ("/api/v1", "openai"),
+        ("/anthropic", "anthropic"),
+        ("/anthropic/v1?beta=true", "anthropic"),
+        ("/api/anthropic", "anthropic"),
+        ("/api/anthropic/v1/", "anthropic"),
+    ],
+)
+async def test_a_base_url_that_is_taken_for_a_path_is_told_from_one_and_never_goes_up(
+    stack: Stack, path: str, dialect: str
+) -> None:
+    response = httpx.post(f"{stack.url}{path}", json=BODY)
+
+    assert response.status_code == 404
+    body = response.json()
+    assert ("type" in body) == (dialect == "anthropic")
+    assert f"Anthropic clients is {stack.url} (they add /v1/messages themselves)" in body["error"]["message"]
+    assert f"OpenAI clients is {stack.url}/v1 (" in body["error"]["message"]
+    assert httpx.head(f"{stack.url}{path}").status_code == 200
+    assert stack.simulator.log() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/no/such/path"])
 async def test_anything_else_is_not_found(stack: Stack, path: str) -> None:
     response = httpx.post(f"{stack.url}{path}", json=BODY)
 
