@@ -84,7 +84,7 @@ def work(stack: Stack, session: str, *, line_changes: bool) -> None:
 def test_what_changes_in_front_of_each_prompt_is_named_and_nothing_of_its_text_is_told(stack: Stack) -> None:
     work(stack, "honest", line_changes=False)
     work(stack, "changing", line_changes=True)
-    wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["findings"]] == [6], "a cause is found")
+    wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["findings"]] == [4], "a cause is found")
 
     page = stack.status()
     [finding] = page["cache"]["findings"]

@@ -27,7 +27,8 @@ _MOST_VALUES: Final = 8
 
 @record
 class Finding:
-    """A part that changes: in so many requests in a row, the first sent at `since`, the last at `at` (Unix times)."""
+    """A part that changes: in so many requests in a row of those that were looked at. The first was sent at `since`,
+    the last that it may have changed in at `at` (Unix times)."""
 
     speaker: Speaker
     change: Change
@@ -69,13 +70,19 @@ class _Row:
 @dataclass(slots=True)
 class _Memory:
     """The last prompts of a speaker with the tokens that they had, the latest last, and what changes in them. `heard`
-    is when the latest was sent, `requests` how many there were."""
+    is when the latest was sent, `requests` how many there were.
+
+    Not all prompts are looked at: `passed` is when the latest was sent that was not, `missed` the latest of those that
+    had too little from the cache, and `began` when the first was sent that was looked at after one that was not."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
     heard: float = 0.0
     requests: int = 0
+    passed: float = 0.0
+    missed: float = 0.0
+    began: float = 0.0
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to continue one of these, as a value to compare; the first number is 0 where it can't.
@@ -97,6 +104,7 @@ class Changes:
     def told_apart(self, speaker: Speaker, prompt: Prompt, sent: float) -> tuple[Speaker, bool]:
         """Which conversation of a speaker without a session this prompt continues, and whether it is a new one. Once a
         speaker has as many as are remembered, a new one replaces the one that is worth least."""
+        self._memory(speaker)
         strands = [replace(speaker, strand=number) for number in range(1, _MOST_STRANDS + 1)]
         known = [(each, memory) for each in strands if (memory := self._speakers.get(each)) is not None]
         alike = [(memory.likeness(prompt), memory.heard, each) for each, memory in known]
@@ -110,11 +118,14 @@ class Changes:
         return strand, True
 
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
-        """A request has ended that had this prompt."""
-        memory = self._speakers.setdefault(speaker, _Memory())
-        self._speakers.move_to_end(speaker)
-        if len(self._speakers) > _MOST_SPEAKERS:
-            self._speakers.popitem(last=False)
+        """A request has ended that had this prompt. It is compared with none that others came behind which were not
+        looked at: what a person does to a conversation in between would be taken for its program's doing."""
+        source = self._memory(_source(speaker))
+        memory = self._memory(speaker)
+        if source.began <= source.passed:
+            source.began = asked.sent
+        if memory.heard <= source.passed:
+            memory.prompts = []
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
         found = [(differences(before, prompt), index) for index, (before, _) in enumerate(memory.prompts)]
@@ -128,20 +139,46 @@ class Changes:
             self._note(memory, changes, asked, is_warm=asked.cached >= tokens * WARM)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
 
+    def pass_over(self, speaker: Speaker, asked: Asked) -> None:
+        """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on; which of
+        the conversations without a session it is of, nobody knows."""
+        memory = self._speakers.get(speaker)
+        if memory is None:
+            return
+        memory.passed = asked.sent
+        if asked.cached < asked.input * WARM:
+            memory.missed = asked.sent
+        elif speaker.is_named:
+            memory.rows = {}
+
+    def missed(self, speaker: Speaker) -> float:
+        """When the latest prompt was sent (Unix time) that was not looked at, had too little from the cache, and may be
+        one of this conversation's: those of its source, if it was among the ones that were looked at last. Else 0."""
+        memory, source = self._speakers.get(speaker), self._speakers.get(_source(speaker))
+        return source.missed if memory is not None and source is not None and memory.heard >= source.began else 0.0
+
     def unmarked(self, speaker: Speaker) -> Prompt | None:
         """The latest prompt of a speaker, if nothing in it is marked for the cache where that is needed."""
         memory = self._speakers.get(speaker)
         return None if memory is None else memory.unmarked
 
     def findings(self, now: float, within: float) -> list[Finding]:
-        """What changes, as far as it did within these seconds, the latest first."""
+        """What changes, as far as it did within these seconds, the latest first. It goes on with each request that has
+        too little from the cache, until one is looked at in which nothing changed."""
         found = [
-            Finding(speaker, row.change, row.since, row.at, row.requests)
+            Finding(speaker, row.change, row.since, max(row.at, self.missed(speaker)), row.requests)
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()
-            if row.is_enough and now - row.at < within
+            if row.is_enough
         ]
-        return sorted(found, key=lambda each: -each.at)
+        return sorted((each for each in found if now - each.at < within), key=lambda each: -each.at)
+
+    def _memory(self, speaker: Speaker) -> _Memory:
+        memory = self._speakers.setdefault(speaker, _Memory())
+        self._speakers.move_to_end(speaker)
+        if len(self._speakers) > _MOST_SPEAKERS:
+            self._speakers.popitem(last=False)
+        return memory
 
     def _note(self, memory: _Memory, changes: list[Change], asked: Asked, *, is_warm: bool) -> None:
         changed = {} if is_warm else {change.name: change for change in changes}
@@ -149,6 +186,12 @@ class Changes:
         for name, change in changed.items():
             row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
             row.add(change, asked.sent)
+
+
+def _source(speaker: Speaker) -> Speaker:
+    """Under which it is remembered when prompts were passed over: the speaker, without the number of a conversation
+    that was told apart."""
+    return replace(speaker, strand=0) if speaker.strand else speaker
 
 
 def _kinship(before: Prompt, now: Prompt) -> int:

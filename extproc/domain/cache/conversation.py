@@ -38,7 +38,6 @@ _LARGEST_RESULT: Final = 16_384
 _SHORT: Final = 0.5
 _CRUMBS: Final = 0.1
 _LARGEST_CRUMB: Final = 2048
-_LEAST_ANSWER: Final = 64
 
 
 @record
@@ -121,14 +120,29 @@ class CacheLife:
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
-    short until the conversation is cold (`alarm`)."""
+    short until the conversation is cold (`alarm`). They need not be in a row with nothing in between that claims
+    nothing, if this `outlasts_breaks`. `least_answer` are the tokens by which a prompt has to grow if the answer that
+    it goes on from had as many."""
 
     proof: int
     alarm: int
+    outlasts_breaks: bool = False
+    least_answer: int = 1
 
 
 NAMED: Final = Patience(proof=3, alarm=6)
-NAMELESS: Final = Patience(proof=6, alarm=10)
+NAMELESS: Final = Patience(proof=6, alarm=10, least_answer=64)
+
+TOLD_APART: Final = Patience(proof=1, alarm=6, outlasts_breaks=True)
+"""With conversations without a session whose prompts were looked at, some at a time: that one goes on with the one
+before is known."""
+
+
+def patience_with(speaker: Speaker) -> Patience:
+    """How much a conversation of this speaker's needs."""
+    if speaker.strand:
+        return TOLD_APART
+    return NAMED if speaker.is_named else NAMELESS
 
 
 @dataclass(slots=True)
@@ -154,10 +168,9 @@ class Misses:
 class Conversation:
     """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims."""
 
-    def __init__(self, life: CacheLife, *, is_named: bool) -> None:
+    def __init__(self, life: CacheLife, patience: Patience) -> None:
         self._life = life
-        self._is_named = is_named
-        self._patience = NAMED if is_named else NAMELESS
+        self._patience = patience
         self._last: Asked | None = None
         self._found = 0
         self._unproven: list[Claim] = []
@@ -190,13 +203,13 @@ class Conversation:
 
     def _extends(self, last: Asked, asked: Asked) -> bool:
         growth = asked.input - last.input
-        least = 1 if self._is_named else max(1, min(last.output, _LEAST_ANSWER))
+        least = max(1, min(last.output, self._patience.least_answer))
         is_in_turn = last.begun <= asked.sent <= last.sent + LONGEST_PAUSE
         return is_in_turn and least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
 
     def _break_off(self, asked: Asked) -> None:
         self._unproven, self._is_proven, self._found = [], False, asked.cached
-        if not self.is_cold:
+        if not self.is_cold and not self._patience.outlasts_breaks:
             self.misses = None
 
     def _judge(self, claim: Claim) -> None:

@@ -3,38 +3,109 @@
 Where nearly all of a prompt came from the cache nothing can have changed in it. So a conversation is of interest once
 an answer has had less, until one has nearly all again. A fault is named later for that: its first prompt is not seen,
 and the second has none to be held against.
+
+Two prompts in a row are enough to be compared. So a few in a row are looked at, at once, and then several times as many
+are passed over: whether it goes on, their tokens tell. Programs that name no session are looked at by their source, the
+longer at a time the longer it lasts, since many conversations may take turns there. And a client's program has a
+budget, which its requests fill: that bounds the share that is looked at for many short conversations too.
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker
 
+RESTS: Final = 6
+"""For each prompt that is looked at so many are passed over."""
+
+AT_FIRST: Final = 48
+"""So many prompts of a client's program may be looked at before there was any to pass over."""
+
+_FEW: Final = 5
+_FEW_OF_A_SOURCE: Final = 12
+_MOST_IN_A_ROW: Final = 48
+_WELL: Final = 24
 _MOST_CONVERSATIONS: Final = 4096
+_MOST_BUDGETS: Final = 256
 _Key: TypeAlias = tuple[str, str, str, str, str, str]
+
+
+@dataclass(slots=True)
+class _Look:
+    """How a conversation or a source is looked at: `left` more prompts, and then none of the next `rest`. `few` are as
+    many as are looked at in a row the next time. `warm` counts the latest answers that had nearly all."""
+
+    few: int
+    left: int = 0
+    rest: int = 0
+    warm: int = 0
 
 
 class Interest:
     """The conversations whose latest answer had too little from the cache. Its memory is bounded."""
 
     def __init__(self) -> None:
-        self._cold: OrderedDict[_Key, None] = OrderedDict()
+        self._looks: OrderedDict[_Key, _Look] = OrderedDict()
+        self._budgets: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def take(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended. What is known before the next one is answered is the model that it asks for."""
         key = _key(speaker, asked.model or speaker.model)
-        if asked.cached >= asked.input * WARM:
-            self._cold.pop(key, None)
+        is_warm = asked.cached >= asked.input * WARM
+        if is_warm and speaker.is_named:
+            look = self._looks.pop(key, None)
+            if look is not None:
+                self._save(speaker, look.left)
             return
-        self._cold[key] = None
-        self._cold.move_to_end(key)
-        if len(self._cold) > _MOST_CONVERSATIONS:
-            self._cold.popitem(last=False)
+        look = self._looks.get(key)
+        if look is None or (look.warm >= _WELL and not is_warm):
+            look = _Look(_FEW if speaker.is_named else _FEW_OF_A_SOURCE)
+        look.warm = look.warm + 1 if is_warm else 0
+        self._put(key, look)
 
-    def has(self, speaker: Speaker) -> bool:
-        """Whether to look at the next prompt of this speaker, whose model is the one that it asks for. Those of
-        programs that name no session always: by their parts alone they are told apart."""
-        return not speaker.is_named or _key(speaker, speaker.model) in self._cold
+    def takes_a_look(self, speaker: Speaker) -> bool:
+        """Whether to look at this prompt, which is about to be sent; asked once of each. The speaker's model is the one
+        that it asks for. A source of requests without a session is looked at before anything is known of it."""
+        self._save(speaker, 1 / (1 + RESTS))
+        key = _key(speaker, speaker.model)
+        look = self._looks.get(key)
+        if look is None and not speaker.is_named:
+            look = _Look(_FEW_OF_A_SOURCE)
+            self._put(key, look)
+        if look is None or look.warm >= _WELL:
+            return False
+        if not look.left and not look.rest:
+            look.left = self._granted(speaker, look.few)
+            look.rest = RESTS * look.left
+            look.few = look.few if speaker.is_named else min(2 * look.few, _MOST_IN_A_ROW)
+        if look.left:
+            look.left -= 1
+            return True
+        look.rest = max(0, look.rest - 1)
+        return False
+
+    def _granted(self, speaker: Speaker, few: int) -> int:
+        """Takes so many out of the budget, or what there is, if it is enough to be worth it."""
+        key, least = (speaker.client, speaker.program), _FEW if speaker.is_named else _FEW_OF_A_SOURCE
+        granted = min(few, int(self._budgets[key]))
+        if granted < least:
+            return 0
+        self._budgets[key] -= granted
+        return granted
+
+    def _save(self, speaker: Speaker, prompts: float) -> None:
+        key = speaker.client, speaker.program
+        self._budgets[key] = min(_MOST_IN_A_ROW, self._budgets.get(key, AT_FIRST) + prompts)
+        self._budgets.move_to_end(key)
+        if len(self._budgets) > _MOST_BUDGETS:
+            self._budgets.popitem(last=False)
+
+    def _put(self, key: _Key, look: _Look) -> None:
+        self._looks[key] = look
+        self._looks.move_to_end(key)
+        if len(self._looks) > _MOST_CONVERSATIONS:
+            self._looks.popitem(last=False)
 
 
 def _key(speaker: Speaker, model: str) -> _Key:

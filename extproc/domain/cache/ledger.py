@@ -2,11 +2,20 @@
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from extproc.domain.cache.changes import Changes, Finding
-from extproc.domain.cache.conversation import SMALLEST_PROMPT, Asked, CacheLife, Claim, Conversation, Misses, Speaker
+from extproc.domain.cache.conversation import (
+    SMALLEST_PROMPT,
+    Asked,
+    CacheLife,
+    Claim,
+    Conversation,
+    Misses,
+    Speaker,
+    patience_with,
+)
 from extproc.domain.cache.interest import Interest
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.request.programs import program_of
@@ -149,9 +158,9 @@ class CacheLedger:
             self._settle(now)
 
     def wants_parts(self, speaker: Speaker) -> bool:
-        """Whether to have Envoy tell of the parts of a prompt that is about to be sent. The speaker's model is the one
-        that is asked for."""
-        return self._interest.has(speaker)
+        """Whether to have Envoy tell of the parts of a prompt that is about to be sent; asked once of each. The
+        speaker's model is the one that is asked for."""
+        return self._interest.takes_a_look(speaker)
 
     def snapshot(self, now: float, *, is_last: bool = False) -> dict[str, object]:
         """Plain values for `restore`: the last hour's sums. The latest half second is not in them yet, unless nothing
@@ -226,22 +235,31 @@ class CacheLedger:
             speaker, is_new = self._changes.told_apart(speaker, prompt, asked.sent)
             if is_new:
                 self._conversations.pop(speaker, None)
-        if prompt is not None:
+        if prompt is None:
+            self._changes.pass_over(speaker, asked)
+        else:
             self._changes.take(speaker, prompt, asked)
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
         if not self._pays_off(speaker.model, now):
             return
-        conversation = self._conversations.get(speaker) or Conversation(self._life, is_named=speaker.is_named)
+        conversation = self._conversations.get(speaker) or Conversation(self._life, patience_with(speaker))
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
         for claim in conversation.take(asked):
             self._add(speaker, self._sums_of(claim, speaker.model), now)
 
     def _cold(self, now: float) -> Iterator[ColdConversation]:
-        for speaker, conversation in self._conversations.items():
+        """Of a source without a session either those that were told apart by their prompts or, if none of them is cold,
+        the one that its tokens tell of: the same requests may be in both."""
+        told_apart: set[Speaker] = set()
+        cold = [each for each in self._conversations.items() if each[1].is_cold]
+        for speaker, conversation in sorted(cold, key=lambda each: -each[0].strand):
             misses = conversation.misses
-            if conversation.is_cold and misses is not None and now - conversation.heard < COLD_SECONDS:
-                price = self._price(speaker.model, misses.due - misses.cached, misses.at)
-                yield ColdConversation(speaker, misses, price)
+            heard = max(conversation.heard, self._changes.missed(speaker) if speaker.strand else 0.0)
+            if misses is None or now - heard >= COLD_SECONDS or speaker in told_apart:
+                continue
+            told_apart.add(replace(speaker, strand=0))
+            price = self._price(speaker.model, misses.due - misses.cached, misses.at)
+            yield ColdConversation(speaker, misses, price)
 
     def _sums_of(self, claim: Claim, model: str) -> Sums:
         """What a claim adds to its request, which is in the sums already."""

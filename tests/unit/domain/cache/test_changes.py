@@ -156,6 +156,41 @@ def test_a_fault_is_named_by_the_fifth_request_that_has_it_though_nobody_looks_w
     assert named == [False] * 9 + [True]
 
 
+def test_a_finding_stands_while_nobody_looks_and_the_cache_misses_and_ends_with_the_first_hit() -> None:
+    ledger, looked, named = CacheLedger(parse_price_table(packaged_prices())), [], []
+    for number in range(60):
+        words = " ".join([f"s9:{number}:9", *(f"m9:{each}" for each in range(1, 2 * number + 2))])
+        looked.append(ledger.wants_parts(SPEAKER))
+        cached = 18_000 + 1000 * number if number == 59 else 0
+        told = replace(asked(number, cached), prompt=words if looked[-1] else "")
+        ledger.hear(SPEAKER, told, told.sent + 2)
+        named.append(bool(ledger.findings(told.sent + 3)))
+
+    assert (looked.count(True), looked[59]) == (10, False)
+    assert named == [False] * 4 + [True] * 55 + [False]
+
+
+def test_a_finding_ends_once_a_prompt_is_looked_at_in_which_it_stays() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, prompt(number, f"s9:{number}:9"), asked(number))
+    changes.pass_over(SPEAKER, asked(4))
+    assert [each.at for each in changes.findings(NOON + 600, COLD_SECONDS)] == [asked(4).sent]
+
+    changes.take(SPEAKER, prompt(5, "s9:9:9"), asked(5))
+    changes.take(SPEAKER, prompt(6, "s9:9:9"), asked(6))
+    assert found(changes) == []
+
+
+def test_prompts_are_not_compared_over_others_that_were_not_looked_at() -> None:
+    changes = Changes()
+    for number in range(0, 20, 2):
+        changes.take(SPEAKER, prompt(number, f"s9:{number}:9"), asked(number))
+        changes.pass_over(SPEAKER, asked(number + 1))
+
+    assert found(changes, NOON + 1200) == []
+
+
 NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 
@@ -218,6 +253,25 @@ def test_a_place_that_is_taken_again_knows_nothing_of_the_one_before() -> None:
         assert is_new
 
     assert found(changes) == []
+
+
+def test_what_was_found_without_a_session_stands_while_its_source_misses_until_it_is_looked_at_without_it() -> None:
+    changes = Changes()
+
+    def ask(number: int, message: str) -> None:
+        each = told(message, *"xyz"[: number % 4], system=f"s9:{number}:9")
+        strand, _ = changes.told_apart(NAMELESS, each, asked(number).sent)
+        changes.take(strand, each, asked(number))
+
+    for number in range(4):
+        ask(number, "a")
+    for number in range(4, 40):
+        changes.pass_over(NAMELESS, asked(number, cached=0 if number % 2 else 10**6))
+    assert found(changes, asked(40).sent) == [("system block 1", Cause.DATE, 3)]
+
+    ask(40, "b")
+    changes.pass_over(NAMELESS, asked(41))
+    assert found(changes, asked(42).sent) == []
 
 
 def test_a_window_that_slides_and_stamps_in_all_messages_are_findings() -> None:

@@ -22,7 +22,7 @@ def claims_of(conversation: Conversation, *requests: Asked) -> list[Claim]:
 
 
 def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_out() -> None:
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
 
     assert claims_of(conversation, *row(3)) == []
     assert [claim.due for claim in conversation.take(asked(3))] == [20_000, 21_000, 22_000]
@@ -42,7 +42,7 @@ def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_
     ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "comes late", "is older"],
 )
 def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_begins_anew(odd: Asked) -> None:
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
     claims_of(conversation, *row(4))
 
     assert conversation.take(odd) == []
@@ -52,7 +52,7 @@ def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_beg
 
 
 def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold_and_one_that_finds_it_warm() -> None:
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
 
     claims_of(conversation, *row(NAMED.alarm))
     assert not conversation.is_cold
@@ -68,7 +68,7 @@ def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold
 
 
 def test_large_tools_that_are_cached_do_not_hide_that_all_behind_them_is_missed() -> None:
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
     requests = [asked(number, input=58_000 + 1500 * number, cached=50_000 if number else 0) for number in range(30)]
 
     claims_of(conversation, *requests[:7])
@@ -83,7 +83,7 @@ def test_large_tools_that_are_cached_do_not_hide_that_all_behind_them_is_missed(
 
 def test_what_is_found_later_or_in_turns_but_grows_with_the_conversation_is_no_alarm() -> None:
     """A cache that has a prompt two requests later, or two conversations that take turns under one name."""
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
 
     inputs = [20_000 + 5000 * number for number in range(30)]
     claims_of(
@@ -95,7 +95,7 @@ def test_what_is_found_later_or_in_turns_but_grows_with_the_conversation_is_no_a
 
 
 def test_crumbs_that_are_never_found_are_no_alarm() -> None:
-    small, large = Conversation(CacheLife(), is_named=True), Conversation(CacheLife(), is_named=True)
+    small, large = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
 
     claims_of(small, *[asked(number, input=8000 + 80 * number, cached=7500) for number in range(20)])
     claims_of(large, *[asked(number, input=99_000 + 50 * number, cached=90_000) for number in range(20)])
@@ -104,7 +104,7 @@ def test_crumbs_that_are_never_found_are_no_alarm() -> None:
 
 
 def test_half_of_its_due_is_enough_while_it_grows() -> None:
-    conversation = Conversation(CacheLife(), is_named=True)
+    conversation = Conversation(CacheLife(), NAMED)
 
     claims_of(conversation, *[asked(number, cached=(19_000 + 1000 * number) // 2) for number in range(20)])
 
@@ -112,7 +112,7 @@ def test_half_of_its_due_is_enough_while_it_grows() -> None:
 
 
 def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_begins_to_count_anew() -> None:
-    cold, unlucky = Conversation(CacheLife(), is_named=True), Conversation(CacheLife(), is_named=True)
+    cold, unlucky = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
     claims_of(cold, *row(7))
     claims_of(unlucky, *row(6))
 
@@ -123,7 +123,7 @@ def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_be
 
 
 def test_without_a_session_it_takes_longer_and_each_prompt_has_to_hold_the_answer_before_it() -> None:
-    conversation, sorted_batch = Conversation(CacheLife(), is_named=False), Conversation(CacheLife(), is_named=False)
+    conversation, sorted_batch = Conversation(CacheLife(), NAMELESS), Conversation(CacheLife(), NAMELESS)
 
     claims_of(conversation, *row(NAMELESS.alarm))
     assert not conversation.is_cold
@@ -140,7 +140,7 @@ def test_only_what_is_short_is_lost() -> None:
 
 def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_long() -> None:
     life = CacheLife()
-    slow, other = Conversation(life, is_named=True), Conversation(life, is_named=True)
+    slow, other = Conversation(life, NAMED), Conversation(life, NAMED)
     pauses = [replace(asked(number), sent=100.0 * number, begun=100.0 * number + 2) for number in range(20)]
 
     assert claims_of(slow, *pauses) == []

@@ -154,7 +154,7 @@ def test_without_a_session_the_one_of_several_conversations_that_has_a_fault_is_
     office = Office(seed, NAMELESS)
     ill = office.person.other()
     ill.change = fault
-    at_once([office.person, ill, office.person.other()], 30)
+    at_once([office.person, ill, office.person.other()], 60)
 
     assert len(office.ledger.cold(office.person.now + 1)) == 1
     assert office.causes == {FAULTS[fault]}

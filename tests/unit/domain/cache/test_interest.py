@@ -1,22 +1,86 @@
-"""Which prompts are worth a look: those of conversations that get too little from the cache."""
+"""Which prompts are looked at: some of those of conversations that get too little from the cache."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from extproc.domain.cache.conversation import Asked, Speaker
-from extproc.domain.cache.interest import Interest
+from extproc.domain.cache.interest import AT_FIRST, RESTS, Interest
 
 SPEAKER = Speaker("anna", "source-01", "Claude Code", "4a08be83-d265", "", "glm-5.3")
+NAMELESS = replace(SPEAKER, session="")
 COLD, WARM = Asked(1.0, 2.0, 20_000, 17_999), Asked(1.0, 2.0, 20_000, 18_000)
 
 
-def test_a_conversation_is_of_interest_from_an_answer_with_too_little_to_one_with_nearly_all() -> None:
-    interest = Interest()
-    assert not interest.has(SPEAKER)
+def looked(interest: Interest, traffic: Iterable[tuple[Speaker, Asked]]) -> list[bool]:
+    """Whether each of these requests was looked at, one after the other."""
+    found = []
+    for speaker, asked in traffic:
+        found.append(interest.takes_a_look(speaker))
+        interest.take(speaker, asked)
+    return found
 
-    interest.take(SPEAKER, COLD)
-    assert interest.has(SPEAKER)
-    interest.take(SPEAKER, WARM)
-    assert not interest.has(SPEAKER)
+
+def test_a_conversation_is_of_interest_from_an_answer_with_too_little_to_one_with_nearly_all() -> None:
+    found = looked(Interest(), [(SPEAKER, each) for each in (WARM, COLD, COLD, WARM, WARM, COLD, WARM)])
+
+    assert found == [False, False, True, True, False, False, True]
+
+
+def test_a_conversation_that_stays_cold_is_looked_at_five_times_in_a_row_at_once_and_then_rests_for_thirty() -> None:
+    found = looked(Interest(), [(SPEAKER, COLD)] * 106)
+
+    assert found == [False] + ([True] * 5 + [False] * 30) * 3
+
+
+def test_a_source_without_sessions_is_looked_at_from_the_first_and_longer_each_time() -> None:
+    found = looked(Interest(), [(NAMELESS, COLD)] * 400)
+
+    assert found[:252] == [True] * 12 + [False] * 72 + [True] * 24 + [False] * 144
+    assert found[252:] == [True] * 48 + [False] * 100
+
+
+def test_a_source_that_is_well_is_not_looked_at_until_it_is_not() -> None:
+    found = looked(Interest(), [(NAMELESS, WARM)] * 200 + [(NAMELESS, COLD)] * 13)
+
+    assert found == [True] * 12 + [False] * 188 + [False] + [True] * 12
+
+
+def share(traffic: list[tuple[Speaker, Asked]]) -> float:
+    """The share that is looked at, but for those that a program may have at first."""
+    return (looked(Interest(), traffic).count(True) - AT_FIRST) / len(traffic)
+
+
+def test_of_whatever_traffic_no_more_than_one_prompt_in_seven_is_looked_at() -> None:
+    """One conversation, many short ones, sources, and one that is well each other time: all of them cold for ever."""
+    sessions = [replace(SPEAKER, session=f"{number}") for number in range(3000)]
+    traffic = {
+        "one conversation": [(SPEAKER, COLD)] * 3000,
+        "three requests a session": [(each, COLD) for each in sessions[:1000] for _ in range(3)],
+        "twenty at once": [(sessions[number % 20], COLD) for number in range(3000)],
+        "one source": [(NAMELESS, COLD)] * 3000,
+        "a hundred sources": [(replace(NAMELESS, source=f"{number % 100}"), COLD) for number in range(3000)],
+        "now and then": [(SPEAKER, WARM if number % 2 else COLD) for number in range(3000)],
+    }
+
+    shares = {name: share(each) for name, each in traffic.items()}
+    assert {name: each for name, each in shares.items() if each > 1 / (1 + RESTS)} == {}
+    assert min(shares.values()) > 0.03
+
+
+def test_of_several_conversations_that_are_cold_for_long_each_is_looked_at() -> None:
+    speakers = [replace(SPEAKER, session=f"{number}") for number in range(20)]
+    traffic = [(speakers[number % 20], COLD) for number in range(3000)]
+
+    found = looked(Interest(), traffic)
+    assert {speaker for (speaker, _), is_looked_at in zip(traffic, found, strict=True) if is_looked_at} == set(speakers)
+
+
+def test_what_one_program_or_client_uses_up_is_not_missing_to_another() -> None:
+    interest = Interest()
+    looked(interest, [(replace(SPEAKER, session=f"{number // 2}"), COLD) for number in range(500)])
+
+    for other in (replace(SPEAKER, program="Codex"), replace(SPEAKER, client="berta")):
+        assert looked(interest, [(other, COLD)] * 6) == [False] + [True] * 5
 
 
 def test_what_a_conversation_gets_says_nothing_of_its_sub_agents_other_models_or_others() -> None:
@@ -29,26 +93,19 @@ def test_what_a_conversation_gets_says_nothing_of_its_sub_agents_other_models_or
         replace(SPEAKER, source="source-02"),
     ]
     interest.take(SPEAKER, COLD)
-    assert [interest.has(each) for each in others] == [False] * 5
+    assert [interest.takes_a_look(each) for each in others] == [False] * 5
 
     for each in others:
         interest.take(each, WARM)
-    assert interest.has(SPEAKER)
+    assert interest.takes_a_look(SPEAKER)
 
 
 def test_it_goes_by_the_model_that_is_asked_for_and_not_by_the_one_that_answers() -> None:
     interest = Interest()
     interest.take(SPEAKER, replace(COLD, model="claude-opus"))
 
-    assert interest.has(replace(SPEAKER, model="claude-opus"))
-    assert not interest.has(SPEAKER)
-
-
-def test_a_program_that_names_no_session_is_always_of_interest() -> None:
-    interest = Interest()
-    interest.take(replace(SPEAKER, session=""), WARM)
-
-    assert interest.has(replace(SPEAKER, session=""))
+    assert interest.takes_a_look(replace(SPEAKER, model="claude-opus"))
+    assert not interest.takes_a_look(SPEAKER)
 
 
 def test_those_that_were_heard_last_are_remembered() -> None:
@@ -59,6 +116,6 @@ def test_those_that_were_heard_last_are_remembered() -> None:
     interest.take(SPEAKER, COLD)
     interest.take(replace(SPEAKER, session="one more"), COLD)
 
-    assert interest.has(SPEAKER)
-    assert not interest.has(replace(SPEAKER, session="0"))
-    assert interest.has(replace(SPEAKER, session="1"))
+    assert interest.takes_a_look(SPEAKER)
+    assert not interest.takes_a_look(replace(SPEAKER, session="0"))
+    assert interest.takes_a_look(replace(SPEAKER, session="1"))
