@@ -50,11 +50,11 @@ function NotLoaded({ error }: { error: unknown }) {
 
 const FIRST_PAINT_MS = 1000
 
-/** Once opened, the dashboard can be used to the end, though the session ends or another version is installed meanwhile. */
+/** Loads all pages soon after the first, so that they can be opened even if the session ends or a new version is installed. */
 function useAllPages() {
   useEffect(() => {
     const timer = setTimeout(() => {
-      // Who opens a page that could not be fetched now is told then.
+      // Whoever opens a page that could not be loaded now is told so then.
       for (const load of Object.values(LATER)) void load().catch(() => undefined)
     }, FIRST_PAINT_MS)
     return () => clearTimeout(timer)

@@ -8,7 +8,7 @@ export interface Column<Row> {
   align?: 'end'
   /** Classes of heading and cells: `max-sm:hidden` for what a phone has no room for. */
   className?: string
-  /** What a cell speaks for by itself: it has no name before it where the table is folded. */
+  /** Its cells need no heading to be understood: where the table is folded, none is put before them. */
   isPlain?: boolean
   isSortable?: boolean
 }
@@ -38,7 +38,7 @@ interface DataTableProps<Row> {
   opening?: Opening<Row>
   /** Sums, below the rows. */
   footer?: ReactNode
-  /** Where the table has no room each row becomes a block: `folded` behind the width of the container that it needs. */
+  /** Makes each row a block where the table's container is narrower than this. */
   folding?: '@max-6xl:folded' | '@max-md:folded'
 }
 
@@ -131,7 +131,7 @@ function HeadCell<Row>({ column, sorting }: HeadCellProps<Row>) {
   )
 }
 
-/** Not one on something in the row that does something else, and not the end of marking its text. */
+/** Whether a click opens the row: not if it was on a link or a button in it, or ended a selection of text. */
 function isPlainClick({ target }: MouseEvent): boolean {
   const isInControl = target instanceof Element && target.closest('a, button') !== null
   return !isInControl && (window.getSelection()?.isCollapsed ?? true)

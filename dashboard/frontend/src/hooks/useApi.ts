@@ -10,7 +10,7 @@ import { DEFAULT_RANGE, openingRange, type TimeRange } from '../lib/timeRange'
 
 const MINUTE_MS = 60_000
 
-/** Answers are kept for a minute after nobody shows them. What was wrong with a question is not asked twice. */
+/** Answers are kept for a minute after they were last shown. A question that is refused as wrong is not asked again. */
 export function createQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {

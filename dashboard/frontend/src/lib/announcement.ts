@@ -9,8 +9,8 @@ export interface Announcement {
 export const SILENCE: Announcement = { about: '', text: '' }
 
 /**
- * The one before, unless the level or the trouble behind it has changed: the numbers in a headline change each second,
- * and nobody wants to hear them that often.
+ * What to read out now. It stays what it was `before` as long as the level and the trouble behind it are the same: the numbers
+ * in a headline change each second, and nobody wants to hear them that often.
  */
 export function announce(before: Announcement, { health, alerts }: Now): Announcement {
   const about = health.level === 'ok' ? 'ok' : `${health.level} ${alerts[0]?.id ?? ''}`

@@ -37,7 +37,7 @@ const NAMED: Record<string, string> = {
   p95: '--chart-4',
   p99: '--chart-5',
 }
-/** By class, then by place: no two statuses of a chart may look the same. */
+/** Colours for statuses, by their class (2xx, 4xx, 5xx). Each class has several: no two statuses of a chart may look the same. */
 const STATUS: Record<string, readonly string[]> = {
   2: ['--chart-1', '--chart-3', '--chart-6'],
   4: ['--chart-4', '--chart-7', '--chart-2', '--chart-8'],
@@ -63,7 +63,7 @@ function firstFree(taken: ReadonlySet<string>): string | undefined {
 }
 
 export interface ChartOptions {
-  /** Sums become rates: so much a second, or a minute. */
+  /** Turns what was counted in each step into a rate, for a second or a minute. */
   per?: 'second' | 'minute'
 }
 

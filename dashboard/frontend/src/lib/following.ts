@@ -3,7 +3,7 @@
 import type { FinishedRequest } from '../api/requests'
 import { MOST_REQUESTS } from './live'
 
-/** So many rows on top, and the table is loaded anew. However long that takes, it has no more rows than a page and these. */
+/** With so many new rows on top the table is loaded anew. Until it is, no more than these are shown above the loaded page. */
 export const MOST_ON_TOP = 50
 const NEARLY_FORGOTTEN = MOST_REQUESTS - 100
 
@@ -43,7 +43,7 @@ export function newestId(requests: readonly FinishedRequest[]): number {
   return requests.reduce((newest, { id }) => Math.max(newest, id), 0)
 }
 
-/** Ids rise as the dashboard hears of requests, which is nearly but not quite as they end. */
+/** Requests get their ids in the order in which the dashboard hears of them, which is not quite the one in which they end. */
 function byEnd(one: FinishedRequest, other: FinishedRequest): number {
   return other.ended - one.ended || other.id - one.id
 }

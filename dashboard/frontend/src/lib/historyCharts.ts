@@ -164,7 +164,7 @@ function inWords(name: string, { times, lines }: ChartData): ChartData {
   return { times, lines: lines.map((line) => ({ ...line, label: words(line.label) })) }
 }
 
-/** `weekly`, or where it is not tokens what it limits too: `five_hour CREDIT_LIMIT`. */
+/** The window in words. The label is its name, followed by the type of its limit if that is not tokens: `five_hour CREDIT_LIMIT`. */
 function windowInWords(label: string): string {
   const [window = '', limit_type = ''] = label.split(' ')
   const unit = windowUnit({ limit_type })
@@ -172,7 +172,7 @@ function windowInWords(label: string): string {
   return unit === null ? name : `${name}, ${unit}`
 }
 
-/** Whether anything at all was measured: the figures of the places come with each look at a proxy. */
+/** Whether the dashboard saw any proxy in that time: some figures (those of the places) come with each look at one. */
 export function wasWatched(answers: readonly (Series | undefined)[]): boolean {
   return answers.some((series) =>
     series?.charts.some(({ lines }) => lines.some(({ values }) => values.some((value) => value !== null))),

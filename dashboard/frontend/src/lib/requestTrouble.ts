@@ -79,8 +79,8 @@ const LEFT: Words = [
 ]
 
 /**
- * null where nothing went wrong. A code in an answer of 200 is trouble too: Z.AI hides some there.
- * Z.AI reports a refused client as an overload. If an alert says that this client is refused, its text is shown in place of the
+ * What went wrong with a request; null if nothing did. An error code is trouble even in an answer of status 200, where Z.AI hides
+ * some. Z.AI reports a refused client as an overload. If an alert says that this client is refused, its text is shown in place of the
  * overload's.
  */
 export function requestTrouble(request: FinishedRequest, alerts: readonly Alert[] = []): Trouble | null {

@@ -89,8 +89,10 @@ export function ceilingInWords({ name, ceiling }: Pick<Limit, 'name' | 'ceiling'
   return `${name === 'in flight' ? formatCount(ceiling) : formatCompact(ceiling)} were refused`
 }
 
-/** Which model each move of a limit of all models was of, in their order: a model's name, or null where it was none's
- * alone. What happened to a model stands in its own moves too, at the same time and in the same words. */
+/**
+ * For each move of a limit of all models, in their order, the name of the model that it came from; null if it came from no
+ * single one. A model's moves are in its own list too, with the same time and the same text: by that they are found.
+ */
 export function movers(
   { target, moves }: Pick<Limit, 'target' | 'moves'>,
   models: readonly Pick<ModelLimit, 'target' | 'model' | 'moves'>[],

@@ -38,7 +38,7 @@ export function keyInWords(
   return given ?? String(key)
 }
 
-/** What shares are of: of the cost, or of the requests where nothing cost anything. */
+/** What the shares in the table are shares of: the cost, or the number of requests if nothing cost anything. */
 export function shareOf({ cost_usd }: Pick<BreakdownRow, 'cost_usd'>): 'cost' | 'requests' {
   return cost_usd > 0 ? 'cost' : 'requests'
 }

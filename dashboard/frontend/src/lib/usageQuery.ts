@@ -6,7 +6,7 @@ import { rangeQuery, type TimeRange } from './timeRange'
 
 export const USAGE_RANGE: TimeRange = { kind: 'last', seconds: 86_400 }
 
-/** In the order of the buttons; `deeper` is what one wants to know next of a row. */
+/** What the usage can be split by, in the order of the buttons. `deeper` is what a single row is then best split by. */
 export const SPLITS: readonly { by: BreakdownBy; name: string; deeper: BreakdownBy }[] = [
   { by: 'client', name: 'Client', deeper: 'session' },
   { by: 'session', name: 'Session', deeper: 'agent' },
@@ -21,7 +21,7 @@ export const SPLITS: readonly { by: BreakdownBy; name: string; deeper: Breakdown
 const FILTERS = ['client', 'session', 'agent', 'model', 'lane', 'path'] as const
 export type UsageFilter = (typeof FILTERS)[number]
 
-/** Of times as many rows as the service gives, which is 20 days of hours; of anything else those that matter. */
+/** How many rows are asked for: by hour or day as many as the service gives (500 hours are 20 days), else the largest ones. */
 const MOST_ROWS = 500
 const USUAL_ROWS = 50
 const SECONDS: Partial<Record<BreakdownBy, number>> = { hour: 3600, day: 86_400 }

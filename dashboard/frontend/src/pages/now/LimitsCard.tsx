@@ -124,7 +124,7 @@ interface LimitItemProps {
   of: string | null
 }
 
-/** A limit of all models together: its number, what that is, and whose each of its moves was. */
+/** A limit of all models together: its number, what the number means, and its moves with the model that each came from. */
 function LimitItem({ limit, models, of }: LimitItemProps) {
   const owners = movers(limit, models)
   const ofAll = models.length > 0 && limit.name === 'in flight' ? 'all models' : null
@@ -153,7 +153,7 @@ function LimitItem({ limit, models, of }: LimitItemProps) {
 }
 
 interface MovesProps {
-  /** `model` is whose it was, if that has to be said. */
+  /** `model` is the model that a move came from, if it is to be shown. */
   moves: readonly (LimitMove & { model?: string | null })[]
 }
 

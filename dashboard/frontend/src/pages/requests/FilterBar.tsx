@@ -78,12 +78,12 @@ function Fields({ query }: { query: TableQuery }) {
   )
 }
 
-/** Takes the page and the open row back to where a new question begins. */
+/** Changes what the table shows, from its first page on and with no row open. */
 export function ask(changes: Record<string, string | readonly string[] | null>, options = {}): void {
   setSearch({ ...changes, after: null, open: null }, options)
 }
 
-/** What is typed is asked for once nothing has been typed for a moment. */
+/** Searches for what is typed, a moment after the last key. */
 function SearchField({ value }: { value: string }) {
   const [text, setText] = useState(value)
   const asked = useRef(value)

@@ -5,7 +5,7 @@ import { filterValueInWords } from '../../lib/names'
 import { FILTER_NAMES, type FilterName, type TableQuery } from '../../lib/requestQuery'
 import { ask } from './FilterBar'
 
-/** Those of which there is one are shown where they are chosen. */
+/** Filters with a field of their own, which shows the value. They become chips only if they have several values. */
 const CHOSEN_ELSEWHERE: readonly FilterName[] = ['client', 'model', 'path', 'lane', 'status', 'outcome']
 const NOTHING = Object.fromEntries([...FILTER_NAMES, 'search', 'from', 'to'].map((name) => [name, null]))
 

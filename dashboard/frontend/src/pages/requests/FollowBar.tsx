@@ -71,7 +71,7 @@ function FollowSwitch({ isOn, onChange }: { isOn: boolean; onChange: (isOn: bool
   )
 }
 
-/** Those on top are counted too; the service counts up to 10,000. */
+/** How many requests match, the new ones on top of the table included. The service counts up to 10,000. */
 function total(known: number, isExact: boolean, { page, rows }: RequestTableState): string {
   const onTop = Math.max(0, rows.length - (page?.requests.length ?? 0))
   return isExact ? plural(known + onTop, 'request') : `more than ${formatCount(known)} requests`

@@ -11,7 +11,7 @@ const CALM_MS = 500
 export interface RequestTableState extends Followed {
   page: RequestsPage | undefined
   error: Error | null
-  /** Whether rows of another question are shown while those of this one are loaded. */
+  /** Whether the rows shown still answer the question before this one, whose answer is on its way. */
   isOfBefore: boolean
   isLoading: boolean
   reload: () => void
@@ -55,7 +55,7 @@ export function useRequestTable(query: TableQuery, isHeld: boolean): RequestTabl
 
 const NONE: readonly FinishedRequest[] = []
 
-/** The newest id at the moment from which on nothing new is let in; null while everything is. */
+/** The newest id that was known when new requests began to be held back; null while they are not held back. */
 function useHeldAt(
   loaded: readonly FinishedRequest[],
   live: readonly FinishedRequest[],
