@@ -35,7 +35,8 @@ _BROKEN: Final = "zai_proxy_upstream_errors_total"
 
 
 class Overview:
-    """The state of everything, for whoever asks."""
+    """What the API shows of the present: figures, windows of the plan and alerts, worked out after each round of
+    scrapes."""
 
     def __init__(
         self, scraper: Scraper, resolver: TargetResolver, store: Store, hub: EventHub, interval: float, clocks: Clocks
@@ -63,7 +64,7 @@ class Overview:
         return snapshot.build(at, views, quota, self._figures, self._alerts.standing(), self._guess.guess)
 
     def learn(self, finished: list[tuple[int, Finished]]) -> None:
-        """Takes in finished requests, to guess the tokens of unfinished ones by."""
+        """Learns from finished requests how many bytes a token takes, to guess the tokens of unfinished ones."""
         for _, request in finished:
             if request.outcome is Outcome.OK and request.texts["tokens_are"] == "complete":
                 size = request.numbers["response_bytes"]

@@ -23,7 +23,7 @@ _SEVERAL_SECONDS: Final = 600.0
 
 @dataclass(slots=True)
 class Link:
-    """The state of one of those."""
+    """Whether a proxy's status, or its feed of finished requests, can be read, and if not why."""
 
     state: Connection = Connection.CONNECTING
     error: str | None = None

@@ -25,11 +25,11 @@ class StoreError(Exception):
 
 
 Identity: TypeAlias = tuple[tuple[int, int] | None, ...]
-"""Which file it is, and which its log and the index of that are; None for what is not there."""
+"""Device and inode of the database, of its log and of the log's index; None for one that is not there."""
 
 
 def identity(path: Path) -> Identity:
-    """Of what has this name now."""
+    """The identity of the files that have these names now."""
     return tuple(_number(f"{path}{suffix}") for suffix in _BESIDE)
 
 

@@ -34,8 +34,8 @@ class Retention:
 
 
 class StoreFile:
-    """Raises StoreError if the file can't be used. A damaged one is set aside and a fresh one begun; one that was taken
-    away is begun anew."""
+    """The database file. If it is damaged it is set aside, and if it was deleted it is missed at the next write: either
+    way a fresh one is begun. Raises StoreError if no file can be used."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.path = path
@@ -160,7 +160,8 @@ class StoreFile:
         self._go_on_in_another()
 
     def _open_again(self) -> None:
-        """Somebody has taken the file, its log or its directory away, or put another in its place."""
+        """Opens what is at the path now, after somebody has taken away the file, its log or its directory, or has put
+        another file in its place."""
         is_gone = not self.path.exists()
         if self._opened is not None:
             database.finish_elsewhere(self._connection, self.path, self._opened)
@@ -189,11 +190,12 @@ class StoreFile:
             raise
 
     def _carry_over(self, named: Mapping[names.Key, tuple[str, float]]) -> None:
-        """What is known beside the file. Raises StoreError where the file that is there now knows other targets."""
+        """Writes into a file that was just opened what this process knows from the one before: targets and names.
+        Raises StoreError if the new file knows other targets by the same numbers."""
         with database.transaction(self._connection):
-            # Whoever knows a target by its number goes on using it.
+            # The rest of the dashboard goes on using these numbers.
             self._connection.executemany("INSERT OR IGNORE INTO target (id, url) VALUES (?, ?)", self._urls.items())
-            # And nothing but this file knows what a person calls a client.
+            # The names that people have given stand nowhere but in the file.
             names.save_rows(self._connection, ((*key, name, used) for key, (name, used) in named.items()))
         self._know_names()
         known = dict(self._connection.execute("SELECT id, url FROM target"))

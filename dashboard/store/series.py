@@ -20,7 +20,7 @@ assert _MOST < MOST_SERIES  # noqa: S101 - ids have to fit into a row
 
 
 class SeriesIds:
-    """At most 8,000 series; what a target invents beyond is left out and counted.
+    """The number of each series. There are at most 8,000; what a target sends beyond that is left out and counted.
 
     The mappings are replaced, never changed, so other threads may read them.
     """
@@ -33,7 +33,7 @@ class SeriesIds:
         self._load()
 
     def ensure(self, keys: Iterable[SeriesKey]) -> None:
-        """Gives a number to each that has none. A transaction of its own."""
+        """Gives a number to each series that has none, in a transaction of its own."""
         new = list(dict.fromkeys(key for key in keys if key not in self.ids))
         room = _MOST - len(self.ids)
         self._tell(max(0, len(new) - room))
@@ -49,7 +49,8 @@ class SeriesIds:
         self.left_out = left_out
 
     def adds_up(self, number: int, row: Row) -> bool:
-        """Whether what several targets say in this gauge is their sum, as far as the target of this row goes."""
+        """Whether this target's value of a gauge is added to those of the other targets. It is not if this row says
+        that the target shares its limits with others."""
         _, sharing = row.gauges.get(self.ids.get(catalogue.SHARING, -1), (0, 0.0))
         return catalogue.adds_up(self.keys[number], is_sharing=sharing > 0.0)
 

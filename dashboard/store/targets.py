@@ -47,7 +47,7 @@ def get_target(connection: sqlite3.Connection, url: str, keys: Mapping[int, Seri
 
 
 def save_position(connection: sqlite3.Connection, target: int, position: FeedPosition) -> None:
-    """Only within the transaction that stores what was read so far."""
+    """Notes how far a target's feed was read. To be called within the transaction that stores what was read."""
     connection.execute(
         "UPDATE target SET feed_id = ?, received = ?, lost = ?, unknown_gaps = ? WHERE id = ?",
         (position.last_id, position.received, position.lost, position.unknown_gaps, target),
@@ -55,7 +55,7 @@ def save_position(connection: sqlite3.Connection, target: int, position: FeedPos
 
 
 def lost_requests(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Over all targets: requests lost, and times when nobody knows how many."""
+    """How many requests were lost, and how often an unknown number of them was, over all targets."""
     lost, gaps = connection.execute(
         "SELECT coalesce(sum(lost), 0), coalesce(sum(unknown_gaps), 0) FROM target"
     ).fetchone()

@@ -77,7 +77,7 @@ class UsageWriter:
         self._connection = connection
 
     def add(self, target: int, requests: Iterable[Finished]) -> None:
-        """Only within the transaction that stores the requests."""
+        """Adds requests. To be called within the transaction that stores them."""
         for request in requests:
             at = int(request.ended // HOUR) * HOUR
             keys = tuple(request.texts[name] or "" for name in KEYS)
