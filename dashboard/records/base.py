@@ -25,6 +25,6 @@ class Tokens(Record):
 
 
 class Problem(Record):
-    """Why there is no other answer."""
+    """Why the question has no answer."""
 
     error: str = Field(description="One sentence")

@@ -11,7 +11,7 @@ from dashboard.records.base import Record, Time, Tokens
 
 
 class Outcome(StrEnum):
-    """How a request ended, for whoever counts."""
+    """How a request ended."""
 
     OK = "ok"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a column holds that comes from a proxy's feed, which may leave any of them out."""
+    """The type of a column that is taken from a proxy's feed; the feed may leave out any of them."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -31,8 +31,8 @@ class Kind(StrEnum):
 class Column:
     """How a field is stored and asked for.
 
-    `kind` is None for those that are not just taken from the feed, where a field is called `feed_name` if not as here.
-    `sorted_by` is SQL. A search looks into those that are `searched`.
+    `kind` is None for a field that is not simply taken from the feed. `feed_name` is what the feed calls it, None if it
+    has the same name there. `sorted_by` is an SQL expression. A search looks into the fields that are `is_searched`.
     """
 
     kind: Kind | None = None

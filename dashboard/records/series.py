@@ -32,7 +32,7 @@ class MarkKind(StrEnum):
 
 
 class Line(Record):
-    """One line. Value `i` is of the time from `from + i * step` on, for a step."""
+    """One line. Value `i` is of the `step` seconds from `from + i * step` on."""
 
     label: str
     labels: dict[str, str]

@@ -53,9 +53,9 @@ class Workers(Record):
 
 
 class Identity(Record):
-    """What tells unfinished requests apart."""
+    """What an unfinished request is and who sent it."""
 
-    id: str = Field(description="What to end it by")
+    id: str = Field(description="The id by which it can be ended")
     target: int
     request_id: str | None
     method: str | None

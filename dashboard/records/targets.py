@@ -19,14 +19,14 @@ class Connection(StrEnum):
 
 
 class Link(Record):
-    """The state of a connection, and why it can't be read."""
+    """Whether something of a proxy can be read, and if not why."""
 
     state: Connection
     error: str | None
 
 
 class Feed(Link):
-    """The same of the feed of finished requests, and how far it was read."""
+    """Whether a proxy's feed of finished requests can be read, and how far it was read."""
 
     received: int
     lost: int
@@ -40,7 +40,7 @@ class Target(TargetState):
     error: str | None
     last_answer: MaybeTime
     age: float | None
-    misses: int = Field(description="Looks without an answer since the last one with")
+    misses: int = Field(description="How many times in a row it has not answered")
     scrape_seconds: float | None
     series: int
     started: MaybeTime
@@ -58,12 +58,12 @@ class StoreState(Record):
     error: str | None
     requests: int
     oldest_request: MaybeTime
-    oldest_sample: MaybeTime = Field(description="Of those of 5 s")
-    set_aside: str | None = Field(description="Where the damaged file before this one is")
+    oldest_sample: MaybeTime = Field(description="Of the samples of 5 s")
+    set_aside: str | None = Field(description="Where the damaged file is that was in use before this one")
 
 
 class Lookup(Record):
-    """A name that stands for several proxies."""
+    """A name in SCRAPE_TARGETS that stands for several proxies, and how looking it up went."""
 
     source: str
     addresses: int
@@ -71,7 +71,7 @@ class Lookup(Record):
 
 
 class Targets(Record):
-    """All of them."""
+    """All proxies, the names that were looked up to find them, and the store."""
 
     targets: list[Target]
     store: StoreState

@@ -29,7 +29,7 @@ class Wasted(Record):
 
 
 class Used(Record):
-    """What all that have the same key used."""
+    """What the requests with one key (of one client, say) used together."""
 
     key: str | int | None = Field(description="Unix time for hours and days; null where a request had none")
     requests: int
@@ -52,7 +52,7 @@ class Used(Record):
 
 
 class Breakdown(Record):
-    """What was used in a time."""
+    """What was used between two times, a row for each key."""
 
     by: By
     begin: float = Field(serialization_alias="from")

@@ -49,8 +49,8 @@ class SeriesIds:
         self.left_out = left_out
 
     def adds_up(self, number: int, row: Row) -> bool:
-        """Whether this target's value of a gauge is added to those of the other targets. It is not if this row says
-        that the target shares its limits with others."""
+        """Whether this target's value of a gauge comes on top of those of the other targets; otherwise the largest of
+        them counts. The row tells whether the target shares its limits with others."""
         _, sharing = row.gauges.get(self.ids.get(catalogue.SHARING, -1), (0, 0.0))
         return catalogue.adds_up(self.keys[number], is_sharing=sharing > 0.0)
 

@@ -603,7 +603,7 @@ export interface components {
          * @enum {string}
          */
         AlertState: "raised" | "cleared";
-        /** @description What was used in a time. */
+        /** @description What was used between two times, a row for each key. */
         Breakdown: {
             by: components["schemas"]["By"];
             from: number;
@@ -681,7 +681,7 @@ export interface components {
          * @enum {string}
          */
         Connection: "connecting" | "up" | "down" | "denied" | "absent";
-        /** @description The same of the feed of finished requests, and how far it was read. */
+        /** @description Whether a proxy's feed of finished requests can be read, and how far it was read. */
         Feed: {
             state: components["schemas"]["Connection"];
             error: string | null;
@@ -724,7 +724,7 @@ export interface components {
             /** @description The latest, newest first */
             moves: components["schemas"]["Move"][];
         };
-        /** @description One line. Value `i` is of the time from `from + i * step` on, for a step. */
+        /** @description One line. Value `i` is of the `step` seconds from `from + i * step` on. */
         Line: {
             label: string;
             labels: {
@@ -734,12 +734,12 @@ export interface components {
             values: (number | null)[];
             total: number | null;
         };
-        /** @description The state of a connection, and why it can't be read. */
+        /** @description Whether something of a proxy can be read, and if not why. */
         Link: {
             state: components["schemas"]["Connection"];
             error: string | null;
         };
-        /** @description A name that stands for several proxies. */
+        /** @description A name in SCRAPE_TARGETS that stands for several proxies, and how looking it up went. */
         Lookup: {
             source: string;
             addresses: number;
@@ -839,7 +839,7 @@ export interface components {
          */
         Origin: "zai" | "way" | "proxy";
         /**
-         * @description How a request ended, for whoever counts.
+         * @description How a request ended.
          * @enum {string}
          */
         Outcome: "ok" | "failed" | "aborted" | "refused";
@@ -853,7 +853,7 @@ export interface components {
             /** @description How long a time it is from */
             seconds: number;
         };
-        /** @description Why there is no other answer. */
+        /** @description Why the question has no answer. */
         Problem: {
             /** @description One sentence */
             error: string;
@@ -937,7 +937,7 @@ export interface components {
         Reset: Record<string, never>;
         /** @description A request that Z.AI works on. */
         Running: {
-            /** @description What to end it by */
+            /** @description The id by which it can be ended */
             id: string;
             target: number;
             request_id: string | null;
@@ -983,9 +983,9 @@ export interface components {
             requests: number;
             /** @description Unix time */
             oldest_request: number | null;
-            /** @description Of those of 5 s */
+            /** @description Of the samples of 5 s */
             oldest_sample: number | null;
-            /** @description Where the damaged file before this one is */
+            /** @description Where the damaged file is that was in use before this one */
             set_aside: string | null;
         };
         /** @description One proxy. */
@@ -998,7 +998,7 @@ export interface components {
             /** @description Unix time */
             last_answer: number | null;
             age: number | null;
-            /** @description Looks without an answer since the last one with */
+            /** @description How many times in a row it has not answered */
             misses: number;
             scrape_seconds: number | null;
             series: number;
@@ -1020,7 +1020,7 @@ export interface components {
             name: string;
             state: components["schemas"]["TargetHealth"];
         };
-        /** @description All of them. */
+        /** @description All proxies, the names that were looked up to find them, and the store. */
         Targets: {
             targets: components["schemas"]["Target"][];
             store: components["schemas"]["StoreState"];
@@ -1048,7 +1048,7 @@ export interface components {
             /** @description How long a time they are from */
             seconds: number;
         };
-        /** @description What all that have the same key used. */
+        /** @description What the requests with one key (of one client, say) used together. */
         Used: {
             /** @description Unix time for hours and days; null where a request had none */
             key: string | number | null;
@@ -1070,7 +1070,7 @@ export interface components {
         };
         /** @description A request that waits for a place. */
         Waiting: {
-            /** @description What to end it by */
+            /** @description The id by which it can be ended */
             id: string;
             target: number;
             request_id: string | null;
