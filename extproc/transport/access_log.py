@@ -151,7 +151,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
         method=_METHODS[method] if method < len(_METHODS) else "",
         path=request.path,
-        request_id=request.request_id,
+        request_id=request.request_id or headers.get("x-request-id", ""),
         started=started,
         status=response.response_code.value,
         ending=_ending(common, details),

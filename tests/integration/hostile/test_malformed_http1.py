@@ -73,6 +73,8 @@ WELL_FORMED_BUT_REFUSED = {
     "an escaped slash": request_bytes(target=b"/api/v1/..%2fmodels"),
     "an escaped backslash": request_bytes(target=b"/api/v1/..%5cmodels"),
     "an escaped NUL": request_bytes(target=b"/v1/models/%00"),
+    "no path": request_bytes(method=b"OPTIONS", target=b"*"),
+    "a CONNECT": MALFORMED["CONNECT to another host"],
 }
 
 
@@ -83,7 +85,8 @@ def assert_refused(answer: RawAnswer) -> None:
     if answer.status:
         assert 400 <= answer.status < 500
         assert answer.headers["content-type"] == "application/json"
-        assert "message" in error_of(answer)
+        assert error_of(answer)["message"]
+        assert json.loads(answer.body)["request_id"] == answer.headers["x-request-id"] != ""
 
 
 @pytest.mark.parametrize("what", MALFORMED)
@@ -94,11 +97,14 @@ async def test_what_is_malformed_is_refused_and_goes_nowhere(stack: Stack, what:
 
 
 @pytest.mark.parametrize("what", WELL_FORMED_BUT_REFUSED)
-async def test_a_refusal_says_what_is_wrong(stack: Stack, what: str) -> None:
+async def test_a_refusal_says_what_is_wrong_and_has_an_id_that_stands_in_the_log(stack: Stack, what: str) -> None:
     answer = exchange(stack, WELL_FORMED_BUT_REFUSED[what])
 
-    assert answer.status == 400
+    assert answer.status in (400, 404, 405)
     assert error_of(answer)["message"]
+    request_id = json.loads(answer.body)["request_id"]
+    assert request_id == answer.headers["x-request-id"]
+    wait_until(lambda: request_id in stack.processor.output, "the log line has it")
 
 
 @pytest.mark.parametrize("count", [150, 185, 190, 195, 199, 200])
