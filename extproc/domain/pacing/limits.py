@@ -106,12 +106,12 @@ class Limits:
 
     def limit_of(self, model: str) -> int:
         """How many of a model may be in flight, if no other is."""
-        return min(gate.limit.limit for gate in self._on_its_way(model))
+        return min([gate.limit.limit for gate in self._on_its_way(model)])
 
     def left(self, model: str) -> int:
         """How many more of a model may be in flight beside what is in flight of the models that share a limit with it;
         less than none while more are than may be."""
-        return min(gate.limit.limit - gate.in_flight for gate in self._on_its_way(model))
+        return min([gate.limit.limit - gate.in_flight for gate in self._on_its_way(model)])
 
     def waiting_with(self, model: str, t: Steady) -> set[str]:
         """The models whose requests wait for what those of a model wait for: all that share a limit with it, if that is
@@ -138,8 +138,10 @@ class Limits:
 
     def is_free(self, model: str, t: Steady) -> bool:
         """Whether one of a model may start now."""
-        has_place = all(gate.places(t) > 0 for gate in self._on_its_way(model))
-        return has_place and (model == MCP or self.rate.wait(t) <= 0.0)
+        for gate in self._on_its_way(model):
+            if gate.places(t) <= 0:
+                return False
+        return model == MCP or self.rate.wait(t) <= 0.0
 
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of
@@ -340,10 +342,10 @@ class Limits:
         """Says how many of each model wait that nothing but the limits holds back; only then they rise."""
         if self._mode is not PacingMode.ADAPTIVE:
             return
-        self._wanting = {model for model, count in waiting.items() if count > 0}
+        before, self._wanting = self._wanting, {model for model, count in waiting.items() if count > 0}
         wanted: set[Gate] = set()
         wants_rate = False
-        for model in self._models:
+        for model in self._models if before or self._wanting else ():
             own, *larger = self._on_its_way(model)
             wants = model in self._wanting
             if not wants and not own.limit.is_wanted:
@@ -364,8 +366,13 @@ class Limits:
 
     def _largest_share(self, t: Steady) -> float:
         """The share of the rate to use: all of it, but where each model is short of capacity."""
-        shares = [gate.backoff.share(t) for model, gate in self._models.items() if model != MCP and gate.in_flight]
-        return max(shares, default=1.0)
+        largest = 0.0
+        for model, gate in self._models.items():
+            if model != MCP and gate.limit.in_flight and (share := gate.backoff.share(t)) > largest:
+                if share >= 1.0:
+                    return 1.0
+                largest = share
+        return largest or 1.0
 
     def next_changes(self, wanted: Mapping[str, int], t: Steady) -> list[float]:
         """When more may start if nothing happens but that time passes; `wanted` is how many of each model wait."""

@@ -453,6 +453,8 @@ class Pacing:
 
     def _is_overtaking(self, model: str, closed: Collection[Lane], t: Steady) -> bool:
         """Whether somebody who came now for a model would have somebody before them."""
+        if not self.is_waiting:
+            return False
         if self._queue.has(model, closed):
             return True
         return bool(self._retry_queue) and any(retry.model == model for retry in self._retry_queue.ready(t))
@@ -521,9 +523,9 @@ class Pacing:
         return [at for lane in lanes if (at := self._lane_throttle.opens_at(lane, t)) is not None]
 
     def _expected_wait(self, model: str, t: Steady, ahead: int = 0) -> float:
-        waiting = self._queue.by_model() + self._retry_queue.by_model()
+        waiting = self._queue.by_model() + self._retry_queue.by_model() if self.is_waiting else _NOTHING
         if (
-            not waiting[model]
+            not waiting.get(model)
             and not ahead
             and (self.config.mode is PacingMode.OFF or self._places.hardly_waits(model, t))
         ):
