@@ -71,7 +71,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class AnswerCase:
-    """One answer. `read` is what its reader reports of `seen`, with the names of docs/architecture.md."""
+    """One answer. `read` is what its reader reports of `seen`, under the names that envoy/answer.lua gives it."""
 
     name: str
     path: str

@@ -71,7 +71,7 @@ _COUNTS: Final = _count_paths()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found, under the names of docs/architecture.md. `is_clear`: all that looked like JSON was JSON.
+    """What was found, under the names that envoy/answer.lua gives it. `is_clear`: all that looked like JSON was JSON.
 
     `events` are those of a stream in which something was generated, `apart` the bytes of the others.
     """
