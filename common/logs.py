@@ -61,11 +61,13 @@ def count_losses(on_loss: Callable[[int], None]) -> None:
 
 def open_what_is_closed() -> None:
     """Leads standard streams that are closed to nowhere, or the next file that is opened would be taken for them."""
-    for descriptor in range(3):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:  # as it was closed when Python began
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:

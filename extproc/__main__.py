@@ -1,3 +1,14 @@
-from extproc.cli import main
+"""Where `zai-proxy` begins. Most of a command's first second is imports, in which Ctrl-C has nothing to tidy up."""
 
-main()
+from extproc.interrupts import AT_ONCE, interrupts
+
+
+def main() -> None:
+    """Entry point."""
+    with interrupts(AT_ONCE, also_ignored=False):
+        from extproc import cli
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

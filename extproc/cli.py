@@ -21,6 +21,7 @@ import structlog
 from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
+from extproc.interrupts import AT_ONCE, interrupts
 from extproc.settings import (
     Settings,
     load_settings,
@@ -151,7 +152,7 @@ def doctor(sends_request: bool) -> None:
 
 
 @cli.command()
-@click.option("--spend", type=click.IntRange(min=1), default=8000, show_default=True, help="Tokens, at most.")
+@click.option("--spend", type=click.IntRange(min=1), default=9000, show_default=True, help="Tokens, at most.")
 @click.option("--model", default="glm-5.3-flash", show_default=True, help="The model that is asked.")
 @click.option("--places", is_flag=True, help="Also send more and more at once, until one is refused.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -171,10 +172,11 @@ def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, recor
 
     Exits with 1 if something differs or nothing is answered, and with 2 if nothing was sent.
     """
-    from extproc.commands.verify import Options, run_verify
+    with interrupts(AT_ONCE, also_ignored=False):
+        from extproc.commands.verify import Options, run_verify
 
-    options = Options(spend, model, places, yes, as_json, record, idle)
-    sys.exit(run_verify(_load(needs_key=True), options))
+        settings = _load(needs_key=True)
+    sys.exit(run_verify(settings, Options(spend, model, places, yes, as_json, record, idle)))
 
 
 @cli.command()

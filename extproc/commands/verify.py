@@ -1,13 +1,8 @@
 """`zai-proxy verify`: tries on the upstream what the proxy takes for true of it, with few and small requests."""
 
 import asyncio
-import json
 import secrets
-import shutil
-import signal
 import ssl
-import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,25 +14,26 @@ import httpx
 
 from common.settings import SettingsError
 from extproc.commands.verify_record import RecordDirectory
+from extproc.commands.verify_report import agrees, as_json, put, spent_of, table, tell
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import NOT_TRIED, Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts, why_in_vain
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
+from extproc.interrupts import AT_ONCE, NOT_NOW, RAISED, interrupts, terminations_as_interrupts
 from extproc.launch.envoy_config import Origin
 from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, ca_file, way_up
 
-_MOST_REQUESTS: Final = 50
+_MOST_REQUESTS: Final = 60
 _LARGEST_ANSWER: Final = 1 << 20
 _SECONDS_EACH: Final = 60.0
 _SECONDS_IN_ALL: Final = 300.0
+_SECONDS_BETWEEN: Final = 3.0
 _NOT_STARTED: Final = 2
 _INTERRUPTED: Final = 130
 _STOPPED: Final = "stopped"
-_SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
-_INDENT: Final = " " * 9
 _OWN_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ProxyError")
 
@@ -45,7 +41,8 @@ _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ProxyError")
 @dataclass(frozen=True, slots=True)
 class Options:
     """`spend` is tokens, `idle` the seconds that a connection is left alone (0: that is not tried). No request takes
-    longer than `seconds_each`, and all of it no longer than `seconds_in_all`."""
+    longer than `seconds_each`, and all of it no longer than `seconds_in_all`; after a refused burst places have
+    `seconds_between` to become free."""
 
     spend: int
     model: str
@@ -56,71 +53,59 @@ class Options:
     idle: float
     seconds_each: float = _SECONDS_EACH
     seconds_in_all: float = _SECONDS_IN_ALL
+    seconds_between: float = _SECONDS_BETWEEN
 
 
 def run_verify(settings: Settings, options: Options) -> int:
-    """Says what it will do, asks, tries, and prints what came out. The exit code: 0; 1 where something differs,
-    nothing is answered, or the recording can't be written; 2 where nothing was sent; 130 for Ctrl-C and SIGTERM.
+    """Says what it will do, asks, tries, and prints what came out. The exit code: 0; 1 where something differs, nothing
+    is answered, not all was tried in time, or what came out can't be written; 2 where nothing was sent; 130 for Ctrl-C
+    and SIGTERM.
 
-    Raises SettingsError for the key and the certificates, click.BadParameter for the directory.
+    Raises SettingsError for the key and the certificates, click.BadParameter for what may be spent and the directory.
     """
-    verifier = Verifier(settings, options, _tell)
-    for line in verifier.intentions():
-        _tell(line)
-    if not options.yes and not _agrees():
-        _tell("nothing was sent")
+    with interrupts(AT_ONCE, also_ignored=False):
+        verifier = Verifier(settings, options, tell)
+        for line in verifier.intentions():
+            tell(line)
+    if not options.yes and not agrees():
+        tell("nothing was sent")
         return _NOT_STARTED
-    directory = None if options.directory is None else RecordDirectory(options.directory)
-    if directory is not None:
-        directory.prepare()
-    try:
-        asyncio.run(verifier.run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        verifier.stopped = _STOPPED
-        _tell("")
-        _tell(f"{_STOPPED}: {verifier.costs()}")
-    written = directory is None or _write(directory, verifier)
-    was_stopped = verifier.stopped == _STOPPED
+    with interrupts(AT_ONCE, also_ignored=False):
+        directory = None if options.directory is None else RecordDirectory(options.directory)
+        if directory is not None:
+            directory.prepare()
+    with terminations_as_interrupts(), interrupts(RAISED):  # also where it was started with SIGINT ignored
+        try:
+            asyncio.run(verifier.run())
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            verifier.stop()
+    with interrupts(NOT_NOW):
+        return _finish(verifier, options, directory)
+
+
+def _finish(verifier: "Verifier", options: Options, directory: RecordDirectory | None) -> int:
+    """Writes and prints what came out. Returns the exit code."""
+    was_written = directory is None or _write(directory, verifier)
     found = verifier.verdicts()
     if options.as_json:
-        click.echo(json.dumps(_as_json(found, verifier, options.model), indent=2))
-    elif not was_stopped:
-        for line in lines(found, _width(sys.stdout.isatty())):
-            click.echo(line)
-        click.echo(verifier.costs())
-    if was_stopped:
+        was_written &= put(as_json(found, verifier.budget, verifier.stopped, options.model))
+    elif verifier.stopped != _STOPPED:
+        # Where nobody like Z.AI answers the rows tell nothing that its one line has not.
+        rows = [table(found)] if verifier.was_answered else []
+        was_written &= put("\n".join((*rows, verifier.costs())))
+    if verifier.stopped == _STOPPED:
         return _INTERRUPTED
     as_assumed = all(verdict.outcome is not Outcome.DIFFERS for verdict in found)
-    return 0 if written and verifier.was_answered and as_assumed else 1
-
-
-def _agrees() -> bool:
-    """Whether the user says so; Ctrl-C and an end of the input are no."""
-    try:
-        return click.confirm("Go on?", err=True)
-    except click.Abort:
-        _tell("")
-        return False
+    return 0 if was_written and as_assumed and not verifier.stopped else 1
 
 
 def _write(directory: RecordDirectory, verifier: "Verifier") -> bool:
     try:
         directory.write(verifier.records())
     except OSError as error:
-        _tell(f"the recording could not be written: {error.strerror or type(error).__name__}")
+        tell(f"the recording could not be written: {error.strerror or type(error).__name__}")
         return False
     return True
-
-
-def _tell(line: str) -> None:
-    """Says how it goes, where it is not in the way of what is printed for programs."""
-    width = _width(sys.stderr.isatty())
-    click.echo(line if width is None else textwrap.fill(line, width), err=True)
-
-
-def _width(is_terminal: bool) -> int | None:
-    """The columns that there are; None where there is no end to them."""
-    return max(40, shutil.get_terminal_size().columns) if is_terminal else None
 
 
 @dataclass(slots=True)
@@ -129,13 +114,15 @@ class _Findings:
 
     exchanges: list[Exchange] = field(default_factory=list)
     burst: list[list[Exchange]] = field(default_factory=list)
+    of_two_models: list[Exchange] = field(default_factory=list)
     protocol: str | None = None
     left_alone: list[Exchange] = field(default_factory=list)
     idle: tuple[float, bool] | None = None
 
     @property
     def all(self) -> list[Exchange]:
-        every = [*self.exchanges, *self.left_alone, *(each for step in self.burst for each in step)]
+        bursts = (*self.burst, self.of_two_models)
+        every = [*self.exchanges, *self.left_alone, *(each for step in bursts for each in step)]
         return sorted(every, key=lambda each: each.began)
 
 
@@ -159,22 +146,45 @@ class Verifier:
         chat = settings.zai_openai_base_path
         self._groups = trials.plan(options.model, chat, secrets.token_hex(8))
         self._burst = trials.burst(options.model, chat) if options.places else []
+        self._left_out: list[str] = []
+        least = min(most for group in self._groups if (most := trials.most_of([group])))
+        if options.spend < least:
+            raise click.BadParameter(
+                f"nothing that costs tokens can be tried below {least}, and all of it needs {self._most():,}",
+                param_hint="--spend",
+            )
+
+    def _most(self) -> int:
+        """The tokens that all trials may take at most."""
+        return trials.most_of([*self._groups, *self._burst, *self._again()])
+
+    def _again(self) -> list[Sequence[Trial]]:
+        """What follows the largest of the bursts."""
+        return [self._of_two_models(len(self._burst[-1]))] if self._burst else []
+
+    def _of_two_models(self, size: int) -> Sequence[Trial]:
+        return trials.burst_of_two_models(size, self._options.model, self._settings.zai_openai_base_path)
 
     def intentions(self) -> Iterator[str]:
         """What it will do, and what that may cost."""
-        groups = [*self._groups, *self._burst]
-        most = min(trials.most_of(groups), self._options.spend)
+        groups = [*self._groups, *self._burst, *self._again()]
+        most = self._most()
         count = sum(len(group) for group in groups) + 1 + (2 if self._options.idle else 0)
         yield (
             f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests at most, "
             "one after the other (two at once to see whether two models run side by side); "
-            f"{most:,} tokens at most, most of them input of {self._options.model}."
+            f"{min(most, self._options.spend):,} tokens at most, most of them input of {self._options.model}."
         )
+        if most > self._options.spend:
+            yield f"All of it may need {most:,} tokens: what --spend does not allow is left out."
         if self._origin.host in _OWN_HOSTS:
             yield "If a simulator is there: it has a cache of prompts only with --prefix-cache 300."
         yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."
         if self._options.places:
-            yield "Then 2, 4 and 8 requests at once, until one is refused: other work on this plan may be, too."
+            yield (
+                "Then 2, 4 and 8 requests at once, until one is refused, and as many again of two models: "
+                "other work on this plan may be refused, too."
+            )
         if self._options.directory is not None:
             yield (
                 f"What is seen is written to {self._options.directory}, without key, ids and texts; "
@@ -182,7 +192,14 @@ class Verifier:
             )
 
     def costs(self) -> str:
-        return f"{self.budget.sent} requests, {self.budget.spent:,} tokens of {self.budget.tokens:,} at most were spent"
+        return spent_of(self.budget)
+
+    def stop(self) -> None:
+        """Takes it for stopped by the user, and says once what was spent."""
+        if self.stopped != _STOPPED:
+            self.stopped = _STOPPED
+            self._tell("")
+            self._tell(f"{_STOPPED}: {self.costs()}")
 
     @property
     def was_answered(self) -> bool:
@@ -192,7 +209,7 @@ class Verifier:
     def evidence(self) -> Evidence:
         found = self._found
         by_trial = {exchange.trial: exchange for exchange in found.exchanges}
-        return Evidence(by_trial, tuple(found.burst), found.protocol, found.idle)
+        return Evidence(by_trial, tuple(found.burst), tuple(found.of_two_models), found.protocol, found.idle)
 
     def verdicts(self) -> list[Verdict]:
         """What came out, without the key if an answer has it."""
@@ -207,10 +224,6 @@ class Verifier:
 
     async def run(self) -> None:
         """All trials. What has not been tried when the time is over is missing in the evidence."""
-        task = asyncio.current_task()
-        if task is not None:
-            for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started with SIGINT ignored
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
             async with (
                 asyncio.timeout(self._options.seconds_in_all),
@@ -228,6 +241,9 @@ class Verifier:
         except TimeoutError:
             self.stopped = f"stopped after {self._options.seconds_in_all:.0f} s"
             self._tell(f"{self.stopped}: the rest was not tried")
+        except asyncio.CancelledError:
+            self.stop()  # before the event loop ends: a name that is being looked up can hold that up
+            raise
 
     async def _try_all(self, client: httpx.AsyncClient) -> None:
         self._found.protocol = await self._agreed_protocol()
@@ -236,12 +252,20 @@ class Verifier:
             self.stopped = self._hopeless()
             if self.stopped:
                 return
+        await self._find_places(client)
+        self._found.exchanges += await self._send_together(client, [trials.last()])
+        if self._left_out:
+            self._tell(f"left out, as --spend does not allow it: {', '.join(self._left_out)}")
+
+    async def _find_places(self, client: httpx.AsyncClient) -> None:
+        """More and more at once, until one is refused; then as many again of two models."""
         for group in self._burst:
             step = await self._send_together(client, group)
             self._found.burst += [step] if step else []
             if any(exchange.status != 200 for exchange in step):
-                break
-        self._found.exchanges += await self._send_together(client, [trials.last()])
+                await asyncio.sleep(self._options.seconds_between)
+                self._found.of_two_models = await self._send_together(client, self._of_two_models(len(step)))
+                return
 
     def _hopeless(self) -> str:
         """Why the trials that are left would tell nothing; empty while they may."""
@@ -253,7 +277,7 @@ class Verifier:
         if len(taken) < len(group):
             for trial in taken:
                 self.budget.give_back(trial.most)
-            self._tell(f"left out: {group[0].name} ({self.costs()})")
+            self._left_out += dict.fromkeys(trial.name for trial in group)
             return []
         self._tell(f"trying: {', '.join(dict.fromkeys(trial.name for trial in group))}")
         return list(await asyncio.gather(*(self._send(client, trial) for trial in group)))
@@ -374,39 +398,3 @@ class _Seen:
             failure=self.failure,
             has_key=trial.credential is not Credential.NOBODYS,
         )
-
-
-def lines(found: Sequence[Verdict], width: int | None = None) -> Iterator[str]:
-    """What is printed, in lines of at most `width` columns: what differs comes last, where it is seen."""
-    left_out = [verdict for verdict in found if verdict.seen == NOT_TRIED]
-    if left_out:
-        yield from _wrapped(f"{_SIGNS[Outcome.UNTOLD]}  not tried: {'; '.join(each.name for each in left_out)}", width)
-    order = (Outcome.UNTOLD, Outcome.HOLDS, Outcome.DIFFERS)
-    tried = (verdict for verdict in found if verdict.seen != NOT_TRIED)
-    for verdict in sorted(tried, key=lambda each: order.index(each.outcome)):
-        yield from _wrapped(f"{_SIGNS[verdict.outcome]}  {verdict.name}: {verdict.assumed}", width)
-        yield from _wrapped(f"{_INDENT}seen: {verdict.seen}", width)
-        if verdict.meaning:
-            yield from _wrapped(f"{_INDENT}-> {verdict.meaning}", width)
-    counts = {outcome: sum(verdict.outcome is outcome for verdict in found) for outcome in Outcome}
-    yield f"{counts[Outcome.HOLDS]} hold, {counts[Outcome.DIFFERS]} differ, {counts[Outcome.UNTOLD]} could not be told"
-
-
-def _wrapped(line: str, width: int | None) -> list[str]:
-    return [line] if width is None else textwrap.wrap(line, width, subsequent_indent=_INDENT)
-
-
-def _as_json(found: Sequence[Verdict], verifier: Verifier, model: str) -> dict[str, object]:
-    rows = [
-        {
-            "name": verdict.name,
-            "assumed": verdict.assumed,
-            "outcome": verdict.outcome.value,
-            "seen": verdict.seen,
-            "meaning": verdict.meaning,
-        }
-        for verdict in found
-    ]
-    budget = verifier.budget
-    spent = {"requests": budget.sent, "tokens": budget.spent}
-    return {"model": model, **spent, "stopped": verifier.stopped, "assumptions": rows}

@@ -19,8 +19,9 @@ import pytest
 from extproc.cli import verify
 from extproc.commands.verify import Options, Verifier, run_verify
 from extproc.commands.verify_record import RecordDirectory
+from extproc.commands.verify_report import as_json, lines
 from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome
-from extproc.domain.assumptions.trials import WRONG_KEY, Credential, burst, most_of, plan
+from extproc.domain.assumptions.trials import WRONG_KEY, Credential, burst, burst_of_two_models, most_of, plan
 from extproc.settings import Settings, load_settings
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import rulebook_from
@@ -48,23 +49,27 @@ def rule(path: str, answer: dict[str, Any], **match: object) -> Rule:
     return {"match": {"path": path, **match}, "answer": answer}
 
 
-def on(name: str, answer: dict[str, Any]) -> Rule:
-    """The rule for one of the trials."""
-    requests = [(trial.path, trial.model, trial.credential is Credential.NOBODYS) for trial in TRIALS]
-    number = next(n for n, trial in enumerate(TRIALS) if trial.name == name)
+# With a burst that is refused at its first step.
+SENT = [*TRIALS, *burst(MODEL, CODING)[0], *burst_of_two_models(2, MODEL, CODING)]
+
+
+def on(name: str, answer: dict[str, Any], path: str | None = None) -> Rule:
+    """The rule for one of the trials; of those of one name, for that with this path."""
+    requests = [(trial.path, trial.model, trial.credential is Credential.NOBODYS) for trial in SENT]
+    number = next(n for n, trial in enumerate(SENT) if trial.name == name and path in (None, trial.path))
     path, model, is_nobodys = requests[number]
     key = "wrong" if is_nobodys else "right"
     return rule(path, answer, model=model or "*", key=key, nth=requests[: number + 1].count(requests[number]))
 
 
-def of_burst(answer: dict[str, Any]) -> list[Rule]:
-    """The rules for what is sent at once."""
-    paths = (MESSAGES, CHAT)
-    before = {
-        path: sum((each.path, each.model) == (path, MODEL) for each in TRIALS if each.name != WRONG_KEY)
-        for path in paths
-    }
-    return [rule(path, answer, model=MODEL, key="right", nth=f"{before[path] + 1}-") for path in paths]
+def of_burst(answer: dict[str, Any], *paths: str) -> list[Rule]:
+    """The rules for what is sent at once: one of two gets this answer, or both."""
+    return [on("burst of 2", answer, path) for path in paths or (MESSAGES,)]
+
+
+def of_two_models(answer: dict[str, Any], *paths: str) -> list[Rule]:
+    """The rules for what is sent after that: the model's own is a message, another model's a chat."""
+    return [on("burst of 2 two models", answer, path) for path in paths or (MESSAGES,)]
 
 
 AS_ASSUMED = [
@@ -100,7 +105,7 @@ def simulated(
 
 def options(**changes: Any) -> Options:
     usual: dict[str, Any] = {"spend": 9000, "model": MODEL, "places": True, "yes": True, "as_json": False}
-    return Options(**{**usual, "directory": None, "idle": 0.1, **changes})
+    return Options(**{**usual, "directory": None, "idle": 0.1, "seconds_between": 0.0, **changes})
 
 
 def default_spend() -> int:
@@ -158,6 +163,15 @@ def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.Monk
     assert 0 < verifier.budget.spent < 9000
 
 
+def test_without_being_asked_for_by_name_no_burst_is_sent_and_its_rows_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated() as simulator:
+        _, verifier = tried(monkeypatch, simulator.url, places=False, idle=0)
+        assert len(simulator.log()) == len(TRIALS) + len(["quota after"])
+
+    printed = list(lines(verifier.verdicts()))
+    assert printed[1] == "untold   not tried without --places: too many at once; limit by model"
+
+
 def test_a_wrong_key_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with simulated() as simulator:
         tried(monkeypatch, simulator.url)
@@ -208,6 +222,7 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "end of streams, Responses": ([on("stream responses", {"end_pause": 1.2})], {}),
     "two models at once": ([on("pair one", {"code": "1302"})], {}),
     "too many at once": (of_burst({"code": "1305"}), {}),
+    "limit by model": ([*of_burst({"code": "1302"}), *of_two_models({"code": "1302"})], {}),
     "overload": ([on("pair one", {"code": "1305", "status": 503})], {}),
     "quota": ([rule(QUOTA, {"quota_form": "future"})], {}),
     "quota after requests": (
@@ -232,10 +247,13 @@ def test_each_difference_is_found_and_no_other_and_again_in_a_replay_of_its_reco
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, name: str
 ) -> None:
     rules, others = DIFFERENT[name]
+    planted, _, _ = secrets_planted()
+    default = with_secrets(others.get("default", {}), planted)
+    rules = [{**each, "answer": with_secrets(each["answer"], planted)} for each in rules]
     tls = authority.issue("localhost", "127.0.0.1") if "tls" in others else None
     settings = {"ZAI_CA_FILE": str(authority.certificate_file)}
-    with simulated(*rules, **{**others, "tls": tls}) as simulator:
-        found, _ = tried(monkeypatch, simulator.url, record=tmp_path / "seen", settings=settings)
+    with simulated(*rules, default=default, tls=tls) as simulator:
+        found, verifier = tried(monkeypatch, simulator.url, record=tmp_path / "seen", settings=settings)
     certificate, key = tls or (None, None)
     book = load_recording(tmp_path / "seen")
     with SimulatorThread(SimulatorSettings(key=KEY, rulebook=book, tls_cert=certificate, tls_key=key)) as simulator:
@@ -243,6 +261,21 @@ def test_each_difference_is_found_and_no_other_and_again_in_a_replay_of_its_reco
 
     assert differences(found) == {name}
     assert again == found
+    assert all(verdict.meaning for verdict in verifier.verdicts() if verdict.outcome is Outcome.DIFFERS)
+    told = [*lines(verifier.verdicts()), as_json(verifier.verdicts(), verifier.budget, "", MODEL)]
+    written = [path.read_text() for path in (tmp_path / "seen").iterdir()]
+    assert not [secret for secret in planted.values() if any(secret in text for text in (*told, *written))]
+
+
+def with_secrets(answer: dict[str, Any], planted: dict[str, str]) -> dict[str, Any]:
+    """The same answer, but for secrets in what nobody looks at."""
+    every = " ".join(planted.values())
+    headers = {"x-account": every, "location": every, "set-cookie": every, "server": every}
+    if "code" in answer:
+        answer = {"message": " ".join((planted["a phone"], planted["an address"], planted["the key"])), **answer}
+    elif "play" not in answer:
+        answer = {"text": every, **answer}
+    return {**answer, "headers": {**headers, **answer.get("headers", {})}}
 
 
 @pytest.mark.parametrize(
@@ -369,7 +402,9 @@ def test_no_secret_is_recorded_nor_the_key_printed(
     assert len(written) >= len(TRIALS)
     for what, secret in planted.items():
         assert not [name for name, text in written.items() if secret in text], what
-    assert not [part for part in (KEY, *KEY.split(".")) if part in printed]
+    # The words of a message are printed as they are recorded.
+    kept = ("a name", "another", "a word of the text")
+    assert not [what for what, secret in planted.items() if secret in printed and what not in kept]
 
 
 def command(url: str, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
@@ -411,7 +446,7 @@ def test_what_comes_out_is_json_for_programs_and_nothing_of_the_key(tmp_path: Pa
 
     found = json.loads(told)
     assert process.returncode == 1
-    assert found["tokens"] <= 8000
+    assert found["tokens"] <= default_spend()
     assert found["stopped"] == ""
     assert [row["name"] for row in found["assumptions"] if row["outcome"] == "differs"] == ["count_tokens"]
     assert all(row["meaning"] for row in found["assumptions"] if row["outcome"] == "differs")
@@ -431,24 +466,32 @@ def test_without_a_key_nothing_is_printed_but_what_is_missing(settings: dict[str
     assert "Traceback" not in problem
 
 
-def test_no_more_tokens_than_allowed_are_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_tokens_than_allowed_are_spent_and_one_line_says_what_that_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
     with SimulatorThread(SimulatorSettings(key=KEY)) as simulator:
-        outcomes, verifier = tried(monkeypatch, simulator.url, spend=600)
+        verifier = Verifier(point_at(monkeypatch, simulator.url), options(spend=600), told.append)
+        asyncio.run(verifier.run())
 
+    outcomes = {verdict.name: verdict.outcome for verdict in verifier.verdicts()}
     assert verifier.budget.spent <= 600
     assert outcomes["cache hit at once"] is Outcome.UNTOLD
     assert outcomes["usage in streams, Chat"] is Outcome.HOLDS
+    assert "All of it may need 8," in " ".join(verifier.intentions())
+    assert [line.partition(", burst")[0] for line in told if "left out" in line] == [
+        "left out, as --spend does not allow it: cache first, cache again, cache other line"
+    ]
 
 
-def test_with_a_single_token_only_what_is_free_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    with SimulatorThread(SimulatorSettings(key=KEY)) as simulator:
-        outcomes, verifier = tried(monkeypatch, simulator.url, spend=1)
-        models_asked = [entry for entry in simulator.log() if entry["generated"]]
-
-    assert verifier.budget.spent == 0
-    assert models_asked == []
-    assert outcomes["wrong path, coding API"] is outcomes["clock"] is Outcome.HOLDS
-    assert Outcome.DIFFERS not in outcomes.values()
+def test_with_less_than_the_smallest_trial_takes_nothing_is_sent_and_one_line_says_how_much_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs = r"^nothing that costs tokens can be tried below [0-9]{2}, and all of it needs [0-9],[0-9]{3}$"
+    with simulated() as simulator:
+        with pytest.raises(click.BadParameter, match=needs):
+            run_verify(point_at(monkeypatch, simulator.url), options(spend=1))
+        assert simulator.log() == []
 
 
 def test_no_request_takes_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,14 +505,23 @@ def test_no_request_takes_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) ->
     assert outcomes["two models at once"] is Outcome.HOLDS  # what comes after it is still tried
 
 
-def test_all_of_it_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_of_it_takes_no_longer_than_it_may_and_what_was_not_tried_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     with simulated(on("cache first", {"delay": 600})) as simulator:
-        outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=600, seconds_in_all=5)
+        settings = point_at(monkeypatch, simulator.url)
+        code = run_verify(settings, options(places=False, idle=600, seconds_in_all=5, as_json=True))
+    told, progress = capfd.readouterr()
+    found = json.loads(told)
 
-    assert outcomes["unknown model, Anthropic"] is Outcome.HOLDS
-    assert outcomes["usage in streams, Chat"] is Outcome.UNTOLD
-    assert verifier.budget.spent > 1000  # the request that was given up may have cost all of it
-    assert verifier.stopped == "stopped after 5 s"
+    assert code == 1
+    outcomes = {row["name"]: row["outcome"] for row in found["assumptions"]}
+    assert outcomes["unknown model, Anthropic"] == "holds"
+    assert outcomes["usage in streams, Chat"] == "could not be told"
+    assert "differs" not in outcomes.values()
+    assert found["tokens"] > 1000  # the request that was given up may have cost all of it
+    assert found["stopped"] == "stopped after 5 s"
+    assert "stopped after 5 s: the rest was not tried" in progress
 
 
 def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,8 +530,21 @@ def test_a_key_that_is_not_accepted_ends_it_at_once(monkeypatch: pytest.MonkeyPa
         assert len(simulator.log()) <= 3
 
     assert outcomes["unknown model, Anthropic"] is Outcome.UNTOLD
+    assert differences(outcomes) == set()
     assert verifier.budget.spent == 0
     assert verifier.stopped == "the key is not accepted"
+
+
+def test_of_a_key_that_is_not_accepted_nothing_is_printed_but_that_and_what_was_spent(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with SimulatorThread(SimulatorSettings(key=make_key())) as simulator:
+        code = run_verify(point_at(monkeypatch, simulator.url), options(places=False, idle=0))
+    told, progress = capfd.readouterr()
+
+    assert code == 1
+    assert progress.endswith("the key is not accepted: `zai-proxy doctor` says more\n")
+    assert told == "2 requests sent, 0 of at most 9,000 tokens spent\n"
 
 
 def test_a_surface_that_refuses_the_key_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,8 +603,7 @@ def test_an_upstream_that_does_not_answer_ends_it_soon() -> None:
 
     assert process.returncode == 1
     assert "nothing answers: `zai-proxy doctor` says more" in progress
-    assert "0 hold, 0 differ" in told
-    assert "2 requests, 0 tokens of 8,000" in told  # they never left
+    assert told == f"2 requests sent, 0 of at most {default_spend():,} tokens spent\n"  # they never left
 
 
 def test_an_endless_list_of_models_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -613,7 +677,11 @@ def full_after(files: int) -> Callable[..., int]:
 # What is sent together, in its order, with the rule that it has to wait.
 STEPS = [
     *((group, [on(group[0].name, {"delay": 60})]) for group in plan(MODEL, CODING, "0123456789abcdef")),
-    (burst(MODEL, CODING)[0], of_burst({"delay": 60})),
+    (burst(MODEL, CODING)[0], of_burst({"delay": 60}, MESSAGES, CHAT)),
+    (
+        burst_of_two_models(2, MODEL, CODING),
+        [*of_burst({"code": "1302"}), *of_two_models({"delay": 60}, MESSAGES, CHAT)],
+    ),
 ]
 
 
@@ -673,9 +741,59 @@ def test_ctrl_c_says_what_was_spent_in_json_too(tmp_path: Path) -> None:
     assert process.returncode == 130
     found = json.loads(told)
     assert (found["stopped"], found["requests"]) == ("stopped", number + 1)
-    assert f"stopped: {number + 1} requests, " in progress
+    assert progress.count(f"stopped: {number + 1} requests sent, ") == 1
     assert "Traceback" not in progress
     assert len(list((tmp_path / "seen").iterdir())) == number
+
+
+@pytest.mark.parametrize("module", ["structlog", "httpx"], ids=["of the program", "of the command"])
+def test_while_modules_are_imported_ctrl_c_ends_it_without_a_word(tmp_path: Path, module: str) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / f"{module}.py").write_text(f"open({str(begun)!r}, 'w'); import time; time.sleep(600)")
+    process = command("http://127.0.0.1:9", "--yes", PYTHONPATH=str(tmp_path))
+    wait_until(begun.exists, "the module is being imported")
+    os.kill(process.pid, signal.SIGINT)
+
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == -signal.SIGINT  # which a shell calls 130
+
+
+def test_ctrl_c_while_it_writes_what_came_out_leaves_it_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write = RecordDirectory.write
+
+    def interrupted(directory: RecordDirectory, records: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        write(directory, records)
+
+    monkeypatch.setattr(RecordDirectory, "write", interrupted)
+    with simulated() as simulator:
+        settings = point_at(monkeypatch, simulator.url)
+        code = run_verify(settings, options(directory=tmp_path, as_json=True, places=False, idle=0))
+
+    assert code == 0
+    assert json.loads(capfd.readouterr().out)["stopped"] == ""
+    assert len(list(tmp_path.iterdir())) == len(TRIALS) + len(["quota after"])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code"), [(">&-", 0), ("2>&-", 0), ("| true", 0), ("2>&1 | true", 0), (">/dev/full", 1)]
+)
+def test_an_output_that_is_closed_or_full_is_no_traceback_and_the_exit_code_says_what_came_out(
+    tmp_path: Path, outputs: str, code: int
+) -> None:
+    errors = tmp_path / "errors"
+    line = f"{{ {ZAI_PROXY} verify --yes --idle 0 --spend 90; echo $? >{tmp_path / 'code'}; }} {outputs}"
+    with simulated() as simulator:
+        settings = {"ZAI_API_KEY": KEY, "ZAI_TARGET_URL": simulator.url}
+        with errors.open("w") as file:
+            subprocess.run(["bash", "-c", line], env={**bare_environment(), **settings}, stderr=file, timeout=120)
+
+    assert (tmp_path / "code").read_text() == f"{code}\n"
+    assert "Traceback" not in errors.read_text()
+    assert "Exception" not in errors.read_text()
+    assert ("could not be printed: No space left on device" in errors.read_text()) is (code == 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -24,8 +24,9 @@ class Budget:
     sent: int = 0
 
     def take(self, most: int) -> bool:
-        """Takes what a request costs at most; False, and nothing is taken, if that is no longer there."""
-        if self.sent >= self.requests or self.spent + most > self.tokens:
+        """Takes what a request costs at most; False, and nothing is taken, if that is no longer there. What is free may
+        be sent also where an answer was so dear that more was spent than allowed."""
+        if self.sent >= self.requests or (most and self.spent + most > self.tokens):
             return False
         self.spent += most
         self.sent += 1

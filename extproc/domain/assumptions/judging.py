@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from extproc.domain.assumptions import trials
-from extproc.domain.assumptions.exchange import Exchange, usage_of
+from extproc.domain.assumptions.exchange import Event, Exchange, usage_of
+from extproc.domain.assumptions.wording import GONE, are_header_words, field_name, header_name, message, word
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
 from extproc.domain.request.error_bodies import extract_code
@@ -18,7 +19,7 @@ _LONGEST_END: Final = 1.0
 _SHORTEST_GAP: Final = 0.001
 _NEARLY: Final = 0.1
 _LEAST_CACHED: Final = 1024
-_LONGEST_SHOWN: Final = 80
+_LONGEST_SHOWN: Final = 200
 _MOST_NAMES: Final = 12
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
 _REFUSALS: Final = (429, 529)
@@ -27,10 +28,16 @@ _UNAUTHORIZED: Final = 401
 _IN_VAIN: Final = 2
 _STRANGE: Final = 3
 _KEPT_OPEN: Final = 40.0
+_KEY_CODES: Final = ("401", "1000", "1001", "1002", "1003", "1004", "1005")
+_MOST_HEADERS: Final = 8
+_MOST_COUNTED: Final = 1_000_000_000
 _LIMIT_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _NOTHING: Final = "nothing was answered"
 NOT_TRIED: Final = "was not tried"
 """What was seen where the trial was left out."""
+
+ONLY_WITH_PLACES: Final = "was not tried: only with --places"
+"""The same where it is asked for by name."""
 
 _UNIFIED: Final = "anthropic-ratelimit-unified-"
 _WITH_BETA: Final = (trials.BETA, trials.BURST)
@@ -45,18 +52,20 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the trials have seen. `exchanges` are by trial; one that was not sent is missing. `burst` are the steps of
-    the burst, each with as many requests as were in flight at once. `protocol` is what TLS agreed on (`h2`,
+    the burst, each with as many requests as were in flight at once; `of_two_models` are as many again as the last of
+    them had, half of them to another model. `protocol` is what TLS agreed on (`h2`,
     `http/1.1`, empty for nothing), None where TLS could not be tried. `idle` is for how many seconds a connection was
     left alone, and whether it was still open; None if that was not tried."""
 
     exchanges: Mapping[str, Exchange]
     burst: Sequence[Sequence[Exchange]] = ()
+    of_two_models: Sequence[Exchange] = ()
     protocol: str | None = None
     idle: tuple[float, bool] | None = None
 
     @property
     def all(self) -> list[Exchange]:
-        return [*self.exchanges.values(), *(each for step in self.burst for each in step)]
+        return [*self.exchanges.values(), *(each for step in (*self.burst, self.of_two_models) for each in step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +191,12 @@ def shape_of(exchange: Exchange) -> str:
 
 def _names(fields: Iterable[str]) -> str:
     """The names in their order, as many as a row has room for."""
-    names = sorted(map(_short, fields))
-    return ", ".join([*names[:_MOST_NAMES], *(["…"] if len(names) > _MOST_NAMES else [])])
+    names = sorted({field_name(name) for name in fields})
+    return ", ".join([*names[:_MOST_NAMES], *([GONE] if len(names) > _MOST_NAMES else [])])
 
 
-def _short(text: str) -> str:
-    """Printable and bounded, for a terminal."""
-    return "".join(character for character in text[:_LONGEST_SHOWN] if character.isprintable())
+def _header_names(headers: Iterable[str]) -> str:
+    return ", ".join(sorted({header_name(name, _LIMIT_HEADERS) for name in headers})[:_MOST_HEADERS])
 
 
 def _limit_headers(evidence: Evidence) -> Judgement:
@@ -196,8 +204,8 @@ def _limit_headers(evidence: Evidence) -> Judgement:
     if not answers:
         return _untold(_NOTHING)
     names = {name for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
-    found = {_short(name) for name in names if not name.startswith(_UNIFIED)}
-    return _told(not found, ", ".join(sorted(found)[:8]) or f"none in {len(answers)} answers")
+    found = _header_names(name for name in names if not name.startswith(_UNIFIED))
+    return _told(not found, found or f"none in {len(answers)} answers")
 
 
 def _unified(evidence: Evidence) -> Judgement:
@@ -207,11 +215,12 @@ def _unified(evidence: Evidence) -> Judgement:
         return _untold(NOT_TRIED if not beta else _NOTHING)
     refused = [each for each in beta if each.status in _REFUSALS]
     for each in beta:
-        names = sorted(_short(name) for name in each.headers if name.startswith(_UNIFIED))
+        names = _header_names(name for name in each.headers if name.startswith(_UNIFIED))
         if names:
-            return _told(False, f"{', '.join(names[:8])} in an answer of {_outcome_of(each)}")
+            return _told(False, f"{names} in an answer of {_outcome_of(each)}")
     if not refused:
-        return _untold("nothing with that header was refused: --places may tell, or a plan that is used up")
+        with_places = "" if evidence.burst else "--places may tell, or "
+        return _untold(f"nothing with that header was refused: {with_places}a plan that is used up")
     return _told(True, f"none in {len(refused)} refusals: {_outcome_of(refused[0])}")
 
 
@@ -222,13 +231,15 @@ def _identity(evidence: Evidence) -> Judgement:
     packed = [each for each in answers if each.is_compressed]
     if not packed:
         return _told(True, f"none of {len(answers)} answers was compressed")
-    return _told(False, f"{_short(packed[0].headers['content-encoding'])} in {len(packed)} of {len(answers)} answers")
+    encoding = packed[0].headers["content-encoding"]
+    known = encoding if are_header_words(encoding) else "another encoding"
+    return _told(False, f"{known} in {len(packed)} of {len(answers)} answers")
 
 
 def _http2(evidence: Evidence) -> Judgement:
     if evidence.protocol is None:
         return _untold("no TLS of our own on this connection (plain HTTP, or a proxy in between)")
-    return _told(evidence.protocol == "h2", f"TLS agreed on {_short(evidence.protocol) or 'no protocol'}")
+    return _told(evidence.protocol == "h2", f"TLS agreed on {evidence.protocol or 'no protocol'}")
 
 
 def _idle(evidence: Evidence) -> Judgement:
@@ -289,15 +300,19 @@ def _model(evidence: Evidence) -> Judgement:
     if missing := _answered(evidence, "cache first"):
         return missing
     exchange = evidence.exchanges["cache first"]
-    served = _short(str(exchange.fields.get("model", "none")))
-    return _told(served.lower() == exchange.model.lower(), f"{served} for {exchange.model}")
+    served = str(exchange.fields.get("model", "none")).lower()
+    if served == exchange.model.lower():
+        return _told(True, f"{exchange.model} for {exchange.model}")
+    shown = word(served)
+    return _told(False, f"{'another name' if shown == GONE else shown} for {exchange.model}")
 
 
 def _count_tokens(evidence: Evidence) -> Judgement:
     if missing := _answered(evidence, "count tokens"):
         return missing
     counted = evidence.exchanges["count tokens"].fields.get("input_tokens")
-    return _told(counted == 0, f"input_tokens is {_short(str(counted))}")
+    is_number = type(counted) is int and 0 <= counted < _MOST_COUNTED
+    return _told(counted == 0, f"input_tokens is {counted if is_number else 'no number of tokens'}")
 
 
 def _passes(trial: str) -> Callable[[Evidence], Judgement]:
@@ -344,9 +359,7 @@ def _stream_responses(evidence: Evidence) -> Judgement:
         return missing
     ends = ("response.completed", "response.incomplete")
     events = evidence.exchanges["stream responses"].events()
-    kinds = [
-        _short(str(event.fields.get("type", ""))) for event in events if usage_of(event.fields).get("input_tokens")
-    ]
+    kinds = [word(str(event.fields.get("type", ""))) for event in events if usage_of(event.fields).get("input_tokens")]
     return _told(len(kinds) == 1 and kinds[0] in ends, f"usage in {', '.join(kinds[:5]) or 'no event'}")
 
 
@@ -361,12 +374,16 @@ def _final(trial: str, expected: str) -> Callable[[Evidence], Judgement]:
         if not events:
             return _told(False, "no event at all")
         last = events[-1]
-        name = last.data if last.data == "[DONE]" else _short(str(last.fields.get("type", "an event without type")))
+        name = last.data if last.data == "[DONE]" else _type_of(last)
         gap = max(0.0, exchange.ended - last.at)
         told = f"{gap * 1000:.0f} ms later" if gap >= _SHORTEST_GAP else "at once"
         return _told(name == expected and gap <= _LONGEST_END, f"{name}, and the end {told}")
 
     return judge
+
+
+def _type_of(event: Event) -> str:
+    return word(kind) if isinstance(kind := event.fields.get("type"), str) else "an event without type"
 
 
 def _two_models(evidence: Evidence) -> Judgement:
@@ -385,7 +402,7 @@ def _two_models(evidence: Evidence) -> Judgement:
 
 def _places(evidence: Evidence) -> Judgement:
     if not evidence.burst:
-        return _untold("was not tried: only with --places")
+        return _untold(ONLY_WITH_PLACES)
     for step in evidence.burst:
         refused = [each for each in step if each.status != 200]
         if not refused:
@@ -395,6 +412,37 @@ def _places(evidence: Evidence) -> Judgement:
         right = all(each.status == 429 and extract_code(each.body).code == "1302" for each in refused)
         return _untold(seen) if any(each.failure for each in refused) else _told(right, seen)
     return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
+
+
+def _limit_by_model(evidence: Evidence) -> Judgement:
+    """Told by a burst that was refused, and as many again of two models: whether they have room where one had none."""
+    if not evidence.burst:
+        return _untold(ONLY_WITH_PLACES)
+    alone, both = evidence.burst[-1], evidence.of_two_models
+    before = _passed(alone)
+    if before == len(alone):
+        return _untold(f"{len(alone)} at once of one model passed: its limit was not met")
+    if not before:
+        return _untold(f"none of {len(alone)} at once passed: other work may have had the places")
+    if not both:
+        return _untold("a limit was met, but --spend allowed no more to compare it with")
+    own = [each for each in both if each.model == alone[0].model]
+    others = [each for each in both if each.model != alone[0].model]
+    seen = (
+        f"of {len(alone)} at once {before} passed; of as many with another model {_passed(own)} of {len(own)} for "
+        f"{own[0].model} and {_passed(others)} of {len(others)} for {others[0].model}"
+    )
+    refused = [each for each in (*alone, *both) if not _passed([each])]
+    if other := [each for each in refused if each.failure or extract_code(each.body).code != "1302"]:
+        return _untold(f"{seen}; one got {_outcome_of(other[0])}")
+    if _passed(own) == len(own):
+        return _told(True, seen) if _passed(both) > before else _untold(seen)
+    # So many of it had passed before.
+    return _told(False, seen) if _passed(both) <= before and len(own) <= before else _untold(seen)
+
+
+def _passed(exchanges: Iterable[Exchange]) -> int:
+    return sum(each.is_answered and extract_code(each.body).code is None for each in exchanges)
 
 
 def _overload(evidence: Evidence) -> Judgement:
@@ -411,10 +459,13 @@ def _quota_form(evidence: Evidence) -> Judgement:
         return _untold(NOT_TRIED if exchange is None else _outcome_of(exchange))
     report = read_report(exchange.status, exchange.body)
     if isinstance(report, UnusableReport):
-        return _told(False, f"no report: {_short(report.message)}")
+        if report.code in _KEY_CODES:
+            return _untold("the key is not accepted")
+        return _told(False, f"no report: {message(report.message)[:_LONGEST_SHOWN]}")
     names = sorted({window.name for window in report.windows})
     unknown = [name for name in names if name == OTHER or name.startswith("unit")]
-    return _told(bool(names) and not unknown, f"plan {_short(report.plan) or 'without a name'}: {', '.join(names)}")
+    plan = word(report.plan.lower()) if report.plan else "without a name"
+    return _told(bool(names) and not unknown, f"plan {plan}: {', '.join(names)}")
 
 
 def _quota_moves(evidence: Evidence) -> Judgement:
@@ -459,7 +510,7 @@ _ANTHROPIC_ERROR: Final = "{error{code, message, type}, request_id, type}"
 _PAAS_ERROR: Final = "{error{code, message}}"
 _KEY_ERROR: Final = "{error{message, type}}"
 _NO_BALANCE: Final = (429, ("1113",))
-_KEY_REFUSED: Final = ((401, ("401", "1000", "1001", "1002", "1003", "1004", "1005")),)
+_KEY_REFUSED: Final = ((401, _KEY_CODES),)
 _OTHER_WRONG_PATH: Final = "A mistyped path may be tried again in vain, or a real failure of Z.AI's not be tried again."
 _OTHER_ENVELOPE: Final = (
     "Errors may be counted as of another kind, and tried again or given up wrongly. Send us what was seen (--record)."
@@ -679,6 +730,12 @@ ASSUMPTIONS: Final = (
         "HTTP 429 with code 1302",
         "The proxy learns the plan's places from 1302; from this it learns something else, or nothing.",
         _places,
+    ),
+    Assumption(
+        "limit by model",
+        "each model has places of its own: where one has no more, another is served",
+        "The two share places, of a pool or of the account: the proxy learns that from refusals, at the price of some.",
+        _limit_by_model,
     ),
     Assumption(
         "overload",

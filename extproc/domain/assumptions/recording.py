@@ -12,11 +12,18 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.request.error_bodies import extract_code
+from extproc.domain.assumptions.wording import (
+    GONE,
+    ID,
+    are_header_words,
+    field_name,
+    header_name,
+    is_wrapped,
+    message,
+    word,
+)
 
-_GONE: Final = "…"
 _HIDDEN: Final = "-"
-_ID: Final = "0" * 14
 _LONGEST_PAUSE: Final = 5.0
 _FARTHEST: Final = 10 * 365 * 86400.0
 _SHORTEST_PAUSE: Final = 0.005
@@ -31,24 +38,6 @@ _PROTOCOL_FIELDS: Final = frozenset(
         *("stop_reason", "finish_reason", "reason", "service_tier"),
     )
 )
-# Words that begin or end like these are not somebody's; the others are known one by one.
-_PROTOCOL_WORD: Final = re.compile(
-    r"response\.[a-z_.]{1,40}|(message|content_block)_[a-z]{1,20}|[a-z_]{1,30}_(delta|error|tokens|text|exceeded)"
-    r"|[0-9]{3,4}|[A-Z_]{2,20}_LIMIT|zai-proxy-verify-no-such-model"
-    r"|glm-[0-9](\.[0-9]{1,2})?v?(-(air|airx|flash|flashx|turbo|x|plus|long|preview|thinking))?"
-)
-_PROTOCOL_WORDS: Final = frozenset(
-    (
-        *("message", "text", "thinking", "redacted_thinking", "error", "ping", "tool_use", "tool_result"),
-        *("response", "reasoning", "function", "function_call"),
-        *("chat.completion", "chat.completion.chunk", "list", "model", "assistant", "user", "system", "tool"),
-        *("end_turn", "stop_sequence", "stop", "length", "refusal", "tool_calls", "sensitive"),
-        *("content_filter", "network_error"),
-        *("completed", "incomplete", "in_progress", "failed", "queued", "standard", "priority", "batch"),
-        *("default", "auto"),
-        *("lite", "pro", "max", "search-prime", "web-reader", "zread"),
-    )
-)
 # The numbers that are figures of the protocol; of the others only that they are numbers is kept.
 _FIGURES: Final = re.compile(
     r"([a-z]{1,12}_){1,4}tokens|[a-z]{1,12}_index|index|sequence_number|created|created_at|completed_at|code|status"
@@ -56,16 +45,10 @@ _FIGURES: Final = re.compile(
 )
 _TIMES: Final = frozenset(("created", "created_at", "completed_at", "nextResetTime"))
 _MOST_COUNTED: Final = 1_000_000_000
-_FIELD_NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 _MESSAGES: Final = frozenset(("message", "msg"))
-_KEPT_WORD: Final = re.compile(
-    r"[A-Za-z/'-]{1,16}[.,:;!?]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}[.,]?"
-)
-_WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _SHOWN_HEADERS: Final = ("server", "date", "cache-control", "vary", "x-process-time", "transfer-encoding", "connection")
 _NOT_PLAYED: Final = ("date", "transfer-encoding", "connection")
-_HEADER_NAME: Final = re.compile(r"[a-z]{1,12}(-([a-z]{1,12}|[0-9]{1,2}[a-z]))*")
 _HEADER_NUMBER: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?")
 _HEADER_TIME: Final = re.compile(
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"
@@ -75,23 +58,6 @@ _NUMBERED: Final = frozenset(
     (
         *("anthropic", "ratelimit", "x", "limit", "remaining", "reset", "requests", "tokens", "input"),
         *("output", "unified", "retry", "after", "process", "time", "policy"),
-    )
-)
-_HEADER_WORDS: Final = frozenset(
-    (
-        *("true", "false", "rejected", "allowed", "nginx", "openresty", "tengine", "cloudflare", "no-cache"),
-        *("no-store", "no-transform", "must-revalidate"),
-        *("private", "public", "chunked", "keep-alive", "close", "identity", "gzip", "br", "deflate", "zstd"),
-        *("origin", "accept", "accept-encoding"),
-        *("access-control-request-method", "access-control-request-headers", "max-age=0"),
-        *(
-            "application/json",
-            "application/problem+json",
-            "text/event-stream",
-            "text/html",
-            "text/plain",
-            "charset=utf-8",
-        ),
     )
 )
 
@@ -123,7 +89,7 @@ def without_key(text: str, key: str) -> str:
     """The same without the key and its parts: a last check, as none of them should have come this far."""
     for part in (key, *key.split(".")):
         if len(part) >= _SHORTEST_SECRET:
-            text = text.replace(part, _ID).replace(json.dumps(part, ensure_ascii=False)[1:-1], _ID)
+            text = text.replace(part, ID).replace(json.dumps(part, ensure_ascii=False)[1:-1], ID)
     return text
 
 
@@ -163,11 +129,7 @@ def _played_headers(exchange: Exchange) -> dict[str, str]:
 def _headers(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
     """Those whose names begin like `names`; one that could have somebody in it is cut to that beginning."""
     kept = {name: _clean_header(name, value) for name, value in headers.items() if name.startswith(names)}
-    return {name if _HEADER_NAME.fullmatch(name) else _beginning(name, names): value for name, value in kept.items()}
-
-
-def _beginning(name: str, names: tuple[str, ...]) -> str:
-    return next(each for each in names if name.startswith(each)).rstrip("-") + "-other"
+    return {header_name(name, names): value for name, value in kept.items()}
 
 
 def _clean_header(name: str, value: str) -> str:
@@ -176,7 +138,7 @@ def _clean_header(name: str, value: str) -> str:
         return value
     if _HEADER_NUMBER.fullmatch(value):
         return value if _NUMBERED.issuperset(name.split("-")) else _HIDDEN
-    return value if _HEADER_WORDS.issuperset(re.split(r"[,;\s]+", value.lower())) or not value else _HIDDEN
+    return value if are_header_words(value) or not value else _HIDDEN
 
 
 def _played(exchange: Exchange) -> Iterator[str | float]:
@@ -202,11 +164,11 @@ def _pause(seconds: float) -> Iterator[float]:
 def _line(line: str) -> str:
     name, colon, value = line.partition(":")
     if not colon or not name:
-        return ":" if colon else _GONE if line else ""
+        return ":" if colon else GONE if line else ""
     value = value.strip()
     if name == "data":
         return f"data: {value if value == '[DONE]' else redacted_text(value, is_error=False)}"
-    return f"{name}: {_word(value)}" if name == "event" else f"{_field(name)}: {_GONE}"
+    return f"{name}: {word(value)}" if name == "event" else f"{field_name(name)}: {GONE}"
 
 
 def redacted_text(text: str, *, is_error: bool = True) -> str:
@@ -219,7 +181,7 @@ def redacted_text(text: str, *, is_error: bool = True) -> str:
     except (ValueError, RecursionError):
         if text.lstrip().startswith("<"):
             return "<html></html>"
-        return _message(text) if is_error or _WRAPPED.fullmatch(text.strip()) else _GONE
+        return message(text) if is_error or is_wrapped(text) else GONE
     return json.dumps(_redacted(parsed, "", 0), ensure_ascii=False)
 
 
@@ -227,7 +189,7 @@ def _redacted(value: object, name: str, depth: int) -> object:
     if depth > _DEEPEST:
         return None
     if isinstance(value, dict):
-        return {_field(key): _redacted(each, key, depth + 1) for key, each in value.items()}
+        return {field_name(key): _redacted(each, key, depth + 1) for key, each in value.items()}
     if isinstance(value, list):
         return [_redacted(each, name, depth + 1) for each in value]
     if isinstance(value, str):
@@ -250,27 +212,7 @@ def _text(value: str, name: str) -> str:
     if not value:
         return value
     if name in _PROTOCOL_FIELDS:
-        return _word(value)
+        return word(value)
     if name in _MESSAGES:
-        return _message(value)
-    return _ID if _is_id(name) else _GONE
-
-
-def _word(value: str) -> str:
-    return value if value in _PROTOCOL_WORDS or _PROTOCOL_WORD.fullmatch(value) else _GONE
-
-
-def _field(name: str) -> str:
-    return name if _FIELD_NAME.fullmatch(name) else _GONE
-
-
-def _message(text: str) -> str:
-    """The words of a message and its code; its request id is replaced by another one."""
-    if wrapped := _WRAPPED.fullmatch(text.strip()):
-        return f"{wrapped[1]}[{_words(wrapped[2])}][{_ID}]"
-    code = extract_code(text.encode()).code if text.startswith("[") else None
-    return f"[{code}]" if code else _words(text)
-
-
-def _words(text: str) -> str:
-    return " ".join(word if _KEPT_WORD.fullmatch(word) else _GONE for word in text.split())
+        return message(value)
+    return ID if _is_id(name) else GONE

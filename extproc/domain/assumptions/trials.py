@@ -84,7 +84,7 @@ def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
     """The trials in their order; those of one group are sent at the same time. `nonce` makes the long prompts new to
     the cache. `chat_base` is where the clients' Chat Completions go."""
     first, second = nonce[:3], nonce[::-1][:3] + "0"
-    pair = (model, _OTHER_MODEL if model != _OTHER_MODEL else DEFAULT_MODEL)
+    pair = (model, _another(model))
     one_by_one = [
         Trial("quota before", _QUOTA, Credential.BARE),
         *_refused(model, chat_base),
@@ -140,6 +140,19 @@ def _of_burst(name: str, number: int, model: str, chat_base: str) -> Trial:
     if number % 2:
         return _chat(name, chat_base, model)
     return _anthropic(name, model, headers=_BETA_HEADER)
+
+
+def burst_of_two_models(size: int, model: str, chat_base: str) -> Sequence[Trial]:
+    """As many again, half of them to another model. That goes first: where both share their places, the model that had
+    all of them in the burst is refused now."""
+    name = f"{BURST} {size} two models"
+    half = size // 2
+    others = [_chat(name, chat_base, _another(model)) for _ in range(half)]
+    return [*others, *(_of_burst(name, n, model, chat_base) for n in range(size - half))]
+
+
+def _another(model: str) -> str:
+    return _OTHER_MODEL if model != _OTHER_MODEL else DEFAULT_MODEL
 
 
 def last() -> Trial:

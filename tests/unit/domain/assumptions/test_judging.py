@@ -8,7 +8,7 @@ import pytest
 
 import simulator.plan.keys
 from extproc.cli import verify
-from extproc.commands.verify import lines
+from extproc.commands.verify_report import lines
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.assumptions.judging import (
@@ -27,6 +27,7 @@ from extproc.domain.assumptions.trials import (
     NOBODYS_KEY,
     Credential,
     burst,
+    burst_of_two_models,
     most_of,
     plan,
 )
@@ -34,6 +35,7 @@ from extproc.domain.request.key_form import is_usual
 
 AT = 1_790_000_000.0
 CHAT = "/api/coding/paas/v4"
+TRIALS = plan(DEFAULT_MODEL, CHAT, "0123456789abcdef")
 
 
 def answered(trial: str, body: object, **fields: object) -> Exchange:
@@ -55,8 +57,9 @@ def test_what_was_not_tried_is_one_line_and_all_else_a_row_each() -> None:
     printed = list(lines(found))
 
     assert printed[0].startswith("untold   not tried: unknown model, Anthropic; unknown model, Responses; ")
+    assert printed[1] == "untold   not tried without --places: too many at once; limit by model"
     assert [line for line in printed if "unknown model, Chat" in line] == printed[-4:-3]
-    assert not [line for line in printed if line.endswith("seen: was not tried")]
+    assert not [line for line in printed if line.endswith(": was not tried")]
 
 
 def test_of_no_answer_at_all_nobody_says_what_z_ai_did_not_do() -> None:
@@ -225,7 +228,8 @@ def test_an_end_long_after_the_final_event_differs(line_end: bytes) -> None:
 
 def test_the_trials_fit_into_what_may_be_spent_by_default() -> None:
     spend = next(option.default for option in verify.params if option.name == "spend")
-    groups = [plan(DEFAULT_MODEL, CHAT, "0123456789abcdef"), burst(DEFAULT_MODEL, CHAT)]
+    steps = burst(DEFAULT_MODEL, CHAT)
+    groups = [TRIALS, steps, [burst_of_two_models(len(steps[-1]), DEFAULT_MODEL, CHAT)]]
 
     assert isinstance(spend, int)
     assert sum(map(most_of, groups)) <= spend
@@ -251,6 +255,15 @@ def test_a_budget_gives_no_more_than_it_has() -> None:
     assert most_tokens(b"a" * 400, 8) == 158
 
 
+def test_after_an_answer_that_was_too_dear_only_what_is_free_is_sent() -> None:
+    budget = Budget(tokens=100, requests=9)
+    assert budget.take(60)
+    budget.settle(60, 5000)
+
+    assert not budget.take(1)
+    assert budget.take(0)
+
+
 def test_a_row_fits_a_terminal_of_80_columns() -> None:
     verdict = Verdict("unknown model", "HTTP 400, " * 20, Outcome.DIFFERS, "x" * 200, "It differs. " * 20)
 
@@ -259,6 +272,69 @@ def test_a_row_fits_a_terminal_of_80_columns() -> None:
     assert max(map(len, printed)) <= 80
     assert "".join(printed).count("x") == 200
     assert len(list(lines([verdict]))) == 4
+
+
+def test_a_row_says_once_what_was_seen_as_it_was_assumed_and_why_where_it_can_not_be_told() -> None:
+    as_assumed = Verdict("unknown model", "HTTP 400", Outcome.HOLDS, "HTTP 400")
+    untold = Verdict("prices", "those of the table", Outcome.UNTOLD, "no answer has one")
+
+    assert list(lines([as_assumed, untold])) == [
+        "untold   prices: those of the table",
+        "         because: no answer has one",
+        "holds    unknown model: HTTP 400",
+        "1 hold, 0 differ, 1 could not be told",
+    ]
+
+
+def of_model(model: str, *passed: bool, code: str = "1302") -> list[Exchange]:
+    """Requests that were sent at once; those that did not pass got this code."""
+    refused = {"error": {"code": code, "message": "busy"}}
+    return [answered("burst", {} if each else refused, model=model, status=200 if each else 429) for each in passed]
+
+
+FOUR = of_model("a", True, True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("alone", "together", "expected"),
+    [
+        (FOUR, [*of_model("b", True, True), *of_model("a", True, True)], Outcome.HOLDS),
+        (FOUR, [*of_model("b", True, True), *of_model("a", True, False)], Outcome.DIFFERS),
+        (FOUR, [*of_model("b", True, False), *of_model("a", True, True)], Outcome.UNTOLD),  # it may have one place
+        (FOUR, [*of_model("b", True, True), *of_model("a", True, False, code="1305")], Outcome.UNTOLD),
+        (of_model("a", True, False), [*of_model("b", True), *of_model("a", False)], Outcome.DIFFERS),
+        (of_model("a", True, False), [*of_model("b", False), *of_model("a", False)], Outcome.DIFFERS),
+        (of_model("a", True, False), [*of_model("b", True), *of_model("a", True)], Outcome.HOLDS),
+        (of_model("a", False, False), [*of_model("b", True), *of_model("a", True)], Outcome.UNTOLD),
+        (of_model("a", True, False), [], Outcome.UNTOLD),
+        (of_model("a", True, True), [], Outcome.UNTOLD),
+    ],
+)
+def test_two_models_have_places_of_their_own_if_both_find_some_where_one_was_full(
+    alone: list[Exchange], together: list[Exchange], expected: Outcome
+) -> None:
+    assert outcome("limit by model", burst=[alone], of_two_models=together) is expected
+
+
+SOMEBODYS = ("mallory@example.org", "sess-77aa88", "7f3a9c21aabb", "QWxhZGRpbjpvcGVu", "Wang Xiaoming", "a\x1b[31m")
+
+
+@pytest.mark.parametrize("text", SOMEBODYS)
+def test_no_row_shows_a_name_or_a_word_that_could_be_somebodys(text: str) -> None:
+    odd = {"error": {text: 1, "code": text}, text: 2, "model": text, "type": text, "input_tokens": text}
+    stream = f'data: {{"type": {json.dumps(text)}, "usage": {{"input_tokens": 3}}}}\n\n'.encode()
+    quota = {"success": True, "code": 200, "data": {"level": text, "limits": [{"type": text, "unit": 3, "number": 5}]}}
+    headers = {f"x-ratelimit-{text.lower()}": text, "content-encoding": text, "date": text, "x-log-id": text}
+    exchanges = [
+        *(answered(each.name, odd, status=400, headers=headers) for group in TRIALS for each in group),
+        *(answered(name, odd) for name in ("cache first", "cache again", "count tokens", "beta")),
+        replace(answered("stream responses", {}), pieces=((0.1, stream),)),
+        answered("quota before", quota),
+        answered("quota after", {"success": False, "code": 500, "msg": text}),
+    ]
+    found = verdicts(Evidence({each.trial: each for each in exchanges}))
+
+    assert not [verdict for verdict in found if text in verdict.seen]
 
 
 def test_nobodys_key_has_the_form_of_a_key_and_is_sent_once() -> None:

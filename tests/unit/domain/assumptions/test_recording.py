@@ -75,6 +75,17 @@ def test_words_that_are_not_the_protocols_are_gone_where_such_are_expected(name:
     assert value not in recorded(f"event: {value}\ndata: {{}}\n\n".encode(), **{"content-type": "text/event-stream"})
 
 
+@pytest.mark.parametrize(
+    ("name", "is_kept"),
+    [
+        *((name, True) for name in ("request_id", "requestId", "usageDetails", "_meta", "x", "userID", "cache_read")),
+        *((name, False) for name in ("mallory@example.org", "sess-77aa88", "user42", "QWxhZGRpbjpvcGVu", "WANGXIAO")),
+    ],
+)
+def test_of_the_names_of_fields_those_stay_that_are_plain_words(name: str, is_kept: bool) -> None:
+    assert (name in redacted_text(json.dumps({name: 1}))) is is_kept
+
+
 @pytest.mark.parametrize("name", ["x-ratelimit-user", "x-ratelimit-remaining", "retry-after", "server", "ratelimit-id"])
 @pytest.mark.parametrize("value", ["Wang Xiaoming", "xiaoming", "nginx, Wang", "sess-1"])
 def test_headers_keep_no_words_but_known_ones(name: str, value: str) -> None:
