@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup page wheel setup-system setup-agents run demo test test-fast collected test-page test-agents chaos soak bench bench-pacing bench-dashboard sim-autoscale sbom lint format lock generated proto clean
+.PHONY: help setup page wheel setup-system setup-agents run demo test test-fast collected test-page test-agents chaos soak bench bench-pacing bench-dashboard screenshots sim-autoscale sbom lint format lock generated proto clean
 
 PYTHON ?= python3
 VENV := .venv
