@@ -2,13 +2,18 @@
 
 import errno
 import ipaddress
+import os
 import socket
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from common.settings import SettingsError
 
 _BACKLOG: Final = 256
+_PROC: Final = Path("/proc")
+_LISTENS: Final = "0A"
 
 
 def bind(address: str, port: int, setting: str) -> socket.socket:
@@ -19,8 +24,9 @@ def bind(address: str, port: int, setting: str) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise SettingsError([f"BIND_ADDRESS={address}: need an address of this machine"], may_pass=True) from None
-        problem = f"{setting}={port}: need a free port on {address} ({error.strerror})"
-        raise SettingsError([problem], may_pass=error.errno == errno.EADDRINUSE) from None
+        is_taken = error.errno == errno.EADDRINUSE
+        why = f"{error.strerror}{_by_whom(port)}" if is_taken else error.strerror
+        raise SettingsError([f"{setting}={port}: need a free port on {address} ({why})"], may_pass=is_taken) from None
 
 
 def is_free(address: str, port: int) -> bool:
@@ -72,3 +78,29 @@ def _listen(address: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _by_whom(port: int) -> str:
+    """Who listens on a port, as far as Linux tells this user: ` by process 4711, envoy`; else nothing."""
+    held = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in _PROC.glob("[0-9]*") if held else ():
+        with suppress(OSError):  # another user's, or it has ended meanwhile
+            if any(os.readlink(each) in held for each in os.scandir(process / "fd")):
+                name = (process / "comm").read_text(errors="replace").strip()
+                return f" by process {process.name}, {name}" if name.isprintable() else f" by process {process.name}"
+    return ""
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):  # not Linux, or no IPv6
+            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
+                (
+                    _,
+                    local,
+                    _,
+                    state,
+                    *_,
+                ) = fields = line.split()
+                if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
+                    yield fields[9]

@@ -44,8 +44,8 @@ from extproc.runtime.client_gate import ClientGate
 from extproc.runtime.pacer import Pacer
 from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
-from extproc.runtime.state_file import StateFile
-from extproc.settings import Settings, split_origins, traces_url
+from extproc.runtime.state_file import StateFile, using
+from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 from extproc.transport.access_log import AccessLog
 from extproc.transport.admin_access import Owner
 from extproc.transport.admin_http import create_app
@@ -349,5 +349,5 @@ def run(settings: Settings, socket_path: Path) -> None:
     async def serve() -> None:
         await Service(settings, socket_path, counts).run()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with using(settings.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -240,7 +241,8 @@ async def _serve_until_told(settings: SimulatorSettings) -> None:
             await told.wait()
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
-        raise click.BadParameter(f"cannot listen on {place}: {error}", param_hint="--host, --port") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise click.BadParameter(f"cannot listen on {place}: {why}", param_hint="--host, --port") from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,5 @@
 """Opening the file: one process at a time, a damaged one set aside, an older one brought up to date."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
+from common.file_lock import HeldError, hold
 from dashboard.store.programs import look_back
 from dashboard.store.schema import NewerSchemaError, migrate
 
@@ -55,17 +55,15 @@ class Lock:
 def _lock(path: Path) -> IO[bytes]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(f"{path}.lock", "ab")  # noqa: SIM115 - held for as long as the process lives
+        return hold(Path(f"{path}.lock"))
+    except HeldError as holder:
+        raise StoreError(
+            f"DB_PATH={path}: another dashboard uses it ({holder}): end that one, or set DB_PATH to another file"
+        ) from None
     except OSError as error:
         raise StoreError(
             f"DB_PATH={path}: need a path in a directory that can be written to ({error.strerror})"
         ) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StoreError(f"DB_PATH={path}: another dashboard uses it; need another path") from None
-    return file
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

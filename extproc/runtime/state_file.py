@@ -4,15 +4,19 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from common.file_lock import HeldError, hold
+
 log = structlog.get_logger("extproc.state")
 
 _MOST_BYTES: Final = 1024 * 1024
+_LOCK_NAME: Final = ".lock"
 
 
 class StateError(Exception):
@@ -61,6 +65,24 @@ class StateFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def using(directory: Path | None) -> Iterator[None]:
+    """Marks a STATE_DIR as this proxy's while the context is open. If another uses it too both go on, and it is
+    told."""
+    with ExitStack() as held:
+        if directory is not None:
+            try:
+                held.enter_context(hold(directory / _LOCK_NAME))
+            except HeldError as holder:
+                log.warning(
+                    f"STATE_DIR={directory} is another proxy's too ({holder}): each overwrites what the other has "
+                    "learned and counted; end that one, or give each a directory of its own"
+                )
+            except OSError as error:
+                log.warning(f"STATE_DIR={directory}: whether another proxy uses it is unknown", why=error.strerror)
+        yield
 
 
 class SavedState:

@@ -47,7 +47,10 @@ def lines(environment: dict[str, str], *arguments: str, code: int = 2) -> list[s
 def test_a_port_in_use(environment: dict[str, str], taken_port: str, name: str, command: str) -> None:
     told = lines({**environment, name: taken_port}, command, code=MAY_PASS)
 
-    assert told == [f"{name}={taken_port}: need a free port on 127.0.0.1 (Address already in use)"]
+    [line] = told
+    assert line.startswith(
+        f"{name}={taken_port}: need a free port on 127.0.0.1 (Address already in use by process {os.getpid()}, "
+    )
 
 
 def test_a_port_that_two_want(environment: dict[str, str]) -> None:
@@ -72,7 +75,8 @@ def test_without_a_dashboard_its_settings_do_not_matter(environment: dict[str, s
 
     told = lines({**environment, **settings}, "run", "--no-dashboard", code=MAY_PASS)
 
-    assert told == [f"METRICS_PORT={taken_port}: need a free port on 127.0.0.1 (Address already in use)"]
+    [line] = told
+    assert line.startswith(f"METRICS_PORT={taken_port}: need a free port on 127.0.0.1 (Address already in use")
 
 
 def test_no_key(environment: dict[str, str]) -> None:
@@ -104,7 +108,7 @@ def test_a_name_that_is_nearly_a_settings(environment: dict[str, str], taken_por
 
 
 @pytest.mark.parametrize("spoilt", ['"{}"', "ZAI_API_KEY={}", "your-api-key"])
-@pytest.mark.parametrize("command", ["run", "extproc", "doctor"])
+@pytest.mark.parametrize("command", ["run", "extproc"])
 def test_a_key_with_something_around_it_or_none_at_all(environment: dict[str, str], spoilt: str, command: str) -> None:
     [told] = lines({**environment, "ZAI_API_KEY": spoilt.format(KEY)}, command)
 

@@ -1,9 +1,14 @@
+import os
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
 from common import ports
 from common.settings import SettingsError
+
+BY_US = f" by process {os.getpid()}, {Path('/proc/self/comm').read_text().strip()}" if sys.platform == "linux" else ""
 
 
 def test_a_taken_port_is_refused_in_the_name_of_its_setting() -> None:
@@ -12,7 +17,8 @@ def test_a_taken_port_is_refused_in_the_name_of_its_setting() -> None:
 
         assert not ports.is_free("127.0.0.1", port)
         with pytest.raises(
-            SettingsError, match=rf"^PROXY_PORT={port}: need a free port on 127.0.0.1 \(Address already"
+            SettingsError,
+            match=rf"^PROXY_PORT={port}: need a free port on 127.0.0.1 \(Address already in use{BY_US}\)$",
         ):
             ports.bind("127.0.0.1", port, "PROXY_PORT")
 

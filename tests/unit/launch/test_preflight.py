@@ -38,9 +38,9 @@ def test_what_is_right_passes_and_keeps_no_port() -> None:
 
 @pytest.mark.parametrize("name", ["proxy_port", "metrics_port", "envoy_admin_port"])
 def test_a_port_in_use_is_one_line(taken: int, name: str) -> None:
-    line = f"{name.upper()}={taken}: need a free port on 127.0.0.1 (Address already in use)"
+    [line] = problems(settings(**{name: taken}))
 
-    assert problems(settings(**{name: taken})) == [line]
+    assert line.startswith(f"{name.upper()}={taken}: need a free port on 127.0.0.1 (Address already in use")
 
 
 def test_an_address_of_another_machine_is_one_line_for_all_ports() -> None:

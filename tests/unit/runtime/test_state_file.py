@@ -1,6 +1,7 @@
 """Every file that is kept can be read again, however much it holds."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import structlog
 from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientRegistry, digest_of, read_clients
 from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit, read_learned
-from extproc.runtime.state_file import SavedState, StateError, StateFile
+from extproc.runtime.state_file import SavedState, StateError, StateFile, using
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -96,3 +97,23 @@ def test_what_can_not_be_saved_is_said_once_and_so_when_it_can_again(tmp_path: P
 
     assert file.read() == [2]
     assert [line["event"] for line in told] == ["the usage can't be saved", "the usage can be saved again"]
+
+
+def test_a_directory_that_two_proxies_use_is_told_with_who_else_does_and_what_to_do(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as told, using(tmp_path), using(tmp_path), using(None):
+        pass
+    with structlog.testing.capture_logs() as later, using(tmp_path):
+        pass
+
+    assert [line["event"] for line in told] == [
+        f"STATE_DIR={tmp_path} is another proxy's too (process {os.getpid()}): each overwrites what the other has "
+        "learned and counted; end that one, or give each a directory of its own"
+    ]
+    assert later == []
+
+
+def test_a_directory_that_can_not_be_marked_is_used_all_the_same(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as told, using(tmp_path / "nowhere"):
+        pass
+
+    assert [(line["log_level"], line["why"]) for line in told] == [("warning", "No such file or directory")]
