@@ -7,6 +7,7 @@
 --
 -- What comes back is one line of words:
 --
+--   b                                 only the front of it was read: it is too large, or has too many parts
 --   c                                 something is marked for the cache
 --   tCOUNT:BYTES:HASH:SET             the tools; SET is the same in whatever order they stand
 --   sBYTES:HASH:LOOSE                 a block of the system prompt, `sa…` if it is Claude Code's line about itself, `sr…` for all
@@ -33,6 +34,9 @@ local LARGEST_PIECE = 65536   -- of 128 KiB and more LuaJIT asks the system for 
 local MOST_BLOCKS, MOST_MESSAGES, MOST_LAST = 6, 12, 12
 local LOOSE_MESSAGES, LONGEST_LOOSE = 2, 65536
 local LONGEST_KEY = 64
+-- One of Envoy's threads carries nobody else's bytes meanwhile. So no more is read of a body than a conversation ever has; what was
+-- made to be slow to read ends with its steps, of which a part takes as many as sixteen brackets.
+local MOST_BYTES, MOST_STEPS, STEPS_OF_A_PART = 8388608, 524288, 16
 local DEEPEST = 500   -- below that keys are taken for texts: nobody's brackets may fill the memory
 local MARK, TYPE = "cache_control", "type"
 local ATTRIBUTION, NO_ATTRIBUTION = "x-anthropic-billing-header", "a text that is not shorter, and another one"
@@ -173,6 +177,7 @@ local blocks, block_rest, block_bytes = 0, 0, 0
 local messages, first_messages, chain, last_messages = 0, {}, 0, {}
 local tools, tool_bytes, tools_in_order, tool_set = 0, 0, 0, 0
 local is_marked, part_is_marked, head = false, false, ""
+local steps, is_cut = 0, false
 
 -- WHERE IN IT the reading is. `section` and `part` are letters, nil outside; `skipped` is the depth of a value that is left out.
 local mode, depth, is_object = PLAIN, 0, {}
@@ -187,6 +192,7 @@ local function begin(with_salt)
   messages, first_messages, chain, last_messages = 0, {}, salt, {}
   tools, tool_bytes, tools_in_order, tool_set = 0, 0, salt, 0
   is_marked, part_is_marked, head = false, false, ""
+  steps, is_cut = 0, false
   mode, depth, is_object = PLAIN, 0, {}
   wants_key, is_key, key, escaped = false, false, "", false
   section, part, skipped, in_scalar = nil, nil, nil, false
@@ -233,6 +239,7 @@ local function end_part(value)
     end_block(value)
   end
   is_marked, part_start = is_marked or part_is_marked, -1
+  steps = steps + STEPS_OF_A_PART
   part = nil
 end
 
@@ -327,8 +334,9 @@ end
 -- A tool goes into the hash as it stands there: its keys count, and it is no text.
 local function feed_tool(text, p, n, i)
   local from, inner, in_string, is_over = i, tool_depth, tool_in_string, false
-  local is_escaped = escaped
+  local is_escaped, taken = escaped, 0
   while i < n do
+    taken = taken + 1
     if in_string then
       local stop, is_cut = end_of_string(text, i, is_escaped)
       is_escaped, in_string, i = is_cut, not stop, (stop or n - 1) + 1
@@ -344,7 +352,7 @@ local function feed_tool(text, p, n, i)
       end
     end
   end
-  tool_depth, tool_in_string, escaped = inner, in_string, is_escaped
+  tool_depth, tool_in_string, escaped, steps = inner, in_string, is_escaped, steps + taken
   add_bytes(p, from, i)
   if is_over then
     escaped, mode = false, PLAIN
@@ -359,8 +367,10 @@ end
 -- there whose end this piece has not: all from there on is to be given again, with what follows.
 local function feed(text)
   local p, n, i = cast(BYTES, text), #text, 0
+  local taken = 0
   part_start = -1
   while i < n do
+    taken = taken + 1
     if mode == STRING then i = feed_string(text, p, n, i)
     elseif mode == TOOL then i = feed_tool(text, p, n, i)
     else
@@ -416,6 +426,7 @@ local function feed(text)
       end
     end
   end
+  steps = steps + taken
   if part and part_start > 0 then
     mode, depth, part, skipped, escaped, is_key, wants_key, in_scalar = PLAIN, 2, nil, nil, false, false, false, false
     return part_start
@@ -423,6 +434,12 @@ local function feed(text)
 end
 
 local function told()
+  -- Of what is told as one the end has to be known.
+  if is_cut then
+    words[#words + 1] = "b"
+    if section == "t" then tools = 0
+    elseif section ~= "m" then blocks = 0 end
+  end
   if blocks >= MOST_BLOCKS then words[#words + 1] = "sr" .. block_bytes .. ":" .. tohex(block_rest) end
   if is_marked then words[#words + 1] = "c" end
   if tools > 0 then
@@ -435,16 +452,22 @@ local function told()
   return concat(words, " ")
 end
 
--- Reads a body of `size` bytes; `bytes(from, length)` gives some of them, from 0 on. Of what is no JSON it tells something or other.
+-- Reads a body of `size` bytes, or the front of it; `bytes(from, length)` gives some of them, from 0 on. Of what is no JSON it tells
+-- something or other.
 local function read(size, bytes, with_salt)
   begin(with_salt)
-  local from = 0
-  while from < size do
-    local length = min(LARGEST_PIECE, size - from)
+  local from, stop = 0, min(size, MOST_BYTES)
+  while from < stop do
+    if steps > MOST_STEPS then
+      is_cut = true
+      return told()
+    end
+    local length = min(LARGEST_PIECE, stop - from)
     local back = feed(bytes(from, length))
-    if back == true then break end
+    if back == true then return told() end
     from = from + (back or length)
   end
+  is_cut = stop < size
   return told()
 end
 

@@ -85,11 +85,11 @@ def test_what_changes_in_front_of_each_prompt_is_named_and_nothing_of_its_text_i
     work(stack, "honest", line_changes=False)
     work(stack, "changing", line_changes=True)
     wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["findings"]] == [4], "a cause is found")
+    wait_until(lambda: "changing" in {row["session"] for row in stack.status()["cache"]["conversations"]}, "it is cold")
 
     page = stack.status()
     [finding] = page["cache"]["findings"]
     assert (finding["session"], finding["cause"], finding["part"]) == ("changing", "attribution", "system block 1")
-    assert "changing" in {row["session"] for row in page["cache"]["conversations"]}
     assert "honest" not in {row["session"] for row in page["cache"]["conversations"]}
     upstream = str(stack.simulator.log())
     assert SECRET not in json.dumps(page) + stack.processor.output + stack.envoy.output + upstream

@@ -28,13 +28,14 @@ _MOST_VALUES: Final = 8
 @record
 class Finding:
     """A part that changes: in so many requests in a row of those that were looked at. The first was sent at `since`,
-    the last that it may have changed in at `at` (Unix times)."""
+    the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was."""
 
     speaker: Speaker
     change: Change
     since: float
     at: float
     requests: int
+    is_cut: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class _Memory:
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
+    is_cut: bool = False
     heard: float = 0.0
     requests: int = 0
     passed: float = 0.0
@@ -127,6 +129,7 @@ class Changes:
         if memory.heard <= source.passed:
             memory.prompts = []
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
+        memory.is_cut = prompt.is_cut
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
         found = [(differences(before, prompt), index) for index, (before, _) in enumerate(memory.prompts)]
         alike = min(((len(changes), -index) for changes, index in found if changes is not None), default=None)
@@ -166,7 +169,7 @@ class Changes:
         """What changes, as far as it did within these seconds, the latest first. It goes on with each request that has
         too little from the cache, until one is looked at in which nothing changed."""
         found = [
-            Finding(speaker, row.change, row.since, max(row.at, self.missed(speaker)), row.requests)
+            Finding(speaker, row.change, row.since, max(row.at, self.missed(speaker)), row.requests, memory.is_cut)
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()
             if row.is_enough

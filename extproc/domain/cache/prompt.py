@@ -64,13 +64,15 @@ class Tools:
 @record
 class Prompt:
     """The parts of a prompt. `system` are the blocks of the system prompt, or the instructions; `messages` the first
-    ones, and `up_to` has for some of the last a hash of all up to it, by its number from 1 on."""
+    ones, and `up_to` has for some of the last a hash of all up to it, by its number from 1 on. `is_cut` is whether only
+    the front of it was looked at, since it is too large."""
 
     tools: Tools | None
     system: tuple[Part, ...]
     messages: tuple[Part, ...]
     up_to: Mapping[int, str]
     is_marked: bool
+    is_cut: bool = False
 
     @property
     def length(self) -> int:
@@ -98,12 +100,14 @@ def read_prompt(words: str) -> Prompt | None:
     system: list[Part] = []
     messages: list[Part] = []
     up_to: dict[int, str] = {}
-    is_marked = False
+    is_marked = is_cut = False
     try:
         for word in words.split():
             kind, values = word[0], word[1:].split(":")
             if kind == "c":
                 is_marked = True
+            elif kind == "b":
+                is_cut = True
             elif kind == "t":
                 tools = Tools(int(values[0]), int(values[1]), values[2], values[3])
             elif kind in "si":
@@ -114,7 +118,7 @@ def read_prompt(words: str) -> Prompt | None:
                 up_to[int(values[0])] = values[1]
     except (ValueError, IndexError):
         return None
-    return Prompt(tools, tuple(system), tuple(messages), up_to, is_marked)
+    return Prompt(tools, tuple(system), tuple(messages), up_to, is_marked, is_cut)
 
 
 def _part(values: list[str]) -> Part:

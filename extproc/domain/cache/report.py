@@ -27,8 +27,14 @@ def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[st
     }
 
 
-def text_of(change: Change) -> str:
-    """What changes with each request, and what to do about it."""
+def text_of(change: Change, *, is_cut: bool = False) -> str:
+    """What changes with each request, and what to do about it. `is_cut` is whether only the front of the prompts was
+    looked at."""
+    note = "; of such large prompts only the front is looked at" if is_cut else ""
+    return _text_of(change) + note
+
+
+def _text_of(change: Change) -> str:
     name, size = change.name, f"{change.bytes:,} bytes" if change.bytes else ""
     match change.cause:
         case Cause.ATTRIBUTION:
@@ -104,7 +110,7 @@ def _finding(finding: Finding) -> dict[str, object]:
         "since": finding.since,
         "at": finding.at,
         "requests": finding.requests,
-        "text": text_of(finding.change),
+        "text": text_of(finding.change, is_cut=finding.is_cut),
     }
 
 

@@ -19,6 +19,17 @@ function(reader, body, salt)
   return reader.read(#body, bytes, salt)
 end
 """
+_PIECES: Final = """
+function(reader, body)
+  local ends = {}
+  local function bytes(from, length)
+    ends[#ends + 1] = from + length
+    return body:sub(from + 1, from + length)
+  end
+  reader.read(#body, bytes, 1)
+  return table.concat(ends, " ")
+end
+"""
 _HEAP: Final = """
 function(reader, body)
   reader.begin(1)
@@ -38,11 +49,16 @@ class PromptReader:
         runtime = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         self._reader: Any = runtime.execute(source("prompt.lua").encode())
         self._read: Any = runtime.eval(_READ)
+        self._pieces: Any = runtime.eval(_PIECES)
         self._heap: Any = runtime.eval(_HEAP)
 
     def read(self, body: bytes, salt: int = 1) -> str:
         """What it says of a body."""
         return str(self._read(self._reader, body, salt))
+
+    def piece_ends(self, body: bytes) -> list[int]:
+        """Where each of the pieces ends that it takes of a body."""
+        return [int(end) for end in str(self._pieces(self._reader, body)).split()]
 
     def heap_of(self, body: bytes) -> float:
         """Reads a body, and returns the KiB that the heap has grown, garbage aside."""

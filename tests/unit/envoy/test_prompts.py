@@ -214,8 +214,43 @@ def test_a_prompt_of_any_length_has_few_words() -> None:
     assert len(words(body)) == 6 + 24 + 1
 
 
-def test_nesting_has_no_bound() -> None:
-    deep = b'{"messages": [' + b'[{"a":' * 100_000 + b"1" + b"}]" * 100_000 + b', "more"]}'
+SLOW = {
+    "texts": b'"",',
+    "numbers": b"1,",
+    "objects": b'{"a":1},',
+    "brackets": b"[",
+    "spaces": b" ",
+    "digits": b"1",
+    "a list of texts": b'"",',
+}
+
+
+@pytest.mark.parametrize("unit", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("opening", [b'{"messages": [', b'{"tools": [', b'{"system": [[', b'{"tools": [{"a": ['])
+def test_what_is_slow_to_read_is_read_for_so_many_steps_and_no_further(opening: bytes, unit: bytes) -> None:
+    body = opening + unit * (4_000_000 // len(unit))
+
+    assert prompts().piece_ends(body)[-1] <= 2**20
+    assert "b" in prompts().read(body).split()
+
+
+def test_of_a_body_of_more_than_eight_mebibytes_the_front_is_told_and_that_there_is_more() -> None:
+    front, large = {"system": ["x", "y"]}, ["a", "b" * 9_000_000, "c"]
+
+    assert words(front | {"messages": large}) == [*words(front), "b", *words({"messages": ["a"]})]
+    assert "b" not in words(front | {"messages": ["b" * 8_000_000]})
+
+
+def test_of_tools_or_blocks_of_which_not_all_were_read_nothing_is_told_that_needs_all() -> None:
+    tools = json.dumps({"system": "s", "tools": [{"a": number} for number in range(100_000)]}).encode()
+    blocks = json.dumps({"tools": [{}], "system": [f"{number}" for number in range(100_000)]}).encode()
+
+    assert [word[0] for word in prompts().read(tools).split()] == ["s", "b"]
+    assert [word[0] for word in prompts().read(blocks).split()] == [*"sssss", "b", "t"]
+
+
+def test_nesting_may_be_deep() -> None:
+    deep = b'{"messages": [' + b'[{"a":' * 50_000 + b"1" + b"}]" * 50_000 + b', "more"]}'
 
     assert [word.partition(":")[0][0] for word in prompts().read(deep).split()] == ["m", "m"]
     assert prompts().read(deep).split()[1].startswith("m4:")

@@ -8,6 +8,7 @@ from extproc.domain.cache.changes import Changes
 from extproc.domain.cache.conversation import Asked, Speaker
 from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
 from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
+from extproc.domain.cache.report import text_of
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 
 NOON = 1_795_608_000.0
@@ -81,6 +82,16 @@ def test_a_list_of_tools_that_grows_at_the_beginning_is_none_and_one_that_never_
     assert taken(growing[:6]) == []
     assert taken(growing[:7]) == [("the tool list", Cause.UNKNOWN, 6)]
     assert taken([f"t3:99:{number % 2}:5" for number in range(4)]) == [("the tool list", Cause.TOOLS_REORDERED, 3)]
+
+
+def test_a_finding_says_whether_only_the_front_of_the_prompts_was_looked_at() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, prompt(number, f"s9:{number}:9 b"), asked(number))
+
+    [finding] = changes.findings(NOON + 600, COLD_SECONDS)
+    text = text_of(finding.change, is_cut=finding.is_cut)
+    assert text.endswith("; of such large prompts only the front is looked at")
 
 
 def test_what_changes_where_the_cache_gives_its_due_all_the_same_is_no_finding() -> None:
