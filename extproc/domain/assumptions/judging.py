@@ -219,8 +219,8 @@ def _unified(evidence: Evidence) -> Judgement:
         if names:
             return _told(False, f"{names} in an answer of {_outcome_of(each)}")
     if not refused:
-        with_places = "" if evidence.burst else "--places may tell, or "
-        return _untold(f"nothing with that header was refused: {with_places}a plan that is used up")
+        told_by = "a plan that is used up" if evidence.burst else "--places, or a plan that is used up,"
+        return _untold(f"nothing with that header was refused; {told_by} may tell")
     return _told(True, f"none in {len(refused)} refusals: {_outcome_of(refused[0])}")
 
 
@@ -429,8 +429,8 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
     own = [each for each in both if each.model == alone[0].model]
     others = [each for each in both if each.model != alone[0].model]
     seen = (
-        f"of {len(alone)} at once {before} passed; of as many with another model {_passed(own)} of {len(own)} for "
-        f"{own[0].model} and {_passed(others)} of {len(others)} for {others[0].model}"
+        f"of {len(alone)} at once for {own[0].model} {before} passed; of as many for two models {_passed(own)} of "
+        f"{len(own)} for {own[0].model}, and {_passed(others)} of {len(others)} for {others[0].model}"
     )
     refused = [each for each in (*alone, *both) if not _passed([each])]
     if other := [each for each in refused if each.failure or extract_code(each.body).code != "1302"]:
@@ -691,7 +691,7 @@ ASSUMPTIONS: Final = (
     ),
     Assumption(
         "anthropic-beta",
-        "does not get a request refused",
+        "Claude Code's header of that name does not get a request refused",
         "Claude Code sends it with every request and would be refused: tell us, the proxy can leave it out.",
         _passes("beta"),
     ),
