@@ -75,11 +75,21 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def from_environment(cls) -> Self:
         """Raises SettingsError with a line for each setting whose value has not the form of its field."""
+        settings, problems = cls.as_far_as_right()
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def as_far_as_right(cls) -> tuple[Self, list[str]]:
+        """The settings, with the default in place of each value that has not the form of its field, and a line for each
+        of these."""
         try:
-            return cls()
+            return cls(), []
         except ValidationError as error:
             fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
-            raise SettingsError([cls.problem(field) for field in fields]) from None
+        defaults: dict[str, Any] = {field: cls.model_fields[field].default for field in fields}
+        return cls(**defaults), [cls.problem(field) for field in fields]
 
     @property
     def ports(self) -> dict[str, int]:

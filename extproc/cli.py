@@ -132,23 +132,13 @@ def envoy_config() -> None:
 @cli.command()
 @click.option("--request", "sends_request", is_flag=True, help="Also ask a model for one token.")
 def doctor(sends_request: bool) -> None:
-    """Check the key, the way to Z.AI, the plan and the clients' settings, and say what to do.
+    """Check the key, the settings, the way to Z.AI, the plan and the clients' settings, and say what to do.
 
-    Exits with 1 if something is wrong.
+    Without a key it checks everything else. Exits with 1 if something is wrong.
     """
-    from extproc.commands.doctor import Doctor, lines, verdict
-    from extproc.domain.diagnosis import Level
+    from extproc.commands.doctor import run_doctor
 
-    async def examine() -> int:
-        problems = 0
-        async for finding in Doctor(_load(needs_key=True), sends_request=sends_request).look():
-            problems += finding.level is Level.PROBLEM
-            for line in lines(finding):
-                click.echo(line)
-        click.echo(verdict(problems))
-        return problems
-
-    sys.exit(1 if asyncio.run(examine()) else 0)
+    sys.exit(1 if run_doctor(sends_request) else 0)
 
 
 @cli.command()

@@ -4,12 +4,14 @@ import asyncio
 import gc
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -58,6 +60,7 @@ from extproc.transport.retry_gate import RetryGate
 from extproc.transport.stream_guard import StreamGuard
 
 if TYPE_CHECKING:
+    from extproc.runtime.proxy_watch import ProxyWatch
     from extproc.runtime.shared_limits import SharedLimits
     from extproc.transport.tracing import Tracing
 
@@ -124,6 +127,7 @@ class Service:
             None if self.tracing is None else self.tracing.tracer.begin,
             self.cache.wants_parts if settings.cache_doctor else None,
         )
+        self.proxy_watch = self._proxy_watch()
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
         self.retry_gate = RetryGate(self.admission, self.pacer)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
@@ -178,6 +182,8 @@ class Service:
         yield "envoy_stats", self.envoy_stats.run
         if self.shared is not None:
             yield "shared_limits", self.shared.run
+        if self.proxy_watch is not None:
+            yield "proxy_watch", self.proxy_watch.run
         if self.tracing is not None:
             yield "traces", self.tracing.exporter.run
 
@@ -202,6 +208,8 @@ class Service:
         ]
         if self._request_log is not None:
             listeners.append(Listener("request log", self._request_log.write))
+        if self.proxy_watch is not None:
+            listeners.append(Listener("proxy watch", self.proxy_watch.take_outcome))
         if self.tracing is not None:
             tracer = self.tracing.tracer
             listeners.append(Listener("traces", tracer.take_outcome, tracer.take_failure))
@@ -215,6 +223,15 @@ class Service:
         from extproc.transport.tracing import build
 
         return build(self._settings, url)
+
+    def _proxy_watch(self) -> "ProxyWatch | None":
+        proxy, upstream = way_up(self._settings), urlsplit(self._settings.zai_target_url)
+        if proxy is None or upstream.hostname is None:
+            return None
+        from extproc.runtime.proxy_watch import ProxyWatch
+
+        tls = ssl.create_default_context(cafile=ca_file(self._settings))
+        return ProxyWatch(proxy, upstream.hostname, upstream.port or 443, tls)
 
     def _log_of_requests(self) -> RequestLog | None:
         if self._settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):

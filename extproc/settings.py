@@ -22,6 +22,8 @@ from extproc.domain.request.way_up import ForwardProxy, way_to, what_is_not_used
 from extproc.domain.tracing.attributes import read_attributes, read_headers
 from extproc.domain.tracing.sampling import Sampler, SamplerName, read_sampler
 
+KEY: Final = "ZAI_API_KEY"
+"""How the names of the settings begin that give the key, and so the lines about them."""
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY")
@@ -414,6 +416,12 @@ def load_settings(needs_key: bool = True) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def load_what_is_right() -> tuple[Settings, list[str]]:
+    """The settings as far as each alone is right, the key among them, and a line for everything that is wrong."""
+    settings, problems = Settings.as_far_as_right()
+    return settings, [*problems, *_problems(settings, needs_key=not any(line.startswith(KEY) for line in problems))]
 
 
 def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:

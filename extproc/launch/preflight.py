@@ -1,8 +1,7 @@
 """What has to be right before anything starts, beyond the settings' own form: ports, key, prices, certificates."""
 
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from common import ports
@@ -18,33 +17,21 @@ _LOOPBACK: Final = "127.0.0.1"
 def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
     """Raises SettingsError with a line for everything that would keep the proxy, or what `further` checks, from
     starting."""
-    checks: tuple[Callable[[Settings], object], ...] = (
-        _client_port,
-        _metrics_port,
-        _admin_port,
-        ApiKey.from_settings,
-        load_prices,
-        _certificate,
-        _upstream_certificates,
-        CollectorHeaders.from_settings,
-        make_state_directory,
-        *further,
-    )
-    wrong: list[SettingsError] = []
-    for each in checks:
-        with _collected(wrong):
-            each(settings)
+    wrong = problems(settings, (*PORTS, ApiKey.from_settings, *FILES, make_state_directory, *further))
     if wrong:
         lines = dict.fromkeys(line for error in wrong for line in error.problems)
         raise SettingsError(list(lines), may_pass=all(error.may_pass for error in wrong))
 
 
-@contextmanager
-def _collected(wrong: list[SettingsError]) -> Iterator[None]:
-    try:
-        yield
-    except SettingsError as error:
-        wrong.append(error)
+def problems(settings: Settings, checks: Iterable[Callable[[Settings], object]]) -> list[SettingsError]:
+    """What each of these checks finds wrong."""
+    wrong: list[SettingsError] = []
+    for each in checks:
+        try:
+            each(settings)
+        except SettingsError as error:
+            wrong.append(error)
+    return wrong
 
 
 def _client_port(settings: Settings) -> None:
@@ -93,3 +80,9 @@ def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "unreadable"
     return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
+
+
+PORTS: Final = (_client_port, _metrics_port, _admin_port)
+"""That its ports can be had."""
+FILES: Final = (load_prices, _certificate, _upstream_certificates, CollectorHeaders.from_settings)
+"""That what its files hold can be used."""

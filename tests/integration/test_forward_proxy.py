@@ -16,6 +16,7 @@ from tests.harness.processes import bare_environment, make_key
 from tests.harness.serving import serving
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.supervised import quiet_settings, running_proxy, start_in_vain
+from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -78,20 +79,41 @@ def test_requests_and_polls_go_through_it_and_its_password_is_shown_nowhere(
     assert not [text for text in shown if PASSWORD in text or AUTHORIZATION.split()[1] in text]
 
 
-def test_wrong_credentials_are_a_503_and_the_doctor_says_why(
+def test_wrong_credentials_are_a_503_that_names_the_proxy_and_the_log_and_the_doctor_say_why(
     tmp_path: Path, z_ai: Simulator, company: ForwardProxy, authority: Authority
 ) -> None:
     settings = through(company, authority, password="wrong")
+    why = f"127.0.0.1:{company.port} opens no tunnel to api.z.ai:443 (407 Proxy Authentication Required)"
     with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", **settings, MAX_RETRIES="0") as proxy:
         answer = httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+        of_openai = httpx.post(f"{proxy.url}/v1/chat/completions", json=PROMPT, timeout=30)
+        wait_until(lambda: f"HTTPS_PROXY: {why}" in proxy.output, "the log says why")
         told = start_in_vain({**proxy.environment}, "doctor")
+        said = proxy.output
+
+    assert answer.status_code == of_openai.status_code == 503
+    assert answer.headers["x-should-retry"] == "true"
+    for error in (answer.json()["error"], of_openai.json()["error"]):
+        assert error["message"].startswith(f"Z.AI can't be reached through 127.0.0.1:{company.port} (HTTPS_PROXY): ")
+        assert "refuses to open a tunnel" in error["message"]
+    assert (answer.json()["type"], of_openai.json()["error"]["code"]) == ("error", "unavailable")
+    assert told.returncode == 1
+    assert f"PROBLEM  HTTPS_PROXY: {why}" in told.stdout
+    assert "wrong" not in told.stdout + told.stderr + said + answer.text
+
+
+def test_a_certificate_behind_the_proxy_that_nobody_trusts_is_told_as_that(
+    tmp_path: Path, z_ai: Simulator, company: ForwardProxy, authority: Authority
+) -> None:
+    stranger = Authority(tmp_path, "stranger")
+    settings = {**through(company, authority), "ZAI_CA_FILE": str(stranger.certificate_file), "MAX_RETRIES": "0"}
+    with running_proxy(tmp_path, z_ai, KEY, "--no-dashboard", **settings) as proxy:
+        answer = httpx.post(f"{proxy.url}/v1/chat/completions", json=PROMPT, timeout=30)
+        wait_until(lambda: "but TLS with api.z.ai:443 behind it fails" in proxy.output, "the log says why")
 
     assert answer.status_code == 503
-    assert answer.headers["x-should-retry"] == "true"
-    assert told.returncode == 1
-    assert "PROBLEM  HTTPS_PROXY: 127.0.0.1:" in told.stdout
-    assert "407" in told.stdout
-    assert "wrong" not in told.stdout + told.stderr
+    assert "opens a tunnel, but TLS behind it fails" in answer.json()["error"]["message"]
+    assert f"through 127.0.0.1:{company.port} (HTTPS_PROXY)" in answer.json()["error"]["message"]
 
 
 def test_the_doctor_tries_the_way_through_it(tmp_path: Path, company: ForwardProxy, authority: Authority) -> None:

@@ -4,6 +4,7 @@ import base64
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,51 @@ class ForwardProxy:
     @property
     def address(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Leg(Enum):
+    """A part of the way through a proxy, in the order in which they are gone."""
+
+    NAME = "name"
+    CONNECTION = "connection"
+    PROXY_TLS = "proxy_tls"
+    TUNNEL = "tunnel"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenWay:
+    """Where the way through a proxy ends. `proxy` and `upstream` are hosts and ports, `why` is what was met there, in a
+    few words: an error of the system, or of a TLS library, or the status that a CONNECT was answered with."""
+
+    leg: Leg
+    proxy: str
+    upstream: str
+    why: str
+
+    def __str__(self) -> str:
+        return {
+            Leg.NAME: f"the name of {self.proxy} is not found",
+            Leg.CONNECTION: f"{self.proxy} can't be reached ({self.why})",
+            Leg.PROXY_TLS: f"TLS with {self.proxy} fails ({self.why})",
+            Leg.TUNNEL: f"{self.proxy} opens no tunnel to {self.upstream} ({self.why})",
+            Leg.TLS: f"{self.proxy} opens tunnels, but TLS with {self.upstream} behind it fails ({self.why})",
+        }[self.leg]
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.leg is Leg.TUNNEL and self.why.startswith("407"):
+            return "Look at the name and the password in HTTPS_PROXY, and ask who runs that proxy."
+        if self.leg is Leg.TUNNEL and self.why.startswith("5"):
+            return "That proxy does not reach it either: is ZAI_TARGET_URL right? Ask who runs that proxy."
+        return {
+            Leg.NAME: "Look at the host in HTTPS_PROXY; NO_PROXY leads past it.",
+            Leg.CONNECTION: "Look at the host and the port in HTTPS_PROXY; NO_PROXY leads past it.",
+            Leg.PROXY_TLS: "Most proxies are spoken to by http://, also for https; else look at ZAI_CA_FILE.",
+            Leg.TUNNEL: "Ask who runs that proxy to let this machine through; NO_PROXY leads past it.",
+            Leg.TLS: "If the proxy reads the traffic: set ZAI_CA_FILE to your company's certificates.",
+        }[self.leg]
 
 
 def way_to(url: str, https_proxy: str | None, no_proxy: str | None) -> ForwardProxy | None:
