@@ -5,21 +5,21 @@
 -- event is kept, however long it is. Most events of a stream say nothing that matters: once the answer has begun and its model is
 -- known, whole events are passed over in which no word stands that could (`may_matter`), and that is a dozen plain searches.
 --
--- How many events there were, and in how many bytes, stands beside the report: from that tokens are estimated which nobody told of.
--- What comes before anything was generated, and what says again what there was, is apart.
+-- Beside the report stands how many events there were and how many bytes they had: if no tokens are reported, they are estimated
+-- from that. Events before anything was generated, and events that only repeat what was there, are counted apart.
 --
--- Merging, field by field: of a number the last positive one (a later zero or null erases nothing), of the model the first, of
--- the stop reason the last (but none makes up for a network_error), of errors the first that comes before the end.
+-- If several events report the same field, this one counts: of a number the last positive one (a later zero or null erases nothing),
+-- of the model the first, of the stop reason the last (but a network_error stays), of errors the first that comes before the end.
 
 local byte, find, sub, match, gsub = string.byte, string.find, string.sub, string.match, string.gsub
 
 local LARGEST_EVENT = 16 * 1024 * 1024   -- a longer one passes unread, and `unread` says so
-local LONGEST_TEXT = 128                 -- of what is no JSON: enough for `[DONE]` and `[1305][…`
+local LONGEST_TEXT = 128                 -- bytes kept of data that is no JSON: enough for `[DONE]` and `[1305][…`
 local LONGEST_WORD = 32
 local LONGEST_MODEL = 128
 local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
 local FRAME = 120                        -- bytes of an event, at least, that hold no text
-local MOST_CHOICES = 128                 -- so many are followed to their ends; with more of them, only `[DONE]` ends the answer
+local MOST_CHOICES = 128                 -- of so many choices the ends are noted; if there are more, only `[DONE]` ends the answer
 
 local COUNTS = {
   "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
@@ -44,8 +44,8 @@ local ERROR = {   -- an object, a sentence, or an array of either
   items = { text = "error_message", fields = ERROR_FIELDS },
 }
 
--- What names an error: Z.AI's own codes of three digits, types and codes in words. Of these some are codes, which say more than
--- the type beside them.
+-- KNOWN_NAMES are all words that name an error: Z.AI's own codes of three digits, types, and codes in words. TELLING_CODES are those
+-- of the codes that say more than the type beside them.
 local KNOWN_NAMES = ${KNOWN_NAMES}
 local TELLING_CODES = ${TELLING_CODES}
 local NETWORK_ERROR = "network_error"   -- Z.AI's stop reason for a failure
@@ -379,7 +379,7 @@ function Answer:end_event()
     if text ~= "[DONE]" then code = code_in(text) elseif self.is_chat ~= false then self:end_answer() end
     if not code and self.name == "error" then code = "unknown" end
   end
-  if code and not was_final then self:note_error(code) end   -- who left at the end has not seen what comes behind it
+  if code and not was_final then self:note_error(code) end   -- behind the final event no client reads on, so none sees an error there
   if not self.report.first then self:set("first", code and "error" or "good") end
   self:count_event(self.is_over ~= was_over)
   if self.opening then
@@ -438,8 +438,8 @@ function Answer:take_line(text)
   self.line = ""
 end
 
--- Finds `ending` (which ends in a quote) only where another quote stands `before` bytes ahead of it, so that the whole string
--- matches and not just its tail.
+-- Where `ending`, the last part of a string with its closing quote, stands in the text; nil if nowhere. The string's opening quote
+-- has to stand `before` bytes ahead of it: otherwise it would be the end of a longer string.
 local function is_token(text, from, ending, before)
   local at = find(text, ending, from, true)
   while at do
@@ -449,7 +449,7 @@ local function is_token(text, from, ending, before)
   return nil
 end
 
--- A key that ends before `i` has something behind it: many clients' servers send `"usage": null` with each event.
+-- Whether the key that ends before `i` has a value other than null: many servers send `"usage": null` with each event.
 local function has_value(text, i)
   local c = byte(text, i)
   while c == 32 or c == 58 do
@@ -468,7 +468,7 @@ local function is_told(text, from, key_and_quote)
   return nil
 end
 
--- The keys `usage`, with a value, and `message`, by what they have in common: the g is rare.
+-- Looks for the keys `usage` (with a value) and `message` at once, by the `ge"` in which both end: a g is rare.
 local function has_usage_or_message(text, from)
   local at = find(text, 'ge"', from, true)
   while at do
@@ -559,9 +559,9 @@ local function has_needless_escape(text, from)
   return nil
 end
 
--- Words of which some event that matters has one. A plain search runs from one occurrence of a word's first letter to the next: so
--- they are cut to begin with a letter that is rare in the frames of the dialect's events. (Each is in the whole word, so nothing
--- is missed in a stream of another.)
+-- Each event that matters has one of some words. A plain search jumps from one occurrence of a word's first letter to the next, so
+-- the words are cut off in front, to begin with a letter that is rare in the events of the dialect. (Each is still a part of the whole
+-- word, so nothing is missed in a stream of another dialect.)
 local WORDS = { reason = 'reason"', stop = 'message_stop"', success = 'success"', skipped_of_success = 1 }
 local WORDS_IN_CHAT = { reason = '_reason"', stop = '_stop"', success = 'uccess"', skipped_of_success = 2 }
 
@@ -694,12 +694,13 @@ function Answer:end_head(kind)
   if kind == "events" then self:begin_stream() else self.text = "" end
 end
 
--- Most events say nothing but a little more text, and differ in that alone from the event before. FRAME: what stands around the text
--- of an event in which nothing may matter, `opens` with the quote before it, `closes` with the quote behind it and the event's end.
--- A piece that is one event in that frame is passed over by its frame, whatever its text is: no value of these keys matters.
+-- FRAMES. Most events bring nothing but a little more text, and are the same as the event before but for that text. What stands around
+-- it is the frame: `opens` is all up to the quote before the text, `closes` the quote behind it and the rest of the event. If a piece
+-- is one event in the frame of an event that did not matter, it does not matter either, whatever its text is: no value of these keys
+-- does. So it is passed over.
 local TEXT_KEYS = { '"text" ?: ?"', '"thinking" ?: ?"', '"partial_json" ?: ?"', '"content" ?: ?"', '"reasoning_content" ?: ?"',
   '"arguments" ?: ?"', '"delta" ?: ?"' }
-local MOST_FRAMES = 64   -- are learned of an answer: where events differ in more than a text, that is given up
+local MOST_FRAMES = 64   -- so many frames are learned of an answer; where events differ in more than a text, it is given up then
 
 function Answer:learn_frame(event)
   if self.frames == MOST_FRAMES or (self.opens and sub(event, 1, #self.opens) == self.opens) then return end
@@ -785,7 +786,7 @@ function Answer:feed_body(text)
   if self.report.kind == "events" then self:feed_events(text) else self:feed_json(text) end
 end
 
--- Whether, since this was last true, the events have become a quarter more, or what is in them beyond their frames has.
+-- Whether the number of events, or their bytes beyond the frames, has grown by a quarter since this was last true.
 function Answer:has_grown()
   local events = self.events
   if not events or events == 0 then return false end

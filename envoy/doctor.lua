@@ -1,5 +1,6 @@
--- THE CACHE DOCTOR: which parts an admitted prompt has, as hashes (prompt.lua). Of most nobody has to know, and the processor says of
--- which: of those whose conversation gets too little from the cache. They have been read for their model, so the whole body is here.
+-- THE CACHE DOCTOR: tells the processor the parts of an admitted prompt, as hashes (prompt.lua). It does so only for prompts that the
+-- processor wants to know of: those of conversations that get too little from the cache. Their bodies have been read for the model's
+-- name, so the whole body is here.
 
 local SALT = ${PROMPT_SALT}   -- nil with CACHE_DOCTOR=off, and then no route switches this filter on
 

@@ -85,8 +85,8 @@ local function mark_failed(handle, headers, code)
   if is_certain and not headers:get("x-should-retry") then headers:add("x-should-retry", "false") end
 end
 
--- Who lets the head of this answer wait for its first event, nil if nobody does. That is of interest where a model answers, which
--- only the processor knows.
+-- What to name this attempt by when the guard is told of its first event; nil if no head waits for that. Heads wait where a model
+-- answers, which only the processor knows, and where the answer is an error.
 local function holder_of(handle, is_error)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
   if not decided or not decided.id or not (is_error or decided.guard) then return nil end
@@ -94,8 +94,9 @@ local function holder_of(handle, is_error)
   return { id = decided.id, attempt = string.format("%d", noted and noted.attempt or 1) }
 end
 
--- Tells the guard what the first event of an answer is whose head waits for that. `text` is the error as it came, empty if there is
--- none. `status` is there if the head itself told of an error; then an empty text means that nobody knows where the body ends.
+-- Tells the guard, where the answer's head waits, what the first event of the answer is. `text` is the error as it came, empty if it is
+-- none. `status` is given only if the head itself says that this is an error; then an empty text means that nobody knows where the
+-- body ends.
 local function tell_guard(handle, guarded, code, text, status)
   local size = #text
   local frame = string.char(0, 0, math.floor(size / 65536), math.floor(size / 256) % 256, size % 256)
@@ -106,8 +107,8 @@ local function tell_guard(handle, guarded, code, text, status)
   }, frame .. text, GUARD_PATIENCE, true)
 end
 
--- Reads a short answer as a whole before its head goes on. The guard is told of an error in a 200 too: where no retry helps, the
--- client gets the status that such an error has elsewhere.
+-- Reads a short answer as a whole before its head goes on. The guard is also told of an error in an answer of status 200: if no retry
+-- helps, it gives the client the status that such an error has elsewhere.
 local function read_whole(handle, kind, is_error)
   local buffer = handle:body()
   local headers = handle:headers()   -- whoever asked before body() holds an object that can't be used any more
@@ -180,7 +181,8 @@ local function read_open_error(handle, status, guarded)
   tell(reader:finish(), true)
 end
 
--- Whether what was asked for has been made before: a file, a finished job. An error in it has happened to somebody else.
+-- Whether the request asks for something that was made before, such as a file or a finished job: an error that stands in it is none of
+-- this request's.
 local function is_stored(handle)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
   return decided and decided.stored
