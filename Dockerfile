@@ -96,7 +96,7 @@ CMD ["extproc"]
 
 FROM runtime AS envoy
 COPY --from=build /apart/envoy /usr/local/bin/envoy
-COPY --from=build /opt/zai-proxy/drain.py /opt/zai-proxy/healthcheck.py /opt/zai-proxy/
+COPY --from=build /opt/zai-proxy/drain.py /opt/zai-proxy/envoy_alive.py /opt/zai-proxy/healthcheck.py /opt/zai-proxy/
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=20s --retries=6 \
   CMD ["python3", "-P", "/opt/zai-proxy/healthcheck.py", "PROXY_PORT", "8080", "/health"]

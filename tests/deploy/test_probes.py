@@ -11,6 +11,7 @@ import pytest
 from tests.deploy.manifests import containers, pods, render
 from tests.harness.processes import ROOT, Process, bare_environment
 from tests.harness.stack import Stack, running_stack
+from tests.harness.stopped_thread import StoppedThread, threads
 from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,7 @@ def is_taken_for_alive(stack: Stack, directory: Path) -> bool:
     return Process("probe", [sys.executable, *command], environment, directory).wait(60) == 0
 
 
-def test_envoy_is_alive_without_its_processor_and_with_every_connection_taken_but_not_when_it_is_stopped(
+def test_envoy_is_alive_without_its_processor_and_with_every_connection_taken_but_not_when_it_or_a_thread_hangs(
     tmp_path: Path,
 ) -> None:
     with running_stack(tmp_path, MAX_CONNECTIONS="10") as stack, ExitStack() as opened:
@@ -42,3 +43,10 @@ def test_envoy_is_alive_without_its_processor_and_with_every_connection_taken_bu
 
         stack.envoy.signal(signal.SIGSTOP)
         assert not is_taken_for_alive(stack, tmp_path)
+        stack.envoy.signal(signal.SIGCONT)
+        wait_until(lambda: is_taken_for_alive(stack, tmp_path), "it is alive again")
+
+        worker = StoppedThread(threads(stack.envoy.pid, "wrk:worker_0")[0])
+        wait_until(lambda: not is_taken_for_alive(stack, tmp_path), "a thread that hangs is missed")
+        stack.envoy.signal(signal.SIGKILL)
+        wait_until(worker.has_ended, "it has ended")
