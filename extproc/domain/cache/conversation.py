@@ -6,8 +6,9 @@ made only where there is no other reading, of requests that come one by one unde
 * it grows: the prompt holds the one before it and something new, but no more than half as much again and a large
   tool's result. A prompt that shrinks was compacted, rewound, forked or is another one's;
 * one at a time: the request before had its answer begun when this one left, or the cache could not know it;
-* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a miss counts after a minute at most, or
-  after a pause as long as one after which something was found, and four minutes end all claims.
+* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a miss counts if the answer before ended
+  a minute ago at most, or as long ago as one after which something was found; four minutes after the request before was
+  sent all claims end. Whether the cache could have known a prompt that comes later is not known, and so it is said.
 
 Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!.
 So claims count only once several in a row have borne each other out, and a conversation is cold after more of them,
@@ -18,6 +19,7 @@ it, also if the cache lags behind, if two conversations take turns, or if an API
 `input_tokens` where its dialect has it beside, and all prompts look twice as long as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +32,8 @@ WARM: Final = 0.9
 """The share of a prompt from which on nothing in it can have changed but its end."""
 
 LONGEST_PAUSE: Final = 240.0
-"""Seconds between two requests after which nothing is claimed: caches of this kind forget after five minutes."""
+"""Seconds between two requests being sent after which nothing is claimed: caches of this kind forget after five
+minutes."""
 
 _SHORTEST_LIFE: Final = 60.0
 _LARGEST_GROWTH: Final = 0.5
@@ -64,8 +67,9 @@ class Speaker:
 class Asked:
     """One request that was answered. `input` are all tokens of its prompt, `cached` those that came from the cache,
     `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
-    (Unix times). `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API
-    caches nothing that is not marked for it. `model` is what it asked for, empty if that is the speaker's."""
+    and ended at `ended` (Unix times; 0 where that is not known, and then it is taken to have ended as it began).
+    `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API caches none
+    that is not marked for it. `model` is what it asked for, empty if that is the speaker's."""
 
     sent: float
     begun: float
@@ -75,12 +79,18 @@ class Asked:
     prompt: str = ""
     needs_marks: bool = False
     model: str = ""
+    ended: float = 0.0
+
+    @property
+    def missed(self) -> int:
+        """Tokens of it that did not come from the cache."""
+        return max(0, self.input - self.cached)
 
 
 @record
 class Claim:
-    """What a request could have had: `due` tokens of its prompt were the prompt before it, `pause` seconds ago. `found`
-    is the most that those before it had from the cache."""
+    """What a request could have had: `due` tokens of its prompt were the prompt before it, whose answer ended `pause`
+    seconds before. `found` is the most that those before it had from the cache."""
 
     asked: Asked
     due: int
@@ -99,9 +109,23 @@ class Claim:
         return cached < self.due * _SHORT or (not self.is_met and cached <= self.found)
 
     @property
+    def missing(self) -> int:
+        """Tokens of it that did not come from the cache."""
+        return max(0, self.due - self.asked.cached)
+
+    @property
     def lost(self) -> int:
         """Tokens that were paid in full for nothing: none where nothing need be wrong."""
         return self.due - self.asked.cached if self.is_short else 0
+
+
+@record
+class Told:
+    """What becomes known with a request: the `claims` that it bears out, of itself and of those before it, and how many
+    tokens of them the cache may have known or not (`unknown`): nobody can tell."""
+
+    claims: Sequence[Claim] = ()
+    unknown: int = 0
 
 
 class CacheLife:
@@ -122,16 +146,18 @@ class Patience:
     """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
     short until the conversation is cold (`alarm`). They need not be in a row with nothing in between that claims
     nothing, if this `outlasts_breaks`. `least_answer` are the tokens by which a prompt has to grow if the answer that
-    it goes on from had as many."""
+    it goes on from had as many. `takes_the_first_for_new` is whether a request that goes on with none is the first of
+    its conversation; otherwise nobody knows what it is."""
 
     proof: int
     alarm: int
     outlasts_breaks: bool = False
     least_answer: int = 1
+    takes_the_first_for_new: bool = True
 
 
 NAMED: Final = Patience(proof=3, alarm=6)
-NAMELESS: Final = Patience(proof=6, alarm=10, least_answer=64)
+NAMELESS: Final = Patience(proof=6, alarm=10, least_answer=64, takes_the_first_for_new=False)
 
 TOLD_APART: Final = Patience(proof=1, alarm=6, outlasts_breaks=True)
 """With conversations without a session whose prompts were looked at, some at a time: that one goes on with the one
@@ -183,29 +209,41 @@ class Conversation:
         """When its latest request left (Unix time), 0 before the first."""
         return 0.0 if self._last is None else self._last.sent
 
-    def take(self, asked: Asked) -> list[Claim]:
-        """The claims that are borne out with this request: of itself, and of those before it."""
+    def take(self, asked: Asked) -> Told:
+        """A request has ended."""
         last = self._last
         if last is None or asked.sent >= last.sent:
             self._last = asked
-        if last is None or not self._extends(last, asked):
+        grows = last is not None and self._grows(last, asked)
+        if last is None or not grows or not last.begun <= asked.sent <= last.sent + LONGEST_PAUSE:
+            is_late = last is not None and grows and asked.sent > last.sent + LONGEST_PAUSE
+            unknown = sum(map(self._unknown_of, self._unproven))
+            if not self._patience.takes_the_first_for_new:
+                unknown += asked.missed
+            elif last is not None and is_late:
+                unknown += max(0, last.input - asked.cached)
             self._break_off(asked)
-            return []
-        self._unproven.append(Claim(asked, last.input, asked.sent - last.sent, self._found))
+            return Told(unknown=unknown)
+        self._unproven.append(Claim(asked, last.input, max(0.0, asked.sent - max(last.begun, last.ended)), self._found))
         self._found = max(self._found, asked.cached)
         self._is_proven = self._is_proven or len(self._unproven) >= self._patience.proof
         if not self._is_proven:
-            return []
-        claims, self._unproven = [claim for claim in self._unproven if self._life.bears_out(claim)], []
+            return Told()
+        borne_out = [(claim, self._life.bears_out(claim)) for claim in self._unproven]
+        self._unproven = []
+        claims = [claim for claim, is_borne_out in borne_out if is_borne_out]
         for claim in claims:
             self._judge(claim)
-        return claims
+        return Told(claims, sum(claim.missing for claim, is_borne_out in borne_out if not is_borne_out))
 
-    def _extends(self, last: Asked, asked: Asked) -> bool:
+    def _grows(self, last: Asked, asked: Asked) -> bool:
         growth = asked.input - last.input
         least = max(1, min(last.output, self._patience.least_answer))
-        is_in_turn = last.begun <= asked.sent <= last.sent + LONGEST_PAUSE
-        return is_in_turn and least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
+        return least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
+
+    def _unknown_of(self, claim: Claim) -> int:
+        """Tokens of a claim that nothing bears out, of which it is not known whether the cache could have had them."""
+        return claim.missing if self._patience.takes_the_first_for_new else claim.asked.missed
 
     def _break_off(self, asked: Asked) -> None:
         self._unproven, self._is_proven, self._found = [], False, asked.cached

@@ -55,8 +55,8 @@ class Price:
 
 @dataclass(slots=True)
 class Sums:
-    """Tokens of prompts: all of them, what came from the cache, what could have; and what the difference cost, where
-    it was more than crumbs."""
+    """Tokens of prompts: all of them, what came from the cache, what could have; what the difference cost, where it was
+    more than crumbs; and of how many more it is not known whether they could have come from the cache."""
 
     requests: int = 0
     input: int = 0
@@ -64,6 +64,7 @@ class Sums:
     cacheable: int = 0
     usd: float = 0.0
     credits: float = 0.0
+    unknown: int = 0
 
     def add(self, other: "Sums") -> None:
         self.requests += other.requests
@@ -72,6 +73,7 @@ class Sums:
         self.cacheable += other.cacheable
         self.usd += other.usd
         self.credits += other.credits
+        self.unknown += other.unknown
 
 
 @record
@@ -109,16 +111,25 @@ class _Lately:
         """Plain values for `restored`."""
         return [[number, *(getattr(sums, name) for name in _SUMS)] for number, sums in self._parts]
 
+    def unknown(self) -> list[list[int]]:
+        """The same of what is not known, as far as there is any."""
+        return [[number, sums.unknown] for number, sums in self._parts if sums.unknown]
+
     @classmethod
-    def restored(cls, parts: Iterable[list[Any]], now: float) -> "_Lately":
+    def restored(cls, parts: Iterable[list[Any]], unknown: Iterable[list[Any]], now: float) -> "_Lately":
         """The same again, without what is no longer of the last hour or, by a clock that was wrong, not yet. Raises
-        TypeError or ValueError for what `parts` never says."""
+        TypeError or ValueError for what `parts` and `unknown` never say."""
         lately, last = cls(), int(now // _PART_SECONDS)
+        unknown_of: dict[Any, Any] = dict(unknown)
+        if not all(map(_is_sum, unknown_of.values())):
+            raise ValueError
         for number, *values in parts:
             if type(number) is not int or len(values) != len(_SUMS) or not all(map(_is_sum, values)):
                 raise ValueError
             if last - WINDOW_SECONDS // _PART_SECONDS < number <= last:
-                lately._parts.append((number, Sums(*values)))
+                sums = Sums(*values)
+                sums.unknown = unknown_of.get(number, 0)
+                lately._parts.append((number, sums))
         return lately
 
     def total(self, now: float) -> Sums:
@@ -167,7 +178,8 @@ class CacheLedger:
         more is to come."""
         self._settle(now + _SETTLES_AFTER if is_last else now)
         programs = [[*key, lately.parts()] for key, lately in self._lately.items()]
-        return {"version": VERSION, "part_seconds": _PART_SECONDS, "programs": programs}
+        unknown = [[*key, told] for key, lately in self._lately.items() if (told := lately.unknown())]
+        return {"version": VERSION, "part_seconds": _PART_SECONDS, "programs": programs, "unknown": unknown}
 
     @property
     def is_settled(self) -> bool:
@@ -179,7 +191,9 @@ class CacheLedger:
         if not isinstance(data, Mapping) or (data.get("version"), data.get("part_seconds")) != (VERSION, _PART_SECONDS):
             raise ValueError("this version writes no such sums of the cache")
         try:
-            found = [_program(row, now) for row in data["programs"]]
+            # Versions before this one say nothing of what is not known.
+            unknown = {(client, program): told for client, program, told in data.get("unknown", ())}
+            found = [_program(row, unknown, now) for row in data["programs"]]
         except (LookupError, TypeError, ValueError):
             raise ValueError("a row of it is damaged") from None
         self._lately = OrderedDict(found[-_MOST_PROGRAMS:])
@@ -244,8 +258,11 @@ class CacheLedger:
             return
         conversation = self._conversations.get(speaker) or Conversation(self._life, patience_with(speaker))
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
-        for claim in conversation.take(asked):
+        told = conversation.take(asked)
+        for claim in told.claims:
             self._add(speaker, self._sums_of(claim, speaker.model), now)
+        if told.unknown:
+            self._add(speaker, Sums(unknown=told.unknown), now)
 
     def _cold(self, now: float) -> Iterator[ColdConversation]:
         """Of a source without a session either those that were told apart by their prompts or, if none of them is cold,
@@ -264,7 +281,7 @@ class CacheLedger:
     def _sums_of(self, claim: Claim, model: str) -> Sums:
         """What a claim adds to its request, which is in the sums already."""
         price = self._price(model, claim.lost, claim.asked.sent)
-        return Sums(cacheable=max(0, claim.due - claim.asked.cached), usd=price.usd, credits=price.credits)
+        return Sums(cacheable=claim.missing, usd=price.usd, credits=price.credits)
 
     def _add(self, speaker: Speaker, sums: Sums, now: float) -> None:
         key = speaker.client, speaker.program
@@ -303,6 +320,7 @@ def _asked(outcome: Outcome) -> Asked | None:
     return Asked(
         sent=entry.started + entry.sent_upstream,
         begun=entry.started + begun,
+        ended=entry.started + (entry.duration if entry.last_byte is None else entry.last_byte),
         input=tokens.input_total,
         cached=tokens.cache_read,
         output=tokens.output - tokens.reasoning,
@@ -324,11 +342,14 @@ def _speaker(outcome: Outcome) -> Speaker:
     )
 
 
-def _program(row: Any, now: float) -> tuple[tuple[str, str], _Lately]:
+def _program(
+    row: Any, unknown: Mapping[tuple[str, str], list[list[Any]]], now: float
+) -> tuple[tuple[str, str], _Lately]:
     client, program, parts = row
     if not isinstance(client, str) or not isinstance(program, str):
         raise ValueError
-    return (client, program), _Lately.restored(parts, now)
+    key = client, program
+    return key, _Lately.restored(parts, unknown.get(key, ()), now)
 
 
 def _is_sum(value: Any) -> bool:

@@ -13,6 +13,7 @@ _MOST_PROGRAMS: Final = 50
 _MOST_CONVERSATIONS: Final = 20
 _MOST_FINDINGS: Final = 20
 _SHOWN_OF_A_SESSION: Final = 8
+_WORTH_SAYING: Final = 0.1
 
 
 def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[str, object]:
@@ -76,7 +77,7 @@ def ratio(part: int, whole: int) -> float | None:
 def _program(use: ProgramUse) -> dict[str, object]:
     sums = use.sums
     price = Price(sums.usd, sums.credits)
-    text = _shares(use.program or "Programs without a name", sums.cached, sums.cacheable, sums.input)
+    text = _shares(use.program or "Programs without a name", sums.cached, sums.cacheable, sums.input, sums.unknown)
     lost = _lost(price)
     return {
         "client": use.client or None,
@@ -84,6 +85,7 @@ def _program(use: ProgramUse) -> dict[str, object]:
         "label": label_of(use.program),
         "requests": sums.requests,
         **_tokens(sums.input, sums.cached, sums.cacheable),
+        "unknown_tokens": sums.unknown,
         **_price(price),
         "cold": use.cold,
         "text": f"{text}; {lost} in the last hour" if lost else text,
@@ -145,10 +147,15 @@ def _price(price: Price) -> dict[str, object]:
     return {"lost_usd": round(price.usd, 4), "lost_credits": round(price.credits, 2)}
 
 
-def _shares(name: str, cached: int, cacheable: int, total: int) -> str:
-    return (
-        f"{name}: {_percent(cached, total)} of its input came from the cache, {_percent(cacheable, total)} could have"
-    )
+def _shares(name: str, cached: int, cacheable: int, total: int, unknown: int = 0) -> str:
+    """What came from the cache and what could have. Of `unknown` tokens it is not known."""
+    did, could = _percent(cached, total), _percent(cacheable, total)
+    text = f"{name}: {did} of its input came from the cache"
+    if unknown < total * _WORTH_SAYING:
+        return f"{text}, {could} could have"
+    if did == could:
+        return f"{text}; whether more of it could have is not known"
+    return f"{text}, {could} could have, and of {_percent(unknown, total)} it is not known"
 
 
 def _percent(part: int, whole: int) -> str:

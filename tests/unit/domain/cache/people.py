@@ -97,9 +97,11 @@ class Person:
         tokens = sum(length for _, length in prompt)
         words = words_of(prompt)
         told = f"c {words}" if self.needs_marks else words
-        self.tell(self.speaker, Asked(self.now, begun, tokens, cached, output, told, self.needs_marks))
+        ended = begun + output / 60
+        asked = Asked(self.now, begun, tokens, cached, output, told, self.needs_marks, ended=ended)
+        self.tell(self.speaker, asked)
         self.prompt = [*self.prompt, (f"piece {next(self.names)}", output)]
-        self.now = begun + output / 60
+        self.now = ended
 
     def turn(self) -> None:
         """One tool after the other, until the answer."""

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.cache.conversation import LONGEST_PAUSE, NAMED, NAMELESS, Asked, CacheLife, Claim, Conversation
+from extproc.domain.cache.conversation import (
+    LONGEST_PAUSE,
+    NAMED,
+    NAMELESS,
+    Asked,
+    CacheLife,
+    Claim,
+    Conversation,
+    Told,
+)
 
 
 def asked(number: int, *, cached: int = 0, **fields: float) -> Asked:
@@ -18,15 +27,15 @@ def row(length: int, first: int = 0) -> list[Asked]:
 
 
 def claims_of(conversation: Conversation, *requests: Asked) -> list[Claim]:
-    return [claim for each in requests for claim in conversation.take(each)]
+    return [claim for each in requests for claim in conversation.take(each).claims]
 
 
 def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_out() -> None:
     conversation = Conversation(CacheLife(), NAMED)
 
     assert claims_of(conversation, *row(3)) == []
-    assert [claim.due for claim in conversation.take(asked(3))] == [20_000, 21_000, 22_000]
-    assert [claim.due for claim in conversation.take(asked(4))] == [23_000]
+    assert [claim.due for claim in conversation.take(asked(3)).claims] == [20_000, 21_000, 22_000]
+    assert [claim.due for claim in conversation.take(asked(4)).claims] == [23_000]
 
 
 @pytest.mark.parametrize(
@@ -45,10 +54,10 @@ def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_beg
     conversation = Conversation(CacheLife(), NAMED)
     claims_of(conversation, *row(4))
 
-    assert conversation.take(odd) == []
+    assert conversation.take(odd).claims == ()
     for number in (1, 2):
         sent = odd.sent + 200 + number
-        assert conversation.take(replace(odd, sent=sent, begun=sent + 0.5, input=odd.input + 10 * number)) == []
+        assert conversation.take(replace(odd, sent=sent, begun=sent + 0.5, input=odd.input + 10 * number)).claims == ()
 
 
 def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold_and_one_that_finds_it_warm() -> None:
@@ -152,3 +161,30 @@ def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_lo
     ]
     claims_of(slow, *later)
     assert slow.is_cold
+
+
+def test_a_pause_begins_with_the_end_of_the_answer_before() -> None:
+    """Answers of 70 seconds, and ten more until the next request: the cache was asked for the prompt all that time."""
+    conversation = Conversation(CacheLife(), NAMED)
+    slow = [replace(asked(n), sent=80.0 * n, begun=80.0 * n + 5, ended=80.0 * n + 70) for n in range(7)]
+
+    assert [claim.pause for claim in claims_of(conversation, *slow)] == [10.0] * 6
+    assert conversation.is_cold
+
+
+def test_of_what_comes_after_a_longer_pause_than_the_cache_may_live_it_is_not_known_what_it_could_have() -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+    claims_of(conversation, *row(4))
+
+    after_90_seconds = replace(asked(4), sent=270.0, begun=272.0, ended=280.0, cached=1000)
+    assert conversation.take(after_90_seconds) == Told([], unknown=22_000)
+    after_five_minutes = replace(asked(5), sent=600.0, begun=602.0, cached=1000)
+    assert conversation.take(after_five_minutes) == Told(unknown=23_000)
+
+
+def test_of_requests_without_a_session_that_nothing_shows_to_be_of_one_conversation_nothing_is_known() -> None:
+    single = Conversation(CacheLife(), NAMELESS)
+    inputs = (30_000, 20_000, 21_000, 9000)
+
+    told = [single.take(asked(number, input=tokens, cached=500)) for number, tokens in enumerate(inputs)]
+    assert sum(each.unknown for each in told) == sum(inputs) - 4 * 500

@@ -75,6 +75,7 @@ def test_a_warm_conversation_is_told_with_its_shares_and_no_alarm() -> None:
             "cacheable_tokens": 81_500,
             "cached_ratio": 0.9302,
             "cacheable_ratio": 0.9477,
+            "unknown_tokens": 0,
             "lost_usd": 0.0,
             "lost_credits": 0.0,
             "cold": 0,
@@ -240,6 +241,46 @@ def test_the_sums_of_the_last_hour_outlive_a_restart_and_go_on() -> None:
     assert {each["client"]: each["requests"] for each in programs(again, at + 6)} == {"anna": 8, "berta": 4}
 
 
+def paused(ledger: CacheLedger) -> float:
+    """A conversation with two minutes between its requests, of which nothing is found; returns a moment after."""
+    for number in range(7):
+        sent = NOON + 120 * number
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, 20_000 + 1000 * number, 0, 200), sent + 5)
+    return sent + 6
+
+
+def test_where_the_cache_may_have_forgotten_it_is_not_known_what_could_have_been_had() -> None:
+    ledger = CacheLedger(PRICES)
+    at = paused(ledger)
+
+    for told in (ledger, restarted(ledger, at)):
+        [program] = programs(told, at)
+        assert (program["cacheable_tokens"], program["unknown_tokens"]) == (0, 135_000)
+        assert program["text"] == (
+            "Claude Code: 0 % of its input came from the cache; whether more of it could have is not known"
+        )
+
+
+def test_of_what_is_known_and_what_is_not_both_are_said() -> None:
+    ledger = CacheLedger(PRICES)
+    paused(ledger)
+    at = row(ledger, 7, replace(SPEAKER, session="another"), start=NOON + 800)
+
+    [program] = programs(ledger, at)
+    assert program["text"].startswith(
+        "Claude Code: 0 % of its input came from the cache, 42 % could have, and of 42 % it is not known; $"
+    )
+
+
+def test_sums_of_a_version_that_said_nothing_of_what_is_not_known_are_read() -> None:
+    ledger, again = CacheLedger(PRICES), CacheLedger(PRICES)
+    at = row(ledger, 4)
+    saved = {key: value for key, value in ledger.snapshot(at).items() if key != "unknown"}
+    again.restore(saved, at)
+
+    assert programs(again, at) == programs(ledger, at)
+
+
 def test_the_last_snapshot_has_all_that_was_heard() -> None:
     ledger, again = CacheLedger(PRICES), CacheLedger(PRICES)
     ledger.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON + 1.9)
@@ -276,6 +317,8 @@ def test_what_is_not_of_the_last_hour_is_not_taken_over() -> None:
         {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, "1"]]]]},
         {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, -1]]]]},
         {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1, 1, 1, 1, 1, 1, float("nan")]]]]},
+        {"version": 1, "part_seconds": 300, "programs": [], "unknown": [["anna", "Codex"]]},
+        {"version": 1, "part_seconds": 300, "programs": [["a", "C", []]], "unknown": [["a", "C", [[1]]]]},
         {"version": 1, "part_seconds": 300, "programs": [["anna", "Codex", [[1.5, 1, 1, 1, 1, 1, 1]]]]},
     ],
 )
