@@ -34,7 +34,7 @@ class LineWriter:
         self._bytes = 0
         self._lost = 0
         self._thread: threading.Thread | None = None
-        self._broke_off = False  # within a line
+        self._broke_off = False  # whether the last thing that was written is the beginning of a line
 
     def write(self, text: str) -> None:
         """Takes one or more lines, each with its end."""

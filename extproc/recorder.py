@@ -77,7 +77,8 @@ class Recorder:
             self._observe(time.perf_counter() - began)
 
     def _named(self, entry: LogEntry) -> LogEntry:
-        """The same, with what its metadata would say if its client had not left before the processor answered."""
+        """The entry with what the processor knows of the request. If the client left while it waited, Envoy has got no
+        answer of the processor's, so the entry says nothing of that."""
         if entry.exchange_id or entry.ending is not Ending.CLIENT_LEFT:
             return entry
         exchange = self._admission.recall(self._admission.id_of(entry.request_id) or "")
@@ -124,7 +125,7 @@ class Recorder:
             entry = replace(entry, model_asked=exchange.asked)
         route = _route_of_attempt(entry, exchange)
         if route.is_probe:
-            return  # of this proxy, not of Z.AI: a scrape without a token says nothing about the key
+            return  # the answer was this proxy's own: that a scrape without a token was refused says nothing of Z.AI
         is_answer = entry.status >= 400 or error_within(entry, route) is not None
         code = classify_code(entry.business_code, entry.status)
         self._take_failure(Failure(entry, route, exchange_id, code, is_answer))
@@ -192,7 +193,7 @@ class Recorder:
 
 
 def _route_of_attempt(entry: LogEntry, exchange: Exchange | None) -> Route:
-    """An attempt has the path that Envoy made of the client's. Below a base path that only OPENAI_BASE_PATH knows it
-    means nothing, but its request's own does."""
+    """What an attempt's path means. The path is the one that Envoy made of the client's. If it begins with a base path
+    of the operator's own (OPENAI_BASE_PATH), no table knows it, and the path of the request is looked up instead."""
     route = classify(entry.path, speaks_anthropic=False)
     return route if route.leaves or exchange is None else classify(exchange.path, speaks_anthropic=False)

@@ -27,14 +27,16 @@ KEY: Final = "ZAI_API_KEY"
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY")
-"""What is near the name of a setting, and has a meaning of its own."""
-# Of difflib's ratio: MAX_WORKER and PROXI_PORT are above it, PATH and SSL_CERT_FILE below.
+"""Variables of other programs whose names resemble that of a setting: they are no misspelt ones."""
+# From this similarity on (difflib's ratio) a name counts as a misspelt setting: MAX_WORKER and PROXI_PORT do, PATH and
+# SSL_CERT_FILE do not.
 _NEAR_MISS: Final = 0.87
-# Of a word in a name so many letters have to be there: ADDR, CONN.
+# A word of a setting's name may be shortened to so many letters: ADDR, CONN.
 _SHORT_WORD: Final = 4
 # OpenTelemetry has many variables of nearly the same name: here only a slip of a letter or two is a near miss.
 _NEAR_MISS_OF_OTEL: Final = 0.96
-# Of those, what would change how traces are sent, and its end for what is not about traces.
+# Those of OpenTelemetry's variables that concern traces. The last pair of brackets leaves out the same variables for
+# metrics, logs and profiles.
 _OF_TRACES: Final = re.compile(
     r"OTEL_(EXPORTER_OTLP_|TRACES_|BSP_|SPAN_|ATTRIBUTE_|PROPAGATORS)(?!METRICS_|LOGS_|PROFILES_).*"
 )
@@ -91,7 +93,7 @@ def _readable(path: Path) -> Path:
 
 def _writable(directory: Path) -> Path:
     place = directory if os.path.lexists(directory) else directory.absolute().parent
-    # Of what may not be looked into os.path says no, and Path raises.
+    # In a directory that we may not look into, os.path answers that there is nothing, where Path would raise.
     if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
         raise ValueError
     return directory

@@ -45,8 +45,8 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
 
 
 def print_usage(rows: Sequence[Row], console: Console) -> None:
-    """A table; where a terminal is too narrow for that, two lines a row. Whatever is no terminal gets the table as wide
-    as it is, without lines between its columns. Nothing is cut or wrapped."""
+    """Prints a table, or two lines for each row if a terminal is too narrow for the table. In a file or a pipe the
+    table is as wide as it has to be, without lines between its columns. Nothing is cut or wrapped."""
     if not rows:
         console.print(_NOTHING, highlight=False, soft_wrap=True)
         return

@@ -12,7 +12,8 @@ _LONGEST_TICK: Final = 2 * _TICK_SECONDS
 class Silence:
     """How long a program has been silent, in the running time of whoever listens. Pure: the caller brings the time.
 
-    A look that comes late counts no more than one in time: the listener did not run, and so perhaps nothing did.
+    If the listener looks late, no more than the usual time between two looks is counted: it did not run itself, so
+    perhaps the program could not run either.
     """
 
     def __init__(self, now: float) -> None:

@@ -22,7 +22,7 @@ def process_collector() -> Collector:
 
 
 class PortableProcessCollector(Collector):
-    """The series of `ProcessCollector`, without those of memory: of it only the peak is told everywhere."""
+    """The series of `ProcessCollector` except those of memory, of which not every system tells more than the peak."""
 
     def __init__(self) -> None:
         self._started = time.time() - time.process_time()

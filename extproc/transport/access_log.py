@@ -41,7 +41,8 @@ _KINDS: Final = {
 }
 # envoy.config.core.v3.RequestMethod; 0 is every method that Envoy has no number for.
 _METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-# Response code details that say more than the flags: max_stream_duration sets none, a refused upgrade "no route".
+# Response code details that say more than the flags: at the end of max_stream_duration no flag is set, and for a
+# refused upgrade the one for "no route".
 _TOO_LONG: Final = "max_duration_timeout"
 _UPGRADE_REFUSED: Final = "upgrade_failed"
 _VIA_UPSTREAM: Final = "via_upstream"
@@ -98,7 +99,7 @@ class AccessLog:
         call.write(b"")
 
     async def _take_log(self, call: Call) -> None:
-        # Tells Envoy that the stream stands: until then it keeps every message, in order to send it again elsewhere.
+        # Tells Envoy that the stream is accepted: until it knows, it keeps every message to be able to send it again.
         call.begin()
         self.streams += 1
         taking: Iterator[None] = iter(())
@@ -108,7 +109,7 @@ class AccessLog:
                 for _ in taking:
                     await asyncio.sleep(0)  # a batch must not hold up admissions
         except asyncio.CancelledError:
-            # Envoy sends its last entries and is gone: all that came is counted, in one go.
+            # Envoy has sent its last entries and is gone. All that has come is counted now, without pauses.
             for _ in itertools.chain(taking, *map(self._take_in, call.rest())):
                 pass
             raise
@@ -120,7 +121,7 @@ class AccessLog:
         """Takes a batch in, entry by entry."""
         try:
             entries = pb.StreamAccessLogsMessage.FromString(message).http_logs.log_entry
-        except DecodeError:  # nor must a batch
+        except DecodeError:  # a batch that we cannot read must not cost the rest of the stream
             self._count_failure()
             log.exception("log entries could not be read", bytes=len(message))
             return
@@ -128,7 +129,7 @@ class AccessLog:
             for entry in entries:
                 try:
                     self._record(read_entry(entry))
-                except Exception:  # one entry that we stumble over must not cost the rest of the stream
+                except Exception:  # nor must a single entry
                     self._count_failure()
                     log.exception("a log entry could not be recorded", request_id=entry.request.request_id[:128])
                 self._count_entry()

@@ -130,7 +130,7 @@ def _patience(seconds: int) -> bytes:
 
 CONTINUE: Final = pb.ProcessingResponse(request_headers=pb.HeadersResponse()).SerializeToString()
 PATIENCE: Final = _patience(_PATIENCE_SECONDS)
-"""A word that the answer itself will take a while. How long, its sender knows; if it dies Envoy hears of it."""
+"""Tells Envoy that the answer will take a while, an hour at most. If the processor dies meanwhile, Envoy notices."""
 CONTINUE_TRAILERS: Final = pb.ProcessingResponse(response_trailers=pb.TrailersResponse()).SerializeToString()
 
 
@@ -161,8 +161,8 @@ def _text(raw: bytes | None) -> str:
 
 
 def _thread(values: Mapping[str, bytes]) -> str:
-    """Codex names each conversation, those of its sub-agents too, and the session of all; opencode names the
-    session."""
+    """The name of the conversation, as agents other than Claude Code send it. Codex has a name for each conversation,
+    its sub-agents' included, and one for the session of all of them; opencode has only one for the session."""
     return next((_text(values[name]) for name in _THREADS if name in values), "")
 
 

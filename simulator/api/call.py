@@ -22,8 +22,11 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with all that its answer may depend on. `now` is Unix time, `body` parsed JSON (None: it is none);
-    `account` tells the callers apart that share no `prefix_cache`, and None is no cache at all."""
+    """A request with all that its answer may depend on.
+
+    `now` is a Unix time, `body` the parsed JSON, None if it is not JSON. Only callers of the same `account` find each
+    other's prompts in `prefix_cache`, which is None if there is no cache.
+    """
 
     endpoint: Endpoint
     scenario: Scenario
@@ -58,10 +61,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Either `body` or `frames`, `total` of them with content. `error` is what the fault error_event sends.
-    With `is_played` the body is the scenario's own.
+    """An answer before any fault: a `body`, or `frames` of which `total` have content.
 
-    `usage` is for answers that report tokens without a turn.
+    `error` is what the fault error_event sends. With `is_played` the body is the scenario's own. `usage` is for answers
+    that report tokens but have no `turn`.
     """
 
     body: bytes = b""

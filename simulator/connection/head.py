@@ -44,8 +44,8 @@ def head_of(reply: Reply, scenario: Scenario, *, log_id: str, now: float, took: 
 
 
 def _left_out(scenario: Scenario) -> frozenset[str]:
-    """The headers of our own that the scenario does not want, or that can be there only once and that it has another
-    value for."""
+    """Which of the simulator's own headers are left out: those that the scenario does not want, and those that it sets
+    itself and that may be there only once."""
     replaced = _ONLY_ONCE & scenario.headers.keys()
     if scenario.own_headers:
         return replaced
@@ -54,7 +54,8 @@ def _left_out(scenario: Scenario) -> frozenset[str]:
 
 
 def _log_id(log_id: str, ahead: float | None, now: float) -> str:
-    """The id with the time that is stated; what an error says in its body keeps the true one."""
+    """The id for the header, which begins with the scenario's time if it states one. In the body of an error the id
+    keeps the true time."""
     if ahead is None:
         return log_id
     return beijing_text(now + ahead, _LOG_ID_TIME) + log_id[_LOG_ID_TIME_LENGTH:]

@@ -25,7 +25,7 @@ class WhichKey(StrEnum):
 
     ANY = "any"
     RIGHT = "right"
-    WRONG = "wrong"  # and it decides in place of the refusal
+    WRONG = "wrong"  # such a rule decides instead of the refusal that a wrong key gets otherwise
 
 
 @dataclass(frozen=True, slots=True)

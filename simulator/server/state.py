@@ -48,7 +48,7 @@ class State:
         }
 
     def forget(self, now: float) -> None:
-        """Forgets what was; what is in flight stays so."""
+        """Forgets the journal and what the places counted; requests in flight keep their places."""
         self.journal.clear()
         self.limits.places.forget(now)
 

@@ -22,18 +22,19 @@ _HEARD: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Lag:
-    """How long replicas hold a model's place after its answer: `now`, or still as `before`, since a moment."""
+    """For how many seconds replicas hold a model's place after its answer. Since the steady time `since` they are told
+    `now`; a replica that has not heard of that yet still goes by `before`."""
 
     now: float = 0.0
     before: float = 0.0
     since: float = 0.0
 
     def told(self, lag: float, t: Steady) -> "_Lag":
-        """From now on they are told another."""
+        """The same after replicas are told of a lag, from `t` on."""
         return self if lag == self.now else _Lag(lag, self.for_sure(t), t)
 
     def for_sure(self, t: Steady) -> float:
-        """For how long all of them do."""
+        """For how many seconds every replica surely holds a place, whether it has heard of the change or not."""
         return self.now if t >= self.since + _HEARD else min(self.now, self.before)
 
 
@@ -109,8 +110,8 @@ class PlanLearner:
         self.limits.set_demand(self._waiting(), t)
 
     def _note_ends(self, count: Count, t: Steady) -> None:
-        """Tells the limits when answers ended, which is some time before the places of these are free. Who was refused
-        gave a place back without an answer."""
+        """Tells the limits when answers ended. A replica gives a place back only some time after that, and it also
+        gives one back for each refused request, which had no answer: those are not counted."""
         before = self._counts.get(count.model)
         if before is None:
             return

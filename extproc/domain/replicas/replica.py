@@ -14,13 +14,14 @@ from extproc.domain.quota.quota import Quota
 from extproc.domain.replicas.leader import PlanLearner
 from extproc.domain.replicas.messages import Answer, Report
 
-# The longest time between two reports; with the time-out of one it is how long a store that is gone goes unnoticed.
+# The longest time between two reports. A store that is gone is noticed after this and the time-out of one report.
 _HEARTBEAT: Final = 0.4
-# While somebody waits: how late a place is seen that another replica has given back.
+# The time between two reports while a request waits: so late it is seen that another replica has given a place back.
 _WAITING: Final = 0.05
 # How often the leader looks while work waits anywhere: limits that rise by steps of seconds need no more.
 _LEADING: Final = 0.1
-# Clocks agree to much less than that; a probe's schedule moves by half a minute at least.
+# Times of two replicas that differ by less are the same time: their clocks agree to much less than that, and a change
+# of a probe's schedule moves it by half a minute at least.
 _SAME_TIME: Final = 0.5
 
 
