@@ -194,6 +194,6 @@ class Recorder:
 
 def _route_of_attempt(entry: LogEntry, exchange: Exchange | None) -> Route:
     """What an attempt's path means. The path is the one that Envoy made of the client's. If it begins with a base path
-    of the operator's own (OPENAI_BASE_PATH), no table knows it, and the path of the request is looked up instead."""
+    of the operator's own (ZAI_OPENAI_BASE_PATH) it is in no table, and the path of the request is looked up instead."""
     route = classify(entry.path, speaks_anthropic=False)
     return route if route.leaves or exchange is None else classify(exchange.path, speaks_anthropic=False)

@@ -38,10 +38,11 @@ class PaidBy(StrEnum):
     PLAN = "plan"
     """The plan's windows of tokens or credits."""
     BASE_PATH = "base_path"
-    """Whatever pays below OPENAI_BASE_PATH, where Envoy sends it."""
+    """Envoy sends it to a path below ZAI_OPENAI_BASE_PATH; whatever pays for that path pays for it."""
     TOOLS = "tools"
-    """The month's calls of MCP tools. They are a window of their own, and which calls Z.AI counts stands in bodies that
-    nobody here reads: refusing them all would keep an agent from as much as listing its tools."""
+    """The month's calls of MCP tools, which are a window of their own. Even if it is used up nothing is refused here:
+    which requests Z.AI counts as calls stands in bodies that nobody here reads, and to refuse them all would keep an
+    agent even from listing its tools."""
     BALANCE = "balance"
     """The account's balance and resource packages."""
     NOTHING = "nothing"
@@ -213,7 +214,8 @@ _ANTHROPIC_MODELS = {
     label: replace(_ROUTES[label], dialect=Dialect.ANTHROPIC, credential=CredentialForm.X_API_KEY)
     for label in ("/v1/models", "/v1/models/{id}", "/models", "/models/{id}")
 }
-# An attempt's log entry has the path that Envoy made of the client's: with OPENAI_BASE_PATH it can be one unknown here.
+# For paths that are not in the table. An attempt's log entry can have one, since it has the path that Envoy made of the
+# client's: ZAI_OPENAI_BASE_PATH may be any.
 _UNROUTED = replace(_OWN, label=OTHER, waits=True, paid_by=PaidBy.UNKNOWN)
 _UNROUTED_ANTHROPIC = replace(_UNROUTED, dialect=Dialect.ANTHROPIC)
 
