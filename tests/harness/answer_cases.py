@@ -22,12 +22,12 @@ EVENTS: Final = "text/event-stream"
 JSON: Final = "application/json"
 HTML: Final = "text/html"
 
-# `Right.error` where any type of error will do: the client was shown one, in whatever way.
+# Stands in `Right.error` for any type of error: the client was shown an error, and how does not matter.
 COUNTED: Final = "counted"
 
 
 class Ending(Enum):
-    """How a body ends on the wire; without one, as its framing has it."""
+    """How a body ends on the wire. A case without an ending ends as its framing says."""
 
     END = PLAY_END  # the last chunk, so what stands before it can be a pause
     RESET = PLAY_RESET  # a TCP reset

@@ -74,7 +74,7 @@ class OtlpCollector:
         return sorted(self._of(trace_id), key=lambda span: span.began)
 
     def frozen(self) -> AbstractContextManager[None]:
-        """It takes connections meanwhile and answers nothing."""
+        """Stops the collector while the block runs: it takes connections, but answers nothing."""
         return self.process.frozen()
 
     def _of(self, trace_id: str) -> list[ReceivedSpan]:

@@ -12,7 +12,7 @@ from extproc.domain.usage.tokens import TokenCounts
 from extproc.transport.envoy_stats import EnvoyReading
 from tests.harness.proxy_in_process import ProxyInProcess
 
-# Nothing listens there: what the store would answer, a test says itself.
+# Nothing listens at these addresses: what the store would answer, `ProxyInProcess.share` says.
 SHARED = {"limits_url": "redis://127.0.0.1:9/0", "replicas": 3}
 TRACED = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9/"}
 PLAN = 9
@@ -27,7 +27,7 @@ ENDED = LogEntry(
 
 
 def plan_limits(limit: int, ceiling: float | None = None) -> PlanLimits:
-    """What the leader of a plan has decided that has so many places."""
+    """What the leader decides for a plan that has so many places."""
     at = time.time()
     of_all = LearnedLimit(limit, ceiling, at, 40.0)
     learned = Learned(at, of_all, LearnedLimit(30.0, 40.0, at, 40.0), {UNKNOWN: of_all})

@@ -54,7 +54,7 @@ class Process:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stands still meanwhile: it takes connections, and answers nothing."""
+        """Stops the process while the block runs: connections to it are still accepted, but nothing is answered."""
         self.signal(signal.SIGSTOP)
         try:
             yield
@@ -73,7 +73,7 @@ class Process:
 
 
 def seconds_to_start() -> float:
-    """What it takes on this machine, at this moment, to start Python and import the processor."""
+    """How long it takes on this machine, at this moment, to start Python and import the processor."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-P", "-c", "import extproc.service"], check=True)
     return time.monotonic() - began

@@ -90,7 +90,8 @@ class ProxyInProcess:
         self.service.quota.quota.take_refusal(code, "x", time.time(), time.time())
 
     def share(self, limits: PlanLimits, *, leads: bool = False, granted: int = 0, replicas: int = 3) -> None:
-        """The store says that the limits are shared by so many, and what the leader has decided. Needs LIMITS_URL."""
+        """Gives the proxy an answer of the store: so many replicas share the limits, and the leader has decided these.
+        Needs LIMITS_URL."""
         now = time.time()
         answer = Answer(
             now=now, settled=True, up=True, leads=leads, epoch=1, replicas=replicas, plan_limits_version=1,
@@ -107,7 +108,7 @@ class ProxyInProcess:
         self._replica.lose(time.time())
 
     def begin_at(self, started: float) -> None:
-        """Lets the process have started at this Unix time."""
+        """Makes the metrics say that the process started at this Unix time."""
         registry = self.metrics.registry
         of_process = registry._names_to_collectors["process_start_time_seconds"]
         registry.unregister(of_process)

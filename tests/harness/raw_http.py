@@ -55,7 +55,8 @@ class RawConnection:
             return RawAnswer()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """For HTTPResponse: what was read too far ahead of one answer belongs to the next."""
+        """What HTTPResponse reads from. It is always the same reader: what that has read beyond one answer belongs to
+        the next."""
         return self._reader
 
     def close(self) -> None:

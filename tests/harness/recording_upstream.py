@@ -34,7 +34,7 @@ class RecordingUpstream(socketserver.ThreadingTCPServer):
             return self._received.decode("latin-1")
 
     def forget(self) -> None:
-        """Begins anew."""
+        """Drops all that was received."""
         with self._lock:
             self._received.clear()
 

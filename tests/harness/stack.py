@@ -27,7 +27,7 @@ _COUNTED_TWICE: Final = (
     ("http.clients.downstream_rq_total", "zai_proxy_requests_total"),
     ("access_logs.grpc_access_log.logs_written", "zai_proxy_access_log_entries_total"),
 )
-"""What Envoy counts, and what the processor has counted of it once Envoy's log has arrived."""
+"""Pairs of counters, Envoy's and the processor's, that agree once all of Envoy's log has arrived."""
 
 PROMPT = {"model": "glm-5.3", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -46,7 +46,8 @@ class Simulator:
             wait_until(self._answers, "the simulator answers")
 
     def frozen(self) -> AbstractContextManager[None]:
-        """Stands still meanwhile: what is upstream stays there, however slow the machine is."""
+        """Stops the simulator's process while the block runs: requests that are upstream stay there, however slow the
+        machine is."""
         return self.process.frozen()
 
     def use(self, **scenario: Any) -> None:
@@ -103,7 +104,8 @@ class Stack:
         self.environment = bare_environment(**{**defaults, **settings})
         if "ZAI_API_KEY_FILE" in settings:
             del self.environment["ZAI_API_KEY"]
-        # How far Envoy is ahead by what either had counted when the other was started: a process begins to count anew.
+        # By how much Envoy's counters are ahead of the processor's. A process that is started again counts from 0, so
+        # this changes whenever one of the two is.
         self._ahead = {of_processor: 0.0 for _, of_processor in _COUNTED_TWICE}
         self.processor = self._start_processor()
         with _ended_in_vain(self.processor):
@@ -185,7 +187,7 @@ def running_stack(directory: Path, *simulator_options: str, **settings: str) -> 
 
 @contextmanager
 def _ended_in_vain(process: Process) -> Iterator[None]:
-    """Ends a process that runs already when what has to follow fails: its test never gets hold of it."""
+    """If the block raises, ends the process, which its test would never get hold of."""
     try:
         yield
     except BaseException:

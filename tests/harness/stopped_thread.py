@@ -17,7 +17,7 @@ def threads(pid: int, name: str) -> list[int]:
 
 
 class StoppedThread:
-    """A thread that stands still until its process is killed. For one of a process that is a descendant of this one."""
+    """Stops a thread for good, until its process is killed. The process has to be a descendant of this one."""
 
     def __init__(self, thread: int) -> None:
         """Returns once it stands still."""
@@ -27,7 +27,8 @@ class StoppedThread:
         os.waitpid(thread, _ANY_THREAD)
 
     def has_ended(self) -> bool:
-        """Whether it has been killed; whoever started its process learns of that only after it was asked for here."""
+        """Whether it has been killed. The parent of its process is told that the process has ended only after this was
+        asked."""
         found, _ = os.waitpid(self._thread, _ANY_THREAD | os.WNOHANG)
         return found == self._thread
 
