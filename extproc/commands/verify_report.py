@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
@@ -17,6 +18,7 @@ from extproc.domain.assumptions.judging import NOT_TRIED, ONLY_WITH_PLACES, Outc
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
 _INDENT: Final = " " * 9
 _LEFT_OUT: Final = {NOT_TRIED: "not tried", ONLY_WITH_PLACES: "not tried without --places"}
+_MANY: Final = 3
 _NARROWEST: Final = 40
 
 
@@ -78,13 +80,17 @@ def _width(is_terminal: bool) -> int | None:
 
 
 def lines(found: Sequence[Verdict], width: int | None = None) -> Iterator[str]:
-    """What is printed, in lines of at most `width` columns: what differs comes last, where it is seen."""
-    for seen, said in _LEFT_OUT.items():
-        if names := [verdict.name for verdict in found if verdict.seen == seen]:
-            yield from _wrapped(f"{_SIGNS[Outcome.UNTOLD]}  {said}: {'; '.join(names)}", width)
+    """What is printed, in lines of at most `width` columns: what differs comes last, where it is seen. What was not
+    tried, and what can't be told for one and the same reason, is told together."""
+    reasons = Counter(verdict.seen for verdict in found if verdict.outcome is Outcome.UNTOLD)
+    shared = {seen: _LEFT_OUT.get(seen, seen) for seen, n in reasons.items() if n >= _MANY or seen in _LEFT_OUT}
+    together = [verdict for verdict in found if verdict.outcome is Outcome.UNTOLD and verdict.seen in shared]
+    for seen, said in shared.items():
+        names = "; ".join(verdict.name for verdict in together if verdict.seen == seen)
+        yield from _wrapped(f"{_SIGNS[Outcome.UNTOLD]}  {said}: {names}", width)
     order = (Outcome.UNTOLD, Outcome.HOLDS, Outcome.DIFFERS)
-    tried = (verdict for verdict in found if verdict.seen not in _LEFT_OUT)
-    for verdict in sorted(tried, key=lambda each: order.index(each.outcome)):
+    alone = (verdict for verdict in found if verdict not in together)
+    for verdict in sorted(alone, key=lambda each: order.index(each.outcome)):
         yield from _wrapped(f"{_SIGNS[verdict.outcome]}  {verdict.name}: {verdict.assumed}", width)
         if verdict.seen != verdict.assumed:
             told = "because" if verdict.outcome is Outcome.UNTOLD else "seen"

@@ -10,6 +10,7 @@ from extproc.domain.assumptions.exchange import Event, Exchange, usage_of
 from extproc.domain.assumptions.wording import GONE, are_header_words, field_name, header_name, message, word
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
+from extproc.domain.request.business_codes import BusinessCode, ErrorClass, classify
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.labels import OTHER
 
@@ -23,6 +24,9 @@ _LONGEST_SHOWN: Final = 200
 _MOST_NAMES: Final = 12
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
 _REFUSALS: Final = (429, 529)
+# What the account or the hour is refused for, whatever was asked.
+_OF_THE_ACCOUNT: Final = (ErrorClass.QUOTA, ErrorClass.ACCOUNT, ErrorClass.AUTH)
+_OF_THE_MOMENT: Final = (*_OF_THE_ACCOUNT, ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
 _UNAUTHORIZED: Final = 401
 # So many failures in a row, or answers of another form, and nothing else is to be expected.
 _IN_VAIN: Final = 2
@@ -141,7 +145,7 @@ def _answered(evidence: Evidence, *names: str) -> Judgement | None:
         if exchange is None:
             return _untold(NOT_TRIED)
         if not exchange.is_answered:
-            return _untold(_outcome_of(exchange))
+            return _untold(_why(exchange))
     return None
 
 
@@ -150,6 +154,16 @@ def _outcome_of(exchange: Exchange) -> str:
         return f"no whole answer ({exchange.failure})"
     code = extract_code(exchange.body).code
     return f"HTTP {exchange.status}" + (f" with code {code}" if code else "")
+
+
+def _why(exchange: Exchange) -> str:
+    """The same, with what Z.AI's code means."""
+    row = _row_of(exchange)
+    return _outcome_of(exchange) + (f" ({row.meaning})" if row.code != OTHER else "")
+
+
+def _row_of(exchange: Exchange) -> BusinessCode:
+    return classify(extract_code(exchange.body).code, exchange.status)
 
 
 def _error(
@@ -166,12 +180,12 @@ def _error(
         if exchange is None:
             return _untold(NOT_TRIED)
         if exchange.failure:
-            return _untold(_outcome_of(exchange))
+            return _untold(_why(exchange))
         found = shape_of(exchange)
         code = extract_code(exchange.body).code or ""
         right = any(exchange.status == status and (not codes or code in codes) for status, codes in expected)
         if not right and exchange.status in elsewhere:
-            return _untold(_outcome_of(exchange))
+            return _untold(_why(exchange))
         return _told(right and shape in ("", found), f"{_outcome_of(exchange)}, as {found}")
 
     return judge
@@ -315,16 +329,20 @@ def _count_tokens(evidence: Evidence) -> Judgement:
     return _told(counted == 0, f"input_tokens is {counted if is_number else 'no number of tokens'}")
 
 
-def _passes(trial: str) -> Callable[[Evidence], Judgement]:
-    """A request that is answered, not refused."""
+def _passes(trial: str, *suspected: ErrorClass) -> Callable[[Evidence], Judgement]:
+    """A request that is answered, not refused. What has another cause than the request tells nothing, unless it is
+    suspected to be one."""
 
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
         if exchange is None:
             return _untold(NOT_TRIED)
-        if exchange.failure or exchange.status >= 500:
-            return _untold(_outcome_of(exchange))
-        return _told(exchange.status == 200 and extract_code(exchange.body).code is None, _outcome_of(exchange))
+        passed = _passed([exchange]) == 1
+        kind = _row_of(exchange).error_class
+        is_about_it = kind in suspected or not (kind in _OF_THE_MOMENT or exchange.status in _REFUSALS)
+        if exchange.failure or exchange.status >= 500 or not (passed or is_about_it):
+            return _untold(_why(exchange))
+        return _told(passed, _outcome_of(exchange))
 
     return judge
 
@@ -408,9 +426,10 @@ def _places(evidence: Evidence) -> Judgement:
         if not refused:
             continue
         passed = len(step) - len(refused)
-        seen = f"{passed} of {len(step)} at once passed, the others got {_outcome_of(refused[0])}"
         right = all(each.status == 429 and extract_code(each.body).code == "1302" for each in refused)
-        return _untold(seen) if any(each.failure for each in refused) else _told(right, seen)
+        is_other = any(each.failure or _row_of(each).error_class in _OF_THE_ACCOUNT for each in refused)
+        seen = f"{passed} of {len(step)} at once passed, the others got "
+        return _untold(seen + _why(refused[0])) if is_other else _told(right, seen + _outcome_of(refused[0]))
     return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
 
 
@@ -423,7 +442,7 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
     if before == len(alone):
         return _untold(f"{len(alone)} at once of one model passed: its limit was not met")
     if not before:
-        return _untold(f"none of {len(alone)} at once passed: other work may have had the places")
+        return _untold(f"none of {len(alone)} at once passed, one got {_why(alone[0])}")
     if not both:
         return _untold("a limit was met, but --spend allowed no more to compare it with")
     own = [each for each in both if each.model == alone[0].model]
@@ -434,7 +453,7 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
     )
     refused = [each for each in (*alone, *both) if not _passed([each])]
     if other := [each for each in refused if each.failure or extract_code(each.body).code != "1302"]:
-        return _untold(f"{seen}; one got {_outcome_of(other[0])}")
+        return _untold(f"{seen}; one got {_why(other[0])}")
     if _passed(own) == len(own):
         return _told(True, seen) if _passed(both) > before else _untold(seen)
     # So many of it had passed before.
@@ -456,7 +475,7 @@ def _overload(evidence: Evidence) -> Judgement:
 def _quota_form(evidence: Evidence) -> Judgement:
     exchange = evidence.exchanges.get("quota before")
     if exchange is None or exchange.failure:
-        return _untold(NOT_TRIED if exchange is None else _outcome_of(exchange))
+        return _untold(NOT_TRIED if exchange is None else _why(exchange))
     report = read_report(exchange.status, exchange.body)
     if isinstance(report, UnusableReport):
         if report.code in _KEY_CODES:
@@ -478,6 +497,10 @@ def _quota_moves(evidence: Evidence) -> Judgement:
         reports.append({(window.name, window.limit_type): window for window in report.windows})
     before, after = reports
     both = [(before[key], after[key]) for key in before.keys() & after.keys()]
+    since = evidence.exchanges["quota before"].began
+    until = evidence.exchanges["quota after"].began + evidence.exchanges["quota after"].ended
+    # One that began anew meanwhile has less used.
+    both = [(then, now) for then, now in both if then.resets_at is None or not since <= then.resets_at <= until]
     shares = [(then.used_ratio, now.used_ratio) for then, now in both]
     counts = [(then.used, now.used) for then, now in both]
     if any(now < then for then, now in _pairs(shares)):
@@ -693,7 +716,7 @@ ASSUMPTIONS: Final = (
         "anthropic-beta",
         "Claude Code's header of that name does not get a request refused",
         "Claude Code sends it with every request and would be refused: tell us, the proxy can leave it out.",
-        _passes("beta"),
+        _passes(trials.BETA, ErrorClass.CONCURRENCY),
     ),
     _let_pass("Anthropic", "unknown fields anthropic"),
     _let_pass("Chat", "stream chat options", "stream_options and "),

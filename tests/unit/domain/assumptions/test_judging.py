@@ -286,6 +286,60 @@ def test_a_row_says_once_what_was_seen_as_it_was_assumed_and_why_where_it_can_no
     ]
 
 
+@pytest.mark.parametrize(
+    ("resets_at", "expected"), [(AT + 60, Outcome.UNTOLD), (AT + 600, Outcome.DIFFERS), (None, Outcome.DIFFERS)]
+)
+def test_a_window_that_began_anew_meanwhile_has_less_used(resets_at: float | None, expected: Outcome) -> None:
+    def report(percentage: int) -> object:
+        limit: dict[str, object] = {"type": "TOKENS_LIMIT", "unit": 3, "number": 5, "percentage": percentage}
+        told = {} if resets_at is None else {"nextResetTime": int(resets_at * 1000)}
+        return {"code": 200, "success": True, "data": {"level": "pro", "limits": [limit | told]}}
+
+    before, after = (answered(f"quota {when}", report(share)) for when, share in (("before", 50), ("after", 20)))
+
+    assert outcome("quota after requests", before, replace(after, began=AT + 120)) is expected
+
+
+def test_what_has_one_reason_is_one_line() -> None:
+    told = [Verdict(name, "…", Outcome.UNTOLD, "HTTP 429 with code 1308 (5-hour limit reached)") for name in "abc"]
+
+    assert list(lines(told)) == [
+        "untold   HTTP 429 with code 1308 (5-hour limit reached): a; b; c",
+        "0 hold, 0 differ, 3 could not be told",
+    ]
+
+
+@pytest.mark.parametrize("code", ["401", "1000", "1308", "1309", "1310", "1311", "1313"])
+def test_what_a_key_or_a_plan_is_refused_for_is_no_difference(code: str) -> None:
+    status = 401 if code in ("401", "1000") else 429
+    refused = {"error": {"code": code, "message": "no"}}
+    sent = [answered(trial.name, refused, status=status, path=trial.path) for group in TRIALS for trial in group]
+    at_once = [answered("burst of 2", refused, status=status)] * 2
+    found = verdicts(Evidence({each.trial: each for each in sent}, burst=[at_once]))
+
+    # What the quota API refuses differs, unless it is the key; what it says while a plan is used up is a report.
+    assert {each.name for each in found if each.outcome is Outcome.DIFFERS} <= {"quota", "wrong key"}
+    assert next(each.seen for each in found if each.name == "anthropic-beta").startswith(f"HTTP {status} with code")
+
+
+@pytest.mark.parametrize(
+    ("code", "beta", "fields"),
+    [
+        ("1210", Outcome.DIFFERS, Outcome.DIFFERS),
+        ("1302", Outcome.DIFFERS, Outcome.UNTOLD),  # that the header is refused so was reported
+        ("1305", Outcome.UNTOLD, Outcome.UNTOLD),
+    ],
+)
+def test_a_refusal_that_others_get_too_is_not_the_requests_fault(code: str, beta: Outcome, fields: Outcome) -> None:
+    refused = {"error": {"code": code, "message": "no"}}
+    status = 400 if code == "1210" else 429
+    names = ("beta", "unknown fields anthropic")
+    exchanges = [answered(name, refused, status=status) for name in names]
+
+    assert outcome("anthropic-beta", *exchanges) is beta
+    assert outcome("unknown fields, Anthropic", *exchanges) is fields
+
+
 def of_model(model: str, *passed: bool, code: str = "1302") -> list[Exchange]:
     """Requests that were sent at once; those that did not pass got this code."""
     refused = {"error": {"code": code, "message": "busy"}}
