@@ -10,15 +10,18 @@ made only where there is no other reading, of requests that come one by one unde
   a minute ago at most, or as long ago as one after which something was found; four minutes after the request before was
   sent all claims end. Whether the cache could have known a prompt that comes later is not known, and so it is said.
 
-Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!.
-So claims count only once several in a row have borne each other out, and a conversation is cold after more of them,
-each of which is short: it found less than half of its due, or it misses a tenth and 2,048 tokens of it *and* found no
-more than a request before it had. The tools that stand before a system prompt stay in the cache whatever changes behind
-them, so what is found may be most of a prompt; but it grows no more, where that of an honest conversation grows with
-it, also if the cache lags behind, if two conversations take turns, or if an API should count what was cached as part of
-`input_tokens` where its dialect has it beside, and all prompts look twice as long as they are.
+Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!. But
+they may have been sorted, so where no session is named the answers have to show it: each is a part of the next prompt,
+and how much prompts grow has to go with how long the answers were more than chance would have it. So claims count only
+once several in a row have borne each other out, and a conversation is cold after more of them, each of which is short:
+it found less than half of its due, or it misses a tenth and 2,048 tokens of it *and* found no more than a request
+before it had. The tools that stand before a system prompt stay in the cache whatever changes behind them, so what is
+found may be most of a prompt; but it grows no more, where that of an honest conversation grows with it, also if the
+cache lags behind, if two conversations take turns, or if an API should count what was cached as part of `input_tokens`
+where its dialect has it beside, and all prompts look twice as long as they are.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +44,8 @@ _LARGEST_RESULT: Final = 16_384
 _SHORT: Final = 0.5
 _CRUMBS: Final = 0.1
 _LARGEST_CRUMB: Final = 2048
+_SMALLEST_CHANCE: Final = 0.0001
+_MOST_UNPROVEN: Final = 32
 
 
 @record
@@ -90,12 +95,18 @@ class Asked:
 @record
 class Claim:
     """What a request could have had: `due` tokens of its prompt were the prompt before it, whose answer ended `pause`
-    seconds before. `found` is the most that those before it had from the cache."""
+    seconds before and had `answer` tokens. `found` is the most that those before it had from the cache."""
 
     asked: Asked
     due: int
     pause: float
     found: int = 0
+    answer: int = 0
+
+    @property
+    def growth(self) -> int:
+        """Tokens by which the prompt is larger than the one before."""
+        return self.asked.input - self.due
 
     @property
     def is_met(self) -> bool:
@@ -128,6 +139,17 @@ class Told:
     unknown: int = 0
 
 
+def chance_of(claims: Sequence[Claim]) -> float:
+    """How likely it is that all prompts grow by as much as the answers before them if both have nothing in common: of
+    the orders in which the same answers might have come, the share in which they would too. It is small where prompts
+    grow by little more than the answers, and 1 where any answer would fit into any of them."""
+    growths, chance = sorted(claim.growth for claim in claims), 1.0
+    for number, answer in enumerate(sorted((claim.answer for claim in claims), reverse=True)):
+        fitting = len(growths) - bisect_left(growths, answer)
+        chance *= max(0, fitting - number) / (len(growths) - number)
+    return chance
+
+
 class CacheLife:
     """How long the cache remembers a prompt, in seconds: so long for sure."""
 
@@ -145,19 +167,17 @@ class CacheLife:
 class Patience:
     """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
     short until the conversation is cold (`alarm`). They need not be in a row with nothing in between that claims
-    nothing, if this `outlasts_breaks`. `least_answer` are the tokens by which a prompt has to grow if the answer that
-    it goes on from had as many. `takes_the_first_for_new` is whether a request that goes on with none is the first of
-    its conversation; otherwise nobody knows what it is."""
+    nothing, if this `outlasts_breaks`. `knows_whose` is whether something says that requests are of one conversation;
+    otherwise their tokens have to show it, and of one that goes on with none nobody knows what it is."""
 
     proof: int
     alarm: int
     outlasts_breaks: bool = False
-    least_answer: int = 1
-    takes_the_first_for_new: bool = True
+    knows_whose: bool = True
 
 
 NAMED: Final = Patience(proof=3, alarm=6)
-NAMELESS: Final = Patience(proof=6, alarm=10, least_answer=64, takes_the_first_for_new=False)
+NAMELESS: Final = Patience(proof=6, alarm=10, knows_whose=False)
 
 TOLD_APART: Final = Patience(proof=1, alarm=6, outlasts_breaks=True)
 """With conversations without a session whose prompts were looked at, some at a time: that one goes on with the one
@@ -214,21 +234,17 @@ class Conversation:
         last = self._last
         if last is None or asked.sent >= last.sent:
             self._last = asked
-        grows = last is not None and self._grows(last, asked)
-        if last is None or not grows or not last.begun <= asked.sent <= last.sent + LONGEST_PAUSE:
-            is_late = last is not None and grows and asked.sent > last.sent + LONGEST_PAUSE
-            unknown = sum(map(self._unknown_of, self._unproven))
-            if not self._patience.takes_the_first_for_new:
-                unknown += asked.missed
-            elif last is not None and is_late:
-                unknown += max(0, last.input - asked.cached)
-            self._break_off(asked)
-            return Told(unknown=unknown)
-        self._unproven.append(Claim(asked, last.input, max(0.0, asked.sent - max(last.begun, last.ended)), self._found))
+        if last is None or asked.sent < last.begun or not self._grows(last, asked):
+            return self._breaks_off(asked, 0 if self._patience.knows_whose else asked.missed)
+        pause = max(0.0, asked.sent - max(last.begun, last.ended))
+        claim = Claim(asked, last.input, pause, self._found, last.output)
+        if asked.sent > last.sent + LONGEST_PAUSE:
+            return self._breaks_off(asked, self._unknown_of(claim))
+        self._unproven.append(claim)
         self._found = max(self._found, asked.cached)
-        self._is_proven = self._is_proven or len(self._unproven) >= self._patience.proof
+        self._is_proven = self._is_proven or self._is_proof(self._unproven)
         if not self._is_proven:
-            return Told()
+            return Told(unknown=sum(map(self._unknown_of, self._forgotten())))
         borne_out = [(claim, self._life.bears_out(claim)) for claim in self._unproven]
         self._unproven = []
         claims = [claim for claim, is_borne_out in borne_out if is_borne_out]
@@ -238,12 +254,29 @@ class Conversation:
 
     def _grows(self, last: Asked, asked: Asked) -> bool:
         growth = asked.input - last.input
-        least = max(1, min(last.output, self._patience.least_answer))
+        least = 1 if self._patience.knows_whose else max(1, last.output)
         return least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
+
+    def _is_proof(self, claims: Sequence[Claim]) -> bool:
+        if len(claims) < self._patience.proof:
+            return False
+        return self._patience.knows_whose or chance_of(claims) <= _SMALLEST_CHANCE
+
+    def _forgotten(self) -> Sequence[Claim]:
+        """The oldest of the claims that are still to be proven, if there are too many."""
+        forgotten, self._unproven = self._unproven[:-_MOST_UNPROVEN], self._unproven[-_MOST_UNPROVEN:]
+        return forgotten
 
     def _unknown_of(self, claim: Claim) -> int:
         """Tokens of a claim that nothing bears out, of which it is not known whether the cache could have had them."""
-        return claim.missing if self._patience.takes_the_first_for_new else claim.asked.missed
+        return claim.missing if self._patience.knows_whose else claim.asked.missed
+
+    def _breaks_off(self, asked: Asked, unknown: int) -> Told:
+        """A request claims nothing, and nor do those before it that were still to be proven. Of it `unknown` tokens may
+        have been in the cache or not."""
+        unknown += sum(map(self._unknown_of, self._unproven))
+        self._break_off(asked)
+        return Told(unknown=unknown)
 
     def _break_off(self, asked: Asked) -> None:
         self._unproven, self._is_proven, self._found = [], False, asked.cached

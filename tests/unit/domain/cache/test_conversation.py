@@ -1,6 +1,7 @@
 """Which requests bear out a claim, and when a conversation is cold."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -13,6 +14,7 @@ from extproc.domain.cache.conversation import (
     Claim,
     Conversation,
     Told,
+    chance_of,
 )
 
 
@@ -131,15 +133,46 @@ def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_be
     assert (cold.is_cold, unlucky.is_cold) == (True, False)
 
 
-def test_without_a_session_it_takes_longer_and_each_prompt_has_to_hold_the_answer_before_it() -> None:
-    conversation, sorted_batch = Conversation(CacheLife(), NAMELESS), Conversation(CacheLife(), NAMELESS)
+def talk(length: int, *, seed: int = 0, first: int = 20_000, cached: int = 0) -> list[Asked]:
+    """A conversation: each prompt is the one before, its answer, and something new."""
+    random, requests = Random(seed), []
+    for number in range(length):
+        output = random.randint(20, 900)
+        requests.append(asked(number, input=first, output=output, cached=cached))
+        first += output + random.randint(10, 200)
+    return requests
 
-    claims_of(conversation, *row(NAMELESS.alarm))
+
+def test_without_a_session_each_prompt_has_to_hold_the_answer_before_it_and_ten_come_short() -> None:
+    conversation = Conversation(CacheLife(), NAMELESS)
+
+    claims_of(conversation, *talk(NAMELESS.alarm))
     assert not conversation.is_cold
-    conversation.take(asked(10))
+    claims_of(conversation, *talk(40)[NAMELESS.alarm :])
     assert conversation.is_cold
-    claims_of(sorted_batch, *[asked(number, input=20_000 + 20 * number) for number in range(100)])
-    assert not sorted_batch.is_cold
+
+
+def test_how_likely_it_is_that_prompts_hold_the_answers_before_them_by_chance() -> None:
+    def claims(*rows: tuple[int, int]) -> list[Claim]:
+        return [Claim(asked(0, input=20_000 + growth), 20_000, 1.0, answer=answer) for growth, answer in rows]
+
+    assert chance_of(claims((110, 100), (210, 200), (310, 300))) == pytest.approx(1 / 6)
+    assert chance_of(claims((210, 100), (210, 200), (310, 300))) == pytest.approx(1 / 3)
+    assert chance_of(claims((900, 100), (900, 200), (900, 300))) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"), [(20, 500), (1000, 5), (1000, 60), (300, 500), (3000, 900)], ids=lambda value: f"{value}"
+)
+def test_single_prompts_in_rising_order_of_size_are_no_conversation(step: int, answer: int) -> None:
+    """Such as files that are summed up, the smallest first: whether they hold the answers before them is chance."""
+    for seed in range(40):
+        random, conversation, size = Random(seed), Conversation(CacheLife(), NAMELESS), 4000
+        for number in range(200):
+            size += random.randint(1, 2 * step)
+            single = asked(number, input=size, output=random.randint(1, 2 * answer), cached=1000)
+            conversation.take(single)
+            assert not conversation.is_cold, (seed, number)
 
 
 def test_only_what_is_short_is_lost() -> None:

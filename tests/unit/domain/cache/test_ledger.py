@@ -14,6 +14,7 @@ from extproc.domain.usage.outcome import interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.token_estimates import TokenEstimator
 from extproc.domain.usage.tokens import TokenCounts
+from tests.unit.domain.cache.test_conversation import talk
 
 PRICES = parse_price_table(packaged_prices())
 NOON = 1_795_608_000.0
@@ -120,7 +121,11 @@ def test_a_cold_conversation_is_told_with_what_it_costs() -> None:
 
 def test_a_program_without_a_name_has_a_label_and_words_all_the_same() -> None:
     ledger = CacheLedger(PRICES)
-    at = row(ledger, 11, Speaker("", "source-07", "", "", "", "glm-5.3"))
+    speaker = Speaker("", "source-07", "", "", "", "glm-5.3")
+    for each in talk(30):
+        at = NOON + each.sent
+        ledger.hear(speaker, replace(each, sent=at, begun=at + 2), at + 5)
+    at += 6
 
     [program], [conversation] = programs(ledger, at), conversations(ledger, at)
     assert (program["client"], program["program"], program["label"]) == (None, None, "other")
