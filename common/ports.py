@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from common.settings import SettingsError
 
@@ -64,6 +65,16 @@ def origin(scheme: str, bind_address: str, port: int) -> str:
 def is_local(bind_address: str) -> bool:
     """Whether only this machine reaches what listens there."""
     return ipaddress.ip_address(bind_address).is_loopback
+
+
+def names_this_machine(authority: str) -> bool:
+    """Whether a client means this machine alone by what it calls us in its `host` header: localhost, a name below it,
+    or an address of loopback, with or without a port. Not for what can't be read."""
+    try:
+        host = urlsplit(f"//{authority}").hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen(address: str, port: int) -> socket.socket:

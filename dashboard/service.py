@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from common.http_server import HttpServer
+from common.http_server import Connection, HttpServer
 from common.ports import bind, origin
 from common.settings import SettingsError
 from dashboard.access.guard import Guard
@@ -166,6 +166,7 @@ class Service:
     def _http_config(self) -> uvicorn.Config:
         return uvicorn.Config(
             create_app(self.parts),
+            http=Connection,
             log_config=None,
             access_log=False,
             proxy_headers=False,  # whoever tries tokens must not choose the address that is slowed

@@ -19,7 +19,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from common import logs
-from common.http_server import HttpServer
+from common.http_server import Connection, HttpServer
 from common.ports import bind
 from common.settings import LogLevel, SettingsError
 from extproc import version
@@ -269,6 +269,7 @@ class Service:
         )
         return uvicorn.Config(
             app,
+            http=Connection,
             log_config=None,
             access_log=False,
             proxy_headers=False,  # whoever tries tokens must not choose the address that is slowed

@@ -1,10 +1,9 @@
 """Who may see the dashboard, and the headers that keep a browser safe."""
 
 import asyncio
-import ipaddress
 import time
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import SecretStr
 from starlette.datastructures import MutableHeaders
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.ports import names_this_machine
 from common.wrong_tokens import WrongTokens
 from dashboard.access.sessions import SESSION_SECONDS, Sessions
 from dashboard.problems import problem
@@ -60,7 +60,7 @@ class Guard:
         if not self._is_same_origin(request):
             return problem(403, "this came from another site's page")
         if self._sessions is None:
-            if self._on_loopback and not _is_local_name(request.url.hostname or ""):
+            if self._on_loopback and not _is_meant_here(request):
                 # A page of another site whose name was made to point here.
                 return problem(403, f"the dashboard answers to localhost, not to {headers.get('host', '')[:100]!r}")
             return None
@@ -114,7 +114,7 @@ class Guard:
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = request.headers.get("origin")
-        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 class GuardMiddleware:
@@ -164,10 +164,8 @@ def is_safe_path(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 500
 
 
-def _is_local_name(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _is_meant_here(request: Request) -> bool:
+    """Whether the request calls the dashboard as only this machine does. (Starlette has a name of its own for a host
+    that it can't read.)"""
+    host = request.headers.get("host")
+    return host is None or names_this_machine(host)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from common.ports import names_this_machine
 from common.wrong_tokens import WrongTokens
 
 _MOST_WAITING: Final = 50
@@ -48,18 +49,14 @@ def _is_local(request: Request) -> bool:
 
     A page of another site shows by its Origin, or by a Host name that was made to point here.
     """
-    return (
-        _is_loopback(address_of(request))
-        and _is_loopback(request.url.hostname or "")
-        and "origin" not in request.headers
-    )
+    host = request.headers.get("host")
+    is_meant_here = host is None or names_this_machine(host)
+    return _is_loopback(address_of(request)) and is_meant_here and "origin" not in request.headers
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
 

@@ -129,7 +129,8 @@ async def test_a_cookie_of_before_is_worth_nothing_after_the_token_was_changed(
 
 async def test_another_sites_page_can_change_nothing(locked: Dashboard) -> None:
     locked.client.headers["authorization"] = f"Bearer {TOKEN}"
-    for headers in ({"origin": "https://evil.test"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+    foreign = ("https://evil.test", "null", "http://[", "", f"{locked.url}.evil.test")
+    for headers in (*({"origin": origin} for origin in foreign), {"sec-fetch-site": "cross-site"}):
         response = await locked.client.post("/api/requests/x/cancel", headers=headers)
         assert (response.status_code, response.json()["error"]) == (403, "this came from another site's page")
 
@@ -139,7 +140,15 @@ async def test_another_sites_page_can_change_nothing(locked: Dashboard) -> None:
 
 async def test_without_a_token_only_this_machines_names_are_answered(dashboard: Dashboard) -> None:
     await dashboard.start()
-    for host in ("evil.test", f"evil.test:{dashboard.port}", "192.168.0.1"):
+    for host in (
+        "evil.test",
+        f"evil.test:{dashboard.port}",
+        "192.168.0.1",
+        "evil.test:99999",
+        "evil.test:",
+        "[::1",
+        "a b",
+    ):
         response = await dashboard.client.get("/api/now", headers={"host": host})
         assert response.status_code == 403
     for host in ("localhost", f"localhost:{dashboard.port}", "127.0.0.1", "[::1]:80"):

@@ -47,3 +47,31 @@ def test_a_free_port_is_none_of_those_that_are_spoken_for() -> None:
 )
 def test_the_announced_address_is_one_that_this_machine_reaches(address: str, url: str) -> None:
     assert ports.origin("http", address, 80) == url
+
+
+@pytest.mark.parametrize(
+    "authority", ["localhost", "LOCALHOST:8081", "a.localhost:80", "127.0.0.1", "127.1.2.3:9", "[::1]:80"]
+)
+def test_this_machine_has_these_names(authority: str) -> None:
+    assert ports.names_this_machine(authority)
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "",
+        "evil.test",
+        "evil.test:8081",
+        "evil.test:99999",
+        "localhost.evil.test",
+        "evillocalhost",
+        "evil@evil.test",
+        "localhost@evil.test",
+        "\N{FULLWIDTH LATIN SMALL LETTER L}ocalhost",
+        "192.168.0.1",
+        "[::1",
+        "a b",
+    ],
+)
+def test_all_others_and_what_is_no_name_are_not_this_machines(authority: str) -> None:
+    assert not ports.names_this_machine(authority)

@@ -64,6 +64,8 @@ async def test_status_tells_what_runs_and_what_waits_to_anybody() -> None:
         ("203.0.113.9", "proxy.example", {}, 403),
         ("127.0.0.1", "rebound.example", {}, 403),
         ("127.0.0.1", "127.0.0.1", {"origin": "https://a.page"}, 403),
+        ("127.0.0.1", "127.0.0.1", {"host": "a.page:99999"}, 403),
+        ("127.0.0.1", "127.0.0.1", {"host": "[::1"}, 403),
     ],
 )
 async def test_without_a_token_only_a_program_on_this_machine_may_end_a_request(
