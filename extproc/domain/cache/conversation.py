@@ -202,6 +202,14 @@ class Misses:
     cached: int = 0
     due: int = 0
 
+    @classmethod
+    def of(cls, claims: Sequence[Claim]) -> "Misses":
+        """Those of some claims, at least one, in the order in which they were sent."""
+        misses = cls(since=claims[0].asked.sent, at=claims[0].asked.sent)
+        for claim in claims:
+            misses.add(claim)
+        return misses
+
     def add(self, claim: Claim) -> None:
         asked = claim.asked
         self.at = asked.sent
@@ -289,6 +297,7 @@ class Conversation:
             self.misses = self.misses if self.is_cold else None
             return
         if self.misses is None:
-            self.misses = Misses(since=claim.asked.sent, at=claim.asked.sent)
-        self.misses.add(claim)
+            self.misses = Misses.of([claim])
+        else:
+            self.misses.add(claim)
         self.is_cold = self.is_cold or self.misses.requests >= self._patience.alarm

@@ -18,6 +18,7 @@ from extproc.domain.cache.conversation import (
 )
 from extproc.domain.cache.interest import Interest
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
+from extproc.domain.cache.sessions import ShortSessions
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
 from extproc.domain.request.routes import LlmProtocol
@@ -88,11 +89,13 @@ class ProgramUse:
 
 @record
 class ColdConversation:
-    """A conversation whose prompts miss the cache: how many in a row, with their tokens, and what that cost."""
+    """A conversation whose prompts miss the cache: how many in a row, with their tokens, and what that cost. Or several
+    `sessions` of one program, each of which is too short to tell; the speaker has no session then."""
 
     speaker: Speaker
     misses: Misses
     price: Price
+    sessions: int = 1
 
 
 class _Lately:
@@ -148,6 +151,7 @@ class CacheLedger:
     def __init__(self, prices: PriceTable) -> None:
         self._prices = prices
         self._conversations: OrderedDict[Speaker, Conversation] = OrderedDict()
+        self._short_sessions: OrderedDict[Speaker, ShortSessions] = OrderedDict()
         self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
         self._since_start: dict[str, Sums] = {}
         self._changes = Changes()
@@ -261,6 +265,8 @@ class CacheLedger:
         told = conversation.take(asked)
         for claim in told.claims:
             self._add(speaker, self._sums_of(claim, speaker.model), now)
+        if told.claims and speaker.is_named and not conversation.is_cold:
+            self._take_short(speaker, told.claims)
         if told.unknown:
             self._add(speaker, Sums(unknown=told.unknown), now)
 
@@ -277,6 +283,19 @@ class CacheLedger:
             told_apart.add(replace(speaker, strand=0))
             price = self._price(speaker.model, misses.due - misses.cached, misses.at)
             yield ColdConversation(speaker, misses, price)
+
+        for speaker, sessions in self._short_sessions.items():
+            if sessions.misses is not None and now - sessions.heard < COLD_SECONDS:
+                misses = sessions.misses
+                price = self._price(speaker.model, misses.due - misses.cached, misses.at)
+                yield ColdConversation(speaker, misses, price, sessions.sessions)
+
+    def _take_short(self, speaker: Speaker, claims: Iterable[Claim]) -> None:
+        program = Speaker(speaker.client, "", speaker.program, "", "", speaker.model)
+        sessions = self._short_sessions.get(program) or ShortSessions()
+        _put(self._short_sessions, program, sessions, _MOST_PROGRAMS)
+        for claim in claims:
+            sessions.take(speaker, claim)
 
     def _sums_of(self, claim: Claim, model: str) -> Sums:
         """What a claim adds to its request, which is in the sums already."""

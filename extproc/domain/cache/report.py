@@ -119,7 +119,9 @@ def _finding(finding: Finding) -> dict[str, object]:
 def _conversation(cold: ColdConversation) -> dict[str, object]:
     speaker, misses = cold.speaker, cold.misses
     name = speaker.program or "A program without a name"
-    if speaker.session:
+    if cold.sessions > 1:
+        name += f", {cold.sessions} short sessions"
+    elif speaker.session:
         name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
     parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price))
     return {

@@ -352,3 +352,42 @@ def test_two_conversations_without_a_session_are_told_apart_by_their_prompts() -
     assert (cold["session"], cold["requests"], cold["cached_tokens"]) == (None, 11, 0)
     [program] = programs(ledger, NOON + 300)
     assert (program["requests"], program["cold"]) == (24, 1)
+
+
+def loop(ledger: CacheLedger, sessions: int, *, cached: int = 0, start: float = NOON, **fields: str) -> float:
+    """A program that is run again and again: each session has five requests, and begins as the one before did; returns
+    a moment after."""
+    for number in range(sessions):
+        speaker = replace(SPEAKER, session=f"{start} {number}", **fields)
+        at = row(ledger, 5, speaker, cached=cached, start=start + 300 * number)
+    return at
+
+
+def test_many_short_sessions_of_one_program_that_miss_the_cache_are_told_like_one_that_is_long() -> None:
+    ledger = CacheLedger(PRICES)
+    at = loop(ledger, 6)
+
+    [cold] = conversations(ledger, at)
+    assert (cold["client"], cold["program"], cold["session"], cold["requests"]) == ("anna", "Claude Code", None, 24)
+    assert (cold["cached_tokens"], cold["cacheable_tokens"]) == (0, 6 * 86_000)
+    assert cold["text"].startswith("Claude Code, 3 short sessions: 0 % of its input came from the cache, 96 % could")
+    assert [each["cold"] for each in programs(ledger, at)] == [1]
+    assert conversations(ledger, at + COLD_SECONDS) == []
+
+
+def test_short_sessions_that_find_their_due_end_it_and_a_few_that_do_not_are_none() -> None:
+    ledger = CacheLedger(PRICES)
+    assert conversations(ledger, loop(ledger, 2)) == []
+    at = loop(ledger, 4, start=NOON + 600)
+    assert len(conversations(ledger, at)) == 1
+
+    at = loop(ledger, 2, start=at, cached=18_500)
+    assert conversations(ledger, at) == []
+
+
+def test_short_sessions_of_several_clients_programs_and_models_are_not_taken_together() -> None:
+    ledger = CacheLedger(PRICES)
+    for fields in ({"client": "berta"}, {"program": "Codex"}, {"model": "glm-5.2"}, {}):
+        at = loop(ledger, 2, **fields)
+
+    assert conversations(ledger, at) == []

@@ -1,0 +1,40 @@
+"""Sessions that are too short for each to be cold by itself, such as those of a program that is run in a loop."""
+
+from collections import deque
+from typing import Final
+
+from extproc.domain.cache.conversation import Claim, Misses, Speaker
+
+_LATEST: Final = 12
+_SHORT: Final = 8
+_LEAST_SESSIONS: Final = 3
+_SECONDS: Final = 900.0
+
+
+class ShortSessions:
+    """What the sessions of one program claim lately that are not cold by themselves: its latest claims, of whichever
+    session. They are cold together while most of them are short, and those of several sessions."""
+
+    def __init__(self) -> None:
+        self._latest: deque[tuple[Speaker, Claim]] = deque(maxlen=_LATEST)
+        self.misses: Misses | None = None
+        self.sessions = 0
+
+    @property
+    def heard(self) -> float:
+        """When the latest request left (Unix time), 0 before the first."""
+        return self._latest[-1][1].asked.sent if self._latest else 0.0
+
+    def take(self, speaker: Speaker, claim: Claim) -> None:
+        """One of its sessions has claimed that."""
+        self._latest.append((speaker, claim))
+        while self._latest[0][1].asked.sent < claim.asked.sent - _SECONDS:
+            self._latest.popleft()
+        short = [(each, claim) for each, claim in self._latest if claim.is_short]
+        self.sessions = len({each for each, _ in short})
+        if len(short) < _SHORT or self.sessions < _LEAST_SESSIONS:
+            self.misses = None
+        elif self.misses is None:
+            self.misses = Misses.of([claim for _, claim in short])
+        elif claim.is_short:
+            self.misses.add(claim)
