@@ -7,6 +7,7 @@ that it takes to start.
 import asyncio
 import importlib.util
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import structlog
 from common import logs
 from common.settings import LogFormat, LogLevel, SettingsError
 from extproc import version
-from extproc.interrupts import AT_ONCE, interrupts
+from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts
 from extproc.settings import (
     Settings,
     load_settings,
@@ -166,7 +167,9 @@ def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, recor
         from extproc.commands.verify import Options, run_verify
 
         settings = _load(needs_key=True)
-    sys.exit(run_verify(settings, Options(spend, model, places, yes, as_json, record, idle)))
+    code = run_verify(settings, Options(spend, model, places, yes, as_json, record, idle))
+    signal.signal(signal.SIGINT, NOT_NOW)  # all is said, and Python takes a moment to end
+    sys.exit(code)
 
 
 @cli.command()
