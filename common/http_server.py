@@ -35,7 +35,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Any", transport))
         self._quiet_since = self.loop.time()
-        self._is_from_elsewhere = not _is_from_here(self.client, self.server)
+        self._is_from_elsewhere = not is_from_here(self.client, self.server)
         if self._is_from_elsewhere:
             self._make_room()
 
@@ -58,7 +58,7 @@ class Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
 
-def _is_from_here(client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> bool:
+def is_from_here(client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> bool:
     """Whether the peer is on this machine: on loopback, or at the address at which it was received."""
     if client is None or (server is not None and client[0] == server[0]):
         return True

@@ -106,13 +106,17 @@ class WrongTokens:
         return 0 if len(self._tries) < _MOST_NETWORKS else _FREE_TRIES + _DOUBLINGS
 
 
-@lru_cache(maxsize=1024)
 def network_of(peer: str) -> str:
     """What stands for a client: its address, and of IPv6 the 64 bits before those that it may choose itself."""
+    return _network(peer[:_LONGEST_NAME])
+
+
+@lru_cache(maxsize=1024)
+def _network(peer: str) -> str:
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
-        return peer[:_LONGEST_NAME]
+        return peer
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return str(address)
     if address.ipv4_mapped is not None:

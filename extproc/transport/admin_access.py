@@ -66,12 +66,6 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def is_from_here(request: Request) -> bool:
-    """Whether the peer is on this machine: on loopback, or at the address at which it was received."""
-    peer, server = address_of(request), request.scope.get("server")
-    return _is_loopback(peer) or (server is not None and peer == server[0])
-
-
 def unauthorised(what: str) -> Response:
     """The answer to somebody without a token; `what` says which."""
     return JSONResponse(

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from common.http_server import is_from_here
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.credentials import token_in
 from extproc.domain.request.model_names import ModelNames
 from extproc.domain.request.refusals import Refusal
 from extproc.runtime.pacer import Pacer
-from extproc.transport.admin_access import Owner, address_of, is_from_here, too_many, unauthorised
-from extproc.transport.exposition import Exposition
+from extproc.transport.admin_access import Owner, address_of, too_many, unauthorised
+from extproc.transport.exposition import Exposition, SparedPage
 from extproc.transport.request_feed import RequestFeed, TooManyReadersError
 from extproc.transport.status import (
     describe,
@@ -69,26 +70,30 @@ def create_app(
             return JSONResponse({"status": "draining", **readiness()}, status_code=503)
         return JSONResponse({"status": "ready", **readiness()})
 
-    async def status(_request: Request) -> Response:
+    def render_status() -> bytes:
         now, pace, at = admission.snapshot(), pacer.status(), time.time()
         held = admission.in_flight()
-        return JSONResponse(
-            {
-                "workers": {
-                    "in_flight": now.in_flight,
-                    "limit": min(now.max_workers, int(pace.concurrency.limit)) if is_paced(pace) else now.max_workers,
-                    "max": now.max_workers,
-                    "draining": now.draining,
-                },
-                "requests": [describe(each, at, models) for each in held if not each.waits],
-                "waiting": [describe_waiting(each, at, models) for each in held if each.waits],
-                "pacing": describe_pacing(pace),
-                "limits": describe_limits(pace),
-                "model_limits": describe_model_limits(pace),
-                "models": describe_models(models),
-                **about(),
-            }
-        )
+        page = {
+            "workers": {
+                "in_flight": now.in_flight,
+                "limit": min(now.max_workers, int(pace.concurrency.limit)) if is_paced(pace) else now.max_workers,
+                "max": now.max_workers,
+                "draining": now.draining,
+            },
+            "requests": [describe(each, at, models) for each in held if not each.waits],
+            "waiting": [describe_waiting(each, at, models) for each in held if each.waits],
+            "pacing": describe_pacing(pace),
+            "limits": describe_limits(pace),
+            "model_limits": describe_model_limits(pace),
+            "models": describe_models(models),
+            **about(),
+        }
+        return bytes(JSONResponse(page).body)
+
+    status_page = SparedPage(render_status)
+
+    async def status(_request: Request) -> Response:
+        return Response(status_page.get(), media_type="application/json")
 
     async def requests(request: Request) -> Response:
         if (refused := await owner.refuse(request)) is not None:
@@ -122,4 +127,5 @@ def create_app(
 
 def _client_address(request: Request) -> str:
     """Whom Envoy names as the client, which runs on this machine; of what comes from elsewhere the peer itself."""
-    return request.headers[CLIENT_PORT_HEADER] if is_from_here(request) else address_of(request)
+    is_envoy = is_from_here(request.client, request.scope.get("server"))
+    return request.headers[CLIENT_PORT_HEADER] if is_envoy else address_of(request)

@@ -1,4 +1,4 @@
-"""The page of metrics: rendering it holds up every admission, so who asks too often gets the page that is there."""
+"""Metrics and other pages: rendering one holds up every admission, so who asks too often gets the one that is there."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from prometheus_client.exposition import choose_encoder
 
 OLDEST_FOR_CLIENTS: Final = 1.0
 _OPENMETRICS: Final = "application/openmetrics-text"
+_LARGEST_SHARE: Final = 0.5
+_SECONDS_AT_ONCE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,24 @@ class Exposition:
         body = encode(self._registry)
         ended = self._clock()
         return Page(body, content_type, ended, ended - began)
+
+
+class SparedPage:
+    """A page that is new for each who asks, unless rendering it would take more than half of the time. `clock` tells
+    steady seconds."""
+
+    def __init__(self, render: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
+        self._render = render
+        self._clock = clock
+        self._page = b""
+        self._spent = 0.0
+        self._looked_at = clock()
+
+    def get(self) -> bytes:
+        now = self._clock()
+        self._spent = max(0.0, self._spent - _LARGEST_SHARE * (now - self._looked_at))
+        self._looked_at = now
+        if not self._page or self._spent < _SECONDS_AT_ONCE:
+            self._page = self._render()
+            self._spent += self._clock() - now
+        return self._page

@@ -67,7 +67,7 @@ async def serving(app: App) -> AsyncIterator[HttpServer]:
 def few_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """All connections of these tests count as those of other machines."""
     monkeypatch.setattr(http_server, "_MOST_FROM_ELSEWHERE", MOST)
-    monkeypatch.setattr(http_server, "_is_from_here", lambda client, server: False)
+    monkeypatch.setattr(http_server, "is_from_here", lambda client, server: False)
 
 
 async def connected(server: HttpServer) -> Peer:
@@ -128,4 +128,4 @@ async def test_where_all_have_a_request_under_way_one_too_many_is_closed() -> No
 def test_this_machines_own_connections_have_no_bound(
     client: tuple[str, int] | None, server: tuple[str, int] | None, is_from_here: bool
 ) -> None:
-    assert http_server._is_from_here(client, server) is is_from_here
+    assert http_server.is_from_here(client, server) is is_from_here

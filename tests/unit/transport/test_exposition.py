@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from extproc.transport.exposition import Exposition
+from extproc.transport.exposition import Exposition, SparedPage
 
 RENDERING = 0.1
 
@@ -69,3 +69,29 @@ def test_each_of_the_two_formats_has_a_page_whatever_else_is_asked_for() -> None
         assert exposition.page(f"text/plain; version={version}", for_clients=True).content_type.startswith("text/plain")
 
     assert collector.times == 2
+
+
+def test_a_spared_page_is_new_for_whoever_asks_now_and_then() -> None:
+    pages, now = iter(range(100)), [0.0]
+    page = SparedPage(lambda: str(next(pages)).encode(), lambda: now[0])
+
+    assert [page.get() for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_of_a_spared_page_a_flood_gets_old_ones_and_half_of_the_time_is_left() -> None:
+    now, times = [0.0], [0]
+
+    def render() -> bytes:
+        now[0] += RENDERING
+        times[0] += 1
+        return str(times[0]).encode()
+
+    page = SparedPage(render, lambda: now[0])
+    while now[0] < 10.0:
+        page.get()
+        now[0] += 0.001
+
+    assert times[0] * RENDERING < 5.5
+    now[0] += 5.0
+    assert page.get() == str(times[0]).encode()
+    assert times[0] > 4.0 / RENDERING
