@@ -11,10 +11,10 @@
 -- If several events report the same field, this one counts: of a number the last positive one (a later zero or null erases nothing),
 -- of the model the first, of the stop reason the last (but a network_error stays), of errors the first that comes before the end.
 
-local byte, find, sub, match, gsub = string.byte, string.find, string.sub, string.match, string.gsub
+local byte, find, sub, match, gsub, gmatch = string.byte, string.find, string.sub, string.match, string.gsub, string.gmatch
 
 local LARGEST_EVENT = 16 * 1024 * 1024   -- a longer one passes unread, and `unread` says so
-local LONGEST_TEXT = 128                 -- bytes kept of data that is no JSON: enough for `[DONE]` and `[1305][…`
+local LONGEST_TEXT = 128                 -- bytes kept of data that is no JSON (`[DONE]`, `[1305][…`) and read of an error's text
 local LONGEST_WORD = 32
 local LONGEST_MODEL = 128
 local LONGEST_OPENING = 64               -- events in which the model is looked for whether or not they look as if they mattered
@@ -38,16 +38,28 @@ local USAGE = {
     input_tokens_details = DETAILS, output_tokens_details = DETAILS,             -- Responses
   },
 }
-local ERROR_FIELDS = { code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" } }
-local ERROR = {   -- an object, a sentence, or an array of either
+-- An error is an object, a sentence, a code or just `true`, or an array of those. If somebody on the way wrapped it again, it stands
+-- within another error, however deep.
+local INNER = { keep = "inner_text" }
+INNER.fields = {
+  code = { keep = "inner_code" }, type = { keep = "inner_type" }, message = { keep = "inner_message" }, msg = { keep = "inner_message" },
+  error = INNER,
+}
+local ERROR_FIELDS = {
+  code = { keep = "error_code" }, type = { keep = "error_type" }, message = { keep = "error_message" }, msg = { keep = "error_message" },
+  error = INNER,
+}
+local ERROR = {
   is_object = "has_error", has_items = "has_error", keep = "error_text", fields = ERROR_FIELDS,
   items = { text = "error_message", fields = ERROR_FIELDS },
 }
+local STATUS = { keep = "status" }   -- an HTTP status in the body, beside a sentence
 
--- KNOWN_NAMES are all words that name an error: Z.AI's own codes of three digits, types, and codes in words. TELLING_CODES are those
--- of the codes that say more than the type beside them.
+-- KNOWN_NAMES are all words that name an error: Z.AI's own codes, types, and codes in words. TELLING_CODES are those of the codes that
+-- say more than the type beside them. SPOKEN_NAMES are looked for in an error's sentence, if nothing else names it.
 local KNOWN_NAMES = ${KNOWN_NAMES}
 local TELLING_CODES = ${TELLING_CODES}
+local SPOKEN_NAMES = ${SPOKEN_NAMES}
 local NETWORK_ERROR = "network_error"   -- Z.AI's stop reason for a failure
 
 local function word(value)
@@ -110,14 +122,23 @@ local TOP = {
         model = { text = "inner_model" },
         usage = USAGE,
         error = {
+          text = "failed_message",
           fields = { code = { keep = "failed_code" }, type = { keep = "failed_type" }, message = { keep = "failed_message" } },
         },
       },
     },
-    error = ERROR,
+    error = ERROR, errors = ERROR,
     code = { keep = "code" },
     msg = { keep = "msg" },
     success = { keep = "success" },
+    status = STATUS, status_code = STATUS, statusCode = STATUS,
+    object = { text = "object" },
+    -- Servers in Python put what they have to say of an error one level deeper.
+    detail = {
+      fields = {
+        error = ERROR, errors = ERROR, code = { keep = "code" }, msg = { keep = "msg" }, message = { keep = "message" },
+      },
+    },
     jsonrpc = { text = "rpc" },
   },
 }
@@ -172,33 +193,91 @@ local function code_in(text)
   return type(text) == "string" and code_of(match(text, '^"?%[(%d%d%d%d?)%]')) or nil
 end
 
-local function is_wrong_path(code, message)
-  return code == "500" and type(message) == "string" and find(message, "NOT_FOUND", 1, true) ~= nil
+-- Z.AI's code in the text of an error: in the brackets with which it begins, or further on if somebody on the way has put the error
+-- into a sentence.
+local function code_within(text)
+  if type(text) ~= "string" then return nil end
+  local code = code_in(text)
+  if code then return code end
+  text = sub(text, 1, LONGEST_TEXT)
+  for digits in gmatch(text, "%[(%d%d%d%d)%]") do
+    if KNOWN_NAMES[digits] then return digits end
+  end
+  for digits in gmatch(text, [[code[\"']+ ?: ?[\"']*(%d+)]]) do
+    if #digits == 4 and KNOWN_NAMES[digits] then return digits end
+  end
+  return nil
 end
 
--- The first of the codes that has so many digits.
-local function first_of(digits, a, b, c, d)
-  return a and #a == digits and a or b and #b == digits and b or c and #c == digits and c or d and #d == digits and d or nil
+-- The first of the names that stands in the text as words of their own; of two that begin there the longer.
+local function name_within(text)
+  if type(text) ~= "string" then return nil end
+  local words = "_" .. gsub(sub(text, 1, LONGEST_TEXT):lower(), "[^%l%d]+", "_") .. "_"
+  local first, name
+  for each in pairs(SPOKEN_NAMES) do
+    local at = find(words, "_" .. each .. "_", 1, true)
+    if at and (not first or at < first or (at == first and #each > #name)) then first, name = at, each end
+  end
+  return name
+end
+
+-- An array of the values that are there.
+local function those(...)
+  local values = {}
+  for n = 1, select("#", ...) do
+    local value = select(n, ...)
+    if value ~= nil then values[#values + 1] = value end
+  end
+  return values
+end
+
+-- The first result that a function has for one of the values.
+local function first_of(values, read)
+  for n = 1, #values do
+    local result = read(values[n])
+    if result then return result end
+  end
+  return nil
+end
+
+local function any_word(value)
+  return not code_of(value) and word(value) or nil
+end
+
+local function known_word(value)
+  local name = any_word(value)
+  return name and KNOWN_NAMES[name] and name or nil
+end
+
+local function telling_word(value)
+  local name = any_word(value)
+  return name and TELLING_CODES[name] and name or nil
+end
+
+local function is_missing_path(text)
+  return type(text) == "string" and find(text, "NOT_FOUND", 1, true) ~= nil
 end
 
 -- What an error is called: by Z.AI's code, else by a word that is known, else by the HTTP status that stands in place of a code, else
--- by any word.
-local function code_of_error(code, kind, outer, message)
-  local in_code, in_kind, in_outer, in_message = code_of(code), code_of(kind), code_of(outer), code_in(message)
-  local four = first_of(4, in_code, in_kind, in_outer, in_message)
-  if four then return four end
-  local three = first_of(3, in_code, in_kind, in_outer, in_message)
-  if is_wrong_path(three, message) then return "404" end
+-- by what its texts speak of, else by any word. Each argument is an array, the outermost first.
+local function code_of_error(codes, kinds, outer, texts)
+  local three
+  for _, values in ipairs({ codes, kinds, outer, texts }) do
+    for n = 1, #values do
+      local code
+      if values == texts then code = code_within(values[n]) else code = code_of(values[n]) end
+      if code and #code == 4 then return code end
+      three = three or code
+    end
+  end
+  if three == "500" and first_of(texts, is_missing_path) then return "404" end
   if three and KNOWN_NAMES[three] then return three end
-  local code_word, kind_word = not in_code and word(code), not in_kind and word(kind)
-  if code_word and TELLING_CODES[code_word] then return code_word end
-  if kind_word and KNOWN_NAMES[kind_word] then return kind_word end
-  if code_word and KNOWN_NAMES[code_word] then return code_word end
-  return three or kind_word or code_word or "unknown"
+  return first_of(codes, telling_word) or first_of(kinds, known_word) or first_of(codes, known_word) or three
+    or first_of(texts, name_within) or first_of(kinds, any_word) or first_of(codes, any_word) or "unknown"
 end
 
 -- Whether a value says nothing of an error, or that there is none.
-local WELL = { ["0"] = true, success = true, ok = true, none = true, null = true }
+local WELL = { ["0"] = true, success = true, ok = true, none = true, null = true, ["false"] = true }
 local function is_nothing(value)
   if type(value) == "string" then return WELL[value:lower()] or match(value, "^2%d%d$") ~= nil end
   if type(value) == "number" then return value == 0 or (value >= 200 and value < 300 and value % 1 == 0) end
@@ -206,9 +285,11 @@ local function is_nothing(value)
 end
 
 -- Some servers write an error of empty fields, or one of success, into each good answer.
-local function is_empty_error(code, kind, message)
-  if not is_nothing(kind) or not is_nothing(code) then return false end
-  return code and true or is_nothing(message)
+local function is_empty_error(found)
+  local code = found.error_code
+  if not (is_nothing(found.error_type) and is_nothing(code)) then return false end
+  if not (is_nothing(found.inner_type) and is_nothing(found.inner_code) and is_nothing(found.inner_text)) then return false end
+  return code and true or (is_nothing(found.error_message) and is_nothing(found.inner_message))
 end
 
 -- Whether there is more in an object than its error. (An empty one that is all there is was still meant to be one.)
@@ -222,6 +303,29 @@ local function has_company(found)
   return false
 end
 
+-- Whether there is an error under its own key.
+local function has_error(found)
+  if found.has_error and not (is_empty_error(found) and has_company(found)) then return true end
+  local said = found.error_text
+  if type(said) == "string" then return not (is_nothing(said) and has_company(found)) end
+  return not is_nothing(said) and not (found.has_answer or found.has_content)
+end
+
+-- An error that is a value: it can be a code or a name, and is no more than a text otherwise.
+local function name_in(value)
+  return (code_of(value) or known_word(value)) and value or nil
+end
+
+local function status_in(value)
+  local code = code_of(value)
+  return code and match(code, "^[45]%d%d$")
+end
+
+-- What names an error that is not under a key of its own.
+local function code_of_all(found, kind)
+  return code_of_error(those(found.code), those(kind), those(status_in(found.status)), those(found.msg, found.message))
+end
+
 -- The code of an envelope that is an error; nil if it is none. An error stands at the top, never in a text or a tool's result.
 local function error_in(found)
   if found.rpc then
@@ -229,24 +333,29 @@ local function error_in(found)
     local code = code_of(found.error_code) or code_in(found.error_message)
     return found.has_error and code and #code == 4 and code or nil
   end
-  if found.has_error then
-    local code, kind, message = found.error_code, found.error_type, found.error_message
-    if not (is_empty_error(code, kind, message) and has_company(found)) then
-      return code_of_error(code, kind, found.code, message)
-    end
-  elseif type(found.error_text) == "string" and not (is_nothing(found.error_text) and has_company(found)) then
-    return code_of_error(nil, nil, found.code, found.error_text)
+  if has_error(found) then
+    return code_of_error(
+      those(found.error_code, found.inner_code, name_in(found.error_text), name_in(found.inner_text)),
+      those(found.error_type, found.inner_type),
+      those(found.code, status_in(found.status)),
+      those(found.error_message, found.inner_message, found.error_text, found.inner_text, found.msg, found.message)
+    )
   end
-  if found.type == "error" then return code_of_error(found.code, nil, nil, found.message) end
+  if found.type == "error" then return code_of_all(found, nil) end
+  if found.object == "error" then return code_of_all(found, found.type) end
   if found.type == "response.failed" then
-    return code_of_error(found.failed_code, found.failed_type, nil, found.failed_message)
+    return code_of_error(those(found.failed_code), those(found.failed_type), {}, those(found.failed_message))
   end
   if found.has_answer then return nil end
   local text = type(found.msg) == "string" and found.msg or type(found.message) == "string" and found.message or nil
-  local code = code_of(found.code)
-  if code and (text or found.success == false) then return code_of_error(code, nil, nil, text) end
-  if found.success == false and text then return code_of_error(nil, nil, nil, text) end
-  return nil
+  local has_failed = found.success == false
+  if not text and not has_failed then return nil end
+  local is_error = has_failed and text or code_of(found.code) or known_word(found.code)
+  if not is_error and not has_company(found) then
+    local code = code_in(text)
+    is_error = has_failed or status_in(found.status) or (code and #code == 4 and KNOWN_NAMES[code])
+  end
+  return is_error and code_of_all(found, nil) or nil
 end
 
 function Answer:set(name, value)
@@ -284,6 +393,7 @@ end
 
 function Answer:begin_event()
   self.name, self.text, self.has_data, self.has_line, self.event_bytes, self.is_json = "", "", false, false, 0, nil
+  self.is_bare, self.has_open_bare = false, false
 end
 
 -- A part of an event's data. The first byte that is no space tells JSON from text.
@@ -341,7 +451,7 @@ end
 function Answer:read_object(found)
   local kind = type(found.type) == "string" and found.type or nil
   local code = error_in(found)
-  if not code and self.name == "error" then code = word(kind) or "unknown" end
+  if not code and self.name == "error" then code = code_of_all(found, kind) end
   local told = self:merge(found, true)
   self.has_failed = self.has_failed or self.report.stop == NETWORK_ERROR
   -- Where nothing was generated before, that is no end of an answer but an error like another.
@@ -377,7 +487,7 @@ function Answer:end_event()
   else
     local text = match(self.text, "^%s*(.-)%s*$")
     if text ~= "[DONE]" then code = code_in(text) elseif self.is_chat ~= false then self:end_answer() end
-    if not code and self.name == "error" then code = "unknown" end
+    if not code and self.name == "error" then code = code_of_error({}, {}, {}, { text }) end
   end
   if code and not was_final then self:note_error(code) end   -- behind the final event no client reads on, so none sees an error there
   if not self.report.first then self:set("first", code and "error" or "good") end
@@ -403,10 +513,43 @@ function Answer:begin_data_line()
   self.has_data = true
 end
 
+-- BARE JSON: a line that begins with a brace is no field of a stream. A gateway that loses its upstream in the middle of a stream may
+-- write its error so. JSON of several lines goes on with lines that begin with one of these bytes.
+local GOES_ON = { [32] = true, [9] = true, [34] = true, [44] = true, [91] = true, [93] = true, [123] = true, [125] = true }
+
+-- Takes a part of a line; returns whether the line is bare JSON. `first` is its first byte, nil or false if that was taken before.
+function Answer:take_bare(text, first)
+  if first then
+    local goes_on = self.has_open_bare and GOES_ON[first] or false
+    self.is_bare = goes_on or first == 123
+    if goes_on then
+      self.bare:feed("\n")
+    elseif self.is_bare then
+      self.bare = (self.bare or json_scan.new(TOP)):reset()
+    end
+  end
+  self.has_open_bare = false
+  if not self.is_bare then return false end
+  self.bare:feed(text)
+  if self.bare:is_complete() then self:end_bare(self.bare.found) else self.has_open_bare = not self.bare:is_bad() end
+  return true
+end
+
+function Answer:end_bare(found)
+  local code = error_in(found)
+  if not code then return end
+  if not self.report.final then self:note_error(code) end
+  if not self.report.first then self:set("first", "error") end
+end
+
 -- Takes the start of a line whose end is not here yet. Data is handed on at once; of anything else only the head is kept.
 function Answer:take_open_line(text)
   if self.is_data then
     self:take_data(text)
+    return
+  end
+  if self:take_bare(text, self.line == "" and not self.is_bare and byte(text)) then
+    self.has_line = true
     return
   end
   local line = self.line .. text
@@ -425,6 +568,8 @@ function Answer:take_line(text)
   if self.is_data then
     self:take_data(text)
     self.is_data = false
+  elseif self:take_bare(text, self.line == "" and not self.is_bare and byte(text)) then
+    self.has_line, self.is_bare = true, false
   else
     local line = self.line .. text
     self.has_line = self.has_line or line ~= ""
@@ -493,7 +638,7 @@ local function is_complete_or_not(text, from)
   return nil
 end
 
--- The word error as a key or a type, or as an event's name; not in a sentence.
+-- The word error (or errors) as a key or a type, or as an event's name; not in a sentence.
 local function tells_of_error(text, from)
   local at = find(text, "rror", from, true)
   while at do
@@ -501,7 +646,8 @@ local function tells_of_error(text, from)
     if byte(text, at - 1) ~= 101 then
       before = 0
     elseif before == 34 then
-      if byte(text, at + 4) == 34 then return at end
+      local behind = byte(text, at + 4)
+      if behind == 34 or (behind == 115 and byte(text, at + 5) == 34) then return at end
     elseif (before == 32 or before == 58) and find(sub(text, at - 8 > 0 and at - 8 or 1, at - 2), "event:", 1, true) then
       return at
     end
@@ -631,7 +777,7 @@ function Answer:read_lines(text, i)
       self:take_open_line(sub(text, i))
       return n + 1
     end
-    local line_is_empty = at == i and self.line == "" and not self.is_data
+    local line_is_empty = at == i and self.line == "" and not self.is_data and not self.is_bare
     self:take_line(sub(text, i, at - 1))
     if at == cr then
       if at == n then self.after_cr = true elseif byte(text, at + 1) == 10 then at = at + 1 end
@@ -643,7 +789,7 @@ function Answer:read_lines(text, i)
 end
 
 function Answer:is_between_events()
-  return not self.has_data and self.name == "" and self.line == "" and not self.is_data
+  return not (self.has_data or self.is_data or self.is_bare or self.has_open_bare) and self.name == "" and self.line == ""
 end
 
 -- An answer that begins like this is a stream of events, and one that begins with a brace is JSON, whatever its head calls it.
@@ -804,6 +950,12 @@ function Answer:feed(text)
   if not self.has_head then text = self:take_head(text) end
   if text and text ~= "" then self:feed_body(text) end
   return self.has_changed or self:has_grown()
+end
+
+-- The name of an error of which only the front is here yet; nil if that does not tell.
+function Answer:code_so_far()
+  local code = self.report.kind == "json" and (error_in(self.scan.found) or code_in(self.text)) or nil
+  return code ~= "unknown" and code or nil
 end
 
 -- The answer has ended; true if the report has changed. An event without the blank line behind it counts too.

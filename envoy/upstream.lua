@@ -8,7 +8,7 @@
 
 local TRANSIENT = ${TRANSIENT_CODES}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
-local LARGEST_ERROR = 65536        -- a larger one would become a 500 of Envoy's own
+local LARGEST_ERROR = 65536        -- a larger one, read as a whole, would become a 500 of Envoy's own
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
 local LARGEST_PIECE = 32768        -- for a string of 128 KiB or more LuaJIT would ask the system for memory each time
 local GUARD_PATIENCE = 1000        -- ms in which the processor has to take in what it is told; nobody waits for its answer
@@ -159,18 +159,19 @@ local function read_in_passing(handle, kind, guarded)
   if opening then tell_guard(handle, guarded, nil, "") end   -- the answer had no event at all
 end
 
--- Reads an error that does not say how long it is, which the upstream may leave open. What it is, is known once its object or its
--- first event is here.
-local function read_open_error(handle, status, guarded)
+-- Reads an error that is long or does not say how long it is. `guarded` waits for what it is, nil if nobody does. That is known once
+-- its object or its first event is here. Of a long one the front has to do, and it ends when the upstream ends it.
+local function read_error_in_passing(handle, status, guarded)
   local reader = answer.new("json")
-  local opening = ""
+  local opening = guarded and ""
   local function tell(has_changed, has_ended)
     local report = reader.report
     if has_changed then note_read(handle, reader) end
+    if not opening then return end
     local is_known = report.final or (report.kind == "events" and report.first)
-    if opening and (is_known or has_ended) then
-      local is_whole = is_known and #opening < LARGEST_ERROR
-      tell_guard(handle, guarded, report.code, is_whole and opening or "", status)
+    local is_long = #opening == LARGEST_ERROR
+    if is_known or is_long or has_ended then
+      tell_guard(handle, guarded, report.code or reader:code_so_far(), is_known and not is_long and opening or "", status)
       opening = nil
     end
   end
@@ -219,16 +220,16 @@ function envoy_on_response(handle)
   elseif is_error then
     -- A page of the WAF may be read if its length is known.
     local is_page = kind == "other" or content_type:find("html", 1, true)
-    local guarded = not length and not is_page and holder_of(handle, true)
-    local is_short = length and length <= LARGEST_ERROR or not (length or is_page)
-    if guarded then
+    local is_long = length and length > LARGEST_ERROR
+    local guarded = (is_long or not length) and not is_page and holder_of(handle, true) or nil
+    if is_page and (is_long or not length) then
       mark_failed(handle, headers, nil)
-      headers:add("x-zai-guard", "1")
-      read_open_error(handle, headers:get(":status"), guarded)
-    elseif is_short then
-      read_whole(handle, kind, true)
+    elseif guarded or is_long then
+      mark_failed(handle, headers, nil)
+      if guarded then headers:add("x-zai-guard", "1") end
+      read_error_in_passing(handle, headers:get(":status"), guarded)
     else
-      mark_failed(handle, headers, nil)
+      read_whole(handle, kind, true)
     end
   elseif length and length <= LARGEST_HIDDEN_ERROR and (kind == "json" or kind == "text" or kind == "plain") then
     read_whole(handle, kind, false)

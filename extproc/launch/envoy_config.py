@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 from common.ports import reachable
 from extproc.domain.request import near_paths, web_origins
-from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES, TRANSIENT_CODES, TRANSIENT_WORDS
+from extproc.domain.request.business_codes import (
+    KNOWN_NAMES,
+    SPOKEN_NAMES,
+    TELLING_CODES,
+    TRANSIENT_CODES,
+    TRANSIENT_WORDS,
+)
 from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
@@ -159,6 +165,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "PROXY_PORT": str(settings.proxy_port),
         # A body that waited for admission counts twice (envoy#30613); 1 byte is the least that Envoy takes.
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
+        "SPOKEN_NAMES": lua_set(SPOKEN_NAMES),
         "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
         "TARGET_AUTHORITY": origin.authority,
         "TELLING_CODES": lua_set(TELLING_CODES),

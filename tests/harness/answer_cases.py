@@ -646,6 +646,45 @@ LATE_ERRORS = (
         read={**CHATTED, "code": "1302"},
         right=_after_words(LATE_LIMIT),
     ),
+    *(
+        AnswerCase(
+            name=f"an_error_{form}",
+            path=CHAT,
+            pieces=(chunk("x"), event(None, error), END),
+            read={**CHATTED, "code": code},
+            right=_after_words(right),
+        )
+        for form, error, code, right in (
+            ("that_is_just_true", {"error": True, "message": "[1305] no room"}, "1305", LATE_OVERLOAD),
+            (
+                "within_an_error",
+                {"error": {"message": "no luck", "error": {"code": 1302, "message": "wait"}}},
+                "1302",
+                LATE_LIMIT,
+            ),
+            ("with_the_code_within_its_sentence", {"error": "upstream said [1302][wait][7]"}, "1302", LATE_LIMIT),
+            ("that_is_a_code", {"error": "1302", "message": "wait"}, "1302", LATE_LIMIT),
+            (
+                "of_a_gateway_with_a_code_in_quotes",
+                {"code": "1302", "msg": "wait", "success": False},
+                "1302",
+                LATE_LIMIT,
+            ),
+            (
+                "that_is_a_sentence_alone",
+                {"error": "Rate limit reached"},
+                "rate_limit",
+                Right(error="429", code="other", error_class="frequency"),
+            ),
+        )
+    ),
+    AnswerCase(
+        name="json_without_a_field_within_a_stream",
+        path=CHAT,
+        pieces=(chunk("x"), dump({"error": {"code": "1305", "message": "no room"}}) + b"\n", END),
+        read={**CHATTED, "code": "1305"},
+        right=_after_words(LATE_OVERLOAD),
+    ),
 )
 
 # ERRORS AT THE BEGINNING ------------------------------------------------------------------------------------------
@@ -731,6 +770,31 @@ HIDDEN_ERRORS = (
         pieces=(event(None, b"[1308][Used up. Your limit will reset at 2026-11-25 23:11:54][20261125ii]"), END),
         read={**FIRST, "code": "1308"},
         right=HIDDEN_QUOTA,
+    ),
+    AnswerCase(
+        name="json_without_a_field_behind_a_comment",
+        path=MESSAGES,
+        pieces=(b": wait\n\n", json.dumps({"error": OVERLOADED}, indent=2).encode() + b"\n\n", END),
+        read={**FIRST, "code": "1305"},
+        right=HIDDEN_OVERLOAD,
+    ),
+    AnswerCase(
+        name="an_error_in_a_detail",
+        path=CHAT,
+        content_type=JSON,
+        framing="length",
+        pieces=(dump({"detail": {"error": {"code": "1305", "message": "no room"}}}),),
+        read={"kind": "json", "code": "1305", "first": "error", "final": True},
+        right=HIDDEN_OVERLOAD,
+    ),
+    AnswerCase(
+        name="an_overload_in_a_sentence",
+        path=CHAT,
+        content_type=JSON,
+        framing="length",
+        pieces=(dump({"error": "The model is overloaded"}),),
+        read={"kind": "json", "code": "overloaded", "first": "error", "final": True},
+        right=replace(HIDDEN_OVERLOAD, code="other"),
     ),
     AnswerCase(
         name="a_json_error_under_the_head_of_a_stream",
@@ -1061,11 +1125,19 @@ GOOD_ANSWERS = (
                 "",
                 False,
                 "none",
+                "false",
                 {"message": "", "type": "", "code": None},
                 {"code": 0, "message": "success"},
                 {"code": "200", "message": "fine"},
             )
         )
+    ),
+    AnswerCase(
+        name="json_without_a_field_that_is_no_error",
+        path=CHAT,
+        pieces=(chunk("x"), b'{"text": {"error": {"code": "1308"}}}\n', LAST_CHUNK, DONE, END),
+        read=STOPPED,
+        right=GOOD_CHAT,
     ),
     AnswerCase(
         name="each_event_has_an_error_that_says_nothing",

@@ -268,6 +268,36 @@ async def test_an_error_that_no_retry_has_a_place_for_is_z_ais_all_the_same(stac
     assert difference.value("zai_proxy_zai_errors_total", code="1305") == attempts
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize(("code", "stays"), [("1302", False), ("1308", True)], ids=["passes", "used up"])
+def test_what_stops_a_client_for_good_stays_only_where_the_plan_is_used_up(
+    stack: Stack, code: str, stays: bool, framing: str
+) -> None:
+    told = {"anthropic-ratelimit-unified-status": "rejected", "retry-after": "18000"}
+    error = json.dumps({"error": {"code": code, "message": "no"}})
+    scenario = {"play": [error], "status": 429, "content_type": JSON, "framing": framing, "headers": told}
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)}, timeout=60)
+
+    assert (answer.status_code, answer.text) == (429, error)
+    assert {name: answer.headers[name] for name in told if name in answer.headers} == (told if stays else {})
+    assert len(stack.simulator.log()) == (1 if stays else TRIES)
+
+
+def test_who_is_refused_for_what_it_is_is_counted_as_that_and_told(stack: Stack, before: Readings) -> None:
+    stack.simulator.limit(refused_identities=["unloved-sdk"])
+
+    for agent, status in (("unloved-sdk/1.2", 529), ("other/1", 200), ("other/1", 200), ("unloved-sdk/1.2", 529)):
+        headers = {"user-agent": agent}
+        assert httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers, timeout=60).status_code == status
+
+    difference = stack.metrics_at_rest() - before
+    assert difference.value("zai_proxy_zai_errors_total", **{"class": "identity"}, code="1305") > 0
+    (refused,) = stack.status()["refused_identities"]
+    assert (refused["user_agent"], refused["code"]) == ("unloved-sdk", "1305")
+    assert "Z.AI refuses this client" in stack.processor.output
+
+
 def test_every_case_is_in_a_group() -> None:
     assert [case for group in GROUPS.values() for case in group] == list(CASES)
 
@@ -330,15 +360,54 @@ async def test_an_error_that_came_compressed_passes_as_it_is(stack: Stack, befor
     assert len(stack.simulator.log()) == 1
 
 
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+async def test_json_reaches_its_client_while_it_is_written(stack: Stack, before: Readings, framing: str) -> None:
+    begun = '{"model": "glm-5.2", "choices": [{"index": 0, "message": {"content": "' + "x" * 3000
+    scenario = {"play": [begun, 3600, '"}}]}'], "framing": framing, "content_type": JSON}
+    headers = {"x-sim": json.dumps(scenario)}
+    came = b""
+
+    async with (
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("POST", f"{stack.url}/v1/chat/completions", json=PROMPT, headers=headers) as answer,
+    ):
+        async for piece in answer.aiter_raw():
+            came += piece
+            if len(came) == len(begun):
+                break
+
+    assert came == begun.encode()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_of_a_long_error_the_front_tells_whether_it_is_tried_again(
+    stack: Stack, before: Readings, framing: str
+) -> None:
+    error = {"error": {"code": "1302", "message": "wait" * 50_000}}
+    stack.simulator.use(play=[json.dumps(error)], framing=framing, status=429, content_type=JSON)
+
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, timeout=60)
+
+    assert (answer.status_code, answer.json()) == (429, error)
+    assert len(stack.simulator.log()) == TRIES
+    difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
+    assert difference.value("zai_proxy_zai_errors_total") == TRIES
+    assert difference.value("zai_proxy_zai_errors_total", **{"class": "concurrency"}, code="1302") == TRIES
+    assert difference.value("zai_proxy_upstream_errors_total", error_type="429") == 1
+
+
 @pytest.mark.parametrize(("content_type", "error"), [("text/html", "read_error"), (JSON, None)], ids=["a page", "json"])
 async def test_of_what_came_compressed_tokens_are_guessed_unless_it_is_a_page(
     stack: Stack, before: Readings, content_type: str, error: str | None
 ) -> None:
     scenario = compressed(b"<html>blocked</html>" * 100, content_type=content_type)
+    headers = {"x-sim": json.dumps(scenario), "x-request-id": f"compressed {content_type}"}
 
-    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers={"x-sim": json.dumps(scenario)}, timeout=30)
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=headers, timeout=30)
 
     assert answer.status_code == 200
+    logged = await eventually(lambda: log_lines(stack).get(headers["x-request-id"]), lambda line: line is not None)
+    assert logged.get("unread") == ("encoding" if error is None else None)
     difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 1)
     assert (difference.value("zai_proxy_estimated_tokens_total") > 0) == (error is None)
     assert difference.value("zai_proxy_upstream_errors_total", error_type="read_error") == (error is not None)

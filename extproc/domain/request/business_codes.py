@@ -194,9 +194,17 @@ _WORDS_AS_CODES: Final[Mapping[str, BusinessCode]] = {
     "context_length_exceeded": _WRONG_REQUEST,
     "model_not_found": _WRONG_REQUEST,
 }
+# An error may have nothing but a sentence, in which words like these stand.
+_WORDS_IN_SENTENCES: Final[Mapping[str, BusinessCode]] = {
+    "rate_limit": _TOO_MANY,
+    "too_many_requests": _TOO_MANY,
+    "overloaded": _OVERLOADED,
+    "internal_server_error": _FAILED_INSIDE,
+}
 # An error that names no code has a type, in Anthropic's or OpenAI's words; `network_error` is Z.AI's reason for a stop.
 _WORDS: Final[Mapping[str, BusinessCode]] = {
     **_WORDS_AS_CODES,
+    **_WORDS_IN_SENTENCES,
     "overloaded_error": _OVERLOADED,
     "api_error": _FAILED_INSIDE,
     "server_error": _FAILED_INSIDE,
@@ -216,8 +224,11 @@ _STATUSES: Final = frozenset(["400", "403", "405", "408", "409", "413", "422", "
 TELLING_CODES: Final = frozenset(_WORDS_AS_CODES)
 """Codes in words that say more than the type beside them."""
 
-KNOWN_NAMES: Final = frozenset(_WORDS) | {code for code in TABLE if len(code) == 3}
-"""What names an error better than an HTTP status in place of its code: words, and Z.AI's own codes of three digits."""
+KNOWN_NAMES: Final = frozenset(_WORDS) | frozenset(TABLE)
+"""What names an error better than an HTTP status in place of its code: words, and Z.AI's own codes."""
+
+SPOKEN_NAMES: Final = frozenset(_WORDS_IN_SENTENCES)
+"""Words that name an error where they stand in its sentence (`Rate limit reached`), if nothing else does."""
 
 TRANSIENT_WORDS: Final = frozenset(name for name, row in {**_WORDS, **_STATUSES_AS_CODES}.items() if row.transient)
 """What else than a code says that the same request can succeed within seconds."""

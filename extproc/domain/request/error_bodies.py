@@ -1,9 +1,9 @@
 """Reading Z.AI's error bodies: the business code, the message and the request id.
 
 Each endpoint has envelopes of its own and they change over the months, so all of them are accepted, in the order that
-loses nothing: `error.code`, a numeric `error.type`, the top-level `code`, then a message of the form
-`[1308][Usage limit reached …][20260703110251648ad94226c14a7e]`; a code of four digits before one of three, which can be
-an HTTP status. Of an array the first object counts. HTML from a firewall in front has none of it.
+loses nothing: `error.code`, a numeric `error.type`, the same of an error within that error, the top-level `code`, then
+a message of the form `[1308][Usage limit reached …][20260703110251648ad94226c14a7e]`; a code of four digits before one
+of three, which can be an HTTP status. Of an array the first object counts. HTML from a firewall has none of it.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Final
 _LONGEST_BODY: Final = 64 * 1024
 _LONGEST_MESSAGE: Final = 1000
 _MOST_EVENTS: Final = 20
+_DEEPEST: Final = 8
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _WRAPPED: Final = re.compile(r"\[([0-9]{3,4})\]\s*(.*)", re.DOTALL)
@@ -47,12 +48,23 @@ def error_object(body: bytes) -> dict[str, object] | None:
         parsed = _first(_parsed(text))
         if not isinstance(parsed, dict):
             continue
-        inner = _first(parsed.get("error"))
-        if inner is None and isinstance(response := parsed.get("response"), dict):
-            inner = response.get("error")
-        if isinstance(inner, dict):
+        if errors := _errors(parsed):
+            return errors[-1]
+        if isinstance(response := parsed.get("response"), dict) and isinstance(inner := response.get("error"), dict):
             return inner
     return None
+
+
+def _errors(envelope: dict[str, object]) -> list[dict[str, object]]:
+    """The error's object, and those that are within it."""
+    found: list[dict[str, object]] = []
+    detail = envelope.get("detail")
+    holder = envelope if "error" in envelope or "errors" in envelope or not isinstance(detail, dict) else detail
+    inner = _first(holder.get("error", holder.get("errors")))
+    while isinstance(inner, dict) and len(found) < _DEEPEST:
+        found.append(inner)
+        inner = _first(inner.get("error"))
+    return found
 
 
 def _first(value: object) -> object:
@@ -63,9 +75,9 @@ def _first(value: object) -> object:
 
 
 def _texts(body: bytes) -> list[str]:
-    """The body as a whole, and then the data of its first events."""
+    """The body as a whole, and then the data of its first events; JSON without a field before it is an event too."""
     text = body[:_LONGEST_BODY].decode("utf-8-sig", "replace").strip()
-    events = [line[5:].strip() for line in _LINE_END.split(text) if line.startswith("data:")]
+    events = [line.removeprefix("data:").strip() for line in _LINE_END.split(text) if line.startswith(("data:", "{"))]
     return [text, *events[:_MOST_EVENTS]]
 
 
@@ -85,13 +97,17 @@ def _read(text: str) -> ExtractedError:
 
 
 def _from_envelope(envelope: dict[str, object]) -> ExtractedError:
-    inner = _first(envelope.get("error"))
-    error = inner if isinstance(inner, dict) else {}
-    texts = (error.get("message"), inner, envelope.get("msg"), envelope.get("message"))
-    message = _from_message(next((text for text in texts if isinstance(text, str) and text.strip()), ""))
-    told = (error.get("code"), error.get("type"), envelope.get("code"), message.code)
+    errors = _errors(envelope)
+    values = [_first(envelope.get("error")), *(_first(error.get("error")) for error in errors)]
+    tops = [envelope, detail] if isinstance(detail := envelope.get("detail"), dict) else [envelope]
+    said = [error.get(key) for error in errors for key in ("message", "msg")]
+    said += [*values, *(top.get(key) for top in tops for key in ("msg", "message"))]
+    texts = [_from_message(text) for text in said if isinstance(text, str) and text.strip()]
+    message = next((text for text in texts if text.code is not None), texts[0] if texts else ExtractedError())
+    told = [error.get(key) for error in errors for key in ("code", "type")]
+    told += [*values, *(top.get("code") for top in tops), message.code]
     codes = sorted((code for value in told if (code := _code(value))), key=len, reverse=True)
-    request_ids = (envelope.get("request_id"), error.get("request_id"), message.request_id)
+    request_ids = (envelope.get("request_id"), *(error.get("request_id") for error in errors), message.request_id)
     return ExtractedError(
         code=next(iter(codes), None),
         message=message.message,

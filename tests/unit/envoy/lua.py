@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lupa.luajit21 import LuaRuntime
 
-from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES
+from extproc.domain.request.business_codes import KNOWN_NAMES, SPOKEN_NAMES, TELLING_CODES
 from extproc.launch.envoy_config import lua_set, source
 
 _CUTS: Final = Path(__file__).parent / "cuts.lua"
@@ -125,7 +125,8 @@ def _runtime() -> LuaRuntime:
 def _with_scan(module: str) -> bytes:
     """A reader finds the JSON scan as a local, as in the filter that it is rendered into."""
     text = f"local json_scan = (function()\n{source('json_scan.lua')}end)()\n{source(f'{module}.lua')}"
-    for name, members in (("KNOWN_NAMES", KNOWN_NAMES), ("TELLING_CODES", TELLING_CODES)):
+    names = {"KNOWN_NAMES": KNOWN_NAMES, "SPOKEN_NAMES": SPOKEN_NAMES, "TELLING_CODES": TELLING_CODES}
+    for name, members in names.items():
         text = text.replace(f"${{{name}}}", lua_set(members))
     return text.encode()
 

@@ -11,18 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from extproc.domain.request.business_codes import KNOWN_NAMES, TELLING_CODES
+from extproc.domain.request.business_codes import KNOWN_NAMES, SPOKEN_NAMES, TELLING_CODES
 
 LARGEST_EVENT: Final = 16 * 1024 * 1024
 _LARGEST_COUNT: Final = 2**53
 _LONGEST_WORD: Final = 32
 _LONGEST_MODEL: Final = 128
 _MOST_CHOICES: Final = 128
+_LONGEST_TEXT: Final = 128
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _FIRST_LINE: Final = re.compile(rb"(data|event|id|retry|):")
 _WRAPPED: Final = re.compile(r'"?\[([0-9]{3,4})\]')
+_WITHIN: Final = (re.compile(rb"\[([0-9]{4})\]"), re.compile(rb"""code[\\"']+ ?: ?[\\"']*([0-9]+)"""))
+_BARE_GOES_ON: Final = b' \t",[]{}'
 _TOKEN: Final = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([^\s"{}\[\],:]+))', re.DOTALL)
 
 _BRACKETS: Final = {"{": "}", "[": "]"}
@@ -126,16 +129,42 @@ _MOST_TOKENS: Final = (("max_tokens",), ("max_completion_tokens",), ("max_output
 # EVENT STREAMS ----------------------------------------------------------------------------------------------------
 
 
-def events(body: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-    """Name and data of each event (WHATWG, Server-sent events, 9.2.6), and of a comment alone no data.
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """Name and data of an event (WHATWG, Server-sent events, 9.2.6); of a comment alone there is no data."""
 
-    More is allowed than there: space before the first line, and no blank line behind the last event.
+    name: bytes
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """JSON that stands in a stream without a field before it."""
+
+    text: bytes
+
+
+def _parts(body: bytes) -> Iterator[_Event | _Bare]:
+    """What a stream consists of.
+
+    More is allowed than by the standard: space before the first line, and no blank line behind the last event.
     """
-    name, data, has_line = b"", None, False
+    name, data, has_line, bare = b"", None, False, b""
     for line in [*_LINE_END.split(_unmarked(body).lstrip()), b""]:
+        goes_on = bare != b"" and line != b"" and line[0] in _BARE_GOES_ON
+        if goes_on or line.startswith(b"{"):
+            has_line = True
+            bare = bare + b"\n" + line if goes_on else line
+            if _is_object(bare):
+                yield _Bare(bare)
+                bare = b""
+            continue
+        if bare:
+            yield _Bare(bare)
+            bare = b""
         if not line:
             if has_line:
-                yield name, None if data is None else b"\n".join(data)
+                yield _Event(name, None if data is None else b"\n".join(data))
             name, data, has_line = b"", None, False
             continue
         has_line = True
@@ -145,6 +174,10 @@ def events(body: bytes) -> Iterator[tuple[bytes, bytes | None]]:
             name = value
         elif key == b"data":
             data = [*(data or []), value]
+
+
+def _is_object(text: bytes) -> bool:
+    return isinstance(_parsed(_object_alone(text))[0], dict)
 
 
 @dataclass(slots=True)
@@ -173,7 +206,7 @@ class _Stream:
 
     def _meaning(self, name: str, data: bytes) -> str | None:
         """Takes over what an event says; returns its code if it is an error."""
-        text = _text(data).strip()
+        text = _text(data.strip())
         if text == "[DONE]" and self.is_chat is not False:
             self.is_over = self.facts["final"] = True
         if text.startswith("{"):
@@ -184,12 +217,23 @@ class _Stream:
                 self.is_clear = self.is_clear and is_clear
                 if isinstance(value, dict):
                     return self._object(name, value)
-        return _code_in(text) or ("unknown" if name == "error" else None)
+            text = ""
+        return _code_in(text) or (_named([], [], [], [text]) if name == "error" else None)
+
+    def take_bare(self, text: bytes) -> None:
+        """Takes over an error that stands in the stream without a field."""
+        value, is_clear = _parsed(_object_alone(text))
+        self.is_clear = self.is_clear and is_clear
+        code = _error(value) if isinstance(value, dict) else None
+        if code is not None:
+            self.facts.setdefault("first", "error")
+            if "final" not in self.facts:
+                self.facts.setdefault("code", code)
 
     def _object(self, name: str, value: Mapping[str, object]) -> str | None:
         code, kind = _error(value), value.get("type") or None
         if code is None and name == "error":
-            code = _word(kind) or "unknown"
+            code = _said(value).name_of_all([kind])
         told = self._merged(value)
         if code is None and "begun" not in self.facts and _stop(value) == _NETWORK_ERROR:
             code = _NETWORK_ERROR
@@ -239,9 +283,11 @@ def _number_of(choice: Mapping[str, object]) -> float:
 
 def _read_events(body: bytes) -> Reading:
     stream = _Stream()
-    for name, data in events(body):
-        if data is not None:
-            stream.take(_text(name), data)
+    for part in _parts(body):
+        if isinstance(part, _Bare):
+            stream.take_bare(part.text)
+        elif part.data is not None:
+            stream.take(_text(part.name), part.data)
         elif "begun" in stream.facts:
             stream.events += 1
     return Reading(stream.facts, stream.is_clear, stream.events, stream.apart)
@@ -269,7 +315,7 @@ def _read_json(body: bytes) -> Reading:
     else:
         code = _code_in(value if isinstance(value, str) else text.lstrip())
         if code is None and isinstance(value, list):
-            code = _error(_joined([item for item in value if isinstance(item, dict)]))
+            code = _error_of_items([item for item in value if isinstance(item, dict)])
     if code is not None:
         facts |= {"code": code, "first": "good" if has_content else "error"}
     if has_begun and (code is None or has_content):
@@ -341,63 +387,171 @@ def _model(value: Mapping[str, object], is_whole: bool = True) -> str | None:
     return "".join(chr(b) if 33 <= b <= 126 else "_" for b in _bytes(names[-1])[:_LONGEST_MODEL])
 
 
+@dataclass(slots=True)
+class _Said:
+    """All that an object says of an error, under its keys for that; of each the last that says anything."""
+
+    top: dict[str, object] = field(default_factory=dict)
+    error: dict[str, object] = field(default_factory=dict)
+    inner: dict[str, object] = field(default_factory=dict)
+    is_object: bool = False
+
+    def take_error(self, error: object) -> None:
+        """Takes what stands under `error`."""
+        if isinstance(error, dict):
+            self.is_object = True
+            self._take_fields(error)
+        elif isinstance(error, list):
+            self.is_object = self.is_object or error != []
+            for item in error:
+                if isinstance(item, dict):
+                    self._take_fields(item)
+                elif isinstance(item, str) and item:
+                    self.error["message"] = item
+        elif _is_kept(error):
+            self.error["text"] = error
+
+    def _take_fields(self, error: Mapping[str, object]) -> None:
+        for key, value in error.items():
+            if key in _ERROR_KEYS and _is_kept(value):
+                self.error[_ERROR_KEYS[key]] = value
+            elif key == "error":
+                self._take_inner(value)
+
+    def _take_inner(self, error: object) -> None:
+        """An error within an error, however deep: the last of each field counts."""
+        if not isinstance(error, dict):
+            if _is_kept(error):
+                self.inner["text"] = error
+            return
+        for key, value in error.items():
+            if key in _ERROR_KEYS and _is_kept(value):
+                self.inner[_ERROR_KEYS[key]] = value
+            elif key == "error":
+                self._take_inner(value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the error has only empty fields, or tells of success."""
+        if not all(map(_is_nothing, (*_of(self.error, "type", "code"), *_of(self.inner, "type", "code", "text")))):
+            return False
+        code = self.error.get("code")
+        is_told = code is not None and code is not False
+        return is_told or all(map(_is_nothing, (*_of(self.error, "message"), *_of(self.inner, "message"))))
+
+    @property
+    def texts(self) -> list[object]:
+        """What is said of the error outside of it."""
+        return _of(self.top, "msg", "message")
+
+    @property
+    def status(self) -> list[object]:
+        """The HTTP status of an error that stands beside it."""
+        return [each for each in _of(self.top, "status") if re.fullmatch("[45][0-9]{2}", _code(each) or "")]
+
+    @property
+    def _values(self) -> list[object]:
+        """Errors that are no object: a code, a name, a sentence."""
+        return _of(self.error, "text") + _of(self.inner, "text")
+
+    def name(self) -> str:
+        """What an error under a key of its own is called."""
+        return _named(
+            _of(self.error, "code") + _of(self.inner, "code") + [value for value in self._values if _is_name(value)],
+            _of(self.error, "type") + _of(self.inner, "type"),
+            _of(self.top, "code") + self.status,
+            _of(self.error, "message") + _of(self.inner, "message") + self._values + self.texts,
+        )
+
+    def name_of_all(self, kinds: list[object]) -> str:
+        """What an error without a key of its own is called."""
+        return _named(_of(self.top, "code"), kinds, self.status, self.texts)
+
+
+_ERROR_KEYS: Final = {"code": "code", "type": "type", "message": "message", "msg": "message"}
+_TOP_KEYS: Final = {
+    **{key: key for key in ("type", "code", "msg", "message", "success", "status")},
+    "status_code": "status",
+    "statusCode": "status",
+}
+
+
+def _of(said: Mapping[str, object], *keys: str) -> list[object]:
+    return [said[key] for key in keys if key in said]
+
+
+def _is_kept(value: object) -> bool:
+    return isinstance(value, (str, int, float)) and value != ""
+
+
+def _is_name(value: object) -> bool:
+    return _code(value) is not None or _word(value) in KNOWN_NAMES
+
+
+def _said(value: Mapping[str, object]) -> _Said:
+    said = _Said()
+    for key, inner in value.items():
+        if key in _TOP_KEYS and _is_kept(inner):
+            said.top[_TOP_KEYS[key]] = inner
+        elif key in ("error", "errors"):
+            said.take_error(inner)
+        elif key in ("object", "jsonrpc") and isinstance(inner, str) and inner:
+            said.top[key] = inner
+        elif key == "detail" and isinstance(inner, dict):
+            for detail, each in inner.items():
+                if detail in ("code", "msg", "message") and _is_kept(each):
+                    said.top[detail] = each
+                elif detail in ("error", "errors"):
+                    said.take_error(each)
+    return said
+
+
 def _error(value: Mapping[str, object]) -> str | None:
     """The code of an object that is an error; None if it is none."""
-    error, kind, outer = value.get("error"), value.get("type"), value.get("code")
-    said = _said(error)
-    if isinstance(value.get("jsonrpc"), str) and value["jsonrpc"]:
+    said = _said(value)
+    if "jsonrpc" in said.top:
         return _tools_error(said)
-    if said is not None and not (_is_empty(said) and _has_company(value)):
-        return _named(said.get("code"), said.get("type"), outer, said.get("message"))
-    if isinstance(error, str) and error and not (_is_nothing(error) and _has_company(value)):
-        return _named(None, None, outer, error)
+    if _has_error(value, said):
+        return said.name()
+    kind = said.top.get("type")
     if kind == "error":
-        return _named(outer, None, None, value.get("message"))
+        return said.name_of_all([])
+    if said.top.get("object") == "error":
+        return said.name_of_all(_of(said.top, "type"))
     if kind == "response.failed":
         response = value.get("response")
         inner = response.get("error") if isinstance(response, dict) else None
-        inner = inner if isinstance(inner, dict) else {}
-        return _named(inner.get("code"), inner.get("type"), None, inner.get("message"))
-    return None if _has_answer(value) else _gateway_error(value)
+        failed = inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else None}
+        fields = {key: each for key, each in failed.items() if _is_kept(each)}
+        return _named(_of(fields, "code"), _of(fields, "type"), [], _of(fields, "message"))
+    return None if _has_answer(value) else _gateway_error(value, said)
 
 
-def _said(error: object) -> dict[str, object] | None:
-    """What an error object, or the objects and sentences of an array, say; the last of each field."""
-    if isinstance(error, list) and error:
-        said: dict[str, object] = {}
-        for item in error:
-            if isinstance(item, dict):
-                said |= _said(item) or {}
-            elif isinstance(item, str) and item:
-                said["message"] = item
-        return said
-    if not isinstance(error, dict):
-        return None
-    fields = {name: error.get(name) for name in ("code", "type", "message")}
-    return {name: value for name, value in fields.items() if isinstance(value, (str, int, float)) and value != ""}
+def _has_error(value: Mapping[str, object], said: _Said) -> bool:
+    """Whether there is an error under a key of its own."""
+    if said.is_object and not (said.is_empty and _has_company(value)):
+        return True
+    text = said.error.get("text")
+    if isinstance(text, str):
+        return not (_is_nothing(text) and _has_company(value))
+    return not _is_nothing(text) and not _has_answer(value) and not _has_content(value)
 
 
-def _joined(items: list[dict[str, object]]) -> dict[str, object]:
-    """The errors of an array's items as those of one object."""
-    errors = [item.get("error") for item in items]
-    said = [fields for error in errors if (fields := _said(error)) is not None]
-    texts = [error for error in errors if isinstance(error, str) and error]
-    versions = [item["jsonrpc"] for item in items if isinstance(item.get("jsonrpc"), str)]
-    error: object = said if said else (texts or [None])[-1]
-    return {"error": error, "jsonrpc": "".join(map(str, versions))}
-
-
-def _is_empty(said: Mapping[str, object]) -> bool:
-    """Whether an error has only empty fields, or tells of success."""
-    if not _is_nothing(said.get("type")) or not _is_nothing(said.get("code")):
-        return False
-    code = said.get("code")
-    return (code is not None and code is not False) or _is_nothing(said.get("message"))
+def _error_of_items(items: list[dict[str, object]]) -> str | None:
+    """The same of an array's items, as if they were one."""
+    said, together = _Said(), _Said()
+    for item in items:
+        said.take_error(item.get("error"))
+        together.top |= {"jsonrpc": item["jsonrpc"]} if isinstance(item.get("jsonrpc"), str) and item["jsonrpc"] else {}
+    said.top = together.top
+    if "jsonrpc" in said.top:
+        return _tools_error(said)
+    return said.name() if _has_error({}, said) else None
 
 
 def _is_nothing(value: object) -> bool:
     if isinstance(value, str):
-        is_well = value.encode(errors="replace").lower() in (b"0", b"success", b"ok", b"none", b"null")
+        is_well = value.encode(errors="replace").lower() in (b"0", b"success", b"ok", b"none", b"null", b"false")
         return is_well or re.fullmatch("2[0-9]{2}", value) is not None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value == 0 or (200 <= value < 300 and value % 1 == 0)
@@ -406,25 +560,20 @@ def _is_nothing(value: object) -> bool:
 
 def _has_company(value: Mapping[str, object]) -> bool:
     """Whether an object holds more than its error."""
-    kind, outer = value.get("type"), value.get("code")
+    top = _said(value).top
+    kind, outer = top.get("type"), top.get("code")
     is_answer = _has_answer(value) or _has_content(value) or _model(value) is not None
-    is_good = value.get("success") is True or (isinstance(outer, (str, int, float)) and _says_well(outer))
-    is_event = isinstance(kind, str) and kind not in ("", "error", "response.failed")
+    is_good = top.get("success") is True or (outer is not None and outer is not False and _is_nothing(outer))
+    is_event = isinstance(kind, str) and kind not in ("error", "response.failed")
     has_usage = any(path in _COUNTS and _is_count(leaf) for path, leaf in _leaves(value))
     return is_answer or is_good or is_event or has_usage
 
 
-def _says_well(code: object) -> bool:
-    return code != "" and code is not False and _is_nothing(code)
-
-
-def _tools_error(error: Mapping[str, object] | None) -> str | None:
+def _tools_error(said: _Said) -> str | None:
     """A tool numbers its errors as it likes; four digits are Z.AI's."""
-    if error is None:
-        return None
-    message = error.get("message")
-    code = _code(error.get("code")) or (_code_in(message) if isinstance(message, str) else None)
-    return code if code is not None and len(code) == 4 else None
+    message = said.error.get("message")
+    code = _code(said.error.get("code")) or (_code_in(message) if isinstance(message, str) else None)
+    return code if said.is_object and code is not None and len(code) == 4 else None
 
 
 _ANSWER = ("choices", "content", "output")
@@ -439,34 +588,60 @@ def _has_content(value: Mapping[str, object]) -> bool:
     return any(isinstance(items := value.get(key), list) and items for key in _CONTENT)
 
 
-def _gateway_error(value: Mapping[str, object]) -> str | None:
-    """Z.AI's gateway puts a code beside a message, in good answers too: there it is 200."""
-    texts = [text for text in (value.get("msg"), value.get("message")) if isinstance(text, str) and text]
-    text = texts[0] if texts else None
-    has_failed = value.get("success") is False
-    code = _code(value.get("code"))
-    if code is not None and (text is not None or has_failed):
-        return _named(code, None, None, text)
-    return _named(None, None, None, text) if has_failed and text is not None else None
+def _gateway_error(value: Mapping[str, object], said: _Said) -> str | None:
+    """Z.AI's gateway puts a code beside a message, in good answers too: there it is 200.
+
+    Others put an HTTP status there, or just say that it failed.
+    """
+    texts = [text for text in said.texts if isinstance(text, str)]
+    has_failed = said.top.get("success") is False
+    if not texts and not has_failed:
+        return None
+    is_error = (has_failed and texts != []) or _is_name(said.top.get("code"))
+    if not is_error and not _has_company(value):
+        code = _code_in(texts[0]) if texts else None
+        is_error = has_failed or said.status != [] or (code is not None and len(code) == 4 and code in KNOWN_NAMES)
+    return said.name_of_all([]) if is_error else None
 
 
-def _named(code: object, kind: object, outer: object, message: object) -> str:
-    """An error by Z.AI's number; by a word, or the HTTP status that stands in place of a number, if it has none."""
-    wrapped = _code_in(message) if isinstance(message, str) else None
-    numbers = [number for number in (_code(code), _code(kind), _code(outer), wrapped) if number]
+def _named(codes: list[object], kinds: list[object], outer: list[object], texts: list[object]) -> str:
+    """An error by Z.AI's number; by a word, or the HTTP status that stands in place of a number, if it has none; and
+    where it has neither, by what its sentence speaks of."""
+    sentences = [text for text in texts if isinstance(text, str)]
+    numbers = [code for value in (*codes, *kinds, *outer) if (code := _code(value))]
+    numbers += [code for text in sentences if (code := _code_within(text))]
     for number in numbers:
         if len(number) == 4:
             return number
     status = numbers[0] if numbers else None
-    if status == "500" and isinstance(message, str) and "NOT_FOUND" in message:
+    if status == "500" and any("NOT_FOUND" in text for text in sentences):
         return "404"
     if status in KNOWN_NAMES:
         return status
-    code_word, kind_word = (None if _code(value) else _word(value) for value in (code, kind))
-    if code_word in TELLING_CODES:
-        return code_word
-    known = next((word for word in (kind_word, code_word) if word in KNOWN_NAMES), None)
-    return known or status or kind_word or code_word or "unknown"
+    code_words, kind_words = (
+        [word for value in values if _code(value) is None and (word := _word(value))] for values in (codes, kinds)
+    )
+    known = [word for word in code_words if word in TELLING_CODES]
+    known += [word for word in (*kind_words, *code_words) if word in KNOWN_NAMES]
+    spoken = [name for text in sentences if (name := _name_within(text))]
+    return [*known, *([status] if status else []), *spoken, *kind_words, *code_words, "unknown"][0]
+
+
+def _code_within(text: str) -> str | None:
+    """The code with which a text begins, else one of Z.AI's that stands further on."""
+    if (code := _code_in(text)) is not None:
+        return code
+    start = _bytes(text)[:_LONGEST_TEXT]
+    found = [match[1].decode() for pattern in _WITHIN for match in pattern.finditer(start)]
+    return next((digits for digits in found if len(digits) == 4 and digits in KNOWN_NAMES), None)
+
+
+def _name_within(text: str) -> str | None:
+    """What a sentence speaks of first."""
+    words = b"_" + re.sub(rb"[^a-z0-9]+", b"_", _bytes(text)[:_LONGEST_TEXT].lower()) + b"_"
+    places = {name: words.find(f"_{name}_".encode()) for name in SPOKEN_NAMES}
+    spoken = sorted((at, -len(name), name) for name, at in places.items() if at >= 0)
+    return spoken[0][2] if spoken else None
 
 
 def _code(value: object) -> str | None:

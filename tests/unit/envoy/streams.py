@@ -47,6 +47,11 @@ WORDS = st.sampled_from(
         "404 NOT_FOUND",
         "[1310][Used up][id]",
         '"[1303][x]"',
+        "upstream said: [1302][wait]",
+        'upstream said: {\\"code\\": "1303"}',
+        "The service is overloaded: too many requests",
+        "Rate limit reached for requests",
+        "false",
     ]
 )
 NUMBERS = (
@@ -101,7 +106,15 @@ ERROR_OBJECTS = st.fixed_dictionaries(
         "param": ANYTHING,
     },
 )
-ERRORS = ERROR_OBJECTS | ERROR_OBJECTS | st.lists(ERROR_OBJECTS | WORDS, max_size=2)
+ERRORS = (
+    ERROR_OBJECTS
+    | ERROR_OBJECTS
+    | st.lists(ERROR_OBJECTS | WORDS, max_size=2)
+    | WORDS
+    | SCALARS
+    | st.builds(lambda outer, inner: outer | {"error": inner}, ERROR_OBJECTS, ERROR_OBJECTS | WORDS | SCALARS)
+)
+STATUSES = st.sampled_from([429, "529", 200, 503, "completed", "failed", 4290, None]) | SCALARS
 TYPES = st.sampled_from(
     [
         "message_start",
@@ -166,6 +179,12 @@ SELDOM = {
     | ANYTHING,
     "response": st.fixed_dictionaries({}, optional={"model": MODELS, "usage": USAGES, "error": ERRORS | ANYTHING})
     | ANYTHING,
+    "errors": ERRORS | ANYTHING,
+    "status": STATUSES,
+    "statusCode": STATUSES,
+    "object": st.sampled_from(["error", "chat.completion.chunk"]) | SCALARS,
+    "detail": st.fixed_dictionaries({}, optional={"error": ERRORS, "code": WORDS, "msg": WORDS, "message": WORDS})
+    | ANYTHING,
     "content": st.lists(ANYTHING, max_size=2) | ANYTHING,
     "output": st.lists(ANYTHING, max_size=2) | ANYTHING,
     "stop_reason": STOPS,
@@ -206,6 +225,7 @@ OTHER_LINES = (
     b"id: 7",
     b"retry: 3000",
     b'error: {"error": {"code": "1308"}}',
+    b'{"error": {"code": "1308"}}',
     b"[1308][no][field]",
     b"dat",
     b"data",
@@ -266,12 +286,30 @@ SINGLE_WORDS: list[object] = [
     {"error": {}},
     {"error": {"code": 0, "message": "success"}, "choices": [{"delta": {"content": "x"}}]},
     {"error": [{"code": "1305"}]},
+    {"error": True, "message": "[1305] busy"},
+    {"error": True, "choices": [{"delta": {"content": "x"}}]},
+    {"error": "1302"},
+    {"error": "rate limit"},
+    {"error": {"message": "upstream said [1302][wait]", "error": {"type": "x"}}},
+    {"error": {"error": {"code": "1302"}}},
+    {"errors": [{"code": "1302"}]},
+    {"success": False},
+    {"status": 429, "message": "wait"},
+    {"status": "completed", "message": "fine"},
+    {"object": "error", "type": "busy"},
+    {"detail": {"code": 1302, "msg": "wait"}},
+    {"message": "[1302][wait]"},
+    {"code": "rate_limit_exceeded", "message": "wait"},
     {"choices": [{"index": 1, "finish_reason": "network_error"}, {"index": 0, "finish_reason": "stop"}]},
     {"type": "keepalive"},
     {"item": {"error": {"code": "1308"}, "type": "mcp_call"}},
     {"model": "glm-5.2"},
     {"model": "", "response": {"model": "glm-4.7"}},
 ]
+
+
+NEXT_LINES = st.sampled_from([b"\n", b"\n\n"])
+BARE = st.builds(lambda text, behind: text.replace(b"\r", b"") + behind, written(objects()), NEXT_LINES)
 
 
 @st.composite
@@ -287,7 +325,9 @@ def single_words(draw: st.DrawFn) -> bytes:
 def streams(draw: st.DrawFn) -> bytes:
     """A whole event stream."""
     opening = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b": hello\n\n", OPENING, OPENING, NAMELESS]))
-    body = opening + b"".join(draw(st.lists(events(), max_size=8) | st.lists(single_words(), max_size=12)))
+    body = opening + b"".join(
+        draw(st.lists(events() | events() | events() | BARE, max_size=8) | st.lists(single_words(), max_size=12))
+    )
     kept = draw(st.sampled_from([0, 0, 0, 1, 2, 5, 40]))
     body = body[: len(body) - kept] if kept else body
     line_end = draw(st.sampled_from([b"\n", b"\n", b"\r\n", b"\r", None]))

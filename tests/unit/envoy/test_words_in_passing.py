@@ -117,3 +117,21 @@ def test_what_breaks_out_of_a_text_is_found_among_events_that_differ_in_it_alone
     assert report == line(expected.facts) or not expected.is_clear
     if expected.is_clear:
         assert answers().told_sizes("events", [opening, *told])[-1].events == expected.events
+
+
+@pytest.mark.parametrize("line_end", LINE_ENDS, ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("behind", [b"\n", b"\n\n", b" trailing\n"], ids=["a line", "an event", "a line with more"])
+def test_an_error_without_a_field_is_found_among_events_that_say_nothing(behind: bytes, line_end: bytes) -> None:
+    for value in SINGLE_WORDS:
+        for text in (json.dumps(value), json.dumps(value, indent=2)):
+            event = text.encode() + behind
+            expected = line(read_answer("events", OPENING + silence() + event + silence()).facts)
+            said = (silence() + event + silence()).replace(b"\n", line_end)
+            assert answers().ended("events", OPENING, said) == expected, said
+            assert answers().ended("events", OPENING, *event_pieces(said)) == expected, said
+            assert answers().in_pieces_of(1, "events", OPENING + said) == expected, said
+
+
+def test_json_without_a_field_is_no_error_where_it_says_nothing_of_one() -> None:
+    for bare in (b'{"choices": [{"delta": {"content": "x"}}]}', b'{"text": {"error": {"code": "1308"}}}', b'{"error'):
+        assert "code=" not in answers().ended("events", OPENING + bare + b"\n\n" + silence())

@@ -72,7 +72,7 @@ def test_a_retry_is_never_for_what_only_time_or_a_person_cures(code: str) -> Non
         (0, ErrorClass.UNKNOWN, False),
     ],
 )
-@pytest.mark.parametrize("code", [None, "", "9999", "0", "1302 ", "rate_limit"])
+@pytest.mark.parametrize("code", [None, "", "9999", "0", "1302 ", "a_word"])
 def test_an_unknown_code_has_the_class_of_its_status_where_that_is_certain(
     code: str | None, status: int, error_class: ErrorClass, transient: bool
 ) -> None:
@@ -91,6 +91,9 @@ def test_an_unknown_code_has_the_class_of_its_status_where_that_is_certain(
         ("rate_limit_error", ErrorClass.FREQUENCY, 429),
         ("rate_limit_exceeded", ErrorClass.FREQUENCY, 429),
         ("too_many_requests", ErrorClass.FREQUENCY, 429),
+        ("rate_limit", ErrorClass.FREQUENCY, 429),
+        ("overloaded", ErrorClass.OVERLOAD, 529),
+        ("internal_server_error", ErrorClass.INTERNAL, 500),
         ("server_is_overloaded", ErrorClass.OVERLOAD, 529),
         ("slow_down", ErrorClass.OVERLOAD, 529),
         ("insufficient_quota", ErrorClass.ACCOUNT, 429),

@@ -99,6 +99,26 @@ JSON_VALUES = st.recursive(
         pytest.param(
             'data: {"choices":[{"finish_reason":"network_error"}]}\n\n', ExtractedError(), id="event that says no more"
         ),
+        pytest.param(
+            ': wait\n\n{"code":1305,"msg":"busy","success":false}\n',
+            ExtractedError("1305", "busy", None),
+            id="JSON in a stream without a field",
+        ),
+        pytest.param(
+            f'{{"error":true,"message":"[1305][busy][{REQUEST_ID}]"}}',
+            ExtractedError("1305", "busy", REQUEST_ID),
+            id="error is true",
+        ),
+        pytest.param(
+            '{"error":{"message":"upstream","error":{"code":"1302","message":"[1302][slow down]"}}}',
+            ExtractedError("1302", "slow down", None),
+            id="an error within an error",
+        ),
+        pytest.param(
+            '{"detail":{"error":{"code":"1302","message":"slow down"}}}',
+            ExtractedError("1302", "slow down", None),
+            id="an error in a detail",
+        ),
         pytest.param('\ufeff{"code":2007}', ExtractedError("2007", None, None), id="byte order mark"),
         pytest.param("[1305]", ExtractedError("1305", None, None), id="only a bracketed code"),
         pytest.param("context too long", ExtractedError(None, "context too long", None), id="plain text"),
@@ -120,6 +140,14 @@ def test_an_envelope_is_read(body: str, expected: ExtractedError) -> None:
         ({"error": {"code": 429, "message": "slow"}}, "429"),
         ({"error": [{"code": "1305"}]}, "1305"),
         ([{"error": {"code": 503}}], "503"),
+        ({"errors": [{"code": "1305"}]}, "1305"),
+        ({"error": {"code": 500, "error": {"error": {"type": "1305"}}}}, "1305"),
+        ({"error": {"error": "[1305][x]"}}, "1305"),
+        ({"error": "1305"}, "1305"),
+        ({"error": 1305, "message": "busy"}, "1305"),
+        ({"detail": {"code": 1302, "msg": "wait"}}, "1302"),
+        ({"error": "rate limit"}, None),
+        ({"code": "1302", "msg": "wait", "success": False}, "1302"),
         ({"code": 201, "msg": "created"}, None),
         ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 200}, "1305"),
         ({"error": {"type": "overloaded_error", "message": "[1305][x]"}, "code": 0}, "1305"),
