@@ -50,6 +50,8 @@ def test_a_cold_conversation_is_told_of_and_a_warm_one_is_not(stack: Stack) -> N
     assert metrics.value("zai_proxy_cached_input_ratio", agent="claude_code") > 0.8
     assert metrics.value("zai_proxy_cacheable_input_ratio", agent="codex") > 0.8
     assert metrics.value("zai_proxy_cache_lost_usd_total", agent="codex") > 0
+    [forgotten] = cache["findings"]
+    assert (forgotten["session"], forgotten["cause"]) == ("a-thread", "forgotten")
     for command in ("usage", "doctor"):
         done = subprocess.run(
             [ZAI_PROXY, command], env=stack.environment, capture_output=True, text=True, timeout=60, check=False
@@ -81,14 +83,19 @@ def work(stack: Stack, session: str, *, line_changes: bool) -> None:
             stack.metrics_at_rest()  # from what it got is known whether the next prompt is worth a look
 
 
+def found_in(stack: Stack, session: str) -> list[dict[str, Any]]:
+    return [row for row in stack.status()["cache"]["findings"] if row["session"] == session]
+
+
 def test_what_changes_in_front_of_each_prompt_is_named_and_nothing_of_its_text_is_told(stack: Stack) -> None:
     work(stack, "honest", line_changes=False)
     work(stack, "changing", line_changes=True)
-    wait_until(lambda: [row["requests"] for row in stack.status()["cache"]["findings"]] == [4], "a cause is found")
+    wait_until(lambda: [row["requests"] for row in found_in(stack, "changing")] == [4], "a cause is found")
     wait_until(lambda: "changing" in {row["session"] for row in stack.status()["cache"]["conversations"]}, "it is cold")
 
     page = stack.status()
-    [finding] = page["cache"]["findings"]
+    [finding] = found_in(stack, "changing")
+    assert found_in(stack, "honest") == []
     assert (finding["session"], finding["cause"], finding["part"]) == ("changing", "attribution", "system block 1")
     assert "honest" not in {row["session"] for row in page["cache"]["conversations"]}
     upstream = str(stack.simulator.log())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker
-from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, differences
+from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, compared, differences
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
@@ -74,7 +74,9 @@ class _Memory:
     is when the latest was sent, `requests` how many there were.
 
     Not all prompts are looked at: `passed` is when the latest was sent that was not, `missed` the latest of those that
-    had too little from the cache, and `began` when the first was sent that was looked at after one that was not."""
+    had too little from the cache, and `began` when the first was sent that was looked at after one that was not.
+
+    `unchanged` counts the latest in which nothing changed though they had too little, and in how many `parts`."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
@@ -85,6 +87,8 @@ class _Memory:
     passed: float = 0.0
     missed: float = 0.0
     began: float = 0.0
+    unchanged: int = 0
+    parts: int = 0
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to continue one of these, as a value to compare; the first number is 0 where it can't.
@@ -139,7 +143,10 @@ class Changes:
             before, tokens = memory.prompts[index]
             if _continues(before, prompt, changes):
                 del memory.prompts[index]
-            self._note(memory, changes, asked, is_warm=asked.cached >= tokens * WARM)
+            is_warm = asked.cached >= tokens * WARM
+            memory.unchanged = 0 if is_warm or changes else memory.unchanged + 1
+            memory.parts = compared(before, prompt)
+            self._note(memory, changes, asked, is_warm=is_warm)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
@@ -152,7 +159,7 @@ class Changes:
         if asked.cached < asked.input * WARM:
             memory.missed = asked.sent
         elif speaker.is_named:
-            memory.rows = {}
+            memory.rows, memory.unchanged = {}, 0
 
     def missed(self, speaker: Speaker) -> float:
         """When the latest prompt was sent (Unix time) that was not looked at, had too little from the cache, and may be
@@ -164,6 +171,18 @@ class Changes:
         """The latest prompt of a speaker, if nothing in it is marked for the cache where that is needed."""
         memory = self._speakers.get(speaker)
         return None if memory is None else memory.unmarked
+
+    def unchanged(self, speaker: Speaker) -> Change | None:
+        """What did not change in several prompts of a speaker in a row that had too little from the cache."""
+        memory = self._speakers.get(speaker)
+        if memory is None or memory.unchanged < ENOUGH:
+            return None
+        return Change(f"the first {memory.parts} parts", Cause.FORGOTTEN, 0, "")
+
+    def is_cut(self, speaker: Speaker) -> bool:
+        """Whether only the front of a speaker's latest prompt was looked at."""
+        memory = self._speakers.get(speaker)
+        return memory is not None and memory.is_cut
 
     def findings(self, now: float, within: float) -> list[Finding]:
         """What changes, as far as it did within these seconds, the latest first. It goes on with each request that has

@@ -224,15 +224,18 @@ class CacheLedger:
         self._settle(now)
         found = self._changes.findings(now, COLD_SECONDS)
         named = {each.speaker for each in found}
-        return [*found, *(each for each in self._unmarked(now) if each.speaker not in named)]
+        return [*found, *(each for each in self._unchanged(now) if each.speaker not in named)]
 
-    def _unmarked(self, now: float) -> Iterator[Finding]:
-        """The conversations in which nothing changes, nothing is marked for the cache, and nothing comes from it."""
+    def _unchanged(self, now: float) -> Iterator[Finding]:
+        """The cold conversations in which nothing changes: nothing is marked for the cache where that is needed, or the
+        cache forgets it. It may be something else, of which no hash is told, where it gives as much as half."""
         for each in self._cold(now):
-            prompt, misses = self._changes.unmarked(each.speaker), each.misses
-            if prompt is not None and not misses.cached:
+            misses, change = each.misses, self._changes.unchanged(each.speaker)
+            if self._changes.unmarked(each.speaker) is not None and not misses.cached:
                 change = Change("the whole prompt", Cause.CACHE_CONTROL, 0, "")
-                yield Finding(each.speaker, change, misses.since, misses.at, misses.requests)
+            if change is not None and misses.cached < misses.due / 2:
+                is_cut = self._changes.is_cut(each.speaker)
+                yield Finding(each.speaker, change, misses.since, misses.at, misses.requests, is_cut)
 
     def _settle(self, now: float) -> None:
         """Takes in what was heard a moment ago and what was sent before that, in the order in which it was sent:

@@ -38,6 +38,8 @@ class Cause(StrEnum):
     TOOLS_REORDERED = "tools_reordered"
     CACHE_CONTROL = "cache_control"
     """Nothing differs, and nothing is marked for the cache, where that is needed."""
+    FORGOTTEN = "forgotten"
+    """Nothing differs, and the cache does not know it all the same."""
     UNKNOWN = "unknown"
 
 
@@ -137,6 +139,14 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
     if messages is None:
         return None
     return [*_of_tools(before, now), *_of_system(before, now), *messages]
+
+
+def compared(before: Prompt, now: Prompt) -> int:
+    """How many parts of the prompt before `differences` holds against those of the next: the tools are one."""
+    settled = max(0, before.length - _UNSETTLED)
+    if settled not in before.up_to or settled not in now.up_to:
+        settled = min(settled, len(before.messages), len(now.messages))
+    return (before.tools is not None) + len(before.system) + settled
 
 
 def are_of_one(before: Prompt, now: Prompt) -> bool:

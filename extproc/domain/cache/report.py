@@ -65,6 +65,11 @@ def _text_of(change: Change) -> str:
                 "nothing in the prompt is marked for the cache, and Z.AI's Messages API has been seen to cache nothing "
                 "then. Let the client set cache_control on the system prompt and on the last message"
             )
+        case Cause.FORGOTTEN:
+            return (
+                f"nothing changed in {name} of its prompts: the upstream's cache forgot them (they expired, or another "
+                "of its nodes was asked)"
+            )
         case Cause.UNKNOWN:
             return f"{name} changes with each request" + (f" ({size})" if size else "")
 

@@ -129,17 +129,17 @@ def test_a_finding_is_told_for_some_time_and_only_the_speakers_heard_last_are_re
 
 
 @pytest.mark.parametrize(
-    ("words", "needs_marks", "cached", "is_found"),
+    ("words", "needs_marks", "cached", "cause"),
     [
-        ("s9:1:1", True, 0, True),
-        ("c s9:1:1", True, 0, False),
-        ("s9:1:1", False, 0, False),
-        ("s9:1:1", True, 5000, False),
+        ("s9:1:1", True, 0, Cause.CACHE_CONTROL),
+        ("c s9:1:1", True, 0, Cause.FORGOTTEN),
+        ("s9:1:1", False, 0, Cause.FORGOTTEN),
+        ("s9:1:1", True, 5000, Cause.FORGOTTEN),
     ],
     ids=["no mark", "marked", "another API", "something was cached"],
 )
-def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
-    words: str, needs_marks: bool, cached: int, is_found: bool
+def test_a_cold_conversation_in_which_nothing_changes_lacks_marks_or_is_forgotten_by_the_cache(
+    words: str, needs_marks: bool, cached: int, cause: Cause
 ) -> None:
     ledger = CacheLedger(parse_price_table(packaged_prices()))
     for number in range(8):
@@ -149,8 +149,38 @@ def test_a_cold_conversation_without_marks_in_which_nothing_changes_lacks_them(
         )
 
     causes = [each.change.cause for each in ledger.findings(NOON + 600)]
-    assert causes == [Cause.CACHE_CONTROL] * is_found
+    assert causes == [cause]
     assert len(ledger.cold(NOON + 600)) == 1
+
+
+def test_what_the_cache_forgets_is_told_with_how_much_of_it_did_not_change() -> None:
+    ledger = CacheLedger(parse_price_table(packaged_prices()))
+    told = []
+    for number in range(12):
+        words = " ".join(["t3:99:5:5 s9:1:1", *(f"m9:{message:x}" for message in range(1, 2 * number + 2))])
+        is_looked_at = ledger.wants_parts(SPEAKER)
+        each = replace(asked(number, 30_000 if number == 11 else 0), prompt=words if is_looked_at else "")
+        ledger.hear(SPEAKER, each, each.sent + 2)
+        told.append([text_of(finding.change) for finding in ledger.findings(each.sent + 3)])
+
+    assert told[:6] == [[]] * 6
+    assert told[6] == [
+        "nothing changed in the first 9 parts of its prompts: the upstream's cache forgot them (they expired, or "
+        "another of its nodes was asked)"
+    ]
+    assert (len(told[10]), told[11]) == (1, [])
+
+
+def test_nothing_is_said_to_be_forgotten_where_something_changes_or_much_is_found() -> None:
+    ledger = CacheLedger(parse_price_table(packaged_prices()))
+    for number in range(12):
+        for session, front, cached in (("changes", number % 3, 0), ("large tools", 0, 15_000)):
+            words = " ".join([f"s9:{front}:1", *(f"m9:{message:x}" for message in range(1, 2 * number + 2))])
+            each = replace(asked(number, cached), prompt=words)
+            ledger.hear(replace(SPEAKER, session=session), each, each.sent + 2)
+
+    assert {each.speaker.session for each in ledger.cold(NOON + 800)} == {"changes", "large tools"}
+    assert ledger.findings(NOON + 800) == []
 
 
 def test_a_fault_is_named_by_the_fifth_request_that_has_it_though_nobody_looks_where_all_is_well() -> None:
