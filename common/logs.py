@@ -1,5 +1,6 @@
 """What the processes say about themselves: structured lines on standard error, quiet when all is well."""
 
+import io
 import logging
 import os
 import sys
@@ -68,6 +69,20 @@ def open_what_is_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
         if getattr(sys, name) is None:  # as it was closed when Python began
             setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
+
+
+def print_whatever_comes() -> None:
+    """Lets what the locale's encoding has no character for be written as a code, where printing it would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def drop_what_is_left() -> None:
+    """Leads standard output to nowhere: what could not be written would be tried again at the end, and told."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:

@@ -5,6 +5,7 @@ that it takes to start.
 """
 
 import asyncio
+import errno
 import importlib.util
 import os
 import signal
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("zai-proxy")
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _NO_DASHBOARD: Final = click.option("--no-dashboard", is_flag=True, help="Leave the dashboard out.")
 
 
@@ -163,7 +165,7 @@ def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, recor
 
     Exits with 1 if something differs or nothing is answered, and with 2 if nothing was sent.
     """
-    with interrupts(AT_ONCE, also_ignored=False):
+    with interrupts(AT_ONCE):
         from extproc.commands.verify import Options, run_verify
 
         settings = _load(needs_key=True)
@@ -219,11 +221,19 @@ def show_version() -> None:
 def main() -> None:
     """Entry point: a wrong setting is a line each and exit code 2 (75 if it may pass), never a traceback."""
     logs.open_what_is_closed()
+    logs.print_whatever_comes()
     try:
         cli(prog_name="zai-proxy")
     except SettingsError as error:
         logs.StandardError().write(f"{error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Of a file it would have its name.
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        logs.StandardError().write(f"not all could be written ({error.strerror})\n")
+        logs.drop_what_is_left()
+        sys.exit(1)
 
 
 def _check(settings: Settings, with_dashboard: bool) -> None:

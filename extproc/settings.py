@@ -92,7 +92,7 @@ def _readable(path: Path) -> Path:
 
 
 def _writable(directory: Path) -> Path:
-    place = directory if os.path.lexists(directory) else directory.absolute().parent
+    place = directory if os.path.lexists(directory) else directory.parent
     # In a directory that we may not look into, os.path answers that there is nothing, where Path would raise.
     if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
         raise ValueError
@@ -413,17 +413,19 @@ class Settings(EnvironmentSettings):
 
 def load_settings(needs_key: bool = True) -> Settings:
     """Reads the environment. Raises SettingsError with a line for each wrong setting."""
-    settings = Settings.from_environment()
-    problems = list(_problems(settings, needs_key))
+    settings, problems = load_what_is_right(needs_key)
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-def load_what_is_right() -> tuple[Settings, list[str]]:
-    """The settings as far as each alone is right, the key among them, and a line for everything that is wrong."""
+def load_what_is_right(needs_key: bool = True) -> tuple[Settings, list[str]]:
+    """The settings as far as each alone is right, and a line for everything that is wrong, a missing key included."""
     settings, problems = Settings.as_far_as_right()
-    return settings, [*problems, *_problems(settings, needs_key=not any(line.startswith(KEY) for line in problems))]
+    if problems:  # whether the others fit together can't be told
+        of_the_key = () if any(line.startswith(KEY) for line in problems) else _key_problems(settings, needs_key)
+        return settings, [*problems, *of_the_key]
+    return settings, [*_key_problems(settings, needs_key), *_conflicts(settings)]
 
 
 def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -540,7 +542,7 @@ def unused_for_traces(settings: Settings, environ: Mapping[str, str]) -> Iterato
             yield f"{name} is set, and zai-proxy does not use it: docs/settings.md has what it reads of OpenTelemetry's"
 
 
-def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
+def _key_problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if needs_key and settings.zai_api_key is None and settings.zai_api_key_file is None:
         yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
     if settings.zai_api_key is not None and settings.zai_api_key_file is not None:
@@ -549,6 +551,9 @@ def _problems(settings: Settings, needs_key: bool) -> Iterator[str]:
         need = what_is_needed(settings.zai_api_key.get_secret_value())
         if need is not None:
             yield f"ZAI_API_KEY=***: {need}"
+
+
+def _conflicts(settings: Settings) -> Iterator[str]:
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         missing = "TLS_CERT_FILE" if settings.tls_cert_file is None else "TLS_KEY_FILE"
         yield f"{missing} is not set: need both TLS_CERT_FILE and TLS_KEY_FILE, or neither"

@@ -15,7 +15,7 @@ def built_of(environ: Mapping[str, str], packaged: Traversable) -> str:
     """The commit that an image or a wheel was built of, which its file `packaged` says; "unknown" in a checkout."""
     told = environ.get("BUILD_COMMIT", _UNKNOWN)
     if told == _UNKNOWN and packaged.is_file():
-        return packaged.read_text().strip()
+        return packaged.read_text("utf-8").strip()
     return told
 
 

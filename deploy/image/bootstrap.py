@@ -20,7 +20,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     partial = target.with_suffix(".partial")
-    partial.write_text(render(settings, settings.extproc_socket))
+    partial.write_text(render(settings, settings.extproc_socket), "utf-8")
     os.replace(partial, target)
     return 0
 

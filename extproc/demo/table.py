@@ -32,10 +32,11 @@ def table(numbers: Numbers, running: Running, state: str, *, width: int, height:
 def line(numbers: Numbers) -> str:
     """The same in one line of plain text."""
     totals = numbers.totals
+    statuses = _counts(totals.requests)
     parts = [
         f"workers {totals.workers}/{totals.max_workers}",
         f"pacing {_pacing(totals)}",
-        f"requests {sum(totals.requests.values())} ({_counts(totals.requests)}) {numbers.requests_per_second:.1f}/s",
+        f"requests {sum(totals.requests.values())}{statuses and f' ({statuses})'} {numbers.requests_per_second:.1f}/s",
         f"tokens {_tokens(numbers)}",
         f"cost ${totals.cost:.4f}",
         f"first byte {_times(numbers)}",

@@ -84,5 +84,5 @@ def can_be_written(path: Path) -> bool:
     # Of what may not be looked into os.path says no, and Path raises.
     if os.path.exists(path):
         return os.path.isfile(path) and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
-    existing = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    existing = next(parent for parent in path.parents if os.path.exists(parent))
     return os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)

@@ -100,8 +100,8 @@ def source(name: str) -> str:
     """The text of a file of `envoy/`: from the installed package, or from the checkout beside it."""
     packaged = resources.files("extproc").joinpath("envoy", name)
     if packaged.is_file():
-        return packaged.read_text()
-    return (Path(__file__).parent.parent.parent / "envoy" / name).read_text()
+        return packaged.read_text("utf-8")
+    return (Path(__file__).parent.parent.parent / "envoy" / name).read_text("utf-8")
 
 
 def lua_source(filter_name: str) -> str:

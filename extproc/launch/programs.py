@@ -76,12 +76,12 @@ async def arrived_entries(client: httpx.AsyncClient, settings: Settings) -> int 
 def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) -> Program:
     """Envoy, with its configuration rendered into `directory` before each start."""
     config = directory.envoy_config
-    rendered = envoy_config.render(settings, directory.socket)
+    rendered = envoy_config.render(settings, directory.socket).encode()
 
     def prepare() -> None:
         directory.make()
-        if not (config.is_file() and config.read_text() == rendered):  # a full disk must not spoil what is there
-            config.write_text(rendered)
+        if not (config.is_file() and config.read_bytes() == rendered):  # a full disk must not spoil what is there
+            config.write_bytes(rendered)
 
     return Program(
         name="envoy",

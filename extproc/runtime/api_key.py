@@ -12,6 +12,9 @@ from extproc.settings import Settings, read_key
 
 log = structlog.get_logger("extproc.api_key")
 
+_ENCODING = "utf-8-sig"
+"""Editors of Windows begin a file with a mark that nobody sees."""
+
 
 class ApiKey:
     """Holds the key; `current` is what to send now. A file that vanishes or empties keeps the last good key."""
@@ -29,7 +32,7 @@ class ApiKey:
         if settings.zai_api_key_file is None:
             raise SettingsError(["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"])
         try:
-            return cls(read_key(settings.zai_api_key_file.read_text()), settings.zai_api_key_file)
+            return cls(read_key(settings.zai_api_key_file.read_text(_ENCODING)), settings.zai_api_key_file)
         except (OSError, UnicodeDecodeError) as error:
             problem = f"ZAI_API_KEY_FILE={settings.zai_api_key_file}: need a readable file that holds the Z.AI key"
             raise SettingsError([f"{problem} ({_reason(error)})"]) from None
@@ -61,7 +64,7 @@ class ApiKey:
             return
         self._stamp = stamp
         try:
-            key = read_key(self._file.read_text())
+            key = read_key(self._file.read_text(_ENCODING))
         except (OSError, ValueError) as error:
             log.warning(
                 "the key file is unusable; the last good key stays in use", file=str(self._file), why=_reason(error)

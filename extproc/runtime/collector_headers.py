@@ -30,7 +30,7 @@ class CollectorHeaders:
             told = settings.otel_exporter_otlp_headers
             return cls(read_headers("" if told is None else told.get_secret_value()))
         try:
-            return cls(read_headers(file.read_text().strip()), file)
+            return cls(read_headers(file.read_text("utf-8").strip()), file)
         except (OSError, ValueError):
             raise SettingsError([Settings.problem("otel_exporter_otlp_headers_file")]) from None
 
@@ -39,7 +39,7 @@ class CollectorHeaders:
         if self._file is not None and stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._current = read_headers(self._file.read_text().strip())
+                self._current = read_headers(self._file.read_text("utf-8").strip())
             except (OSError, ValueError):
                 log.warning("the file of the collector's headers is unusable; the last good ones stay in use",
                             file=str(self._file))  # fmt: skip

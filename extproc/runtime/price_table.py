@@ -11,6 +11,6 @@ def load_prices(settings: Settings) -> PriceTable:
     if settings.prices_file is None:
         return parse_price_table(packaged_prices())
     try:
-        return parse_price_table(settings.prices_file.read_text())
+        return parse_price_table(settings.prices_file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, PriceTableError) as error:
         raise SettingsError([f"PRICES_FILE={settings.prices_file}: need a valid price table ({error})"]) from None

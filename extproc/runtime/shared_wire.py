@@ -12,7 +12,7 @@ from extproc.domain.replicas.messages import Answer, Count, Counted, Event, Repo
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.model_names import model_name
 
-SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text()
+SCRIPT: Final = Path(__file__).with_suffix(".lua").with_stem("shared_limits").read_text("utf-8")
 """What runs in the store; its opening lines say what it takes and returns."""
 
 _FIRST_MODEL: Final = 15

@@ -51,7 +51,7 @@ class StateFile:
         again because it is larger than the bound."""
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
-            with os.fdopen(handle, "w") as file:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
                 left = self._most_bytes
                 # In pieces: whoever else runs in this process gets its turn between them.
                 for piece in json.JSONEncoder().iterencode(value):

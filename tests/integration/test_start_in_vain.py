@@ -5,13 +5,16 @@ It is 75 where all of it may pass.
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.harness.leaks import parts_of
 from tests.harness.processes import bare_environment, make_key
+from tests.harness.stack import ZAI_PROXY
 from tests.harness.supervised import PORTS, free_ports, quiet_settings, start_in_vain
 
 pytestmark = pytest.mark.slow
@@ -202,3 +205,32 @@ def test_no_place_for_a_socket_that_nobody_named(
 
     assert told.startswith("EXTPROC_SOCKET is not set: need it, ")
     assert told.endswith(why)
+
+
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}]
+)
+def test_where_the_locale_has_not_every_letter_files_are_read_and_printed_all_the_same(
+    environment: dict[str, str], locale: dict[str, str]
+) -> None:
+    printed = start_in_vain({**environment, **locale}, "envoy-config")
+
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert yaml.safe_load(printed.stdout) == yaml.safe_load(start_in_vain(environment, "envoy-config").stdout)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["version", "envoy-config", "doctor", "--help"])
+def test_an_output_without_room_is_one_line(environment: dict[str, str], command: str) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [str(ZAI_PROXY), command],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (1, "not all could be written (No space left on device)\n")

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from common.settings import SettingsError, setting
 from extproc.commands.doctor import Doctor
 from extproc.domain.request.key_form import what_is_needed
+from extproc.launch.dashboard_program import can_be_written
 from extproc.service import Service
 from extproc.settings import (
     Settings,
@@ -124,6 +125,16 @@ def test_without_a_key_it_says_where_one_belongs(monkeypatch: pytest.MonkeyPatch
 
     assert problems(monkeypatch) == ["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"]
     assert load_settings(needs_key=False).zai_api_key is None
+
+
+def test_a_missing_key_is_told_beside_what_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZAI_API_KEY")
+
+    assert problems(monkeypatch, MAX_WORKERS="many", PROXY_PORT="8080x", METRICS_PORT="8080") == [
+        "MAX_WORKERS=many: need a whole number from 1 to 10000",
+        "PROXY_PORT=8080x: need a port from 1 to 65535",
+        "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)",
+    ]
 
 
 def test_a_key_and_a_key_file_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -304,6 +315,20 @@ def test_a_spoilt_key_is_one_line_that_says_what_would_be_right(
     assert problems(monkeypatch, ZAI_API_KEY=spoilt.format(make_key())) == [
         f"ZAI_API_KEY=***: need the Z.AI key {need}"
     ]
+
+
+def test_a_directory_in_a_working_directory_that_is_gone_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setenv("STATE_DIR", "state")
+
+    with pytest.raises(SettingsError, match=r"^STATE_DIR=state: need a writable directory"):
+        make_state_directory(load_settings())
+    assert isinstance(can_be_written(Path("a/b/dashboard.db")), bool)
 
 
 def test_a_directory_for_the_state_is_made_in_one_that_is_there(

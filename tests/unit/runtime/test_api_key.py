@@ -27,6 +27,14 @@ def test_the_key_is_read_from_its_file_without_the_line_end(tmp_path: Path) -> N
     assert key_in(file).current == key
 
 
+def test_the_mark_that_an_editor_of_windows_begins_a_file_with_is_no_part_of_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    key = make_key()
+    file.write_text(f"{key}\r\n", "utf-8-sig")
+
+    assert key_in(file).current == key
+
+
 def test_a_changed_file_changes_the_key(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(make_key())
