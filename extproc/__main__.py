@@ -5,7 +5,7 @@ from extproc.interrupts import AT_ONCE, interrupts
 
 def main() -> None:
     """Entry point."""
-    with interrupts(AT_ONCE, also_ignored=False):
+    with interrupts(AT_ONCE):
         from extproc import cli
     cli.main()
 

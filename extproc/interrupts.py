@@ -1,11 +1,8 @@
 """What Ctrl-C does while this or that goes on. Imports next to nothing: it is needed before all else is there."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-
-Action = signal.Handlers | Callable[[int, FrameType | None], object]
 
 AT_ONCE = signal.SIG_DFL
 """It ends the process, and says nothing: for as long as nothing has begun."""
@@ -13,15 +10,12 @@ AT_ONCE = signal.SIG_DFL
 NOT_NOW = signal.SIG_IGN
 """It does nothing: for what is over at once, and has to be whole."""
 
-RAISED = signal.default_int_handler
-"""It is a KeyboardInterrupt, or cancels what `asyncio.run` runs."""
-
 
 @contextmanager
-def interrupts(action: Action, *, also_ignored: bool = True) -> Iterator[None]:
-    """Within, SIGINT does this. A process that was started to ignore it still does, without `also_ignored`."""
+def interrupts(action: signal.Handlers) -> Iterator[None]:
+    """Within, SIGINT does this. A process that was started to ignore it still does."""
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN and not also_ignored:
+    if before is signal.SIG_IGN:
         yield
         return
     signal.signal(signal.SIGINT, action)
@@ -29,13 +23,3 @@ def interrupts(action: Action, *, also_ignored: bool = True) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def terminations_as_interrupts() -> Iterator[None]:
-    """Within, SIGTERM is taken for SIGINT."""
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import signal
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts, why_in_vain
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
-from extproc.interrupts import AT_ONCE, NOT_NOW, RAISED, interrupts, terminations_as_interrupts
+from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts
 from extproc.launch.envoy_config import Origin
 from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, ca_file, way_up
@@ -63,22 +64,21 @@ def run_verify(settings: Settings, options: Options) -> int:
 
     Raises SettingsError for the key and the certificates, click.BadParameter for what may be spent and the directory.
     """
-    with interrupts(AT_ONCE, also_ignored=False):
+    with interrupts(AT_ONCE):
         verifier = Verifier(settings, options, tell)
         for line in verifier.intentions():
             tell(line)
     if not options.yes and not agrees():
         tell("nothing was sent")
         return _NOT_STARTED
-    with interrupts(AT_ONCE, also_ignored=False):
+    with interrupts(AT_ONCE):
         directory = None if options.directory is None else RecordDirectory(options.directory)
         if directory is not None:
             directory.prepare()
-    with terminations_as_interrupts(), interrupts(RAISED):  # also where it was started with SIGINT ignored
-        try:
-            asyncio.run(verifier.run())
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            verifier.stop()
+    try:
+        asyncio.run(verifier.run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        verifier.stop()
     with interrupts(NOT_NOW):
         return _finish(verifier, options, directory)
 
@@ -224,6 +224,9 @@ class Verifier:
 
     async def run(self) -> None:
         """All trials. What has not been tried when the time is over is missing in the evidence."""
+        task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started with SIGINT ignored
+            asyncio.get_running_loop().add_signal_handler(number, _cancel_once, task)
         try:
             async with (
                 asyncio.timeout(self._options.seconds_in_all),
@@ -359,6 +362,11 @@ class Verifier:
             proxy=None if self._proxy is None else self._proxy.url,
             trust_env=False,
         )
+
+
+def _cancel_once(task: asyncio.Task[None] | None) -> None:
+    if task is not None and not task.cancelling():
+        task.cancel()
 
 
 def _trust(settings: Settings) -> ssl.SSLContext:
