@@ -78,10 +78,10 @@ def print_whatever_comes() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def drop_what_is_left() -> None:
-    """Leads standard output to nowhere: what could not be written would be tried again at the end, and told."""
+def drop_what_is_left(stream: TextIO) -> None:
+    """Leads it to nowhere: what could not be written there would be tried again at the end, and told."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

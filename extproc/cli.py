@@ -232,7 +232,7 @@ def main() -> None:
         if error.errno not in _NO_ROOM or error.filename is not None:
             raise
         logs.StandardError().write(f"not all could be written ({error.strerror})\n")
-        logs.drop_what_is_left()
+        logs.drop_what_is_left(sys.stdout)
         sys.exit(1)
 
 

@@ -1,7 +1,6 @@
 """What `zai-proxy verify` says to people and to programs, whatever becomes of its outputs."""
 
 import json
-import os
 import shutil
 import sys
 import textwrap
@@ -12,6 +11,7 @@ from typing import Final
 
 import click
 
+from common.logs import drop_what_is_left
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.judging import NOT_TRIED, ONLY_WITH_PLACES, Outcome, Verdict
 
@@ -52,15 +52,11 @@ def agrees() -> bool:
 
 
 def _write(text: str, *, err: bool) -> None:
-    """Raises OSError, and what comes later goes nowhere: Python would try it again at its end, and say so."""
-    stream = sys.stderr if err else sys.stdout
-    encoding = stream.encoding or "utf-8"
+    """Raises OSError, and what comes later goes nowhere."""
     try:
-        click.echo(text.encode(encoding, "replace").decode(encoding), err=err)
+        click.echo(text, err=err)
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        drop_what_is_left(sys.stderr if err else sys.stdout)
         raise
 
 
