@@ -53,6 +53,9 @@ local ERROR = {
   is_object = "has_error", has_items = "has_error", keep = "error_text", fields = ERROR_FIELDS,
   items = { text = "error_message", fields = ERROR_FIELDS },
 }
+local ERRORS = {   -- in an answer with content these can be warnings
+  is_object = "has_errors", has_items = "has_errors", fields = ERROR_FIELDS, items = ERROR.items,
+}
 local STATUS = { keep = "status" }   -- an HTTP status in the body, beside a sentence
 
 -- KNOWN_NAMES are all words that name an error: Z.AI's own codes, types, and codes in words. TELLING_CODES are those of the codes that
@@ -127,7 +130,7 @@ local TOP = {
         },
       },
     },
-    error = ERROR, errors = ERROR,
+    error = ERROR, errors = ERRORS,
     code = { keep = "code" },
     msg = { keep = "msg" },
     success = { keep = "success" },
@@ -136,7 +139,7 @@ local TOP = {
     -- Servers in Python put what they have to say of an error one level deeper.
     detail = {
       fields = {
-        error = ERROR, errors = ERROR, code = { keep = "code" }, msg = { keep = "msg" }, message = { keep = "message" },
+        error = ERROR, errors = ERRORS, code = { keep = "code" }, msg = { keep = "msg" }, message = { keep = "message" },
       },
     },
     jsonrpc = { text = "rpc" },
@@ -306,6 +309,7 @@ end
 -- Whether there is an error under its own key.
 local function has_error(found)
   if found.has_error and not (is_empty_error(found) and has_company(found)) then return true end
+  if found.has_errors and not has_company(found) then return true end
   local said = found.error_text
   if type(said) == "string" then return not (is_nothing(said) and has_company(found)) end
   return not is_nothing(said) and not (found.has_answer or found.has_content)

@@ -57,7 +57,7 @@ JSON_SHAPES: dict[str, dict[str, Any]] = {
     "chunked": {**CACHED, "framing": "chunked"},
     "ended by closing": {**CACHED, "framing": "close"},
     "9 MB": {**CACHED, "content_bytes": 9_000_000, "pieces": "batch"},
-    "as text/plain": {**CACHED, "content_type": "application/json"},
+    "as text/plain": {**CACHED, "content_type": "text/plain"},
 }
 
 

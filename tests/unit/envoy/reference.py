@@ -395,6 +395,15 @@ class _Said:
     error: dict[str, object] = field(default_factory=dict)
     inner: dict[str, object] = field(default_factory=dict)
     is_object: bool = False
+    are_many: bool = False
+
+    def take_errors(self, errors: object) -> None:
+        """Takes what stands under `errors`: objects, or an array."""
+        is_object, self.is_object = self.is_object, False
+        if isinstance(errors, (dict, list)):
+            self.take_error(errors)
+        self.are_many = self.are_many or self.is_object
+        self.is_object = is_object
 
     def take_error(self, error: object) -> None:
         """Takes what stands under `error`."""
@@ -493,16 +502,20 @@ def _said(value: Mapping[str, object]) -> _Said:
     for key, inner in value.items():
         if key in _TOP_KEYS and _is_kept(inner):
             said.top[_TOP_KEYS[key]] = inner
-        elif key in ("error", "errors"):
+        elif key == "error":
             said.take_error(inner)
+        elif key == "errors":
+            said.take_errors(inner)
         elif key in ("object", "jsonrpc") and isinstance(inner, str) and inner:
             said.top[key] = inner
         elif key == "detail" and isinstance(inner, dict):
             for detail, each in inner.items():
                 if detail in ("code", "msg", "message") and _is_kept(each):
                     said.top[detail] = each
-                elif detail in ("error", "errors"):
+                elif detail == "error":
                     said.take_error(each)
+                elif detail == "errors":
+                    said.take_errors(each)
     return said
 
 
@@ -530,6 +543,8 @@ def _error(value: Mapping[str, object]) -> str | None:
 def _has_error(value: Mapping[str, object], said: _Said) -> bool:
     """Whether there is an error under a key of its own."""
     if said.is_object and not (said.is_empty and _has_company(value)):
+        return True
+    if said.are_many and not _has_company(value):
         return True
     text = said.error.get("text")
     if isinstance(text, str):

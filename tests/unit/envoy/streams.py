@@ -293,6 +293,7 @@ SINGLE_WORDS: list[object] = [
     {"error": {"message": "upstream said [1302][wait]", "error": {"type": "x"}}},
     {"error": {"error": {"code": "1302"}}},
     {"errors": [{"code": "1302"}]},
+    {"errors": [{"code": "1302"}], "choices": [{"delta": {"content": "x"}}]},
     {"success": False},
     {"status": 429, "message": "wait"},
     {"status": "completed", "message": "fine"},
