@@ -26,7 +26,8 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class ProgramUse:
-    """What a client's program asked within the window; tokens are of all input, cached or not."""
+    """What a client's program asked within the window; tokens are of all input, cached or not. Of
+    `unknown_tokens` of it nobody knows whether the cache could have had them; an older proxy says nothing of that."""
 
     speaker: Speaker
     program: str | None
@@ -37,6 +38,7 @@ class ProgramUse:
     lost_usd: float | None
     lost_credits: float | None
     cold: int
+    unknown_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def _program(data: Mapping[str, Any]) -> ProgramUse:
         lost_usd=number(data.get("lost_usd")),
         lost_credits=number(data.get("lost_credits")),
         cold=whole(data.get("cold")) or 0,
+        unknown_tokens=whole(data.get("unknown_tokens")) or 0,
     )
 
 
@@ -108,6 +111,7 @@ def cache_of_all(statuses: Iterable[tuple[int, CacheStatus]]) -> Cache:
         input_tokens=sum(use.input_tokens for use in programs),
         cached_tokens=sum(use.cached_tokens for use in programs),
         cacheable_tokens=sum(use.cacheable_tokens for use in programs),
+        unknown_tokens=sum(use.unknown_tokens for use in programs),
         losses=losses[:_MOST_SHOWN],
     )
 
@@ -126,6 +130,7 @@ def _losses(target: int, status: CacheStatus) -> Iterable[CacheLoss]:
                 input_tokens=use.input_tokens,
                 cached_tokens=use.cached_tokens,
                 cacheable_tokens=use.cacheable_tokens,
+                unknown_tokens=use.unknown_tokens,
                 lost_usd=use.lost_usd,
                 lost_credits=use.lost_credits,
                 cold=use.cold,

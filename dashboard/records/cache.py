@@ -26,6 +26,7 @@ class CacheLoss(Record):
     input_tokens: int
     cached_tokens: int = Field(description="What came from the cache")
     cacheable_tokens: int = Field(description="What could have")
+    unknown_tokens: int = Field(description="Of so many more nobody knows whether they could have")
     lost_usd: float | None
     lost_credits: float | None
     cold: int = Field(description="Conversations that miss the cache now")
@@ -40,4 +41,5 @@ class Cache(Record):
     input_tokens: int
     cached_tokens: int
     cacheable_tokens: int
+    unknown_tokens: int
     losses: list[CacheLoss] = Field(description="Empty while all is well; the most credits lost first")

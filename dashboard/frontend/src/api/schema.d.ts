@@ -627,6 +627,7 @@ export interface components {
             input_tokens: number;
             cached_tokens: number;
             cacheable_tokens: number;
+            unknown_tokens: number;
             /** @description Empty while all is well; the most credits lost first */
             losses: components["schemas"]["CacheLoss"][];
         };
@@ -656,6 +657,8 @@ export interface components {
             cached_tokens: number;
             /** @description What could have */
             cacheable_tokens: number;
+            /** @description Of so many more nobody knows whether they could have */
+            unknown_tokens: number;
             lost_usd: number | null;
             lost_credits: number | null;
             /** @description Conversations that miss the cache now */

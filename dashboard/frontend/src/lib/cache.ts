@@ -8,14 +8,23 @@ import { sessionName } from './requestWords'
 const HOUR = 3600
 const CENT = 0.005
 const CREDIT = 0.5
+const WORTH_SAYING = 0.1
 
-type Tokens = Pick<Cache, 'input_tokens' | 'cached_tokens' | 'cacheable_tokens'>
+type Tokens = Pick<Cache, 'input_tokens' | 'cached_tokens' | 'cacheable_tokens' | 'unknown_tokens'>
 
-/** `72 % cached, could be 75 %`, or that no better was possible. */
-export function sharesInWords({ input_tokens, cached_tokens, cacheable_tokens }: Tokens): string {
+/** `72 % cached, could be 75 %`, or that no better was possible, or that nobody knows. */
+export function sharesInWords(tokens: Tokens): string {
+  const { input_tokens, cached_tokens, cacheable_tokens, unknown_tokens } = tokens
   if (input_tokens === 0) return 'no input'
-  const [is, could] = [cached_tokens, cacheable_tokens].map((part) => formatShare(part / input_tokens))
-  return is === could ? `${is} cached, as much as could be` : `${is} cached, could be ${could}`
+  const [is, could, unknown] = [cached_tokens, cacheable_tokens, unknown_tokens].map((part) =>
+    formatShare(part / input_tokens),
+  )
+  if (unknown_tokens < input_tokens * WORTH_SAYING) {
+    return is === could ? `${is} cached, as much as could be` : `${is} cached, could be ${could}`
+  }
+  return is === could
+    ? `${is} cached, whether more could be is not known`
+    : `${is} cached, could be ${could}, and of ${unknown} it is not known`
 }
 
 /** `$1.20 and 340 credits an hour`; null where it is less than a cent and a credit, or nobody knows. */

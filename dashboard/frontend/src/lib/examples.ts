@@ -62,6 +62,7 @@ export function aCache(changes: Partial<Cache> = {}): Cache {
     input_tokens: 5_000_000,
     cached_tokens: 4_500_000,
     cacheable_tokens: 4_650_000,
+    unknown_tokens: 0,
     losses: [],
     ...changes,
   }
@@ -76,6 +77,7 @@ export function aCacheLoss(changes: Partial<CacheLoss> = {}): CacheLoss {
     input_tokens: 5_000_000,
     cached_tokens: 200_000,
     cacheable_tokens: 4_650_000,
+    unknown_tokens: 0,
     lost_usd: 1.2,
     lost_credits: 340,
     cold: 1,

@@ -53,6 +53,12 @@ def test_who_has_what_can_be_had_stands_in_the_sums_alone() -> None:
     assert seen["losses"] == []
 
 
+def test_of_how_much_nobody_knows_is_told_and_an_older_proxy_says_nothing_of_it() -> None:
+    seen = told([program(cold=1, unknown_tokens=1200), program("bob")])
+
+    assert (seen["unknown_tokens"], seen["losses"][0]["unknown_tokens"]) == (1200, 1200)
+
+
 def test_a_cold_program_is_told_with_what_was_found_of_it_alone() -> None:
     others = [finding("bob"), finding(label="codex", program="Codex")]
 
