@@ -41,17 +41,17 @@ _PROGRESS_SECONDS: Final = 2
 _PROXY: Final = "upstream_proxy"
 PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
 """The variable of Envoy's environment that holds what it says to HTTPS_PROXY about who it is."""
-# What Envoy says of a connection to Z.AI that did not come about, and what that means where a tunnel has to be opened.
+# What Envoy says of a connection to Z.AI that did not come about, and what that means.
 _NO_CONNECTION: Final = (
     "xds.cluster_name == 'zai' && response.code_details.matches('^upstream_reset_before_response_started.*(%s)')"
 )
-_BROKEN_WAYS: Final = (
-    ("connection_failure.*(CERTIFICATE|SSL_routines)", "that proxy opens a tunnel, but TLS behind it fails"),
-    ("connection_timeout", "nothing has answered there within 10 s"),
-    ("connection_failure", "that proxy does not answer, or refuses to open a tunnel"),
-)
-_BROKEN_WAY: Final = (
-    "Z.AI can't be reached through %s (HTTPS_PROXY): %s. The log of this proxy and `zai-proxy doctor` say more."
+_TLS_FAILED: Final = "connection_failure.*(CERTIFICATE|SSL_routines)"
+_NO_WAY: Final = "Z.AI can't be reached%s. The log of this proxy and `zai-proxy doctor` say more."
+_BROKEN_WAYS: Final = ((_TLS_FAILED, ": TLS with what answers there fails"),)
+_BROKEN_WAYS_THROUGH: Final = (
+    (_TLS_FAILED, " through %s (HTTPS_PROXY): that proxy opens a tunnel, but TLS behind it fails"),
+    ("connection_timeout", " through %s (HTTPS_PROXY): nothing has answered there within 10 s"),
+    ("connection_failure", " through %s (HTTPS_PROXY): that proxy does not answer, or refuses to open a tunnel"),
 )
 _DISCOVERY: Final[dict[str, object]] = {
     "name": "envoy.cluster.dns",
@@ -240,31 +240,31 @@ def _way_up(origin: Origin, proxy: ForwardProxy | None, certificates: Path) -> d
         return {
             "UPSTREAM_DISCOVERY": f"cluster_type: {json.dumps(_DISCOVERY)}",
             "UPSTREAM_ADDRESS": json.dumps(_address(origin.host, origin.port)),
-            "UPSTREAM_PROXY_ERRORS": "",
+            "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS),
             "UPSTREAM_PROXY_LISTENER": "",
             "UPSTREAM_PROXY_CLUSTER": "",
         }
     return {
         "UPSTREAM_DISCOVERY": "type: STATIC",
         "UPSTREAM_ADDRESS": json.dumps({"envoy_internal_address": {"server_listener_name": _PROXY}}),
-        "UPSTREAM_PROXY_ERRORS": _proxy_errors(proxy),
+        "UPSTREAM_ERRORS": _connection_errors((each, words % proxy.address) for each, words in _BROKEN_WAYS_THROUGH),
         "UPSTREAM_PROXY_LISTENER": f"- {json.dumps(_proxy_listener(origin, proxy))}",
         "UPSTREAM_PROXY_CLUSTER": f"- {json.dumps(_proxy_cluster(proxy, certificates))}",
     }
 
 
-def _proxy_errors(proxy: ForwardProxy) -> str:
-    """The mappers, for both dialects, that say in which way no connection came about. The names of Envoy's own form of
-    an error are anchors in envoy.yaml."""
+def _connection_errors(broken_ways: Iterable[tuple[str, str]]) -> str:
+    """The mappers, for both dialects, that say why no connection came about, each of a pattern of Envoy's details and
+    words. The names with an asterisk are anchors in envoy.yaml."""
     mappers = []
-    for details, words in _BROKEN_WAYS:
+    for details, words in broken_ways:
         expression = {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
             "expression": _NO_CONNECTION % details,
         }
         name = "envoy.access_loggers.extension_filters.cel"
         broken = json.dumps({"extension_filter": {"name": name, "typed_config": expression}})
-        body = json.dumps({"inline_string": _BROKEN_WAY % (proxy.address, words)})
+        body = json.dumps({"inline_string": _NO_WAY % words})
         for condition, dialect in (
             (f"{{ and_filter: {{ filters: [{broken}, *speaks_anthropic] }} }}", "*anthropic_dialect"),
             (broken, "*openai_dialect"),

@@ -80,6 +80,7 @@ async def test_an_upstream_that_cannot_prove_who_it_is_gets_nothing(mistrusted: 
     assert anthropic.json()["error"]["type"] == "overloaded_error"
     assert openai.json()["error"]["type"] == "server_error"
     for response in (anthropic, openai):
+        assert "can't be reached: TLS with what answers there fails" in response.json()["error"]["message"]
         assert response.headers["content-type"] == "application/json"
         assert response.json()["request_id"] == response.headers["x-request-id"]
         assert response.headers["retry-after"]
