@@ -218,13 +218,18 @@ class FairQueue:
 
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
+        arrivals = {request_id: place for place, request_id in enumerate(self._waiting)}
+
+        def arrival(line: tuple[str, Waiting]) -> int:
+            return arrivals[line[0]]
+
         for waiting in [each for each in self._waiting.values() if each.asked == asked and each.model != model]:
             before, moved = self._leave_line(waiting), replace(waiting, model=model)
             self._waiting[waiting.id] = moved
             flow = self._line_up(moved)
             # It has waited for its turn, wherever it stood.
             flow.tally.turn = min(flow.tally.turn, before.tally.turn)
-            flow.lines[moved.lane] = OrderedDict(sorted(flow.lines[moved.lane].items(), key=_since))
+            flow.lines[moved.lane] = OrderedDict(sorted(flow.lines[moved.lane].items(), key=arrival))
 
     def pop(
         self,
@@ -398,7 +403,3 @@ def _rank_in_model(flow: _Flow) -> tuple[float, int]:
 
 def _age(waiting: Waiting) -> float:
     return waiting.since
-
-
-def _since(line: tuple[str, Waiting]) -> float:
-    return line[1].since

@@ -198,6 +198,16 @@ def test_who_waits_for_another_model_after_all_keeps_its_turn_and_its_order() ->
     assert [taken.id for _ in range(4) if (taken := queue.pop(9.0))] == ["s0", "t2", "s1", "s3"]
 
 
+def test_of_two_that_came_at_once_the_first_goes_first_though_its_model_turns_out_to_be_another() -> None:
+    queue = FairQueue()
+    queue.push(Waiting("1", "a", Lane.MAIN, 1.0, 0.0, "air", "air"))
+    queue.push(Waiting("2", "a", Lane.MAIN, 1.0, 0.0, "glm", "glm"))
+
+    queue.rename("air", "glm")
+
+    assert order(queue) == "12"
+
+
 def test_the_same_id_twice_is_an_error_and_changes_nothing() -> None:
     queue = queue_of(("a", "s", Lane.MAIN))
     with pytest.raises(ValueError, match="a is in the queue already"):
