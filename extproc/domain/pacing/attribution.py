@@ -14,8 +14,8 @@ level: then it was the larger limit's. A model that wants more and was not refus
 to where the others were. Where all models are at their limits at once both look the same; either explains it, and what
 comes next tells.
 
-A model that is refused even alone, again and again, while another has work, may share its limit with that one: then
-the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
+A model that is refused even alone, again and again, while another gets through, may share its limit with that one:
+then the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
 """
 
 from collections import deque

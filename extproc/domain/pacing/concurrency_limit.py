@@ -24,6 +24,8 @@ Between them it is in one of these states:
 
 A storm is no size of a plan: no plan has less than one place. When a request gets through again, or the first probe
 after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
+That probe allows one more than is in flight, and need not wait for the limit to prove true: what runs since before the
+fall may keep all places up to the limit, or more, for as long as its answers take, and says nothing of them.
 
 What is in flight here need not be at the upstream: a request that was refused and waits to be sent again holds its
 place here. So levels count what is at the upstream, and the limit bounds what is in flight here.
@@ -85,7 +87,8 @@ class ConcurrencyLimit:
         self._limit = float(min(initial, maximum))
         self._in_flight = 0
         self._waiting = False
-        self._probing = False
+        # What the limit was before the probe that is on its way; None while there is none.
+        self._tried_from: float | None = None
         self._grown_at = 0.0
         self._proven = 0
         # Levels above the proven one, and since when they are in use.
@@ -98,6 +101,8 @@ class ConcurrencyLimit:
         self._recovering = False
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
+        # When the first of those pauses began.
+        self._alone_since = -math.inf
         # When the last pause that the upstream asked for is over.
         self._told_until = -math.inf
 
@@ -180,9 +185,13 @@ class ConcurrencyLimit:
         if t < self._paused_until:
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
-        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
+        if not self._waiting or self.limit >= self._maximum:
             return
-        if self._recovering:
+        if self._may_return and t >= self._probes.return_at:
+            self._try(self._in_flight + 1, t)
+        elif self._in_flight > self.limit:
+            return
+        elif self._recovering:
             self._recover(t)
         elif self.ceiling is None:
             self._grow(_DOUBLING, "work waits", t)
@@ -216,29 +225,46 @@ class ConcurrencyLimit:
 
     def _step(self, ceiling: Ceiling, t: Steady) -> None:
         limit = self.limit
-        if self._probing:
-            self._probing = False
+        if self._tried_from is not None:
+            before, self._tried_from = int(self._tried_from), None
             self._grown_at = t
             self._probes.changed(t)
             if self._before_fall is None:
                 self.ceiling = None
             else:
                 self._recovering = True
-            self.adjustments.note(Direction.INCREASE, "probe held", limit - 1, limit, t)
+            self.adjustments.note(Direction.INCREASE, "probe held", before, limit, t)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, t)
         elif t >= self._probes.due(ceiling, _VERDICT, t):
-            self._probing = True
-            self._probes.tried()
-            self._limit = limit + 1.0
-            self.adjustments.note(Direction.PROBE, "probe", limit, limit + 1, t)
+            self._try(limit + 1, t)
+
+    def _try(self, level: int, t: Steady) -> None:
+        before, self._tried_from = self.limit, self._limit
+        self._limit = float(level)
+        self._probes.tried()
+        self.adjustments.note(Direction.PROBE, "probe", before, level, t)
+
+    @property
+    def _may_return(self) -> bool:
+        """Whether one more than is in flight may be tried after a fall, though the limit has not proven to be there and
+        is not about to."""
+        if self._recovering or self.is_probing or self._before_fall is None or not self._probes.may_return:
+            return False
+        is_kept_full = not self._in_trial and self._proven < self.limit <= self._in_flight
+        return is_kept_full and self._in_flight < min(int(self._before_fall), self._maximum)
 
     @property
     def is_stormy(self) -> bool:
         """Whether even a single request was refused, and the next one as well."""
         return self._pause > 2 * _FIRST_PAUSE
+
+    @property
+    def alone_since(self) -> float:
+        """Since when even single requests are refused, or were when they were last; -inf if they never were."""
+        return self._alone_since
 
     @property
     def _is_down_to_one(self) -> bool:
@@ -248,19 +274,29 @@ class ConcurrencyLimit:
     @property
     def is_probing(self) -> bool:
         """Whether it allows one more than is known to fit."""
-        return self._probing
+        return self._tried_from is not None
+
+    @property
+    def _untried(self) -> float:
+        """The limit, without the probe that is on its way."""
+        return self._limit if self._tried_from is None else self._tried_from
 
     @property
     def is_falling(self) -> bool:
         """Whether nobody knows yet how far the plan has shrunk."""
         return self._falling
 
+    @property
+    def has_fallen(self) -> bool:
+        """Whether what was proven was refused, and may be back soon."""
+        return self._before_fall is not None
+
     def assume(self, level: int, t: Steady) -> None:
         """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
         self._in_trial.clear()
-        self._probing = False
+        self._tried_from = None
         self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE)
 
     def is_known(self, level: int, started_at: float) -> bool:
@@ -269,7 +305,7 @@ class ConcurrencyLimit:
 
     def is_probe(self, level: int) -> bool:
         """Whether the `level`-th in flight was the one that a probe let go."""
-        return self._probing and level == self.limit
+        return self.is_probing and level == self.limit
 
     def is_new(self, level: int) -> bool:
         """Whether so many have not been in flight since the plan last shrank."""
@@ -291,7 +327,7 @@ class ConcurrencyLimit:
         before = self.limit
         if level > before:
             return  # nothing new: what runs above the limit is draining already
-        if self._probing and level == before:
+        if self.is_probing and level == before:
             self._fail_probe(t)
         elif level > self._proven and not self._falling:
             self._fall_back(level, t)
@@ -306,13 +342,13 @@ class ConcurrencyLimit:
 
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""
-        limit = self._limit - 1.0 if self._probing else self._limit
-        return Lesson(limit, None if self.ceiling is None else replace(self.ceiling), self._proven)
+        return Lesson(self._untried, None if self.ceiling is None else replace(self.ceiling), self._proven)
 
     def take_back(self, before: Lesson, t: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
         limit = self.limit
-        self._limit = max(self._limit, before.limit)
+        if before.limit > self._limit:
+            self._limit, self._tried_from = before.limit, None
         self.ceiling = before.ceiling
         self._proven = max(self._proven, min(before.proven, self.limit))
         self._falling = self._recovering = False
@@ -325,9 +361,9 @@ class ConcurrencyLimit:
     def overloaded(self, cause: str, t: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
         self._in_trial.clear()
-        if self._probing:
+        if self.is_probing:
             before = self.limit
-            self._lower(before - 1, t)
+            self._lower(int(self._untried), t)
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
 
     def _pause_as_told(self, until: float, started_at: float) -> bool:
@@ -349,7 +385,7 @@ class ConcurrencyLimit:
             self._before_fall = None
         if self.ceiling is not None:
             self.ceiling.confirm(t, LONGEST_IN_FLIGHT)
-        self._lower(self.limit - 1, t)
+        self._lower(int(self._untried), t)
 
     def _fall_back(self, level: int, t: Steady) -> None:
         self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
@@ -359,19 +395,21 @@ class ConcurrencyLimit:
 
     def _shrink(self, level: int, t: Steady) -> None:
         if self._before_fall is None:
-            self._before_fall = max(float(self._proven), self._limit - 1.0 if self._probing else self._limit)
+            self._before_fall = max(float(self._proven), self._untried)
         self._probes.fell(t)
         self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
         self._falling = True
         self._recovering = False
         self._proven = 0
         if level == 1:
+            if self._pause == _FIRST_PAUSE:
+                self._alone_since = t
             self.pause(t + self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         self._lower(int(level * _BACK_OFF), t)
 
     def _lower(self, limit: int, t: Steady) -> None:
-        self._probing = False
+        self._tried_from = None
         self._decreased_at = t
         self._limit = float(max(1, limit))
         self._proven = min(self._proven, self.limit)
@@ -386,7 +424,11 @@ class ConcurrencyLimit:
             return self._tried_at + _TRIAL + 1e-6
         if self._is_down_to_one and not self._probes.is_quiet(t):
             return self._probes.quiet_at
-        if not self._waiting or self._in_flight > self.limit or self.limit >= self._maximum:
+        if not self._waiting or self.limit >= self._maximum:
+            return None
+        if self._may_return:
+            return max(self._probes.return_at, t + 0.01)
+        if self._in_flight > self.limit:
             return None
         if self._recovering:
             return self._next_level(_RECOVERY)
@@ -398,7 +440,7 @@ class ConcurrencyLimit:
             if last is None or last[0] < self.limit:
                 return None
             at = max(at, last[1] + _VERDICT)
-        if not self._probing and self.limit + 1 >= self.ceiling.level:
+        if not self.is_probing and self.limit + 1 >= self.ceiling.level:
             at = max(at, self._probes.due(self.ceiling, _VERDICT, t))
         return max(at, t + 0.01)
 
@@ -408,7 +450,7 @@ class ConcurrencyLimit:
     def learned(self, outside: Callable[[float], float]) -> LearnedLimit:
         """What is known of the plan; `outside` turns a time into the one that is to be noted."""
         ceiling = self.ceiling
-        limit = self.limit - 1 if self._probing else self.limit
+        limit = int(self._untried)
         if ceiling is None:
             return LearnedLimit(limit, None, None, None)
         return LearnedLimit(limit, ceiling.level, outside(ceiling.seen), ceiling.half_life)

@@ -291,7 +291,9 @@ class Limits:
     def _try_to_share(self, model: str, t: Steady) -> None:
         """A model that is refused even alone may share its limit with one that has work and is not refused.
 
-        It must use all that it is known to have: while it leaves places free, they are not what the other lacks.
+        It must use all that it is known to have: while it leaves places free, they are not what the other lacks. And it
+        must have got through meanwhile and have lost nothing: a storm strikes models that share nothing, too, and what
+        runs since before it says nothing.
         """
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group = self._groups.get(model)
@@ -300,7 +302,8 @@ class Limits:
             for other, gate in self._models.items()
             if other not in (model, MCP)
             and gate.in_flight >= max(gate.limit.proven, 1)
-            and not gate.limit.is_falling
+            and not gate.limit.has_fallen
+            and self._attribution.got_through(other, self.of(model).alone_since, t)
             and (model, other) not in self._tried
             and (group is None or self._groups.get(other) is not group)
         ]

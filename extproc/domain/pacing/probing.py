@@ -92,6 +92,11 @@ class ProbePolicy:
         """Whether what was proven before a fall may still come back soon."""
         return self._returns > 0
 
+    @property
+    def return_at(self) -> float:
+        """When the next of the tries after a fall is due, if one is left."""
+        return self._refused_at + _RETURN
+
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: the next try is due, unless a refusal tells before."""
         self._expected_at = t
@@ -115,7 +120,7 @@ class ProbePolicy:
         if self._expected_at is not None:
             return self._refused_at + verdict
         if self._returns:
-            return self._refused_at + _RETURN
+            return self.return_at
         pause = self._soon if t < self._changed_at + _SOON_IS_OVER else self._later
         due = ceiling.seen + pause
         if self._balance >= 1.0:

@@ -155,7 +155,7 @@ def test_what_runs_since_before_a_fall_proves_no_level_but_one() -> None:
     for _ in range(2):
         limit.end()
     limit.advance(now + 30.0)
-    assert (limit.in_flight, limit.limit) == (6, 6)
+    assert (limit.in_flight, limit.limit, limit.is_probing) == (6, 7, True), "one more is tried, as after a storm"
     assert limit.is_new(2), "they are not cut, however small the plan has become"
 
     for level in (6, 5, 4, 3, 2):
@@ -165,6 +165,50 @@ def test_what_runs_since_before_a_fall_proves_no_level_but_one() -> None:
         limit.end()
     limit.set_demand(True, now + 60.0)
     assert not limit.is_falling, "one place is always there, so from one the limit may climb"
+
+
+def hold(limit: ConcurrencyLimit, since: float, seconds: float) -> float:
+    """Work waits all the time, and nothing ends."""
+    now = since
+    while now < since + seconds:
+        now += 0.1
+        while limit.places(1.0, now) > 0:
+            limit.start(0, now)
+        limit.set_demand(True, now)
+    return now
+
+
+def fallen() -> tuple[ConcurrencyLimit, float]:
+    """A limit of 8 that has fallen to 6, with the 7 in flight that were there before, and when that was."""
+    limit = places(initial=8, maximum=8)
+    now = saturate(limit, 0.0, 10.0)
+    limit.refused(8, now - 0.1, "upstream 1302", now)
+    limit.end()
+    return limit, now
+
+
+def test_what_runs_since_before_a_fall_does_not_keep_the_limit_from_coming_back() -> None:
+    limit, now = fallen()
+    now = hold(limit, now, 11.5)
+    assert (limit.in_flight, limit.limit) == (7, 6), "nothing has ended, so nothing can prove 6 to be there"
+
+    hold(limit, now, 4.0)
+
+    assert (limit.in_flight, limit.limit) == (8, 8)
+    assert not limit.is_falling
+
+
+def test_a_try_after_a_fall_that_is_refused_leaves_the_limit_where_it_was_and_comes_twice() -> None:
+    limit, now = fallen()
+    for _ in range(2):
+        now = hold(limit, now, 12.5)
+        assert (limit.in_flight, limit.limit, limit.is_probing) == (8, 8, True)
+        limit.refused(8, now - 0.2, "upstream 1302", now)
+        limit.end()
+        assert (limit.in_flight, limit.limit) == (7, 6)
+
+    hold(limit, now, 60.0)
+    assert (limit.in_flight, limit.limit) == (7, 6), "a plan that has shrunk gets no more tries while it drains"
 
 
 def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:

@@ -58,3 +58,54 @@ def test_a_model_that_leaves_places_free_is_not_what_another_shares_its_limit_wi
         refuse_alone(limits, "glm-a", float(second))
 
     assert limits.places("glm-b", Steady(31.0)) == 7
+
+
+def with_room_in_the_account(**known: int) -> Limits:
+    """Nothing runs at the 10th second; eight at once were fine in the account, and one of glm-a."""
+    limits = limits_of(glm_c=8, **known)
+    for model in ("glm-a", *7 * ("glm-c",)):
+        limits.start(model, {}, Steady(1.0))
+    limits.advance(Steady(9.0))
+    for model in ("glm-a", *7 * ("glm-c",)):
+        limits.end(model, Steady(10.0), refused=False)
+    return limits
+
+
+def share(limits: Limits, at: float) -> set[str]:
+    """The models that share a limit, as far as is known."""
+    return {model for model, places in limits.plan_places(Steady(at)).models.items() if places.group}
+
+
+def test_a_model_of_which_nothing_got_through_meanwhile_is_not_what_another_shares_its_limit_with() -> None:
+    limits = with_room_in_the_account(glm_a=1, glm_b=1)
+    limits.start("glm-b", {}, Steady(11.0))
+
+    for second in (12, 15, 19, 25):
+        refuse_alone(limits, "glm-a", float(second))
+    assert not share(limits, 26.0), "what runs of the other began before, when nothing was refused"
+
+    limits.end("glm-b", Steady(27.0), refused=False)
+    limits.start("glm-b", {}, Steady(28.0))
+    limits.advance(Steady(33.0))
+    refuse_alone(limits, "glm-a", 34.0)
+    assert share(limits, 35.0) == {"glm-a", "glm-b"}
+
+
+def test_a_model_that_the_storm_has_struck_too_is_not_what_another_shares_its_limit_with() -> None:
+    limits = with_room_in_the_account(glm_a=1, glm_b=2)
+    for _ in range(2):
+        limits.start("glm-b", {}, Steady(11.0))
+    limits.advance(Steady(14.0))
+    for second in (15, 18, 22):
+        refuse_alone(limits, "glm-a", float(second))
+    limits.end("glm-b", Steady(23.0), refused=False)
+    limits.start("glm-b", {}, Steady(24.0))
+    limits.refused("glm-b", ErrorClass.CONCURRENCY, "1302", 24.0, 24.1, Steady(24.1))
+    limits.end("glm-b", Steady(24.1), refused=True)
+    limits.end("glm-b", Steady(24.5), refused=False)
+    limits.start("glm-b", {}, Steady(26.0))
+    limits.advance(Steady(29.0))
+
+    refuse_alone(limits, "glm-a", 31.0)
+
+    assert not share(limits, 32.0), "one of the other gets through again, and more may be back soon"

@@ -4,6 +4,7 @@ A score is used places x seconds, less two seconds of a place for each refusal. 
 plans of each kind instead of the few that a run of all tests has time for; docs/pacing.md has their figures.
 """
 
+import math
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -12,7 +13,6 @@ from typing import Final
 import pytest
 
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Gate, Plan, World
-from tests.unit.domain.pacing.scenarios import percentile
 from tests.unit.domain.pacing.worlds import (
     MODELS,
     PLENTY,
@@ -85,25 +85,24 @@ def test_a_name_that_is_served_by_one_model_and_then_by_another_costs_little() -
         assert result.seen_by_clients <= 0.002 * result.attempts
 
 
+@pytest.mark.parametrize("mean", [2.0, 5.0, 10.0, 30.0])
 @pytest.mark.parametrize("is_by_model", [True, False])
-def test_after_a_storm_of_refusals_what_was_proven_is_soon_back(is_by_model: bool) -> None:
-    """For 15 s all is refused. Answers are short, so even a single request is."""
-    waits = []
-    for seed in range(_ASKED or 10):
+def test_after_a_storm_of_refusals_what_was_proven_is_back_within_20_seconds(is_by_model: bool, mean: float) -> None:
+    """For 15 s all is refused. What began before goes on meanwhile, and is in use."""
+    for seed in range(_ASKED or 8):
         rng = random.Random(seed * 7919)
         sizes = [rng.randint(1, 7) for _ in MODELS]
-        storm = [(300.0, 0), (315.0, 1)]
+        storm = [(120.0, 0), (135.0, 1)]
         if is_by_model:
             gates = [
                 Gate(frozenset([model]), [(0.0, size), *((at, size * there) for at, there in storm)])
                 for model, size in zip(MODELS, sizes, strict=True)
             ]
-            plan = Plan([(0.0, PLENTY)], gates, mean=2.0)
+            plan = Plan([(0.0, PLENTY)], gates, mean=mean)
         else:
-            plan = Plan([(0.0, sum(sizes)), *((at, sum(sizes) * there) for at, there in storm)], mean=2.0)
-        world = World(plan, pacing_for(len(crowd())), seed, 420.0, epoch=EPOCH + 1.0).run(crowd())
-        refused = max(at for at, error in world.attempts if error is not None and at <= 316.0)
+            plan = Plan([(0.0, sum(sizes)), *((at, sum(sizes) * there) for at, there in storm)], mean=mean)
+        world = World(plan, pacing_for(len(crowd())), seed, 160.0, epoch=EPOCH + 1.0).run(crowd())
+        refused = max(at for at, error in world.attempts if error is not None and at <= 135.0)
         enough = 0.9 * sum(sizes)
-        back = next(state.at for state in world.usage if state.at > 315.0 and state.ours >= enough)
-        waits.append(back - refused)
-    assert percentile(waits, 80) <= 20.0
+        back = next((state.at for state in world.usage if state.at > 135.0 and state.ours >= enough), math.inf)
+        assert back - refused <= 20.0, seed
