@@ -66,8 +66,7 @@ class Doctor:
     def __init__(self, settings: Settings, *, sends_request: bool, problems: Sequence[str] = ()) -> None:
         self._settings = settings
         self._sends_request = sends_request
-        in_files = preflight.problems(settings, (*preflight.FILES, dashboard_program.check_database))
-        self._problems = [*problems, *(line for error in in_files for line in error.problems)]
+        self._problems = [*problems, *preflight.lines(settings, preflight.FILES)]
         self._key = self._usable_key()
         self._origin = Origin.parse(settings.zai_target_url)
         self._ca_file = None if self._is_wrong("ZAI_CA_FILE") else ca_file(settings)
@@ -140,11 +139,13 @@ class Doctor:
 
     def _look_at_the_ports(self) -> Iterator[Finding]:
         """Whether a proxy that does not run yet could have its ports."""
-        wrong = preflight.problems(self._settings, (*preflight.PORTS, dashboard_program.check_port))
-        for line in dict.fromkeys(line for error in wrong for line in error.problems):
+        taken = preflight.lines(self._settings, preflight.PORTS)
+        for line in taken:
             yield Finding(Level.PROBLEM, "ports", line, "End what has it, or set another port.")
-        if not wrong:
+        if not taken:
             yield Finding(Level.OK, "ports", "those of the proxy are free")
+        for line in preflight.lines(self._settings, dashboard_program.CHECKS):
+            yield Finding(Level.NOTE, "dashboard", line, "`zai-proxy run --no-dashboard` does without it.")
 
     async def _look_at_the_way(self) -> AsyncIterator[Finding]:
         if self._proxy is not None:

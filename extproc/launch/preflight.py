@@ -17,14 +17,17 @@ _LOOPBACK: Final = "127.0.0.1"
 def check(settings: Settings, *further: Callable[[Settings], object]) -> None:
     """Raises SettingsError with a line for everything that would keep the proxy, or what `further` checks, from
     starting."""
-    wrong = problems(settings, (*PORTS, ApiKey.from_settings, *FILES, make_state_directory, *further))
+    wrong = _errors(settings, (*PORTS, ApiKey.from_settings, *FILES, make_state_directory, *further))
     if wrong:
-        lines = dict.fromkeys(line for error in wrong for line in error.problems)
-        raise SettingsError(list(lines), may_pass=all(error.may_pass for error in wrong))
+        raise SettingsError(_lines(wrong), may_pass=all(error.may_pass for error in wrong))
 
 
-def problems(settings: Settings, checks: Iterable[Callable[[Settings], object]]) -> list[SettingsError]:
-    """What each of these checks finds wrong."""
+def lines(settings: Settings, checks: Iterable[Callable[[Settings], object]]) -> list[str]:
+    """A line for everything that these checks find wrong."""
+    return _lines(_errors(settings, checks))
+
+
+def _errors(settings: Settings, checks: Iterable[Callable[[Settings], object]]) -> list[SettingsError]:
     wrong: list[SettingsError] = []
     for each in checks:
         try:
@@ -32,6 +35,10 @@ def problems(settings: Settings, checks: Iterable[Callable[[Settings], object]])
         except SettingsError as error:
             wrong.append(error)
     return wrong
+
+
+def _lines(wrong: Iterable[SettingsError]) -> list[str]:
+    return list(dict.fromkeys(line for error in wrong for line in error.problems))
 
 
 def _client_port(settings: Settings) -> None:

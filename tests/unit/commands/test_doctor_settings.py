@@ -91,4 +91,15 @@ async def test_a_port_that_somebody_has_is_told_where_no_proxy_runs() -> None:
         found = await findings(Doctor(settings, sends_request=False))
 
     [finding] = [each for each in found if each.what == "ports"]
+    assert "dashboard" not in {each.what for each in found}
     assert (finding.level, finding.found.partition(":")[0]) == (Level.PROBLEM, f"METRICS_PORT={taken}")
+
+
+async def test_what_keeps_the_dashboard_alone_from_starting_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PATH", "/dev/null/dashboard.db")
+    settings = Settings(zai_api_key=make_key(), zai_target_url="http://127.0.0.1:9", **own_ports())
+
+    found = await findings(Doctor(settings, sends_request=False))
+
+    [finding] = [each for each in found if each.what == "dashboard"]
+    assert (finding.level, finding.found.partition(":")[0]) == (Level.NOTE, "DB_PATH=/dev/null/dashboard.db")
