@@ -841,7 +841,7 @@ function Answer:end_head(kind)
   self.has_head = true
   if kind == self.report.kind then return end
   self:set("kind", kind)
-  if kind == "events" then self:begin_stream() else self.text = "" end
+  if kind == "events" then self:begin_stream() else self.text, self.events = "", nil end
 end
 
 -- FRAMES. Most events bring nothing but a little more text, and are the same as the event before but for that text. What stands around

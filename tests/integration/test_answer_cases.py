@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -266,6 +267,34 @@ async def test_an_error_that_no_retry_has_a_place_for_is_z_ais_all_the_same(stac
     assert len(sent) < attempts < TRIES * len(sent)
     assert difference.value("zai_proxy_upstream_errors_total", error_type="529") == len(sent)
     assert difference.value("zai_proxy_zai_errors_total", code="1305") == attempts
+
+
+async def test_an_answer_that_is_lost_while_its_head_waits_is_not_asked_for_again_and_its_tokens_count(
+    stack: Stack, before: Readings
+) -> None:
+    """A reset right behind the final event takes along what waits for the processor."""
+    case = next(case for case in GOOD_ANSWERS if case.name == "a_text_shows_a_stream_with_an_error")
+    scenario = {**case.scenario(), "play": [text_of(case.body), Ending.RESET.value]}
+    sent = [Sending(case, f"reset {number}", scenario) for number in range(3)]
+
+    async def under_way(count: int) -> None:
+        await eventually(lambda: stack.envoy_stat("cluster.zai.upstream_rq_active"), lambda n: n == count)
+
+    async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as frozen:
+        with stack.simulator.frozen():
+            running = [asyncio.create_task(send(client, stack, sending)) for sending in sent]
+            await under_way(len(sent))
+            frozen.enter_context(stack.processor.frozen())
+        await under_way(0)
+        await frozen.aclose()
+        received = await asyncio.gather(*running)
+
+    assert [each.status for each in received] == [502] * len(sent)
+    difference, lines = stack.metrics_at_rest() - before, log_lines(stack)
+    for line in (lines[sending.request_id] for sending in sent):
+        assert (line["status"], line["error"], tokens_in(line)) == (502, "read_error", case.right.tokens)
+    assert difference.value("zai_proxy_estimated_tokens_total") == 0
+    assert len(stack.simulator.log()) == len(sent)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])

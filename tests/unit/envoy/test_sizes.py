@@ -37,6 +37,13 @@ def test_the_events_of_each_case_are_counted(case: AnswerCase) -> None:
         assert is_counted_right(case.seen, pieces(case.seen, list(range(size, len(case.seen), size))))
 
 
+def test_json_under_the_head_of_a_stream_has_no_events() -> None:
+    body = b'{"error": "busy"}\n'
+
+    for cut in ([body], pieces(body, [1, 5])):
+        assert is_counted_right(body, cut)
+
+
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 def test_events_that_say_nothing_are_counted(line_end: bytes) -> None:
     body = (OPENING + text_delta("word") * 5000 + b": comment\n\n\n").replace(b"\n", line_end)
