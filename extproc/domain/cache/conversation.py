@@ -242,7 +242,10 @@ class Conversation:
         last = self._last
         if last is None or asked.sent >= last.sent:
             self._last = asked
-        if last is None or asked.sent < last.begun or not self._grows(last, asked):
+        if last is None:
+            # What other conversations have in common with it, such as tools, the cache may have known.
+            return self._breaks_off(asked, asked.missed)
+        if asked.sent < last.begun or not self._grows(last, asked):
             return self._breaks_off(asked, 0 if self._patience.knows_whose else asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         claim = Claim(asked, last.input, pause, self._found, last.output)

@@ -13,7 +13,7 @@ _MOST_PROGRAMS: Final = 50
 _MOST_CONVERSATIONS: Final = 20
 _MOST_FINDINGS: Final = 20
 _SHOWN_OF_A_SESSION: Final = 8
-_WORTH_SAYING: Final = 0.1
+_WORTH_SAYING: Final = 0.2
 
 
 def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[str, object]:

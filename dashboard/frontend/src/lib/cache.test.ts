@@ -10,7 +10,7 @@ describe('the shares', () => {
     [{ cached_tokens: 0 }, '0 % cached, could be 93 %'],
     [{ cached_tokens: 4_650_000 }, '93 % cached, as much as could be'],
     [{ input_tokens: 0, cached_tokens: 0, cacheable_tokens: 0 }, 'no input'],
-    [{ cached_tokens: 200_000, unknown_tokens: 100_000 }, '4 % cached, could be 93 %'],
+    [{ cached_tokens: 200_000, unknown_tokens: 900_000 }, '4 % cached, could be 93 %'],
     [
       { cached_tokens: 200_000, cacheable_tokens: 200_000, unknown_tokens: 4_000_000 },
       '4 % cached, whether more could be is not known',

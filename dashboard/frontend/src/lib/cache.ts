@@ -8,7 +8,7 @@ import { sessionName } from './requestWords'
 const HOUR = 3600
 const CENT = 0.005
 const CREDIT = 0.5
-const WORTH_SAYING = 0.1
+const WORTH_SAYING = 0.2
 
 type Tokens = Pick<Cache, 'input_tokens' | 'cached_tokens' | 'cacheable_tokens' | 'unknown_tokens'>
 

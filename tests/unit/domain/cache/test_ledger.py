@@ -76,7 +76,7 @@ def test_a_warm_conversation_is_told_with_its_shares_and_no_alarm() -> None:
             "cacheable_tokens": 81_500,
             "cached_ratio": 0.9302,
             "cacheable_ratio": 0.9477,
-            "unknown_tokens": 0,
+            "unknown_tokens": 1500,
             "lost_usd": 0.0,
             "lost_credits": 0.0,
             "cold": 0,
@@ -260,10 +260,21 @@ def test_where_the_cache_may_have_forgotten_it_is_not_known_what_could_have_been
 
     for told in (ledger, restarted(ledger, at)):
         [program] = programs(told, at)
-        assert (program["cacheable_tokens"], program["unknown_tokens"]) == (0, 135_000)
+        assert (program["cacheable_tokens"], program["unknown_tokens"]) == (0, 155_000)
         assert program["text"] == (
             "Claude Code: 0 % of its input came from the cache; whether more of it could have is not known"
         )
+
+
+def test_of_sessions_too_short_to_claim_anything_it_is_not_known_what_they_could_have_had() -> None:
+    """Their first requests could have had what they all have in common, if it was the same and still there."""
+    ledger = CacheLedger(PRICES)
+    for number in range(10):
+        at = row(ledger, 2, replace(SPEAKER, session=f"{number}"), start=NOON + 60 * number)
+
+    [program] = programs(ledger, at)
+    assert program["unknown_tokens"] == 10 * 20_000
+    assert program["text"].endswith("; whether more of it could have is not known")
 
 
 def test_of_what_is_known_and_what_is_not_both_are_said() -> None:
@@ -273,17 +284,17 @@ def test_of_what_is_known_and_what_is_not_both_are_said() -> None:
 
     [program] = programs(ledger, at)
     assert program["text"].startswith(
-        "Claude Code: 0 % of its input came from the cache, 42 % could have, and of 42 % it is not known; $"
+        "Claude Code: 0 % of its input came from the cache, 42 % could have, and of 54 % it is not known; $"
     )
 
 
 def test_sums_of_a_version_that_said_nothing_of_what_is_not_known_are_read() -> None:
     ledger, again = CacheLedger(PRICES), CacheLedger(PRICES)
-    at = row(ledger, 4)
+    at = row(ledger, 4, cached=18_500)
     saved = {key: value for key, value in ledger.snapshot(at).items() if key != "unknown"}
     again.restore(saved, at)
 
-    assert programs(again, at) == programs(ledger, at)
+    assert programs(again, at) == [{**each, "unknown_tokens": 0} for each in programs(ledger, at)]
 
 
 def test_the_last_snapshot_has_all_that_was_heard() -> None:
