@@ -74,9 +74,22 @@ local born = number('born', now)
 if #replicas == 0 then born = now end
 if born > now then born = now - SETTLE end  -- the clock was put back
 if me and serial <= me.serial then return {'stale'} end
-local turns = {}
+-- A work that begins (again) is given as many turns as whoever has had the fewest of the same model, or of all if nobody
+-- works with that; the turn that is under way does not count. So nobody saves turns up.
+local turns, fewest, fewest_of_all = {}, {}, nil
+for _, r in ipairs(replicas) do
+  for _, each in ipairs(r.works) do
+    if each.held + each.want > 0 then
+      local had = each.held > 0 and each.turn - 1 / math.max(each.weight, 0.01) or each.turn
+      fewest[each.model] = math.min(fewest[each.model] or had, had)
+      if each.model ~= MCP then fewest_of_all = math.min(fewest_of_all or had, had) end
+    end
+  end
+end
 if me then
-  for _, each in ipairs(me.works) do turns[each.model] = each.turn end
+  for _, each in ipairs(me.works) do
+    if each.held + each.want > 0 then turns[each.model] = each.turn end
+  end
 else
   me = {id = id}
   replicas[#replicas + 1] = me
@@ -84,7 +97,8 @@ end
 me.serial, me.probe, me.seen, me.is_old, me.works = serial, tonumber(ARGV[4]), now, false, {}
 local refusals_at = 17 + 5 * tonumber(ARGV[16])
 for i = 17, refusals_at - 1, 5 do
-  me.works[#me.works + 1] = work(me, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], turns[ARGV[i]] or 0)
+  local turn = turns[ARGV[i]] or fewest[ARGV[i]] or ARGV[i] ~= MCP and fewest_of_all or 0
+  me.works[#me.works + 1] = work(me, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], turn)
 end
 
 local find = function(wanted)
@@ -160,8 +174,11 @@ local tokens = 0
 if up then tokens = math.min(burst, number('tokens', burst) + (now - filled_at) / 1000 * pace) end
 
 -- The places. Each free one goes to the replica that wants it and holds the fewest of that model for its weight; among
--- equals, to the one that has waited longest since it was given one. A grant uses up a place of the model, one of its
--- group, one of the account, and a token. MCP tools have places of their own and use up nothing else.
+-- equals, to the one that has had the fewest turns: each place counts as a turn by the weight, so who works for seven
+-- sources has had one after seven places. That alone would never give a place to who works for one source while four
+-- places are shared with one that works for seven, so whoever holds none and is a whole place behind in turns goes
+-- first. A grant uses up a place of the model, one of its group, one of the account, and a token. MCP tools have places
+-- of their own and use up nothing else.
 local has_room = function(model)
   if left.own[model] <= 0 then return false end
   if model == MCP then return true end
@@ -177,28 +194,35 @@ local take = function(model)
 end
 -- The order is the same whoever reports: of two who each saw the other first neither would go.
 local goes_before = function(one, other)
-  if one.load ~= other.load then return one.load < other.load end
+  if one.is_behind ~= other.is_behind then return one.is_behind end
+  if not one.is_behind and one.load ~= other.load then return one.load < other.load end
   if one.turn ~= other.turn then return one.turn < other.turn end
   if one.r ~= other.r then return one.r.id < other.r.id end
   return one.model < other.model
 end
-local grants, turn = {}, number('turn', 0)
+local grants, most_turns = {}, {}
+local note_turns = function(w)
+  local pool = w.model == MCP and MCP or 'account'
+  most_turns[pool] = math.max(most_turns[pool] or 0, w.turn)
+end
 if up then
   left.tokens = math.floor(tokens + 1e-6)
   local wanting = {}
   for _, r in ipairs(replicas) do
     for _, each in ipairs(now - r.seen <= FRESH and r.works or {}) do
+      if each.held + each.want > 0 then note_turns(each) end
       if each.want > 0 then
         wanting[#wanting + 1] = work(r, each.model, each.held, each.want, math.max(each.weight, 0.01), 0, each.turn)
       end
     end
   end
-  for dealt = 1, AT_ONCE do
+  for _ = 1, AT_ONCE do
     local best, is_mine, i = nil, false, 1
     while i <= #wanting do
       local w = wanting[i]
       if w.want > 0 and has_room(w.model) then
         w.load = (w.held + 1) / w.weight
+        w.is_behind = w.held == 0 and w.turn + 1 / w.weight <= most_turns[w.model == MCP and MCP or 'account']
         if not best or goes_before(w, best) then best = w end
         is_mine = is_mine or w.r == me
         i = i + 1
@@ -209,15 +233,18 @@ if up then
     end
     if not is_mine then break end
     take(best.model)
-    best.held, best.want, best.turn = best.held + 1, best.want - 1, turn + dealt
+    best.held, best.want, best.turn = best.held + 1, best.want - 1, best.turn + 1 / best.weight
+    note_turns(best)
     if best.r == me then add(grants, best.model, 1) end
   end
 end
+local turn = number('turn', 0)
 for _, each in ipairs(me.works) do
   local got = grants[each.model] or 0
   if got > 0 then
-    turn = turn + got
-    each.held, each.want, each.turn = each.held + got, each.want - got, turn
+    each.held, each.want = each.held + got, each.want - got
+    each.turn = each.turn + got / math.max(each.weight, 0.01)
+    turn = math.max(turn, each.turn)  -- older versions count on from here
     add(held, each.model, got)
     add(waiting, each.model, -got)
     if each.model ~= MCP then all_held, tokens = all_held + got, math.max(0, tokens - got) end

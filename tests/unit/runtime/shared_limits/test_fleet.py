@@ -23,7 +23,7 @@ def test_the_plan_is_found_and_used_by_all_together(store: Store, seed: int, cap
     refused, attempts = world.refusals(0.0, 120.0)
 
     assert world.used(COLD_START, 120.0) >= 0.95
-    assert refused <= max(10, attempts / 50)  # in a plan of two, three go before they share it
+    assert refused <= max(18, attempts / 50)  # a cold start of three: 1 to 16 over thirty seeds
     assert world.refusals(COLD_START, 120.0)[0] <= max(2, attempts / 100)
     assert {member.pacing.limits[0] for member in world.fleet.members} <= {capacity - 1, capacity, capacity + 1}
 

@@ -1,5 +1,6 @@
 """What the script in the store answers to the reports of replicas, at given times."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -144,6 +145,40 @@ def test_a_replica_that_works_for_more_sources_gets_more(plan: Plan) -> None:
 
     assert plan.ask("busy", SETTLED, want=9, weight=3) == 3
     assert plan.ask("calm", SETTLED, want=9, weight=1) == 1
+
+
+def test_who_works_for_few_has_its_turn_where_those_who_work_for_many_want_all_there_is(four: Plan) -> None:
+    """By places in flight for each source alone, the fifth of seven sources would always go before the first of one."""
+    held = {"many": four.ask("many", SETTLED, want=9, weight=7), "few": 0}
+    weights = {"many": 7, "few": 1}
+    places: Counter[str] = Counter()
+    for _ in range(80):
+        busiest = max(held, key=held.__getitem__)
+        held[busiest] -= 1  # an answer has ended
+        for name in ("many", "few", "many"):
+            held[name] += four.ask(name, SETTLED, held=held[name], want=9, weight=weights[name])
+        places.update(held)
+
+    assert sum(held.values()) == 4
+    assert 0.5 / 8 <= places["few"] / places.total() <= 2 / 8
+
+
+def test_who_has_paused_has_saved_no_turns_up(four: Plan) -> None:
+    held = four.ask("many", SETTLED, want=9, weight=7)
+    four.ask("few", SETTLED, want=0)
+    for _ in range(200):
+        held += four.ask("many", SETTLED, held=held - 1, want=9, weight=7) - 1
+
+    places = 0
+    few = four.ask("few", SETTLED, want=1)
+    for _ in range(28):
+        # Each time one answer of each has ended, and both want more.
+        held += four.ask("many", SETTLED, held=held - 1, want=9, weight=7) - 1
+        few = four.ask("few", SETTLED, held=0, want=1)
+        held += four.ask("many", SETTLED, held=held, want=9, weight=7)
+        places += few
+
+    assert 1 <= places <= 7
 
 
 def test_nobody_waits_for_the_turn_of_one_who_is_not_heard_of(four: Plan) -> None:
