@@ -793,7 +793,7 @@ function Answer:read_lines(text, i)
 end
 
 function Answer:is_between_events()
-  return not (self.has_data or self.is_data or self.is_bare or self.has_open_bare) and self.name == "" and self.line == ""
+  return not self.has_line and self.line == ""
 end
 
 -- An answer that begins like this is a stream of events, and one that begins with a brace is JSON, whatever its head calls it.
