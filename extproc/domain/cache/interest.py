@@ -78,7 +78,8 @@ class Interest:
         if not look.left and not look.rest:
             look.left = self._granted(speaker, look.few)
             look.rest = RESTS * look.left
-            look.few = look.few if speaker.is_named else min(2 * look.few, _MOST_IN_A_ROW)
+            if look.left and not speaker.is_named:
+                look.few = min(2 * look.few, _MOST_IN_A_ROW)
         if look.left:
             look.left -= 1
             return True
