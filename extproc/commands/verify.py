@@ -265,7 +265,7 @@ class Verifier:
         for group in self._burst:
             step = await self._send_together(client, group)
             self._found.burst += [step] if step else []
-            if any(exchange.status != 200 for exchange in step):
+            if not all(exchange.is_answered for exchange in step):
                 await asyncio.sleep(self._options.seconds_between)
                 self._found.of_two_models = await self._send_together(client, self._of_two_models(len(step)))
                 return

@@ -150,8 +150,9 @@ def differences(outcomes: dict[str, Outcome]) -> set[str]:
     return {name for name, outcome in outcomes.items() if outcome is Outcome.DIFFERS}
 
 
-def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    with simulated(*of_burst({"code": "1302"})) as simulator:
+@pytest.mark.parametrize("status", [429, 200])
+def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    with simulated(*of_burst({"code": "1302", "status": status})) as simulator:
         outcomes, verifier = tried(monkeypatch, simulator.url)
         journal = simulator.log()
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from extproc.domain.request.error_bodies import error_object, extract_code
+
 _BEIJING: Final = timezone(timedelta(hours=8))
 _LARGEST_BODY: Final = 1 << 20
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -52,7 +54,17 @@ class Exchange:
     @property
     def is_answered(self) -> bool:
         """Whether it was answered as asked, and to the end."""
-        return self.status == 200 and not self.failure
+        return self.status == 200 and not self.failure and not self.has_error
+
+    @property
+    def has_error(self) -> bool:
+        """Whether its body tells of an error, whatever the status: Z.AI puts some into a 200."""
+        return self.code is not None or error_object(self.body) is not None
+
+    @property
+    def code(self) -> str | None:
+        """The code of the error in its body; None if there is none."""
+        return extract_code(self.body).code
 
     @property
     def is_compressed(self) -> bool:

@@ -11,7 +11,6 @@ from extproc.domain.assumptions.wording import GONE, are_header_words, field_nam
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
 from extproc.domain.request.business_codes import BusinessCode, ErrorClass, classify
-from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.labels import OTHER
 
 _CLOCK_TOLERANCE: Final = 60.0
@@ -24,6 +23,8 @@ _LONGEST_SHOWN: Final = 200
 _MOST_NAMES: Final = 12
 _ABOUT_SOMETHING_ELSE: Final = (401, 403, 429, 529)
 _REFUSALS: Final = (429, 529)
+# What a plan's limits refuse, and Z.AI's own.
+_OF_LIMITS: Final = (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD, ErrorClass.QUOTA)
 # What the account or the hour is refused for, whatever was asked.
 _OF_THE_ACCOUNT: Final = (ErrorClass.QUOTA, ErrorClass.ACCOUNT, ErrorClass.AUTH)
 _OF_THE_MOMENT: Final = (*_OF_THE_ACCOUNT, ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
@@ -120,9 +121,9 @@ def why_in_vain(exchanges: Sequence[Exchange]) -> str:
 
 def _speaks(exchange: Exchange) -> bool:
     """Whether this can be an answer of Z.AI's."""
-    if extract_code(exchange.body).code is not None:
+    if exchange.code is not None:
         return True
-    return exchange.is_answered and (exchange.is_stream or bool(exchange.fields))
+    return exchange.status == 200 and not exchange.failure and (exchange.is_stream or bool(exchange.fields))
 
 
 def _verdict(assumption: Assumption, judgement: Judgement) -> Verdict:
@@ -152,8 +153,9 @@ def _answered(evidence: Evidence, *names: str) -> Judgement | None:
 def _outcome_of(exchange: Exchange) -> str:
     if exchange.failure:
         return f"no whole answer ({exchange.failure})"
-    code = extract_code(exchange.body).code
-    return f"HTTP {exchange.status}" + (f" with code {code}" if code else "")
+    if exchange.code is not None:
+        return f"HTTP {exchange.status} with code {exchange.code}"
+    return f"HTTP {exchange.status}" + (" with an error" if exchange.status == 200 and exchange.has_error else "")
 
 
 def _why(exchange: Exchange) -> str:
@@ -163,7 +165,7 @@ def _why(exchange: Exchange) -> str:
 
 
 def _row_of(exchange: Exchange) -> BusinessCode:
-    return classify(extract_code(exchange.body).code, exchange.status)
+    return classify(exchange.code, exchange.status)
 
 
 def _error(
@@ -182,7 +184,7 @@ def _error(
         if exchange.failure:
             return _untold(_why(exchange))
         found = shape_of(exchange)
-        code = extract_code(exchange.body).code or ""
+        code = exchange.code or ""
         right = any(exchange.status == status and (not codes or code in codes) for status, codes in expected)
         if not right and exchange.status in elsewhere:
             return _untold(_why(exchange))
@@ -227,7 +229,7 @@ def _unified(evidence: Evidence) -> Judgement:
     beta = [each for each in evidence.all if each.path == trials.MESSAGES_PATH and each.trial.startswith(_WITH_BETA)]
     if not any(each.status for each in beta):
         return _untold(NOT_TRIED if not beta else _NOTHING)
-    refused = [each for each in beta if each.status in _REFUSALS]
+    refused = [each for each in beta if _is_over_a_limit(each)]
     for each in beta:
         names = _header_names(name for name in each.headers if name.startswith(_UNIFIED))
         if names:
@@ -236,6 +238,12 @@ def _unified(evidence: Evidence) -> Judgement:
         told_by = "a plan that is used up" if evidence.burst else "--places, or a plan that is used up,"
         return _untold(f"nothing with that header was refused; {told_by} may tell")
     return _told(True, f"none in {len(refused)} refusals: {_outcome_of(refused[0])}")
+
+
+def _is_over_a_limit(exchange: Exchange) -> bool:
+    """Whether it was refused for a limit of the plan's or of Z.AI's, also in a 200; not for what the account lacks."""
+    kind = _row_of(exchange).error_class
+    return kind in _OF_LIMITS or (exchange.status in _REFUSALS and kind not in _OF_THE_ACCOUNT)
 
 
 def _identity(evidence: Evidence) -> Judgement:
@@ -412,8 +420,8 @@ def _two_models(evidence: Evidence) -> Judgement:
     seen = "; ".join(f"{each.model}: {_outcome_of(each)}" for each in both)
     if any(each.failure for each in both):
         return _untold(seen)
-    refused = [each for each in both if each.status == 429 or extract_code(each.body).code is not None]
-    if refused and extract_code(refused[0].body).code not in ("1302", "1303"):
+    refused = [each for each in both if not each.is_answered]
+    if any(each.code not in ("1302", "1303") for each in refused):
         return _untold(seen)
     return _told(not refused, seen)
 
@@ -422,11 +430,11 @@ def _places(evidence: Evidence) -> Judgement:
     if not evidence.burst:
         return _untold(ONLY_WITH_PLACES)
     for step in evidence.burst:
-        refused = [each for each in step if each.status != 200]
+        refused = [each for each in step if not each.is_answered]
         if not refused:
             continue
         passed = len(step) - len(refused)
-        right = all(each.status == 429 and extract_code(each.body).code == "1302" for each in refused)
+        right = all(each.status in (200, 429) and each.code == "1302" for each in refused)
         is_other = any(each.failure or _row_of(each).error_class in _OF_THE_ACCOUNT for each in refused)
         seen = f"{passed} of {len(step)} at once passed, the others got "
         return _untold(seen + _why(refused[0])) if is_other else _told(right, seen + _outcome_of(refused[0]))
@@ -452,7 +460,7 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
         f"{len(own)} for {own[0].model}, and {_passed(others)} of {len(others)} for {others[0].model}"
     )
     refused = [each for each in (*alone, *both) if not _passed([each])]
-    if other := [each for each in refused if each.failure or extract_code(each.body).code != "1302"]:
+    if other := [each for each in refused if each.failure or each.code != "1302"]:
         return _untold(f"{seen}; one got {_why(other[0])}")
     if _passed(own) == len(own):
         return _told(True, seen) if _passed(both) > before else _untold(seen)
@@ -461,12 +469,12 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
 
 
 def _passed(exchanges: Iterable[Exchange]) -> int:
-    return sum(each.is_answered and extract_code(each.body).code is None for each in exchanges)
+    return sum(each.is_answered for each in exchanges)
 
 
 def _overload(evidence: Evidence) -> Judgement:
     for exchange in evidence.all:
-        if extract_code(exchange.body).code == "1305":
+        if exchange.code == "1305":
             return _told(exchange.status in (200, 429, 529), f"HTTP {exchange.status}, as {shape_of(exchange)}")
     was_answered = any(exchange.status for exchange in evidence.all)
     return _untold("Z.AI was not overloaded meanwhile" if was_answered else _NOTHING)
@@ -750,7 +758,7 @@ ASSUMPTIONS: Final = (
     ),
     Assumption(
         "too many at once",
-        "HTTP 429 with code 1302",
+        "HTTP 429 with code 1302, or 1302 in a 200",
         "The proxy learns the plan's places from 1302; from this it learns something else, or nothing.",
         _places,
     ),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -368,6 +369,28 @@ def test_two_models_have_places_of_their_own_if_both_find_some_where_one_was_ful
     alone: list[Exchange], together: list[Exchange], expected: Outcome
 ) -> None:
     assert outcome("limit by model", burst=[alone], of_two_models=together) is expected
+
+
+ERRORS_IN_200: dict[str, dict[str, Any]] = {
+    "JSON": {"pieces": ((0.1, b'{"error": {"code": "1302", "message": "busy"}}'),)},
+    "stream": {
+        "pieces": ((0.1, b'event: error\ndata: {"type": "error", "error": {"code": "1302", "message": "busy"}}\n\n'),),
+        "headers": {"content-type": "text/event-stream"},
+    },
+    "text": {"pieces": ((0.1, b"[1302][Rate limit reached for requests][20260618100000abcdef]"),)},
+}
+
+
+@pytest.mark.parametrize("form", ERRORS_IN_200)
+def test_a_refusal_inside_a_200_is_a_refusal(form: str) -> None:
+    refused = answered("burst of 2", {}, **ERRORS_IN_200[form])
+    step = [answered("burst of 2", usage(input_tokens=3)), refused]
+
+    found = {each.name: each for each in verdicts(Evidence({}, burst=[step]))}
+    assert found["too many at once"].outcome is Outcome.HOLDS
+    assert found["too many at once"].seen.startswith("1 of 2 at once passed, the others got HTTP 200 with code 1302")
+    assert outcome("model", replace(refused, trial="cache first")) is Outcome.UNTOLD
+    assert not refused.is_answered
 
 
 SOMEBODYS = ("mallory@example.org", "sess-77aa88", "7f3a9c21aabb", "QWxhZGRpbjpvcGVu", "Wang Xiaoming", "a\x1b[31m")
