@@ -19,7 +19,7 @@ from extproc.commands.verify_report import agrees, as_json, put, spent_of, table
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, verdicts, why_in_vain
+from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, is_passing, verdicts, why_in_vain
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
 from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts
@@ -28,6 +28,7 @@ from extproc.runtime.api_key import ApiKey
 from extproc.settings import Settings, ca_file, way_up
 
 _MOST_REQUESTS: Final = 60
+_MOST_AGAIN: Final = 5
 _LARGEST_ANSWER: Final = 1 << 20
 _SECONDS_EACH: Final = 60.0
 _SECONDS_IN_ALL: Final = 300.0
@@ -43,7 +44,7 @@ _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ProxyError")
 class Options:
     """`spend` is tokens, `idle` the seconds that a connection is left alone (0: that is not tried). No request takes
     longer than `seconds_each`, and all of it no longer than `seconds_in_all`; after a refused burst places have
-    `seconds_between` to become free."""
+    `seconds_between` to become free, and so has a failure to pass before a trial is sent again."""
 
     spend: int
     model: str
@@ -147,6 +148,7 @@ class Verifier:
         self._groups = trials.plan(options.model, chat, secrets.token_hex(8))
         self._burst = trials.burst(options.model, chat) if options.places else []
         self._left_out: list[str] = []
+        self._again_left = _MOST_AGAIN
         least = min(most for group in self._groups if (most := trials.most_of([group])))
         if options.spend < least:
             raise click.BadParameter(
@@ -209,7 +211,8 @@ class Verifier:
     def evidence(self) -> Evidence:
         found = self._found
         by_trial = {exchange.trial: exchange for exchange in found.exchanges}
-        return Evidence(by_trial, tuple(found.burst), tuple(found.of_two_models), found.protocol, found.idle)
+        passing = tuple(each for each in found.exchanges if by_trial[each.trial] is not each)
+        return Evidence(by_trial, passing, tuple(found.burst), tuple(found.of_two_models), found.protocol, found.idle)
 
     def verdicts(self) -> list[Verdict]:
         """What came out, without the key if an answer has it."""
@@ -251,14 +254,24 @@ class Verifier:
     async def _try_all(self, client: httpx.AsyncClient) -> None:
         self._found.protocol = await self._agreed_protocol()
         for group in self._groups:
-            self._found.exchanges += await self._send_together(client, group)
+            await self._try(client, group)
             self.stopped = self._hopeless()
             if self.stopped:
                 return
         await self._find_places(client)
-        self._found.exchanges += await self._send_together(client, [trials.last()])
+        await self._try(client, [trials.last()])
         if self._left_out:
             self._tell(f"left out, as --spend does not allow it: {', '.join(self._left_out)}")
+
+    async def _try(self, client: httpx.AsyncClient, group: Sequence[Trial]) -> None:
+        """Sends a group, and once again a moment later if Z.AI had a failure that passes, which tells nothing."""
+        seen = await self._send_together(client, group)
+        self._found.exchanges += seen
+        allowed = self._again_left and self.budget.allows(trials.most_of([group]), len(group))
+        if allowed and any(map(is_passing, seen)):
+            self._again_left -= 1
+            await asyncio.sleep(self._options.seconds_between)
+            self._found.exchanges += await self._send_together(client, group)
 
     async def _find_places(self, client: httpx.AsyncClient) -> None:
         """More and more at once, until one is refused; then as many again of two models."""

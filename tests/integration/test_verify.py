@@ -222,7 +222,7 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "end of streams, Chat": ([on("stream chat", {"end_pause": 1.2})], {}),
     "end of streams, Responses": ([on("stream responses", {"end_pause": 1.2})], {}),
     "two models at once": ([on("pair one", {"code": "1302"})], {}),
-    "too many at once": (of_burst({"code": "1305"}), {}),
+    "too many at once": (of_burst({"code": "1303"}), {}),
     "limit by model": ([*of_burst({"code": "1302"}), *of_two_models({"code": "1302"})], {}),
     "overload": ([on("pair one", {"code": "1305", "status": 503})], {}),
     "quota": ([rule(QUOTA, {"quota_form": "future"})], {}),
@@ -546,6 +546,22 @@ def test_of_a_key_that_is_not_accepted_nothing_is_printed_but_that_and_what_was_
     assert code == 1
     assert progress.endswith("the key is not accepted: `zai-proxy doctor` says more\n")
     assert told == "2 requests sent, 0 of at most 9,000 tokens spent\n"
+
+
+def test_what_meets_a_failure_that_passes_is_sent_again_a_few_times_and_then_can_not_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    once = [on("stream chat", {"code": "1305", "status": 200}), on("bad model chat", {"play": ["bad"], "status": 502})]
+    down = rule("*/responses", {"code": "1234"}, model=MODEL)
+    with simulated(*once, down) as simulator:
+        outcomes, verifier = tried(monkeypatch, simulator.url, places=False, idle=0)
+        sent = len(simulator.log())
+
+    assert outcomes["usage in streams, Chat"] is outcomes["unknown model, Chat"] is Outcome.HOLDS
+    assert outcomes["overload"] is Outcome.HOLDS
+    assert outcomes["usage in streams, Responses"] is outcomes["bad parameter, Responses"] is Outcome.UNTOLD
+    assert differences(outcomes) == set()
+    assert sent == verifier.budget.sent == len(TRIALS) + len(["quota after"]) + 5
 
 
 def test_a_surface_that_refuses_the_key_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,15 @@ class Budget:
     def take(self, most: int) -> bool:
         """Takes what a request costs at most; False, and nothing is taken, if that is no longer there. What is free may
         be sent also where an answer was so dear that more was spent than allowed."""
-        if self.sent >= self.requests or (most and self.spent + most > self.tokens):
+        if not self.allows(most):
             return False
         self.spent += most
         self.sent += 1
         return True
+
+    def allows(self, most: int, requests: int = 1) -> bool:
+        """Whether so many requests that cost so much together may still be sent."""
+        return self.sent + requests <= self.requests and (not most or self.spent + most <= self.tokens)
 
     def give_back(self, most: int) -> None:
         """Takes a `take` back: the request was not sent."""

@@ -27,7 +27,8 @@ _REFUSALS: Final = (429, 529)
 _OF_LIMITS: Final = (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD, ErrorClass.QUOTA)
 # What the account or the hour is refused for, whatever was asked.
 _OF_THE_ACCOUNT: Final = (ErrorClass.QUOTA, ErrorClass.ACCOUNT, ErrorClass.AUTH)
-_OF_THE_MOMENT: Final = (*_OF_THE_ACCOUNT, ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD)
+_OF_THE_MOMENT: Final = (*_OF_THE_ACCOUNT, ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY)
+_INTERNAL: Final = range(500, 600)
 _UNAUTHORIZED: Final = 401
 # So many failures in a row, or answers of another form, and nothing else is to be expected.
 _IN_VAIN: Final = 2
@@ -56,13 +57,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the trials have seen. `exchanges` are by trial; one that was not sent is missing. `burst` are the steps of
+    """What the trials have seen. `exchanges` are by trial; one that was not sent is missing. `passing` are those that
+    told nothing of their trial, so that it was sent again. `burst` are the steps of
     the burst, each with as many requests as were in flight at once; `of_two_models` are as many again as the last of
     them had, half of them to another model. `protocol` is what TLS agreed on (`h2`,
     `http/1.1`, empty for nothing), None where TLS could not be tried. `idle` is for how many seconds a connection was
     left alone, and whether it was still open; None if that was not tried."""
 
     exchanges: Mapping[str, Exchange]
+    passing: Sequence[Exchange] = ()
     burst: Sequence[Sequence[Exchange]] = ()
     of_two_models: Sequence[Exchange] = ()
     protocol: str | None = None
@@ -70,7 +73,11 @@ class Evidence:
 
     @property
     def all(self) -> list[Exchange]:
-        return [*self.exchanges.values(), *(each for step in (*self.burst, self.of_two_models) for each in step)]
+        return [
+            *self.passing,
+            *self.exchanges.values(),
+            *(each for step in (*self.burst, self.of_two_models) for each in step),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,18 @@ class Verdict:
 def verdicts(evidence: Evidence) -> list[Verdict]:
     """One for each assumption, in a fixed order."""
     return [_verdict(each, each.judge(evidence)) for each in ASSUMPTIONS]
+
+
+def is_passing(exchange: Exchange) -> bool:
+    """Whether Z.AI was overloaded or failed inside, in a 200 too: that tells nothing of what was tried, and may be over
+    a moment later. A plain 500 is also how it answers a path that is wrong and, in a 200, a key without a plan."""
+    meant = {trials.WRONG_PATH: 500, trials.QUOTA: 200}
+    is_meant = any(exchange.trial.startswith(name) and exchange.status == status for name, status in meant.items())
+    if exchange.failure or (is_meant and exchange.code in (None, "500")):
+        return False
+    kind = _row_of(exchange).error_class
+    is_told = kind in (ErrorClass.OVERLOAD, ErrorClass.INTERNAL)
+    return is_told or (kind is ErrorClass.UNKNOWN and exchange.status in _INTERNAL)
 
 
 def why_in_vain(exchanges: Sequence[Exchange]) -> str:
@@ -175,7 +194,8 @@ def _error(
     elsewhere: Sequence[int] = _ABOUT_SOMETHING_ELSE,
 ) -> Callable[[Evidence], Judgement]:
     """An error of a known status with one of its codes (any, if there are none), in a known shape (any, if it is
-    empty). One with a status of `elsewhere` may have another cause."""
+    empty). One with a status of `elsewhere` may have another cause, and so has what a limit or a passing failure is
+    told by."""
 
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
@@ -186,7 +206,7 @@ def _error(
         found = shape_of(exchange)
         code = exchange.code or ""
         right = any(exchange.status == status and (not codes or code in codes) for status, codes in expected)
-        if not right and exchange.status in elsewhere:
+        if not right and (exchange.status in elsewhere or is_passing(exchange) or _is_over_a_limit(exchange)):
             return _untold(_why(exchange))
         return _told(right and shape in ("", found), f"{_outcome_of(exchange)}, as {found}")
 
@@ -348,7 +368,7 @@ def _passes(trial: str, *suspected: ErrorClass) -> Callable[[Evidence], Judgemen
         passed = _passed([exchange]) == 1
         kind = _row_of(exchange).error_class
         is_about_it = kind in suspected or not (kind in _OF_THE_MOMENT or exchange.status in _REFUSALS)
-        if exchange.failure or exchange.status >= 500 or not (passed or is_about_it):
+        if exchange.failure or exchange.status >= 500 or is_passing(exchange) or not (passed or is_about_it):
             return _untold(_why(exchange))
         return _told(passed, _outcome_of(exchange))
 
@@ -435,7 +455,9 @@ def _places(evidence: Evidence) -> Judgement:
             continue
         passed = len(step) - len(refused)
         right = all(each.status in (200, 429) and each.code == "1302" for each in refused)
-        is_other = any(each.failure or _row_of(each).error_class in _OF_THE_ACCOUNT for each in refused)
+        is_other = any(
+            each.failure or is_passing(each) or _row_of(each).error_class in _OF_THE_ACCOUNT for each in refused
+        )
         seen = f"{passed} of {len(step)} at once passed, the others got "
         return _untold(seen + _why(refused[0])) if is_other else _told(right, seen + _outcome_of(refused[0]))
     return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
@@ -482,7 +504,7 @@ def _overload(evidence: Evidence) -> Judgement:
 
 def _quota_form(evidence: Evidence) -> Judgement:
     exchange = evidence.exchanges.get("quota before")
-    if exchange is None or exchange.failure:
+    if exchange is None or exchange.failure or is_passing(exchange):
         return _untold(NOT_TRIED if exchange is None else _why(exchange))
     report = read_report(exchange.status, exchange.body)
     if isinstance(report, UnusableReport):

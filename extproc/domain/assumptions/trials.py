@@ -21,13 +21,15 @@ _CODING: Final = "/api/coding/paas/v4"
 _GENERAL: Final = "/api/paas/v4"
 _RESPONSES: Final = "/api/v1"
 _NO_PATH: Final = "zai-proxy-verify"
-_QUOTA: Final = "/api/monitor/usage/quota/limit"
+_QUOTA_PATH: Final = "/api/monitor/usage/quota/limit"
 
 # Trials that others know by name.
 BETA: Final = "beta"
 WRONG_KEY: Final = "wrong key"
 MODELS: Final = "models"
 BURST: Final = "burst of"
+WRONG_PATH: Final = "wrong path"
+QUOTA: Final = "quota"
 # In the form of Z.AI's keys, and made for nobody: it can lock nobody out.
 NOBODYS_KEY: Final = f"{'0' * 32}.{'0' * 16}"
 
@@ -86,7 +88,7 @@ def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
     first, second = nonce[:3], nonce[::-1][:3] + "0"
     pair = (model, _another(model))
     one_by_one = [
-        Trial("quota before", _QUOTA, Credential.BARE),
+        Trial("quota before", _QUOTA_PATH, Credential.BARE),
         *_refused(model, chat_base),
         _count_tokens(),
         _cached("cache first", model, first, nonce),
@@ -123,10 +125,10 @@ def _refused(model: str, chat_base: str) -> list[Trial]:
         _chat("bad parameter chat", chat_base, model, messages=[]),
         _responses("bad parameter responses", model, input=[]),
         _chat("bad parameter general", _GENERAL, model, messages=[]),
-        _wrong_path("wrong path coding", _CODING, Credential.BEARER, model),
-        _wrong_path("wrong path anthropic", _ANTHROPIC, Credential.API_KEY, model),
-        _wrong_path("wrong path responses", _RESPONSES, Credential.BEARER, model),
-        _wrong_path("wrong path general", _GENERAL, Credential.BEARER, model),
+        _wrong_path("coding", _CODING, Credential.BEARER, model),
+        _wrong_path("anthropic", _ANTHROPIC, Credential.API_KEY, model),
+        _wrong_path("responses", _RESPONSES, Credential.BEARER, model),
+        _wrong_path("general", _GENERAL, Credential.BEARER, model),
     ]
 
 
@@ -156,7 +158,7 @@ def _another(model: str) -> str:
 
 
 def last() -> Trial:
-    return Trial("quota after", _QUOTA, Credential.BARE)
+    return Trial("quota after", _QUOTA_PATH, Credential.BARE)
 
 
 def models() -> Trial:
@@ -200,8 +202,8 @@ def _responses(name: str, model: str, **fields: object) -> Trial:
     return _billed(name, f"{_RESPONSES}/responses", Credential.BEARER, body)
 
 
-def _wrong_path(name: str, base: str, credential: Credential, model: str) -> Trial:
-    return Trial(name, f"{base}/{_NO_PATH}", credential, {"model": model})
+def _wrong_path(surface: str, base: str, credential: Credential, model: str) -> Trial:
+    return Trial(f"{WRONG_PATH} {surface}", f"{base}/{_NO_PATH}", credential, {"model": model})
 
 
 def _count_tokens() -> Trial:

@@ -18,6 +18,7 @@ from extproc.domain.assumptions.judging import (
     Evidence,
     Outcome,
     Verdict,
+    is_passing,
     shape_of,
     verdicts,
     why_in_vain,
@@ -27,6 +28,7 @@ from extproc.domain.assumptions.trials import (
     MESSAGES_PATH,
     NOBODYS_KEY,
     Credential,
+    Trial,
     burst,
     burst_of_two_models,
     most_of,
@@ -54,7 +56,7 @@ def usage(**figures: int) -> Mapping[str, object]:
 
 
 def test_what_was_not_tried_is_one_line_and_all_else_a_row_each() -> None:
-    found = verdicts(Evidence({"bad model chat": answered("bad model chat", {}, status=500)}))
+    found = verdicts(Evidence({"bad model chat": answered("bad model chat", {}, status=422)}))
     printed = list(lines(found))
 
     assert printed[0].startswith("untold   not tried: unknown model, Anthropic; unknown model, Responses; ")
@@ -369,6 +371,36 @@ def test_two_models_have_places_of_their_own_if_both_find_some_where_one_was_ful
     alone: list[Exchange], together: list[Exchange], expected: Outcome
 ) -> None:
     assert outcome("limit by model", burst=[alone], of_two_models=together) is expected
+
+
+MOMENTARY = [(200, "1305"), (200, "1234"), (500, "500"), (500, "1234"), (529, "1305"), (502, ""), (503, "1312")]
+
+
+@pytest.mark.parametrize(("status", "code"), MOMENTARY)
+def test_a_failure_that_passes_tells_of_nothing_but_itself(status: int, code: str) -> None:
+    body = {"error": {"code": code, "message": "later"}}
+    groups = [*TRIALS, [Trial("quota after", "/", Credential.BARE)]]
+    sent = [answered(each.name, body, status=status, path=each.path) for group in groups for each in group]
+    cached = [answered("cache again", usage(input_tokens=30, cache_read_input_tokens=1570))]
+    steps = [[answered("burst of 2", {}), answered("burst of 2", body, status=status)]]
+
+    found = verdicts(Evidence({each.trial: each for each in (*sent, *cached)}, burst=steps))
+    about_all = {"headers about limits", "unified status", "identity encoding", "overload", "clock"}
+    told = {each.name for each in found if each.outcome is not Outcome.UNTOLD} - about_all
+    # Z.AI answers a wrong path so.
+    assert told == ({"wrong path, coding API", *WRONG_PATHS} if (status, code) == (500, "500") else set())
+    assert all(map(is_passing, sent)) is not bool(told)
+
+
+WRONG_PATHS = {f"wrong path, {surface}" for surface in ("Anthropic", "Responses", "general API")}
+
+
+def test_what_was_overloaded_and_then_answered_tells_both() -> None:
+    busy = answered("cache first", {"error": {"code": "1305", "message": "busy"}})
+    first = answered("cache first", usage(input_tokens=1600))
+
+    assert outcome("model", first, passing=[busy]) is Outcome.HOLDS
+    assert outcome("overload", first, passing=[busy]) is Outcome.HOLDS
 
 
 ERRORS_IN_200: dict[str, dict[str, Any]] = {
