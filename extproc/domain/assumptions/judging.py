@@ -7,7 +7,15 @@ from typing import Final
 
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.exchange import Event, Exchange, usage_of
-from extproc.domain.assumptions.wording import GONE, are_header_words, field_name, header_name, message, word
+from extproc.domain.assumptions.wording import (
+    GONE,
+    LIMIT_HEADERS,
+    are_header_words,
+    field_name,
+    header_name,
+    message,
+    word,
+)
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
 from extproc.domain.request.business_codes import BusinessCode, ErrorClass, classify
@@ -37,7 +45,6 @@ _KEPT_OPEN: Final = 40.0
 _KEY_CODES: Final = ("401", "1000", "1001", "1002", "1003", "1004", "1005")
 _MOST_HEADERS: Final = 8
 _MOST_COUNTED: Final = 1_000_000_000
-_LIMIT_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _NOTHING: Final = "nothing was answered"
 NOT_TRIED: Final = "was not tried"
 """What was seen where the trial was left out."""
@@ -232,16 +239,21 @@ def _names(fields: Iterable[str]) -> str:
 
 
 def _header_names(headers: Iterable[str]) -> str:
-    return ", ".join(sorted({header_name(name, _LIMIT_HEADERS) for name in headers})[:_MOST_HEADERS])
+    return ", ".join(sorted({header_name(name, LIMIT_HEADERS) for name in headers})[:_MOST_HEADERS])
 
 
 def _limit_headers(evidence: Evidence) -> Judgement:
     answers = [each for each in evidence.all if each.status]
     if not answers:
         return _untold(_NOTHING)
-    names = {name for each in answers for name in each.headers if name.startswith(_LIMIT_HEADERS)}
+    names = {name for each in answers for name in each.headers if name.startswith(LIMIT_HEADERS)}
     found = _header_names(name for name in names if not name.startswith(_UNIFIED))
-    return _told(not found, found or f"none in {len(answers)} answers")
+    if found:
+        return _told(False, found)
+    refused = sum(map(_is_over_a_limit, answers))
+    if not refused:
+        return _untold(f"none in {len(answers)} answers, but nothing was refused; {_told_by(evidence)}")
+    return _told(True, f"none in {len(answers)} answers, {refused} of them refusals")
 
 
 def _unified(evidence: Evidence) -> Judgement:
@@ -255,9 +267,13 @@ def _unified(evidence: Evidence) -> Judgement:
         if names:
             return _told(False, f"{names} in an answer of {_outcome_of(each)}")
     if not refused:
-        told_by = "a plan that is used up" if evidence.burst else "--places, or a plan that is used up,"
-        return _untold(f"nothing with that header was refused; {told_by} may tell")
+        return _untold(f"nothing with that header was refused; {_told_by(evidence)}")
     return _told(True, f"none in {len(refused)} refusals: {_outcome_of(refused[0])}")
+
+
+def _told_by(evidence: Evidence) -> str:
+    """What may tell of refusals where there was none."""
+    return f"{'a plan that is used up' if evidence.burst else '--places, or a plan that is used up,'} may tell"
 
 
 def _is_over_a_limit(exchange: Exchange) -> bool:
@@ -678,7 +694,7 @@ ASSUMPTIONS: Final = (
     ),
     Assumption(
         "headers about limits",
-        "none: limits are found out from refusals",
+        "none, in refusals either: limits are found out from refusals alone",
         "The proxy honours retry-after and x-should-retry; the others it ignores, and could learn from: tell us.",
         _limit_headers,
     ),

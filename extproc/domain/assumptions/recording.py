@@ -15,6 +15,7 @@ from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.assumptions.wording import (
     GONE,
     ID,
+    LIMIT_HEADERS,
     are_header_words,
     field_name,
     header_name,
@@ -46,7 +47,6 @@ _FIGURES: Final = re.compile(
 _TIMES: Final = frozenset(("created", "created_at", "completed_at", "nextResetTime"))
 _MOST_COUNTED: Final = 1_000_000_000
 _MESSAGES: Final = frozenset(("message", "msg"))
-_PLAYED_HEADERS: Final = ("retry-after", "x-should-retry", "x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 _SHOWN_HEADERS: Final = ("server", "date", "cache-control", "vary", "x-process-time", "transfer-encoding", "connection")
 _NOT_PLAYED: Final = ("date", "transfer-encoding", "connection")
 _HEADER_NUMBER: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?(ms|s|m|h)?")
@@ -56,7 +56,7 @@ _HEADER_TIME: Final = re.compile(
 # The words of a header's name that stand for a number, whose value may therefore be one.
 _NUMBERED: Final = frozenset(
     (
-        *("anthropic", "ratelimit", "x", "limit", "remaining", "reset", "requests", "tokens", "input"),
+        *("anthropic", "ratelimit", "rate", "x", "limit", "remaining", "reset", "requests", "tokens", "input"),
         *("output", "unified", "retry", "after", "process", "time", "policy"),
     )
 )
@@ -77,7 +77,7 @@ def record(exchange: Exchange, key: str, *, closes: bool = False) -> dict[str, o
         "trial": exchange.trial,
         "seconds": round(exchange.ended, 3),
         "failure": exchange.failure,
-        "headers": _headers(exchange.headers, (*_SHOWN_HEADERS, *_PLAYED_HEADERS)),
+        "headers": _headers(exchange.headers, (*_SHOWN_HEADERS, *LIMIT_HEADERS)),
         "match": match,
         "answer": answer,
     }
@@ -118,7 +118,7 @@ def _framing(exchange: Exchange) -> str:
 
 def _played_headers(exchange: Exchange) -> dict[str, str]:
     """What is no matter of the connection. A name that says that limits are told stays, also without its value."""
-    limits = _headers(exchange.headers, _PLAYED_HEADERS)
+    limits = _headers(exchange.headers, LIMIT_HEADERS)
     others = _headers(exchange.headers, _SHOWN_HEADERS)
     played = {name: value for name, value in others.items() if name not in _NOT_PLAYED and value != _HIDDEN} | limits
     if exchange.is_compressed:

@@ -12,6 +12,12 @@ GONE: Final = "…"
 ID: Final = "0" * 14
 """Stands for an id."""
 
+LIMIT_HEADERS: Final = (
+    *("retry-after", "x-should-retry", "anthropic-ratelimit-"),
+    *("x-ratelimit-", "ratelimit", "x-rate-limit-", "rate-limit-"),
+)
+"""How the names of headers that tell of limits begin."""
+
 # Words that begin or end like these are not somebody's; the others are known one by one.
 _PROTOCOL_WORD: Final = re.compile(
     r"response\.[a-z_.]{1,40}|(message|content_block)_[a-z]{1,20}|[a-z_]{1,30}_(delta|error|tokens|text|exceeded)"

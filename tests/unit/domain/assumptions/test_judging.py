@@ -373,6 +373,27 @@ def test_two_models_have_places_of_their_own_if_both_find_some_where_one_was_ful
     assert outcome("limit by model", burst=[alone], of_two_models=together) is expected
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "headers", "expected"),
+    [
+        (200, "", {}, Outcome.UNTOLD),  # nothing was refused
+        (429, "1113", {}, Outcome.UNTOLD),  # not for a limit
+        (429, "1302", {}, Outcome.HOLDS),
+        (200, "1302", {}, Outcome.HOLDS),
+        (429, "1302", {"retry-after": "3"}, Outcome.DIFFERS),
+        (200, "", {"x-rate-limit-remaining": "3"}, Outcome.DIFFERS),
+        (200, "", {"rate-limit-policy": "3"}, Outcome.DIFFERS),
+        (200, "", {"ratelimit": "3"}, Outcome.DIFFERS),
+    ],
+)
+def test_only_a_refusal_tells_that_none_has_headers_about_limits(
+    status: int, code: str, headers: Mapping[str, str], expected: Outcome
+) -> None:
+    body = {"error": {"code": code, "message": "no"}} if code else {}
+
+    assert outcome("headers about limits", answered("beta", body, status=status, headers=headers)) is expected
+
+
 MOMENTARY = [(200, "1305"), (200, "1234"), (500, "500"), (500, "1234"), (529, "1305"), (502, ""), (503, "1312")]
 
 
