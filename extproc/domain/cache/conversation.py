@@ -22,6 +22,7 @@ where its dialect has it beside, and all prompts look twice as long as they are.
 """
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +47,8 @@ _CRUMBS: Final = 0.1
 _LARGEST_CRUMB: Final = 2048
 _SMALLEST_CHANCE: Final = 0.0001
 _MOST_UNPROVEN: Final = 32
+_STEPS: Final = 48
+_MOST_BREAKS: Final = 1 / 3
 
 
 @record
@@ -168,18 +171,20 @@ class Patience:
     """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
     short until the conversation is cold (`alarm`). They need not be in a row with nothing in between that claims
     nothing, if this `outlasts_breaks`. `knows_whose` is whether something says that requests are of one conversation;
-    otherwise their tokens have to show it, and of one that goes on with none nobody knows what it is."""
+    otherwise their tokens have to show it, and of one that goes on with none nobody knows what it is. `alarm_in_doubt`
+    is how many have to be short where requests of its kind often don't go on with the one before."""
 
     proof: int
     alarm: int
+    alarm_in_doubt: int
     outlasts_breaks: bool = False
     knows_whose: bool = True
 
 
-NAMED: Final = Patience(proof=3, alarm=6)
-NAMELESS: Final = Patience(proof=6, alarm=10, knows_whose=False)
+NAMED: Final = Patience(proof=3, alarm=6, alarm_in_doubt=12)
+NAMELESS: Final = Patience(proof=6, alarm=10, alarm_in_doubt=10, knows_whose=False)
 
-TOLD_APART: Final = Patience(proof=1, alarm=6, outlasts_breaks=True)
+TOLD_APART: Final = Patience(proof=1, alarm=6, alarm_in_doubt=6, outlasts_breaks=True)
 """With conversations without a session whose prompts were looked at, some at a time: that one goes on with the one
 before is known."""
 
@@ -219,16 +224,38 @@ class Misses:
         self.due += claim.due
 
 
-class Conversation:
-    """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims."""
+class Steps:
+    """The latest steps from one request of a conversation to its next, as far as they tell whether it goes on: those of
+    all sessions of a program.
 
-    def __init__(self, life: CacheLife, patience: Patience) -> None:
+    Prompts that have nothing in common grow several times in a row by chance, and where there are many of them some
+    come to claims. But they shrink as often as they grow, so many more of their steps break off."""
+
+    def __init__(self) -> None:
+        self._breaks: deque[bool] = deque(maxlen=_STEPS)
+
+    def take(self, *, breaks_off: bool) -> None:
+        """One either breaks off or bears out a claim."""
+        self._breaks.append(breaks_off)
+
+    @property
+    def go_on(self) -> bool:
+        """Whether they look like those of a conversation: no more than a third breaks off."""
+        return sum(self._breaks) <= len(self._breaks) * _MOST_BREAKS
+
+
+class Conversation:
+    """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims. `steps`
+    are those that it shares with others of its kind."""
+
+    def __init__(self, life: CacheLife, patience: Patience, steps: Steps | None = None) -> None:
         self._life = life
         self._patience = patience
         self._last: Asked | None = None
         self._found = 0
         self._unproven: list[Claim] = []
         self._is_proven = False
+        self._steps = steps or Steps()
         self.misses: Misses | None = None
         self.is_cold = False
 
@@ -244,7 +271,8 @@ class Conversation:
             self._last = asked
         if last is None:
             # What other conversations have in common with it, such as tools, the cache may have known.
-            return self._breaks_off(asked, asked.missed)
+            self._break_off(asked)
+            return Told(unknown=asked.missed)
         if asked.sent < last.begun or not self._grows(last, asked):
             return self._breaks_off(asked, 0 if self._patience.knows_whose else asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
@@ -286,6 +314,7 @@ class Conversation:
         """A request claims nothing, and nor do those before it that were still to be proven. Of it `unknown` tokens may
         have been in the cache or not."""
         unknown += sum(map(self._unknown_of, self._unproven))
+        self._steps.take(breaks_off=True)
         self._break_off(asked)
         return Told(unknown=unknown)
 
@@ -294,7 +323,13 @@ class Conversation:
         if not self.is_cold and not self._patience.outlasts_breaks:
             self.misses = None
 
+    @property
+    def _alarm(self) -> int:
+        """How many claims in a row have to be short."""
+        return self._patience.alarm if self._steps.go_on else self._patience.alarm_in_doubt
+
     def _judge(self, claim: Claim) -> None:
+        self._steps.take(breaks_off=False)
         if not claim.is_short:
             self.is_cold = self.is_cold and not claim.is_met
             self.misses = self.misses if self.is_cold else None
@@ -303,4 +338,4 @@ class Conversation:
             self.misses = Misses.of([claim])
         else:
             self.misses.add(claim)
-        self.is_cold = self.is_cold or self.misses.requests >= self._patience.alarm
+        self.is_cold = self.is_cold or self.misses.requests >= self._alarm

@@ -263,13 +263,17 @@ class CacheLedger:
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
         if not self._pays_off(speaker.model, now):
             return
-        conversation = self._conversations.get(speaker) or Conversation(self._life, patience_with(speaker))
+        sessions = self._sessions_like(speaker) if speaker.is_named else None
+        conversation = self._conversations.get(speaker)
+        if conversation is None:
+            steps = None if sessions is None else sessions.steps
+            conversation = Conversation(self._life, patience_with(speaker), steps)
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
         told = conversation.take(asked)
         for claim in told.claims:
             self._add(speaker, self._sums_of(claim, speaker.model), now)
-        if told.claims and speaker.is_named and not conversation.is_cold:
-            self._take_short(speaker, told.claims)
+        if sessions is not None and not conversation.is_cold:
+            sessions.take(speaker, told)
         if told.unknown:
             self._add(speaker, Sums(unknown=told.unknown), now)
 
@@ -293,12 +297,12 @@ class CacheLedger:
                 price = self._price(speaker.model, misses.due - misses.cached, misses.at)
                 yield ColdConversation(speaker, misses, price, sessions.sessions)
 
-    def _take_short(self, speaker: Speaker, claims: Iterable[Claim]) -> None:
+    def _sessions_like(self, speaker: Speaker) -> ShortSessions:
+        """Those of the same client, program and model."""
         program = Speaker(speaker.client, "", speaker.program, "", "", speaker.model)
         sessions = self._short_sessions.get(program) or ShortSessions()
         _put(self._short_sessions, program, sessions, _MOST_PROGRAMS)
-        for claim in claims:
-            sessions.take(speaker, claim)
+        return sessions
 
     def _sums_of(self, claim: Claim, model: str) -> Sums:
         """What a claim adds to its request, which is in the sums already."""

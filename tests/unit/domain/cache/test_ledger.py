@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -402,3 +403,19 @@ def test_short_sessions_of_several_clients_programs_and_models_are_not_taken_tog
         at = loop(ledger, 2, **fields)
 
     assert conversations(ledger, at) == []
+
+
+def test_prompts_with_nothing_in_common_are_no_short_sessions() -> None:
+    """Pages that are summed up, several at a time: some grow a few times in a row, by chance."""
+    for seed in range(20):
+        random, ledger, pages = Random(seed), CacheLedger(PRICES), list[tuple[Speaker, Asked]]()
+        for number in range(10):
+            sent = NOON + random.uniform(0, 120)
+            for _ in range(20):
+                tokens, ended = random.randint(20_000, 25_000), sent + random.uniform(2, 6)
+                speaker = replace(SPEAKER, session=f"{number}")
+                pages.append((speaker, Asked(sent, sent + 1, tokens, 2048, 200, ended=ended)))
+                sent = ended + random.uniform(1, 20)
+        for speaker, asked in sorted(pages, key=lambda page: page[1].ended):
+            ledger.hear(speaker, asked, asked.ended)
+            assert ledger.cold(asked.ended) == [], seed
