@@ -52,7 +52,7 @@ def agrees() -> bool:
 
 
 def _write(text: str, *, err: bool) -> None:
-    """Raises OSError, and what comes later goes nowhere."""
+    """Raises OSError if nobody takes the text; what is written to that output afterwards is dropped."""
     try:
         click.echo(text, err=err)
     except OSError:
@@ -71,7 +71,7 @@ def table(found: Sequence[Verdict]) -> str:
 
 
 def _width(is_terminal: bool) -> int | None:
-    """The columns that there are; None where there is no end to them."""
+    """How many columns the terminal has; None where lines may have any length."""
     return max(_NARROWEST, shutil.get_terminal_size().columns) if is_terminal else None
 
 

@@ -15,6 +15,8 @@ from tests.harness.processes import ROOT, Process
 from tests.harness.waiting import wait_until
 
 BASE = "zai-proxy-base:test"
+COMMIT = "c0ffee" * 6 + "c0ff"
+"""What the images are told they were built from."""
 STAND_INS = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
 TEMPLATES = Path("/usr/share/prometheus/alertmanager")
 _WGET = """#!/usr/bin/python3
@@ -65,7 +67,8 @@ def _import_base(address: str, directory: Path) -> None:
 def build(address: str, target: str) -> str:
     """Builds a target and returns the image's name."""
     image = f"zai-proxy-{target}:test"
-    arguments = ["--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", "DASHBOARD_PAGE=plain"]
+    values = {"BASE_IMAGE": BASE, "DASHBOARD_PAGE": "plain", "BUILD_COMMIT": COMMIT}
+    arguments = [part for name, value in values.items() for part in ("--build-arg", f"{name}={value}")]
     secret = ["--secret", f"id=ca,src={_CERTIFICATES}"] if _CERTIFICATES.exists() else []
     _build(address, image, ROOT, "--target", target, *arguments, *secret)
     return image

@@ -26,7 +26,7 @@ every_rendering = pytest.mark.parametrize("name", RENDERED)
 @pytest.mark.parametrize("version", VERSIONS)
 @every_rendering
 def test_every_object_fits_its_schema(name: str, version: str) -> None:
-    import kubernetes_validate  # seconds, which every process of a run would pay that collects tests
+    import kubernetes_validate  # takes seconds, which each process that collects tests would pay
 
     for each in render(name):
         try:
@@ -38,7 +38,7 @@ def test_every_object_fits_its_schema(name: str, version: str) -> None:
 @pytest.mark.slow
 @every_rendering
 def test_the_service_monitor_survives_its_typed_model(name: str) -> None:
-    from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor  # as long as that
+    from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor  # takes as long as the schemas
 
     for each in of_kind(render(name), "ServiceMonitor").values():
         typed = ServiceMonitor.model_validate(each)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.deploy.composed import Composed, brought_up, override, require_networks
-from tests.deploy.engine import build, build_stand_ins, client, require_engine, running_engine
+from tests.deploy.engine import COMMIT, build, build_stand_ins, client, require_engine, running_engine
 from tests.harness.ports import free_port
 from tests.harness.processes import make_key
 from tests.harness.waiting import wait_until
@@ -153,6 +153,16 @@ def test_a_key_in_a_file_is_used_and_not_in_inspect(
 
 def test_the_proxy_image_is_below_300_mb(docker_client: docker.DockerClient) -> None:
     assert docker_client.images.get("zai-proxy-proxy:test").attrs["Size"] < 300e6
+
+
+def test_the_image_says_from_which_commit_it_was_built(
+    proxy: tuple[Any, str, str], docker_client: docker.DockerClient
+) -> None:
+    container, _url, _key = proxy
+    labels = docker_client.images.get("zai-proxy-proxy:test").labels
+
+    assert COMMIT in container.exec_run(["zai-proxy", "version"]).output.decode()
+    assert labels["org.opencontainers.image.revision"] == COMMIT
 
 
 def test_the_health_check_of_the_image_holds(proxy: tuple[Any, str, str]) -> None:

@@ -48,7 +48,7 @@ def _claim(first: int) -> socket.socket | IO[bytes] | None:
 
 
 def _claim_by_file(first: int) -> IO[bytes] | None:
-    """The same where the names of sockets are files, which stay."""
+    """The same on systems where a socket's name is a file, which stays when its owner is gone."""
     claim = (Path(tempfile.gettempdir()) / f"zai-proxy-test-ports-{first}").open("wb")
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -94,7 +94,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=cold)
         slow = {"x-sim": json.dumps({"events": 20, "pause": 0.05})}
         stream = {"url": f"{stack.url}/v1/messages", "json": {**PROMPT, "stream": True}, "headers": slow}
-        with httpx.stream("POST", **stream) as left:  # by its client: its tokens are estimated
+        with httpx.stream("POST", **stream) as left:  # its client leaves, so its tokens are estimated
             lines = left.iter_lines()
             next(lines)
         with ThreadPoolExecutor(4) as pool:  # one of these is more than there are workers

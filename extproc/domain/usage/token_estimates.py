@@ -183,7 +183,7 @@ class _Ratios:
     input: _Ratio
     output: _Ratio
     output_streamed: _Ratio
-    events: EventRatio | None  # none where there are no tokens to count
+    events: EventRatio | None  # None where an answer has no tokens that could be counted
 
     @classmethod
     def from_priors(cls, priors: Priors) -> "_Ratios":

@@ -26,7 +26,7 @@ def pod(name: str) -> dict[str, Any]:
 
 
 def fits_its_schema(whole: dict[str, Any], version: str) -> None:
-    import kubernetes_validate  # seconds, which every process of a run would pay that collects tests
+    import kubernetes_validate  # takes seconds, which each process that collects tests would pay
 
     kubernetes_validate.validate(whole, version, strict=True)
 

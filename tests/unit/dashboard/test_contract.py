@@ -163,7 +163,7 @@ async def test_a_proxy_that_is_not_paced_has_a_limit_all_the_same() -> None:
     status, page = await status_of(ProxyInProcess(pacing="off")), await page_of(ProxyInProcess(pacing="off"))
 
     assert (status.limit, status.wall, status.in_flight, status.limits) == (20, 20, None, ())
-    shown = [picture([view(each, page, 1)])["workers"]["limit"] for each in (status, None)]
+    shown = [snapshot_of([view(each, page, 1)])["workers"]["limit"] for each in (status, None)]
     assert shown == [20, 20]
 
 
@@ -283,8 +283,8 @@ class TestThreeReplicas:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("has_status", [True, False])
-    async def test_have_nine_places_in_the_picture(self, replicas: list[ProxyInProcess], has_status: bool) -> None:
-        seen = picture(await views(replicas, has_status))
+    async def test_have_nine_places_in_the_snapshot(self, replicas: list[ProxyInProcess], has_status: bool) -> None:
+        seen = snapshot_of(await views(replicas, has_status))
 
         assert seen["workers"] == {"busy": 3, "limit": 9, "wall": 15, "draining": False}
         assert seen["health"]["headline"] == "Working: 3 of 9 places busy."
@@ -314,8 +314,8 @@ class TestThreeReplicas:
             replica.lose_the_store()
 
         await store(file, replicas)
-        assert charted(file, "workers")["limit"] == [9]  # three times three
-        assert picture(await views(replicas))["workers"]["limit"] == 9
+        assert charted(file, "workers")["limit"] == [9]  # each of the three has a share of three
+        assert snapshot_of(await views(replicas))["workers"]["limit"] == 9
 
     async def test_one_that_has_lost_the_store_adds_its_share(
         self, replicas: list[ProxyInProcess], file: StoreFile
@@ -324,7 +324,7 @@ class TestThreeReplicas:
 
         await store(file, replicas)
         assert charted(file, "workers")["limit"] == [12]
-        assert picture(await views(replicas))["workers"]["limit"] == 12
+        assert snapshot_of(await views(replicas))["workers"]["limit"] == 12
 
 
 def view(status: ProxyStatus | None, page: Page, number: int) -> TargetView:
@@ -338,7 +338,7 @@ async def views(replicas: list[ProxyInProcess], has_status: bool = True) -> list
     ]
 
 
-def picture(targets: Sequence[TargetView]) -> dict[str, Any]:
+def snapshot_of(targets: Sequence[TargetView]) -> dict[str, Any]:
     return build(NOW, targets, [], Figures(NO_FIGURES), (), lambda _model, size: size).model_dump(mode="json")
 
 

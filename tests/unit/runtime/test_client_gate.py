@@ -300,7 +300,7 @@ def raising(_path: Path) -> object:
     raise LookupError("nobody foresaw it")
 
 
-async def test_the_book_is_saved_at_the_end_and_read_at_the_start(
+async def test_the_ledger_is_saved_at_the_end_and_read_at_the_start(
     make: Callable[..., ClientGate], tmp_path: Path
 ) -> None:
     gate = make(ANNA, state_dir=tmp_path)
@@ -316,7 +316,7 @@ async def test_the_book_is_saved_at_the_end_and_read_at_the_start(
 
 
 @in_virtual_time
-async def test_the_book_is_saved_soon_after_it_has_changed_and_not_while_it_has_not(
+async def test_the_ledger_is_saved_soon_after_it_has_changed_and_not_while_it_has_not(
     make: Callable[..., ClientGate], tmp_path: Path
 ) -> None:
     gate, file = make(state_dir=tmp_path), tmp_path / "usage.json"
@@ -335,7 +335,7 @@ async def test_the_book_is_saved_soon_after_it_has_changed_and_not_while_it_has_
 
 
 @in_virtual_time
-async def test_a_book_that_is_deleted_is_written_again_also_if_nothing_new_is_used(
+async def test_a_ledger_that_is_deleted_is_written_again_also_if_nothing_new_is_used(
     make: Callable[..., ClientGate], tmp_path: Path
 ) -> None:
     gate, directory = make(state_dir=tmp_path / "state"), tmp_path / "state"
@@ -352,12 +352,12 @@ async def test_a_book_that_is_deleted_is_written_again_also_if_nothing_new_is_us
 
 
 @pytest.mark.parametrize(("took", "pause"), [(0.01, 5.0), (1.0, 20.0), (30.0, 60.0)])
-def test_a_book_that_takes_long_to_write_is_written_less_often(took: float, pause: float) -> None:
+def test_a_ledger_that_takes_long_to_write_is_written_less_often(took: float, pause: float) -> None:
     assert client_gate._pause_after(took) == pause
 
 
 @pytest.mark.parametrize("damaged", ["{", '{"version": 99}', '{"version": 1, "days": {"2026-01-01": [["anna"]]}}'])
-def test_a_book_that_cannot_be_read_is_begun_anew(
+def test_a_ledger_that_cannot_be_read_is_begun_anew(
     make: Callable[..., ClientGate], tmp_path: Path, damaged: str
 ) -> None:
     (tmp_path / "usage.json").write_text(damaged)
@@ -369,7 +369,7 @@ def test_a_book_that_cannot_be_read_is_begun_anew(
     assert gate.describe(92) == []
 
 
-def test_a_book_that_cannot_be_saved_stops_nothing(make: Callable[..., ClientGate], tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_saved_stops_nothing(make: Callable[..., ClientGate], tmp_path: Path) -> None:
     gate = make(state_dir=tmp_path / "is-gone")
 
     with capture_logs() as logged:

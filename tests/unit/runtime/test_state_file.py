@@ -36,22 +36,22 @@ def test_a_file_that_somebody_else_made_larger_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_full_book_of_usage_is_read_again(tmp_path: Path) -> None:
-    book, again = UsageLedger(), UsageLedger()
+def test_a_full_ledger_of_usage_is_read_again(tmp_path: Path) -> None:
+    ledger, again = UsageLedger(), UsageLedger()
     most = Used(LONG_NUMBER, LONG_NUMBER, LONG_NUMBER, LONG_FLOAT, LONG_FLOAT)
     for day in range(92):
         for number in range(5001 if day == 91 else 600):
             # A quotation mark takes two bytes in JSON: no name can be longer.
             name = f"{number:04}" + '"' * 100
-            book.add(name, name, "Anthropic SDK", most, NOW + day * DAY)
+            ledger.add(name, name, "Anthropic SDK", most, NOW + day * DAY)
 
     file = StateFile(tmp_path / "usage.json", MOST_BYTES)
-    file.write(book.snapshot())
+    file.write(ledger.snapshot())
     again.restore(file.read())
 
     now = NOW + 91 * DAY
     assert file.path.stat().st_size > 10 * 1024 * 1024
-    assert list(again.rows(92, now)) == list(book.rows(92, now))
+    assert list(again.rows(92, now)) == list(ledger.rows(92, now))
 
 
 def test_as_many_clients_as_there_may_be_are_read_again(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_who_reads_slowly_is_sent_a_bounded_amount(methods: Methods, chann
 
     sending = asyncio.create_task(send())
     await eventually(lambda: sent, lambda sent: sent > 0, within=SOON)
-    for _ in range(20):  # while others get through
+    for _ in range(20):  # meanwhile other calls get through
         await channel.unary_unary("/t.T/Echo")(b"y" * 100_000, timeout=SOON)
     assert sent < 20
     assert not sending.done()

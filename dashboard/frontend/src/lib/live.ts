@@ -10,7 +10,7 @@ export const MOST_REQUESTS = 500
 export const MOST_ALERTS = 100
 
 export interface LiveState {
-  /** The latest picture; it stays while the connection is lost. */
+  /** The latest snapshot; it stays while the connection is lost. */
   now: Now | null
   connection: Connection
   /** What screen readers are told. */

@@ -3,7 +3,7 @@
 import { EVENT_NAMES, type EventName, eventsUrl } from '../api/events'
 import type { LiveEvent } from './live'
 
-/** The picture comes each second; a stream without a word for this long is dead, whatever the browser thinks. */
+/** A snapshot comes each second; a stream without a word for this long is dead, whatever the browser thinks. */
 export const SILENCE_MS = 10_000
 const PAUSES_MS = [1000, 2000, 4000, 5000]
 

@@ -1,4 +1,4 @@
-"""The picture of this moment."""
+"""The snapshot of this moment."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,13 +47,13 @@ def sharing(number: int, limit: float, used: float, leads: bool = False, **more:
     return view(replace(status, **more), number)
 
 
-def picture(*targets: TargetView, alerts: tuple[Alert, ...] = ()) -> dict[str, Any]:
+def snapshot_of(*targets: TargetView, alerts: tuple[Alert, ...] = ()) -> dict[str, Any]:
     """As the API tells of it."""
     return build(100.0, targets, [], Figures(NO_FIGURES), alerts, lambda _model, size: size).model_dump(mode="json")
 
 
 def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
-    seen = picture(
+    seen = snapshot_of(
         view(ProxyStatus(2, 20, 20, running=(request(1, 3), request(2, 60, response_bytes=50))), 1),
         view(ProxyStatus(1, 20, 20, running=(request(3, 10),)), 2),
     )
@@ -72,7 +72,7 @@ def test_what_runs_is_told_over_all_proxies_oldest_first() -> None:
 def test_a_proxy_that_no_longer_answers_runs_nothing() -> None:
     status = ProxyStatus(1, 20, 20, running=(request(1, 3),))
 
-    seen = picture(view(status, 1, TargetHealth.STALE), view(ProxyStatus(0, 5, 5), 2))
+    seen = snapshot_of(view(status, 1, TargetHealth.STALE), view(ProxyStatus(0, 5, 5), 2))
 
     assert seen["running"] == []
     assert seen["workers"]["wall"] == 5
@@ -82,7 +82,7 @@ def test_a_proxy_that_no_longer_answers_runs_nothing() -> None:
 def test_what_waits_is_told_by_lane_longest_first() -> None:
     waiting = (request(1, 3), request(2, 9, "background"), request(3, 5))
 
-    seen = picture(view(ProxyStatus(4, 1, 20, running=(request(4, 1),), waiting=waiting)))
+    seen = snapshot_of(view(ProxyStatus(4, 1, 20, running=(request(4, 1),), waiting=waiting)))
 
     assert [each["id"] for each in seen["waiting"]] == ["r-2", "r-3", "r-1"]
     assert seen["lanes"] == [
@@ -95,11 +95,11 @@ def test_what_waits_is_told_by_lane_longest_first() -> None:
 def test_who_waits_for_a_turn_holds_a_place_but_is_not_called_busy() -> None:
     status = ProxyStatus(3, 1, 20, running=(request(1, 1),), waiting=(request(2, 3), request(3, 5)))
 
-    assert picture(view(status))["health"]["headline"] == "Working: 1 of 1 places busy, 2 waiting."
+    assert snapshot_of(view(status))["health"]["headline"] == "Working: 1 of 1 places busy, 2 waiting."
 
 
 def test_a_long_list_is_cut_but_counted() -> None:
-    seen = picture(view(ProxyStatus(running=tuple(request(number, number) for number in range(500)))))
+    seen = snapshot_of(view(ProxyStatus(running=tuple(request(number, number) for number in range(500)))))
 
     assert (len(seen["running"]), seen["running_total"]) == (200, 500)
     assert seen["lanes"][0]["running"] == 500
@@ -111,14 +111,14 @@ def test_a_proxy_without_a_status_tells_by_its_metrics() -> None:
         "zai_proxy_concurrency_limit_requests": 2.0,
     }  # fmt: skip
 
-    seen = picture(replace(view(None), gauge=gauges.get))
+    seen = snapshot_of(replace(view(None), gauge=gauges.get))
 
     assert seen["workers"] == {"busy": 3, "limit": 2, "wall": 8, "draining": False}
     assert seen["waiting_total"] == 4
 
 
 def test_a_plan_that_replicas_share_counts_once() -> None:
-    seen = picture(sharing(1, 9, 1), sharing(2, 9, 2, leads=True), sharing(3, 9, 0))
+    seen = snapshot_of(sharing(1, 9, 1), sharing(2, 9, 2, leads=True), sharing(3, 9, 0))
 
     assert seen["workers"] == {"busy": 3, "limit": 9, "wall": 15, "draining": False}
     assert seen["health"]["headline"] == "Working: 3 of 9 places busy."
@@ -137,7 +137,7 @@ def of_models(number: int, **places: tuple[int, int]) -> tuple[ModelLimit, ...]:
 
 
 def test_the_places_of_a_model_that_replicas_share_are_listed_once_with_what_runs_at_all_of_them() -> None:
-    seen = picture(
+    seen = snapshot_of(
         sharing(1, 9, 1, model_limits=of_models(1, glm=(1, 2), mcp=(1, 0))),
         sharing(2, 9, 2, leads=True, model_limits=of_models(2, glm=(2, 3))),
         sharing(3, 3, 1, shared=False, model_limits=of_models(3, glm=(1, 0))),
@@ -152,15 +152,15 @@ def test_the_places_of_a_model_that_replicas_share_are_listed_once_with_what_run
 
 
 def test_what_a_replica_has_learned_of_its_own_share_comes_on_top() -> None:
-    seen = picture(sharing(1, 9, 1, leads=True), sharing(2, 9, 2), sharing(3, 3, 1, shared=False))
+    seen = snapshot_of(sharing(1, 9, 1, leads=True), sharing(2, 9, 2), sharing(3, 3, 1, shared=False))
 
     assert seen["workers"]["limit"] == 12
     assert [(limit["target"], limit["replicas"], limit["value"]) for limit in seen["limits"]] == [(1, 2, 9), (3, 1, 3)]
 
 
 def test_a_plan_of_more_than_there_are_places_is_no_more_than_these() -> None:
-    assert picture(sharing(1, 50, 1), sharing(2, 50, 1))["workers"]["limit"] == 10
-    assert picture(sharing(1, 50, 1, limits=()))["workers"]["limit"] == 5  # nothing paces them
+    assert snapshot_of(sharing(1, 50, 1), sharing(2, 50, 1))["workers"]["limit"] == 10
+    assert snapshot_of(sharing(1, 50, 1, limits=()))["workers"]["limit"] == 5  # nothing paces them
 
 
 def test_a_plan_is_shared_also_by_replicas_that_only_their_metrics_tell_of() -> None:
@@ -169,19 +169,19 @@ def test_a_plan_is_shared_also_by_replicas_that_only_their_metrics_tell_of() -> 
     }  # fmt: skip
     mute = [replace(view(None, number), gauge=gauges.get) for number in (1, 2)]
 
-    assert picture(*mute, sharing(3, 9, 1))["workers"]["limit"] == 9
+    assert snapshot_of(*mute, sharing(3, 9, 1))["workers"]["limit"] == 9
 
 
 def test_while_no_leader_is_heard_another_tells_of_the_plan() -> None:
-    assert [limit["target"] for limit in picture(sharing(1, 9, 1), sharing(2, 9, 2))["limits"]] == [1]
+    assert [limit["target"] for limit in snapshot_of(sharing(1, 9, 1), sharing(2, 9, 2))["limits"]] == [1]
 
 
 def test_what_waits_by_the_proxys_own_list_is_not_contradicted_by_an_older_gauge() -> None:
     gauges = {"zai_proxy_rate_limit_queued_requests": 10.0}
     listed = replace(view(ProxyStatus(running=(request(1, 1),))), gauge=gauges.get)
 
-    assert picture(listed)["waiting_total"] == 0
-    assert picture(listed, replace(view(None, 2), gauge=gauges.get))["waiting_total"] == 10
+    assert snapshot_of(listed)["waiting_total"] == 0
+    assert snapshot_of(listed, replace(view(None, 2), gauge=gauges.get))["waiting_total"] == 10
 
 
 def test_the_first_sentence_says_whether_it_is_working() -> None:
@@ -189,13 +189,13 @@ def test_the_first_sentence_says_whether_it_is_working() -> None:
         id="key", severity=Severity.CRITICAL, title="Z.AI does not accept the key", advice="Look at it.", since=5.0
     )
     note = alert.model_copy(update={"severity": Severity.INFO})
-    assert picture(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"
-    assert picture()["health"]["level"] == "unknown"
-    assert picture(view(ProxyStatus(0, 9, 9)))["health"]["headline"] == "Ready: nothing runs at the moment."
-    assert picture(view(ProxyStatus()), alerts=(alert,))["health"] == {
+    assert snapshot_of(view(None, health=TargetHealth.NEW))["health"]["level"] == "unknown"
+    assert snapshot_of()["health"]["level"] == "unknown"
+    assert snapshot_of(view(ProxyStatus(0, 9, 9)))["health"]["headline"] == "Ready: nothing runs at the moment."
+    assert snapshot_of(view(ProxyStatus()), alerts=(alert,))["health"] == {
         "level": "critical", "headline": "Z.AI does not accept the key", "since": 5.0,
     }  # fmt: skip
-    assert picture(view(ProxyStatus()), alerts=(note,))["health"]["level"] == "ok"
+    assert snapshot_of(view(ProxyStatus()), alerts=(note,))["health"]["level"] == "ok"
 
 
 def running(size: int) -> tuple[Running, ...]:

@@ -55,7 +55,7 @@ def mixes(seed: int) -> tuple[LlmProtocol, list[Stream]]:
 
 
 def test_any_mix_of_large_and_small_events_is_estimated_within_a_factor_of_two() -> None:
-    """For each mix in sum, and 99 of 100 streams, from the tenth that a model answers with."""
+    """The sum of each mix is, and so are 99 of 100 single streams, from a model's tenth answer on."""
     errors = []
     for seed in range(200):
         protocol, streams = mixes(seed)
