@@ -157,6 +157,7 @@ def test_on_what_is_as_we_take_it_to_be_nothing_differs(monkeypatch: pytest.Monk
         journal = simulator.log()
 
     untold = {name for name, outcome in outcomes.items() if outcome is not Outcome.HOLDS}
+    assert seen_in(verifier, "form of 1302").endswith("on Anthropic")
     # Plain HTTP, 0.1 s are not 40, and nothing is overloaded.
     assert untold == {"HTTP/2", "idle connection", "overload", *(each.name for each in BEYOND)}
     assert Outcome.DIFFERS not in outcomes.values()
@@ -170,7 +171,7 @@ def test_without_being_asked_for_by_name_no_burst_is_sent_and_its_rows_say_so(mo
         assert len(simulator.log()) == len(TRIALS) + len(["quota after"])
 
     printed = list(lines(verifier.verdicts()))
-    assert printed[1] == "untold   not tried without --places: too many at once; limit by model"
+    assert printed[1] == "untold   not tried without --places: too many at once; form of 1302; limit by model"
 
 
 def test_a_wrong_key_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +224,7 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "end of streams, Responses": ([on("stream responses", {"end_pause": 1.2})], {}),
     "two models at once": ([on("pair one", {"code": "1302"})], {}),
     "too many at once": (of_burst({"code": "1303"}), {}),
+    "form of 1302": (of_burst({"code": "1302", "envelope": "anthropic_old"}), {}),
     "limit by model": ([*of_burst({"code": "1302"}), *of_two_models({"code": "1302"})], {}),
     "overload": ([on("pair one", {"code": "1305", "status": 503})], {}),
     "quota": ([rule(QUOTA, {"quota_form": "future"})], {}),

@@ -19,6 +19,7 @@ from extproc.domain.assumptions.wording import (
 from extproc.domain.quota.report import UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport
 from extproc.domain.request.business_codes import BusinessCode, ErrorClass, classify
+from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.labels import OTHER
 
 _CLOCK_TOLERANCE: Final = 60.0
@@ -222,7 +223,7 @@ def _error(
 
 def shape_of(exchange: Exchange) -> str:
     """The names of an error body's fields, as they are nested."""
-    fields = exchange.fields
+    fields = _error_fields(exchange)
     if not fields:
         return "HTML" if exchange.body.lstrip().startswith(b"<") else "no JSON object"
     inner = fields.get("error")
@@ -230,6 +231,14 @@ def shape_of(exchange: Exchange) -> str:
         return f"{{{_names(fields)}}}"
     rest = [name for name in fields if name != "error"]
     return f"{{error{{{_names(inner)}}}{', ' if rest else ''}{_names(rest)}}}"
+
+
+def _error_fields(exchange: Exchange) -> Mapping[str, object]:
+    """What a JSON body holds, or the first event of a stream that tells of an error."""
+    if not exchange.is_stream:
+        return exchange.fields
+    told = (event.fields for event in exchange.events() if extract_code(event.data.encode()).code is not None)
+    return next(told, {})
 
 
 def _names(fields: Iterable[str]) -> str:
@@ -477,6 +486,19 @@ def _places(evidence: Evidence) -> Judgement:
         seen = f"{passed} of {len(step)} at once passed, the others got "
         return _untold(seen + _why(refused[0])) if is_other else _told(right, seen + _outcome_of(refused[0]))
     return _untold(f"{len(evidence.burst[-1])} at once passed, no more were tried")
+
+
+def _places_form(evidence: Evidence) -> Judgement:
+    """Of all that was sent at once and got 1302: on each surface the form of its other errors."""
+    if not evidence.burst:
+        return _untold(ONLY_WITH_PLACES)
+    sent = [each for step in (*evidence.burst, evidence.of_two_models) for each in step]
+    refused = [each for each in sent if each.code == "1302" and not each.failure]
+    if not refused:
+        return _untold("nothing was refused with 1302")
+    found = {(each.path == trials.MESSAGES_PATH, shape_of(each)) for each in refused}
+    seen = (f"{shape} on {'Anthropic' if is_anthropic else 'Chat'}" for is_anthropic, shape in sorted(found))
+    return _told(found <= {(True, _ANTHROPIC_ERROR), (False, _PAAS_ERROR)}, ", ".join(seen))
 
 
 def _limit_by_model(evidence: Evidence) -> Judgement:
@@ -799,6 +821,12 @@ ASSUMPTIONS: Final = (
         "HTTP 429 with code 1302, or 1302 in a 200",
         "The proxy learns the plan's places from 1302; from this it learns something else, or nothing.",
         _places,
+    ),
+    Assumption(
+        "form of 1302",
+        f"as {_ANTHROPIC_ERROR} on Anthropic, and {_PAAS_ERROR} on Chat",
+        _OTHER_ENVELOPE,
+        _places_form,
     ),
     Assumption(
         "limit by model",

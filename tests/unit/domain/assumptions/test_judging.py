@@ -60,7 +60,7 @@ def test_what_was_not_tried_is_one_line_and_all_else_a_row_each() -> None:
     printed = list(lines(found))
 
     assert printed[0].startswith("untold   not tried: unknown model, Anthropic; unknown model, Responses; ")
-    assert printed[1] == "untold   not tried without --places: too many at once; limit by model"
+    assert printed[1] == "untold   not tried without --places: too many at once; form of 1302; limit by model"
     assert [line for line in printed if "unknown model, Chat" in line] == printed[-4:-3]
     assert not [line for line in printed if line.endswith(": was not tried")]
 
@@ -444,6 +444,30 @@ def test_a_refusal_inside_a_200_is_a_refusal(form: str) -> None:
     assert found["too many at once"].seen.startswith("1 of 2 at once passed, the others got HTTP 200 with code 1302")
     assert outcome("model", replace(refused, trial="cache first")) is Outcome.UNTOLD
     assert not refused.is_answered
+
+
+PAAS = {"error": {"code": "1302", "message": "busy"}}
+ANTHROPIC = {"type": "error", "error": {"type": "x", **PAAS["error"]}, "request_id": "1"}
+AS_STREAM = ((0.1, b"event: error\ndata: " + json.dumps(ANTHROPIC).encode() + b"\n\n"),)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields", "expected"),
+    [
+        (MESSAGES_PATH, ANTHROPIC, {"status": 429}, Outcome.HOLDS),
+        (MESSAGES_PATH, {}, {"pieces": AS_STREAM, "headers": {"content-type": "text/event-stream"}}, Outcome.HOLDS),
+        (MESSAGES_PATH, PAAS, {"status": 429}, Outcome.DIFFERS),
+        ("/chat", PAAS, {"status": 200}, Outcome.HOLDS),
+        ("/chat", {"code": 1302, "msg": "busy"}, {"status": 429}, Outcome.DIFFERS),
+        ("/chat", {"error": {"code": "1305", "message": "busy"}}, {"status": 429}, Outcome.UNTOLD),
+    ],
+)
+def test_the_form_of_what_is_too_much_at_once_is_that_of_other_errors(
+    path: str, body: object, fields: dict[str, Any], expected: Outcome
+) -> None:
+    refused = answered("burst of 2", body, path=path, **fields)
+
+    assert outcome("form of 1302", burst=[[answered("burst of 2", {}), refused]]) is expected
 
 
 SOMEBODYS = ("mallory@example.org", "sess-77aa88", "7f3a9c21aabb", "QWxhZGRpbjpvcGVu", "Wang Xiaoming", "a\x1b[31m")
