@@ -274,7 +274,7 @@ class Conversation:
             self._break_off(asked)
             return Told(unknown=asked.missed)
         if asked.sent < last.begun or not self._grows(last, asked):
-            return self._breaks_off(asked, 0 if self._patience.knows_whose else asked.missed)
+            return self._breaks_off(asked, asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         claim = Claim(asked, last.input, pause, self._found, last.output)
         if asked.sent > last.sent + LONGEST_PAUSE:

@@ -278,6 +278,18 @@ def test_of_sessions_too_short_to_claim_anything_it_is_not_known_what_they_could
     assert program["text"].endswith("; whether more of it could have is not known")
 
 
+def test_of_two_agents_that_take_turns_under_one_session_it_is_not_known_what_they_could_have_had() -> None:
+    ledger = CacheLedger(PRICES)
+    for number in range(30):
+        sent = NOON + 5 * number
+        tokens = (60_000 if number % 2 else 20_000) + 350 * number
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, tokens, 0, 200, ended=sent + 3), sent + 3)
+
+    [program] = programs(ledger, sent + 6)
+    assert program["unknown_tokens"] == program["input_tokens"]
+    assert program["text"].endswith("; whether more of it could have is not known")
+
+
 def test_of_what_is_known_and_what_is_not_both_are_said() -> None:
     ledger = CacheLedger(PRICES)
     paused(ledger)
