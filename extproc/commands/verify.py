@@ -19,7 +19,7 @@ from extproc.commands.verify_report import agrees, as_json, put, spent_of, table
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, is_passing, verdicts, why_in_vain
+from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, is_passing, verdicts, why_in_vain, why_not_of
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
 from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts
@@ -205,7 +205,7 @@ class Verifier:
 
     @property
     def was_answered(self) -> bool:
-        """Whether the key is accepted and something answers."""
+        """Whether the key is accepted, and something answers that has the model."""
         return bool(self._found.exchanges) and not self._hopeless()
 
     def evidence(self) -> Evidence:
@@ -239,7 +239,8 @@ class Verifier:
                 idle = beside.create_task(self._leave_alone()) if self._options.idle else None
                 await self._try_all(client)
                 if self.stopped:
-                    self._tell(f"{self.stopped}: `zai-proxy doctor` says more")
+                    more = "--model names another" if self._lacks_model() else "`zai-proxy doctor` says more"
+                    self._tell(f"{self.stopped}: {more}")
                     if idle is not None:
                         idle.cancel()
                 elif idle is not None and not idle.done():
@@ -285,7 +286,11 @@ class Verifier:
 
     def _hopeless(self) -> str:
         """Why the trials that are left would tell nothing; empty while they may."""
-        return why_in_vain(self._found.exchanges)
+        return why_in_vain(self._found.exchanges) or self._lacks_model()
+
+    def _lacks_model(self) -> str:
+        """Why nothing can be asked of the model; empty where that is not known."""
+        return why_not_of(self._options.model, self._found.exchanges)
 
     async def _send_together(self, client: httpx.AsyncClient, group: Sequence[Trial]) -> list[Exchange]:
         """The exchanges of a group; none if its tokens or requests are not there any more."""

@@ -550,6 +550,18 @@ def test_of_a_key_that_is_not_accepted_nothing_is_printed_but_that_and_what_was_
     assert told == "2 requests sent, 0 of at most 9,000 tokens spent\n"
 
 
+def test_a_model_that_z_ai_does_not_have_ends_it_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with simulated() as simulator:
+        code = run_verify(point_at(monkeypatch, simulator.url), options(model="nope", places=False, idle=0))
+    told, progress = capfd.readouterr()
+
+    assert code == 1
+    assert progress.endswith("Z.AI has no model nope: HTTP 400 with code 1211 (unknown model): --model names another\n")
+    assert re.fullmatch(r"[0-9]+ requests sent, 0 of at most 9,000 tokens spent\n", told)
+
+
 def test_what_meets_a_failure_that_passes_is_sent_again_a_few_times_and_then_can_not_be_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -43,6 +43,7 @@ _UNAUTHORIZED: Final = 401
 _IN_VAIN: Final = 2
 _STRANGE: Final = 3
 _KEPT_OPEN: Final = 40.0
+_UNKNOWN_MODEL: Final = "1211"
 _KEY_CODES: Final = ("401", "1000", "1001", "1002", "1003", "1004", "1005")
 _MOST_HEADERS: Final = 8
 _MOST_COUNTED: Final = 1_000_000_000
@@ -146,6 +147,13 @@ def why_in_vain(exchanges: Sequence[Exchange]) -> str:
     return f"no answer has Z.AI's form ({_outcome_of(answered[0])}, as {shape_of(answered[0])})"
 
 
+def why_not_of(model: str, exchanges: Iterable[Exchange]) -> str:
+    """Why more trials of this model would tell nothing: where nothing but the model can be meant, it is not known.
+    Empty while they may."""
+    sound = (each for each in exchanges if each.model == model and not each.trial.startswith(trials.UNSOUND))
+    return next((f"Z.AI has no model {model}: {_why(each)}" for each in sound if each.code == _UNKNOWN_MODEL), "")
+
+
 def _speaks(exchange: Exchange) -> bool:
     """Whether this can be an answer of Z.AI's."""
     if exchange.code is not None:
@@ -202,8 +210,8 @@ def _error(
     elsewhere: Sequence[int] = _ABOUT_SOMETHING_ELSE,
 ) -> Callable[[Evidence], Judgement]:
     """An error of a known status with one of its codes (any, if there are none), in a known shape (any, if it is
-    empty). One with a status of `elsewhere` may have another cause, and so has what a limit or a passing failure is
-    told by."""
+    empty). One with a status of `elsewhere` may have another cause, and so has what a limit, a passing failure
+    or an unknown model is told by."""
 
     def judge(evidence: Evidence) -> Judgement:
         exchange = evidence.exchanges.get(trial)
@@ -214,7 +222,10 @@ def _error(
         found = shape_of(exchange)
         code = exchange.code or ""
         right = any(exchange.status == status and (not codes or code in codes) for status, codes in expected)
-        if not right and (exchange.status in elsewhere or is_passing(exchange) or _is_over_a_limit(exchange)):
+        has_cause = is_passing(exchange) or _is_over_a_limit(exchange)
+        # The model that all else is asked of is not the one that has to be unknown.
+        has_cause |= code == _UNKNOWN_MODEL and all(code not in codes for _, codes in expected)
+        if not right and (has_cause or exchange.status in elsewhere):
             return _untold(_why(exchange))
         return _told(right and shape in ("", found), f"{_outcome_of(exchange)}, as {found}")
 
@@ -392,7 +403,8 @@ def _passes(trial: str, *suspected: ErrorClass) -> Callable[[Evidence], Judgemen
             return _untold(NOT_TRIED)
         passed = _passed([exchange]) == 1
         kind = _row_of(exchange).error_class
-        is_about_it = kind in suspected or not (kind in _OF_THE_MOMENT or exchange.status in _REFUSALS)
+        has_cause = kind in _OF_THE_MOMENT or exchange.status in _REFUSALS or exchange.code == _UNKNOWN_MODEL
+        is_about_it = kind in suspected or not has_cause
         if exchange.failure or exchange.status >= 500 or is_passing(exchange) or not (passed or is_about_it):
             return _untold(_why(exchange))
         return _told(passed, _outcome_of(exchange))

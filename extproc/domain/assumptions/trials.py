@@ -30,6 +30,8 @@ MODELS: Final = "models"
 BURST: Final = "burst of"
 WRONG_PATH: Final = "wrong path"
 QUOTA: Final = "quota"
+# What they begin with, where the request is wrong by itself.
+UNSOUND: Final = ("bad ", "wrong ")
 # In the form of Z.AI's keys, and made for nobody: it can lock nobody out.
 NOBODYS_KEY: Final = f"{'0' * 32}.{'0' * 16}"
 

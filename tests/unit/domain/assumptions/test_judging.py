@@ -22,6 +22,7 @@ from extproc.domain.assumptions.judging import (
     shape_of,
     verdicts,
     why_in_vain,
+    why_not_of,
 )
 from extproc.domain.assumptions.trials import (
     DEFAULT_MODEL,
@@ -444,6 +445,21 @@ def test_a_refusal_inside_a_200_is_a_refusal(form: str) -> None:
     assert found["too many at once"].seen.startswith("1 of 2 at once passed, the others got HTTP 200 with code 1302")
     assert outcome("model", replace(refused, trial="cache first")) is Outcome.UNTOLD
     assert not refused.is_answered
+
+
+def test_a_model_that_z_ai_does_not_have_is_no_difference() -> None:
+    unknown = {"error": {"code": "1211", "message": "Unknown Model"}}
+    names = [trial.name for group in TRIALS for trial in group if trial.model == DEFAULT_MODEL]
+    sent = {name: answered(name, unknown, status=400) for name in names}
+    found = verdicts(Evidence(sent))
+
+    assert not [each.name for each in found if each.outcome is Outcome.DIFFERS]
+    unsound = [each for name, each in sent.items() if name.startswith(("bad ", "wrong "))]
+    assert why_not_of(DEFAULT_MODEL, unsound) == ""
+    assert why_not_of(DEFAULT_MODEL, [replace(sent["beta"], model="zai-proxy-verify-no-such-model")]) == ""
+    assert why_not_of(DEFAULT_MODEL, sent.values()) == (
+        f"Z.AI has no model {DEFAULT_MODEL}: HTTP 400 with code 1211 (unknown model)"
+    )
 
 
 PAAS = {"error": {"code": "1302", "message": "busy"}}
