@@ -221,11 +221,12 @@ class SpanExporter:
     async def _send(self, client: httpx.AsyncClient, spans: list[bytes]) -> None:
         message = self._batch(spans)
         for number, wait in enumerate((*self._waits, None)):
+            is_last = self._is_closing.is_set()  # an attempt that was under way then is followed by one more
             reply = await post(client, self._collector, message)
             if not reply.problem:
                 self._note_success(len(spans), reply.body)
                 return
-            if reply.is_final or wait is None or self._is_closing.is_set():
+            if reply.is_final or wait is None or is_last:
                 break
             if number:
                 self._tell_of(reply.problem)  # one that a second attempt heals is no news
