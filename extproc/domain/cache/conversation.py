@@ -8,7 +8,8 @@ made only where there is no other reading, of requests that come one by one unde
 * one at a time: the request before had its answer begun when this one left, or the cache could not know it;
 * soon enough: a cache forgets. How long Z.AI's remembers is not published, so a miss counts if the answer before ended
   a minute ago at most, or as long ago as one after which something was found; four minutes after the request before was
-  sent all claims end. Whether the cache could have known a prompt that comes later is not known, and so it is said.
+  sent nothing is claimed. Whether the cache could have known a prompt that comes later is not known, and so it is said;
+  of those before and behind the pause it tells nothing.
 
 Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!. But
 they may have been sorted, so where no session is named the answers have to show it: each is a part of the next prompt,
@@ -278,7 +279,7 @@ class Conversation:
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         claim = Claim(asked, last.input, pause, self._found, last.output)
         if asked.sent > last.sent + LONGEST_PAUSE:
-            return self._breaks_off(asked, self._unknown_of(claim))
+            return self._pauses(claim)
         self._unproven.append(claim)
         self._found = max(self._found, asked.cached)
         self._is_proven = self._is_proven or self._is_proof(self._unproven)
@@ -317,6 +318,14 @@ class Conversation:
         self._steps.take(breaks_off=True)
         self._break_off(asked)
         return Told(unknown=unknown)
+
+    def _pauses(self, claim: Claim) -> Told:
+        """A request comes so late that the cache may have forgotten all. That tells nothing of those before, as far as
+        it is known to go on with them."""
+        if not self._patience.knows_whose:
+            return self._breaks_off(claim.asked, self._unknown_of(claim))
+        self._found = claim.asked.cached
+        return Told(unknown=self._unknown_of(claim))
 
     def _break_off(self, asked: Asked) -> None:
         self._unproven, self._is_proven, self._found = [], False, asked.cached

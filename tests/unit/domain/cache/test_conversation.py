@@ -47,10 +47,9 @@ def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_
         asked(4, input=23_000),
         asked(4, input=60_000),
         asked(4, sent=181.0),
-        replace(asked(4), sent=180 + LONGEST_PAUSE + 1, begun=180 + LONGEST_PAUSE + 2),
         replace(asked(4), sent=100.0),
     ],
-    ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "comes late", "is older"],
+    ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "is older"],
 )
 def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_begins_anew(odd: Asked) -> None:
     conversation = Conversation(CacheLife(), NAMED)
@@ -194,6 +193,39 @@ def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_lo
     ]
     claims_of(slow, *later)
     assert slow.is_cold
+
+
+def in_turns(length: int, turns: int, *, cached: int = 0) -> list[list[Asked]]:
+    """So many turns of a conversation, each of so many requests, and a long pause behind each. The first request of a
+    turn finds nothing."""
+    pause = LONGEST_PAUSE + 10
+    return [
+        [
+            replace(each, sent=each.sent + pause * turn, begun=each.begun + pause * turn, cached=place and cached)
+            for place, each in enumerate(row(length, first=length * turn))
+        ]
+        for turn in range(turns)
+    ]
+
+
+@pytest.mark.parametrize(("length", "turns"), [(2, 6), (4, 2), (6, 2)])
+def test_short_turns_with_pauses_between_them_are_an_alarm_like_a_long_one(length: int, turns: int) -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+
+    *before, last = in_turns(length, turns)
+    claims_of(conversation, *(each for turn in before for each in turn))
+    assert not conversation.is_cold
+    claims_of(conversation, *last)
+    assert conversation.is_cold
+
+
+def test_what_is_found_within_a_turn_ends_the_misses_of_the_turns_before_and_those_behind_a_pause_are_none() -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+    ill, well = in_turns(4, 2)[0], in_turns(4, 10, cached=60_000)[1:]
+
+    claims_of(conversation, *ill, *(each for turn in well for each in turn))
+
+    assert (conversation.is_cold, conversation.misses) == (False, None)
 
 
 def test_a_pause_begins_with_the_end_of_the_answer_before() -> None:
