@@ -62,7 +62,8 @@ class Credential(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One request. `body` is None for a GET. `most` is the tokens that it may take at most, 0 if it is free."""
+    """One request. `body` is None for a GET. `most` is the tokens that it may take at most, 0 if it is free: its prompt
+    by its size, and the output that it asks for."""
 
     name: str
     path: str
@@ -85,17 +86,15 @@ class Trial:
 
 
 def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
-    """The trials in their order; those of one group are sent at the same time. `nonce` makes the long prompts new to
-    the cache. `chat_base` is where the clients' Chat Completions go."""
+    """The trials in their order; those of one group are sent at the same time. The long prompts for the cache go last:
+    all else together takes less than one of them. `nonce` makes them new to the cache. `chat_base` is where the
+    clients' Chat Completions go."""
     first, second = nonce[:3], nonce[::-1][:3] + "0"
     pair = (model, _another(model))
-    one_by_one = [
+    small = [
         Trial("quota before", _QUOTA_PATH, Credential.BARE),
         *_refused(model, chat_base),
         _count_tokens(),
-        _cached("cache first", model, first, nonce),
-        _cached("cache again", model, first, nonce),
-        _cached("cache other line", model, second, nonce),
         _anthropic(BETA, model, headers=_BETA_HEADER),
         _anthropic("unknown fields anthropic", model, zai_proxy_verify=True),
         _anthropic("stream anthropic", model, stream=True),
@@ -113,7 +112,12 @@ def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
         replace(_anthropic(WRONG_KEY, model), credential=Credential.NOBODYS),
     ]
     together = [_chat(name, chat_base, each) for name, each in zip(("pair one", "pair two"), pair, strict=True)]
-    return [*([trial] for trial in one_by_one), together]
+    long = [
+        _cached("cache first", model, first, nonce),
+        _cached("cache again", model, first, nonce),
+        _cached("cache other line", model, second, nonce),
+    ]
+    return [*([trial] for trial in small), together, *([trial] for trial in long)]
 
 
 def _refused(model: str, chat_base: str) -> list[Trial]:

@@ -241,8 +241,16 @@ def test_the_trials_fit_into_what_may_be_spent_by_default() -> None:
 
 def test_the_two_models_at_once_are_two() -> None:
     for model in (DEFAULT_MODEL, "glm-4.5-air"):
-        pair = plan(model, "/v4", "0123456789abcdef")[-1]
-        assert len({trial.model for trial in pair}) == 2
+        pairs = [group for group in plan(model, "/v4", "0123456789abcdef") if len(group) > 1]
+        assert [len({trial.model for trial in pair}) for pair in pairs] == [2]
+
+
+def test_what_takes_the_most_goes_last_so_that_a_small_budget_has_room_for_all_else() -> None:
+    sizes = [most_of([group]) for group in TRIALS]
+
+    assert [group[0].name for group in TRIALS[-3:]] == ["cache first", "cache again", "cache other line"]
+    assert sum(sizes[:-3]) < min(sizes[-3:])
+    assert sum(sizes[:-1]) <= 5000
 
 
 def test_a_budget_gives_no_more_than_it_has() -> None:
