@@ -157,7 +157,7 @@ class Verifier:
             )
 
     def _most(self) -> int:
-        """The tokens that all trials may take at most."""
+        """The tokens that all trials take at most, if answers are no longer than asked for."""
         return trials.most_of([*self._groups, *self._burst, *self._again()])
 
     def _again(self) -> list[Sequence[Trial]]:
@@ -173,12 +173,18 @@ class Verifier:
         most = self._most()
         count = sum(len(group) for group in groups) + 1 + (2 if self._options.idle else 0)
         yield (
-            f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests at most, "
-            "one after the other (two at once to see whether two models run side by side); "
-            f"{min(most, self._options.spend):,} tokens at most, most of them input of {self._options.model}."
+            f"To {self._settings.zai_target_url}, with your key: {min(count, _MOST_REQUESTS)} requests, "
+            "one after the other (two at once to see whether two models run side by side), and at most "
+            f"{_MOST_AGAIN} of these steps once more, where Z.AI fails for a moment."
+        )
+        yield (
+            f"They take about {min(most, self._options.spend):,} tokens, most of them input of {self._options.model}: "
+            f"prompts as their size makes likely, and up to {trials.MOST_OUTPUT} of each answer, as all are asked for "
+            f"no more. What could so come to more than {self._options.spend:,} is not sent; only an answer that is "
+            "longer than asked for can."
         )
         if most > self._options.spend:
-            yield f"All of it may need {most:,} tokens: what --spend does not allow is left out."
+            yield f"All of it may need about {most:,} tokens: what --spend does not allow is left out."
         if self._origin.host in _OWN_HOSTS:
             yield "If a simulator is there: it has a cache of prompts only with --prefix-cache 300."
         yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."

@@ -62,6 +62,9 @@ def _write(text: str, *, err: bool) -> None:
 
 def spent_of(budget: Budget) -> str:
     requests = f"{budget.sent} request{'' if budget.sent == 1 else 's'}"
+    if budget.spent > budget.tokens:
+        more = f"more than the {budget.tokens:,} of --spend, as an answer took more than its request asked for"
+        return f"{requests} sent, {budget.spent:,} tokens spent: {more}"
     return f"{requests} sent, {budget.spent:,} of at most {budget.tokens:,} tokens spent"
 
 

@@ -16,7 +16,8 @@ def most_tokens(body: bytes, max_output: int) -> int:
 
 @dataclass(slots=True)
 class Budget:
-    """`tokens` and `requests` may be spent. What has no answer yet counts as much as it may cost."""
+    """`tokens` and `requests` may be spent. What has no answer yet counts as much as it may cost: so nothing is sent
+    whose answer could pass `tokens`, unless that is longer than asked for or a prompt has more tokens than likely."""
 
     tokens: int
     requests: int

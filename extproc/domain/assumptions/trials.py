@@ -12,7 +12,9 @@ DEFAULT_MODEL: Final = "glm-5.3-flash"
 _OTHER_MODEL: Final = "glm-4.5-air"
 _COUNTED_MODEL: Final = "glm-5.3"
 _NO_MODEL: Final = "zai-proxy-verify-no-such-model"
-_MOST_OUTPUT: Final = 8
+MOST_OUTPUT: Final = 8
+"""The tokens that an answer is asked to have at most."""
+
 
 _ANTHROPIC: Final = "/api/anthropic/v1"
 MESSAGES_PATH: Final = f"{_ANTHROPIC}/messages"
@@ -180,12 +182,12 @@ def most_of(groups: Sequence[Sequence[Trial]]) -> int:
 def _billed(
     name: str, path: str, credential: Credential, body: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> Trial:
-    most = most_tokens(json.dumps(body).encode(), _MOST_OUTPUT)
+    most = most_tokens(json.dumps(body).encode(), MOST_OUTPUT)
     return Trial(name, path, credential, body, headers or {}, most)
 
 
 def _anthropic(name: str, model: str, headers: Mapping[str, str] | None = None, **fields: object) -> Trial:
-    body = {"model": model, "max_tokens": _MOST_OUTPUT, "messages": _said("Say yes."), **fields}
+    body = {"model": model, "max_tokens": MOST_OUTPUT, "messages": _said("Say yes."), **fields}
     return _billed(name, MESSAGES_PATH, Credential.API_KEY, body, headers)
 
 
@@ -199,12 +201,12 @@ def _cached(name: str, model: str, line: str, nonce: str) -> Trial:
 
 
 def _chat(name: str, base: str, model: str, **fields: object) -> Trial:
-    body = {"model": model, "max_tokens": _MOST_OUTPUT, "messages": _said("Say yes."), **fields}
+    body = {"model": model, "max_tokens": MOST_OUTPUT, "messages": _said("Say yes."), **fields}
     return _billed(name, f"{base}/chat/completions", Credential.BEARER, body)
 
 
 def _responses(name: str, model: str, **fields: object) -> Trial:
-    body = {"model": model, "max_output_tokens": _MOST_OUTPUT, "input": "Say yes.", **fields}
+    body = {"model": model, "max_output_tokens": MOST_OUTPUT, "input": "Say yes.", **fields}
     return _billed(name, f"{_RESPONSES}/responses", Credential.BEARER, body)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import simulator.plan.keys
 from extproc.cli import verify
-from extproc.commands.verify_report import lines
+from extproc.commands.verify_report import lines, spent_of
 from extproc.domain.assumptions.budget import Budget, most_tokens
 from extproc.domain.assumptions.exchange import Exchange
 from extproc.domain.assumptions.judging import (
@@ -27,6 +27,7 @@ from extproc.domain.assumptions.judging import (
 from extproc.domain.assumptions.trials import (
     DEFAULT_MODEL,
     MESSAGES_PATH,
+    MOST_OUTPUT,
     NOBODYS_KEY,
     Credential,
     Trial,
@@ -253,6 +254,17 @@ def test_what_takes_the_most_goes_last_so_that_a_small_budget_has_room_for_all_e
     assert sum(sizes[:-1]) <= 5000
 
 
+def test_every_answer_that_costs_is_asked_for_as_few_tokens_as_are_counted() -> None:
+    groups = [*TRIALS, *burst(DEFAULT_MODEL, CHAT), burst_of_two_models(8, DEFAULT_MODEL, CHAT)]
+    billed = [trial for group in groups for trial in group if trial.most]
+
+    for trial in billed:
+        assert trial.body is not None
+        asked = [trial.body[name] for name in ("max_tokens", "max_output_tokens") if name in trial.body]
+        assert asked == [MOST_OUTPUT]
+        assert trial.most == most_tokens(trial.content, MOST_OUTPUT)
+
+
 def test_a_budget_gives_no_more_than_it_has() -> None:
     budget = Budget(tokens=100, requests=3)
 
@@ -274,6 +286,10 @@ def test_after_an_answer_that_was_too_dear_only_what_is_free_is_sent() -> None:
 
     assert not budget.take(1)
     assert budget.take(0)
+    assert spent_of(budget) == (
+        "2 requests sent, 5,000 tokens spent: "
+        "more than the 100 of --spend, as an answer took more than its request asked for"
+    )
 
 
 def test_a_row_fits_a_terminal_of_80_columns() -> None:
