@@ -14,7 +14,8 @@ made only where there is no other reading, of requests that come one by one unde
 Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!. But
 they may have been sorted, so where no session is named the answers have to show it: each is a part of the next prompt,
 and how much prompts grow has to go with how long the answers were more than chance would have it. So claims count only
-once several in a row have borne each other out, and a conversation is cold after more of them, each of which is short:
+once several in a row have borne each other out, and a conversation is cold after more of them, each of which is short
+(or after some more yet, of which two fifths find less than half, such as where the time to the minute is in front):
 it found less than half of its due, or it misses a tenth and 2,048 tokens of it *and* found no more than a request
 before it had. The tools that stand before a system prompt stay in the cache whatever changes behind them, so what is
 found may be most of a prompt; but it grows no more, where that of an honest conversation grows with it, also if the
@@ -50,6 +51,12 @@ _SMALLEST_CHANCE: Final = 0.0001
 _MOST_UNPROVEN: Final = 32
 _STEPS: Final = 48
 _MOST_BREAKS: Final = 1 / 3
+_LATEST: Final = 16
+_LEAST_LATEST: Final = 12
+_OFTEN: Final = 0.4
+_STILL_OFTEN: Final = 0.25
+_LEAST_MET: Final = 3
+_LEAST_LOST: Final = 50_000
 
 
 @record
@@ -118,10 +125,14 @@ class Claim:
         return self.due - self.asked.cached <= max(_LARGEST_CRUMB, self.due * _CRUMBS)
 
     @property
+    def is_missed(self) -> bool:
+        """Whether the cache gave less than half of it."""
+        return self.asked.cached < self.due * _SHORT
+
+    @property
     def is_short(self) -> bool:
         """Whether the cache gave so little of it, or no more than before, that something must be wrong."""
-        cached = self.asked.cached
-        return cached < self.due * _SHORT or (not self.is_met and cached <= self.found)
+        return self.is_missed or (not self.is_met and self.asked.cached <= self.found)
 
     @property
     def missing(self) -> int:
@@ -199,7 +210,8 @@ def patience_with(speaker: Speaker) -> Patience:
 
 @dataclass(slots=True)
 class Misses:
-    """Short claims in a row: when the first and the last of them were sent, and their tokens."""
+    """Short claims in a row, or claims of which many are missed: when the first and the last of them were sent,
+    and their tokens."""
 
     since: float
     at: float
@@ -257,6 +269,7 @@ class Conversation:
         self._unproven: list[Claim] = []
         self._is_proven = False
         self._steps = steps or Steps()
+        self._latest: deque[Claim] = deque(maxlen=_LATEST)
         self.misses: Misses | None = None
         self.is_cold = False
 
@@ -331,20 +344,37 @@ class Conversation:
         self._unproven, self._is_proven, self._found = [], False, asked.cached
         if not self.is_cold and not self._patience.outlasts_breaks:
             self.misses = None
+            self._latest.clear()
 
     @property
     def _alarm(self) -> int:
         """How many claims in a row have to be short."""
         return self._patience.alarm if self._steps.go_on else self._patience.alarm_in_doubt
 
+    @property
+    def _misses_often(self) -> bool:
+        """Whether claims that are missed and others take turns, and so much is lost by it that it is worth a word:
+        something changes with every second request, such as a time to the minute."""
+        if not self._patience.knows_whose or not self._steps.go_on or len(self._latest) < _LEAST_LATEST:
+            return False
+        missed = [claim.lost for claim in self._latest if claim.is_missed]
+        is_often = len(missed) >= len(self._latest) * (_STILL_OFTEN if self.is_cold else _OFTEN)
+        return is_often and len(self._latest) - len(missed) >= _LEAST_MET and sum(missed) >= _LEAST_LOST
+
     def _judge(self, claim: Claim) -> None:
         self._steps.take(breaks_off=False)
-        if not claim.is_short:
-            self.is_cold = self.is_cold and not claim.is_met
-            self.misses = self.misses if self.is_cold else None
-            return
-        if self.misses is None:
-            self.misses = Misses.of([claim])
-        else:
-            self.misses.add(claim)
-        self.is_cold = self.is_cold or self.misses.requests >= self._alarm
+        self._latest.append(claim)
+        misses_often = self._misses_often
+        if claim.is_short or (self.is_cold and misses_often):
+            if self.misses is None:
+                self.misses = Misses.of([claim])
+            else:
+                self.misses.add(claim)
+            if not self.is_cold and misses_often:
+                self.misses = Misses.of(self._latest)
+            self.is_cold = self.is_cold or misses_often or self.misses.requests >= self._alarm
+        elif not self.is_cold:
+            self.misses = None
+        elif claim.is_met:
+            self.is_cold, self.misses = False, None
+            self._latest.clear()

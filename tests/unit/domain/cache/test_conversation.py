@@ -195,6 +195,38 @@ def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_lo
     assert slow.is_cold
 
 
+def by_turns(length: int, every: int, *, first: int = 0) -> list[Asked]:
+    """A conversation in which each request with a number that `every` divides finds nothing, and each other its due."""
+    return [
+        replace(each, cached=0 if number % every == 0 else each.input - 1000)
+        for number, each in enumerate(row(length, first=first))
+    ]
+
+
+def test_what_changes_with_every_second_request_is_an_alarm_until_the_cache_gives_more() -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+
+    claims_of(conversation, *by_turns(12, every=2))
+    assert not conversation.is_cold
+    claims = claims_of(conversation, *by_turns(18, every=2, first=12))
+    assert conversation.is_cold
+    assert conversation.misses is not None
+    assert (conversation.misses.requests, conversation.misses.at) == (29, claims[-1].asked.sent)
+    assert 0.4 < conversation.misses.cached / conversation.misses.due < 0.6
+    claims_of(conversation, *by_turns(16, every=100, first=30))
+    assert (conversation.is_cold, conversation.misses) == (False, None)
+
+
+def test_what_misses_now_and_then_or_little_is_no_alarm() -> None:
+    seldom, small = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
+
+    claims_of(seldom, *by_turns(100, every=3))
+    claims_of(small, *[replace(each, input=4000 + 20 * n, cached=each.cached and 4000) for n, each in
+        enumerate(by_turns(100, every=2))])  # fmt: skip
+
+    assert (seldom.is_cold, small.is_cold) == (False, False)
+
+
 def in_turns(length: int, turns: int, *, cached: int = 0) -> list[list[Asked]]:
     """So many turns of a conversation, each of so many requests, and a long pause behind each. The first request of a
     turn finds nothing."""
