@@ -177,11 +177,12 @@ def verify(spend: int, model: str, places: bool, yes: bool, as_json: bool, recor
 @cli.command()
 @click.option("--days", type=click.IntRange(1, 31), default=7, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def usage(days: int, as_json: bool) -> None:
+@click.option("--cache", "cache_alone", is_flag=True, help="Only what the cache of prompts gave in the last hour.")
+def usage(days: int, as_json: bool, cache_alone: bool) -> None:
     """Show who used what, by day, client, program and model, as the running proxy has counted it."""
     from extproc.commands.usage import show_usage
 
-    show_usage(_load(needs_key=False), days, as_json)
+    show_usage(_load(needs_key=False), days, as_json, cache_alone)
 
 
 @cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -317,13 +317,18 @@ def _places(status: Any) -> list[LearnedPlaces]:
         return []
 
 
+def _who(finding: Any) -> str:
+    """Whose prompts they are. An older proxy says the program alone."""
+    return str(finding.get("name") or finding["program"] or "A program")
+
+
 def _cache_report(status: Any) -> CacheReport:
     """What the programs found in the cache, and what kept them from it; nothing of a proxy that is older."""
     try:
         cache = status["cache"]
         return CacheReport(
             programs=[CachedProgram(str(each["text"]), int(each["cold"])) for each in cache["programs"]],
-            causes=sorted({(str(each["program"] or "A program"), str(each["text"])) for each in cache["findings"]}),
+            causes=sorted({(_who(each), str(each["text"])) for each in cache["findings"]}),
             has_doctor=bool(cache["doctor"]),
         )
     except (ValueError, KeyError, TypeError):

@@ -26,8 +26,9 @@ Row = Mapping[str, Any]
 """A row of `usage` in /status."""
 
 
-def show_usage(settings: Settings, days: int, as_json: bool) -> None:
-    """Prints the usage of the last `days` days. Exits with 1 if the proxy does not answer."""
+def show_usage(settings: Settings, days: int, as_json: bool, cache_alone: bool) -> None:
+    """Prints the usage of the last `days` days and what the cache gave in the last hour, or that alone (as JSON the
+    usage, or the cache). Exits with 1 if the proxy does not answer."""
     url = f"{metrics_url(settings)}/status"
     try:
         answer = httpx.get(url, timeout=_TIMEOUT, trust_env=False)
@@ -37,9 +38,10 @@ def show_usage(settings: Settings, days: int, as_json: bool) -> None:
         click.echo(f"{url} does not answer as zai-proxy does: is it running, and is METRICS_PORT right?", err=True)
         sys.exit(1)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(status.get("cache", {}) if cache_alone else rows, indent=2))
         return
-    print_usage(rows, Console())
+    if not cache_alone:
+        print_usage(rows, Console())
     for line in _cache_lines(status):
         click.echo(line)
 
@@ -86,10 +88,15 @@ def _cache_lines(status: Any) -> list[str]:
     """What each program found in the cache lately, and what kept it from more; nothing from a proxy that is older."""
     try:
         cache = status["cache"]
-        causes = sorted({f"{each['program'] or 'A program'}: {each['text']}" for each in cache["findings"]})
+        causes = sorted({f"{_who(each)}: {each['text']}" for each in cache["findings"]})
         return [*(str(each["text"]) for each in cache["programs"]), *causes]
     except (KeyError, TypeError):
         return []
+
+
+def _who(finding: Mapping[str, Any]) -> str:
+    """Whose prompts they are. An older proxy says the program alone."""
+    return str(finding.get("name") or finding["program"] or "A program")
 
 
 def _names(row: Row) -> tuple[str, ...]:

@@ -18,13 +18,15 @@ _WORTH_SAYING: Final = 0.2
 
 def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[str, object]:
     """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour. `doctor` is whether Envoy tells of
-    the parts of prompts."""
+    the parts of prompts. Sentences say which client it is where there are several."""
+    programs = ledger.programs(now)
+    several = len({each.client for each in programs}) > 1
     return {
         "doctor": doctor,
         "window_seconds": WINDOW_SECONDS,
-        "programs": [_program(each) for each in ledger.programs(now)[:_MOST_PROGRAMS]],
-        "conversations": [_conversation(each) for each in ledger.cold(now)[:_MOST_CONVERSATIONS]],
-        "findings": [_finding(each) for each in ledger.findings(now)[:_MOST_FINDINGS]],
+        "programs": [_program(each, several) for each in programs[:_MOST_PROGRAMS]],
+        "conversations": [_conversation(each, several) for each in ledger.cold(now)[:_MOST_CONVERSATIONS]],
+        "findings": [_finding(each, several) for each in ledger.findings(now)[:_MOST_FINDINGS]],
     }
 
 
@@ -79,10 +81,11 @@ def ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def _program(use: ProgramUse) -> dict[str, object]:
+def _program(use: ProgramUse, several: bool) -> dict[str, object]:
     sums = use.sums
     price = Price(sums.usd, sums.credits)
-    text = _shares(use.program or "Programs without a name", sums.cached, sums.cacheable, sums.input, sums.unknown)
+    name = _name(use.program or "Programs without a name", use.client, several)
+    text = _shares(name, sums.cached, sums.cacheable, sums.input, sums.unknown)
     lost = _lost(price)
     return {
         "client": use.client or None,
@@ -97,6 +100,11 @@ def _program(use: ProgramUse) -> dict[str, object]:
     }
 
 
+def _name(program: str, client: str, several: bool) -> str:
+    """What a client's program is called in a sentence."""
+    return f"{program} of {client}" if client and several else program
+
+
 def _who(speaker: Speaker) -> dict[str, object]:
     return {
         "client": speaker.client or speaker.source or None,
@@ -108,9 +116,10 @@ def _who(speaker: Speaker) -> dict[str, object]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def _finding(finding: Finding, several: bool) -> dict[str, object]:
     return {
         **_who(finding.speaker),
+        "name": _name(finding.speaker.program or "A program", finding.speaker.client, several),
         "cause": finding.change.cause.value,
         "part": finding.change.name,
         "bytes": finding.change.bytes,
@@ -121,9 +130,9 @@ def _finding(finding: Finding) -> dict[str, object]:
     }
 
 
-def _conversation(cold: ColdConversation) -> dict[str, object]:
+def _conversation(cold: ColdConversation, several: bool) -> dict[str, object]:
     speaker, misses = cold.speaker, cold.misses
-    name = speaker.program or "A program without a name"
+    name = _name(speaker.program or "A program without a name", speaker.client, several)
     if cold.sessions > 1:
         name += f", {cold.sessions} short sessions"
     elif speaker.session:

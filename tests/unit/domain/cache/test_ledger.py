@@ -120,6 +120,18 @@ def test_a_cold_conversation_is_told_with_what_it_costs() -> None:
     assert ledger.since_start(at)["Claude Code"].usd == pytest.approx(0.1539)
 
 
+def test_of_several_clients_each_is_named_beside_its_program() -> None:
+    ledger = CacheLedger(PRICES)
+    row(ledger, 7, replace(SPEAKER, client="berta"), cached=18_500)
+    row(ledger, 7, replace(SPEAKER, client=""), cached=18_500)
+    at = row(ledger, 7)
+
+    names = [each["text"].split(":")[0] for each in programs(ledger, at)]
+    assert sorted(names) == ["Claude Code", "Claude Code of anna", "Claude Code of berta"]
+    [cold] = conversations(ledger, at)
+    assert cold["text"].startswith("Claude Code of anna, session 4a08be83: 0 %")
+
+
 def test_a_program_without_a_name_has_a_label_and_words_all_the_same() -> None:
     ledger = CacheLedger(PRICES)
     speaker = Speaker("", "source-07", "", "", "", "glm-5.3")
