@@ -26,7 +26,7 @@ KEY: Final = "ZAI_API_KEY"
 """How the names of the settings begin that give the key, and so the lines about them."""
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY")
+_OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY", "TLS_CERT", "TLS_KEY")
 """Variables of other programs whose names resemble that of a setting: they are no misspelt ones."""
 # From this similarity on (difflib's ratio) a name counts as a misspelt setting: MAX_WORKER and PROXI_PORT do, PATH and
 # SSL_CERT_FILE do not.
@@ -442,9 +442,12 @@ def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _in_other_words(name: str, known: Sequence[str]) -> list[str]:
-    """The names that this one is in singular or plural, shortened, or with an ALLOWED between: MAX_RETRY, BIND_ADDR."""
+    """The names that this one is in singular or plural, shortened, with an ALLOWED between or without the FILE at the
+    end: MAX_RETRY, BIND_ADDR, CLIENT_TOKENS."""
     given = _words(name)
-    return [each for each in known if len(given) > 1 and _shortens(given, _words(each))]
+    if len(given) < 2:
+        return []
+    return [each for each in known if _shortens(given, _words(each)) or _shortens([*given, "FILE"], _words(each))]
 
 
 def _words(name: str) -> list[str]:
@@ -460,7 +463,11 @@ def _shortens(given: list[str], words: list[str]) -> bool:
 
 
 def unknown_settings(environ: Mapping[str, str]) -> Iterator[str]:
-    """Warnings for what `misspelt_settings` finds."""
+    """Warnings for what `misspelt_settings` finds, and for settings that are there in two spellings with two values."""
+    for field in dict.fromkeys((*Settings.model_fields, *DashboardSettings.model_fields)):
+        spellings = sorted(name for name in environ if name.lower() == field)
+        if len({environ[name] for name in spellings}) > 1:
+            yield f"{' and '.join(spellings)} are one setting with two values, of which one holds: leave one of them"
     for name, meant in misspelt_settings(environ).items():
         yield f"{name} is not a setting of zai-proxy and does nothing: did you mean {meant}?"
 

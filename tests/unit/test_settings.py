@@ -239,6 +239,12 @@ def test_a_misspelt_variable_gets_the_nearest_known_name() -> None:
     ]
 
 
+def test_a_setting_in_two_spellings_with_two_values_is_told() -> None:
+    assert list(unknown_settings({"MAX_WORKERS": "5", "max_workers": "7", "PACING": "on", "pacing": "on"})) == [
+        "MAX_WORKERS and max_workers are one setting with two values, of which one holds: leave one of them"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -253,6 +259,8 @@ def test_a_misspelt_variable_gets_the_nearest_known_name() -> None:
         ("MAX_CONN", "MAX_CONNECTIONS"),
         ("CORS_ALLOWED_ORIGINS", "CORS_ORIGINS"),
         ("cors_allow_origin", "CORS_ORIGINS"),
+        ("CLIENT_TOKENS", "CLIENT_TOKENS_FILE"),
+        ("CLIENT_TOKEN", "CLIENT_TOKENS_FILE"),
     ],
 )
 def test_a_near_miss_of_any_settings_name_is_told(name: str, meant: str) -> None:
