@@ -4,12 +4,13 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 from common.line_writer import LineWriter
 from common.settings import LogFormat, LogLevel
@@ -23,6 +24,7 @@ _LEVELS: Final = {
 
 
 _STANDARD_OUTPUT: Final = 1
+_LINES_AT_EACH_END: Final = 30  # some ten frames
 
 
 def _tell(lines: int) -> None:
@@ -85,12 +87,21 @@ def drop_what_is_left(stream: TextIO) -> None:
     os.close(nowhere)
 
 
+def _format_exception(exc_info: ExcInfo) -> str:
+    """The traceback; of a long one (a recursion without end) where it comes from and where it ends."""
+    lines = "".join(traceback.format_exception(*exc_info)).rstrip("\n").split("\n")
+    left_out = len(lines) - 2 * _LINES_AT_EACH_END
+    if left_out > 1:
+        lines[_LINES_AT_EACH_END:-_LINES_AT_EACH_END] = [f"  … {left_out} lines left out …"]
+    return "\n".join(lines)
+
+
 def configure(log_format: LogFormat, level: LogLevel) -> None:
     """Sets up structlog for this process; the lines of libraries that use `logging` take the same form."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_format_exception),
     ]
     renderer: Processor
     if log_format is LogFormat.JSON:

@@ -53,3 +53,47 @@ def test_a_standard_error_that_nobody_reads_stops_nothing(monkeypatch: pytest.Mo
 
     structlog.get_logger().error("nobody reads this")
     logging.getLogger("library").error("nor this")
+
+
+def fall(rest: int) -> None:
+    """Fails this deep in a recursion of two lines, which Python does not write as one."""
+    if not rest:
+        raise ValueError("the deepest")
+    rise(rest)
+
+
+def rise(rest: int) -> None:
+    fall(rest - 1)
+
+
+@pytest.mark.parametrize("log_format", list(LogFormat))
+@pytest.mark.parametrize("logger", [structlog.get_logger(), logging.getLogger("library")])
+def test_of_a_long_traceback_its_beginning_and_its_end_are_told(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat, logger: logging.Logger
+) -> None:
+    logs.configure(log_format, LogLevel.INFO)
+
+    try:
+        fall(400)
+    except ValueError:
+        logger.exception("failed")
+
+    told = capsys.readouterr().err.replace("\\n", "\n")
+    assert told.count("\n") < 80
+    assert "Traceback (most recent call last)" in told
+    assert "in test_of_a_long_traceback" in told
+    assert "lines left out" in told
+    assert "ValueError: the deepest" in told
+
+
+def test_a_short_traceback_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogFormat.JSON, LogLevel.INFO)
+
+    try:
+        fall(2)
+    except ValueError:
+        structlog.get_logger().exception("failed")
+
+    told = json.loads(capsys.readouterr().err)["exception"]
+    assert (told.count("in fall"), told.count("in rise")) == (3, 2)
+    assert "left out" not in told
