@@ -10,6 +10,9 @@ from pathlib import Path
 
 import click
 
+from common import logs
+from common.line_writer import LineWriter
+from common.settings import LogFormat, LogLevel
 from simulator.plan.keys import KEY_FORM
 from simulator.plan.limit_changes import model_concurrency as read_model_concurrency
 from simulator.plan.limit_changes import shared_pools as read_shared_pools
@@ -21,6 +24,7 @@ from simulator.server.app import serve, tls_context
 from simulator.server.settings import FIVE_HOURS, KEEP_ALIVE_SECONDS, MCP_CALLS, MONTH, WEEK, SimulatorSettings, plan
 from simulator.server.threaded import new_event_loop
 
+_STANDARD_OUTPUT = 1
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
@@ -237,7 +241,9 @@ async def _serve_until_told(settings: SimulatorSettings) -> None:
         loop.add_signal_handler(number, told.set)
     try:
         async with serve(settings) as running:
-            click.echo(f"simulator listening on {running.url}")
+            logs.configure(LogFormat.CONSOLE, LogLevel.WARNING)
+            # Nothing that runs in the loop waits for whoever reads the outputs.
+            LineWriter(_STANDARD_OUTPUT).write(f"simulator listening on {running.url}\n")
             await told.wait()
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
@@ -247,4 +253,5 @@ async def _serve_until_told(settings: SimulatorSettings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command; exits with 2 for a bad option."""
+    logs.open_what_is_closed()
     simulator_command(args=argv, prog_name="simulator")

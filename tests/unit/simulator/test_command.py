@@ -1,6 +1,7 @@
 """The command, the thread and the settings: how a simulator is started and ended."""
 
 import asyncio
+import os
 import re
 import secrets
 import signal
@@ -9,7 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from simulator.plan.limits import WindowName
 from simulator.server.app import serve
 from simulator.server.settings import SimulatorSettings, plan
 from simulator.server.threaded import SimulatorThread
+from tests.harness.ports import free_port
+from tests.harness.supervised import answers
+from tests.harness.waiting import wait_until
 from tests.unit.simulator.talk import ASK, MESSAGES, Api, events
 
 CHAT = "/api/paas/v4/chat/completions"
@@ -300,3 +304,46 @@ def test_a_connection_is_closed_after_a_while_and_not_announced() -> None:
                 received += data
 
     assert b"connection: keep-alive\r\n" in received.lower()
+
+
+def test_outputs_that_nobody_reads_keep_it_neither_from_serving_nor_from_ending() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    for piece in (b"x" * 4096, b"x"):
+        with suppress(BlockingIOError):
+            while os.write(writing, piece):
+                pass
+    os.set_blocking(writing, True)
+    port = free_port()
+    arguments = [sys.executable, "-m", "simulator", "--port", str(port)]
+    process = subprocess.Popen(arguments, env={"PATH": ""}, stdout=writing, stderr=writing)
+    os.close(writing)
+    stats = f"http://127.0.0.1:{port}/_simulator/stats"
+    try:
+        wait_until(lambda: answers(stats), "the simulator answers")
+        for _ in range(3):  # a line about each
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+                connection.sendall(b"no HTTP\r\n\r\n")
+                assert b" 400 " in connection.recv(65536)
+        assert answers(stats)
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
+def test_closed_outputs_are_no_defect() -> None:
+    port = free_port()
+    command_line = f"exec {sys.executable} -m simulator --port {port} <&- >&- 2>&-"
+    process = subprocess.Popen(["/bin/sh", "-c", command_line], env={"PATH": ""})
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/_simulator/stats"), "the simulator answers")
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
