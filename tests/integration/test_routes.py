@@ -89,6 +89,11 @@ WITH_V1 = "the base URL of this client is {url}/v1"
         ("/api/coding/paas/v4/messages", WITH_V1),
         ("/api/anthropic/v1/v1/models", ADDRESS),
         ("/api/anthropic/v1/responses", WITH_V1),
+        ("/api/anthropic/api/anthropic/v1/messages", ADDRESS),
+        ("/api/anthropic/anthropic/v1/models", ADDRESS),
+        ("/api/anthropic/v1/models/v1/models", ADDRESS),
+        ("/v1/messages/count_tokens/v1/messages", ADDRESS),
+        ("/api/coding/v1/messages/count_tokens?beta=true", ADDRESS),
     ],
 )
 async def test_an_anthropic_client_hears_which_base_url_is_right(stack: Stack, path: str, right: str) -> None:
@@ -121,6 +126,16 @@ async def test_an_anthropic_client_hears_which_base_url_is_right(stack: Stack, p
         ("/api/v1/chat/completions", WITH_V1),
         ("/api/v1/embeddings", WITH_V1),
         ("/v1/responses/v1/responses", ADDRESS),
+        ("/api/paas/v4/api/paas/v4/chat/completions", WITH_V1),
+        ("/api/paas/v4/chat/completions/v1/chat/completions", ADDRESS),
+        ("/api/coding/paas/v4/api/coding/paas/v4/chat/completions?a=/v1/models", WITH_V1),
+        ("/api/coding/v1/chat/completions", WITH_V1),
+        ("/api/coding/v4/chat/completions/", WITH_V1),
+        ("/api/coding/paas/chat/completions", WITH_V1),
+        ("/v1/models/v1/models", ADDRESS),
+        ("/v1/models/models", WITH_V1),
+        ("/api/paas/v4/v4/files", WITH_V1),
+        ("/api/paas/v4/api/paas/v4/images/generations", WITH_V1),
     ],
 )
 async def test_an_openai_client_hears_which_base_url_is_right(
@@ -298,6 +313,17 @@ async def test_health_and_metrics_answer_on_the_client_port(stack: Stack, before
     assert "zai_proxy_max_workers" in httpx.get(f"{stack.url}/metrics{end}").text
     difference = await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total") == 2)
     assert difference.labels("zai_proxy_requests_total", "path") == {"/health", "/metrics"}
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/", "/metrics", "/metrics/?a=b"])
+async def test_health_and_metrics_are_to_be_read_alone(stack: Stack, path: str) -> None:
+    assert httpx.head(f"{stack.url}{path}").status_code == 200
+
+    for method in ("POST", "DELETE"):
+        answer = httpx.request(method, f"{stack.url}{path}", content=b"{}")
+        assert answer.status_code == 405
+        assert answer.json()["error"]["message"] == "This path is to be read: it takes GET and HEAD."
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
