@@ -3,6 +3,7 @@
 They are matched after every path that there is, without regard to case, and cost nobody a place or the key.
 """
 
+import re
 from typing import Final
 
 from extproc.domain.request.routes import labels
@@ -10,6 +11,7 @@ from extproc.domain.request.routes import labels
 _PAAS: Final = "/api/paas/v4/"
 _ELSEWHERE_TOO: Final = frozenset(("chat", "embeddings", "models", "v1", "realtime"))
 _ANY: Final = "[a-z]"
+_OF_OPENAI: Final = ("chat/completions", "embeddings", "models", "responses")
 _OPENAI_BASES: Final = "openai(/v1)?|(coding/)?paas(/v4)?|coding|v4|v1"
 
 
@@ -32,6 +34,23 @@ def _near(singular: str) -> str:
 
 BASES: Final = f"(api/)?(anthropic(/v1)?|{_OPENAI_BASES}|api)?/?"
 """A base URL, of this proxy or of Z.AI, that was taken for the path itself; behind its first slash."""
+
+BASE_PARTS: Final = "(/(api|anthropic|openai|coding|paas|v1|v4))*"
+"""Any number of parts of base URLs, in any order."""
+
+ENDPOINTS: Final = f"{'|'.join(_OF_OPENAI)}|messages(/count_tokens)?"
+"""What a client adds to its base URL, behind a slash and `v1`. Below one of these no other has a place."""
+
+
+def _right(*endpoints: str) -> str:
+    """The paths that there are of these endpoints: a base URL and no more before them."""
+    path = re.compile(f"{BASE_PARTS}/({'|'.join(endpoints)})")
+    return "|".join(sorted(label for label in labels() if path.fullmatch(label)))
+
+
+RIGHT_MESSAGES: Final = _right("messages")
+RIGHT_OF_OPENAI: Final = _right(*_OF_OPENAI)
+"""The paths of an endpoint whose base is right; where it is made of the same parts otherwise, it is wrong."""
 
 NEAR_MESSAGES: Final = f"{_near('message')}|complete"
 NEAR_CHAT: Final = f"chats?|chats?/[^/]*|{_near('completion')}"

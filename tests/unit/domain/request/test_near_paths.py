@@ -61,3 +61,12 @@ def test_what_z_ai_has_below_its_own_base_paths_alone_is_known() -> None:
     assert fits(near_paths.ONLY_IN_PAAS, "images")
     assert fits(near_paths.ONLY_IN_PAAS, "files")
     assert not fits(near_paths.ONLY_IN_PAAS, "chat")
+
+
+def test_no_path_that_leads_somewhere_is_taken_for_one_with_a_wrong_base_url() -> None:
+    below_an_endpoint = f".*/({near_paths.ENDPOINTS}){near_paths.BASE_PARTS}/({near_paths.ENDPOINTS})(/.*)?"
+    of_base_parts = f"{near_paths.BASE_PARTS}/({near_paths.ENDPOINTS})(/.*)?"
+    right = f"({near_paths.RIGHT_MESSAGES}|{near_paths.RIGHT_OF_OPENAI})(/.*)?"
+
+    assert [label for label in labels() if fits(below_an_endpoint, label)] == []
+    assert [label for label in labels() if fits(of_base_parts, label) and not fits(right, label)] == []
