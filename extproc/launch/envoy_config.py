@@ -153,6 +153,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
         "NEAR_CHAT": near_paths.NEAR_CHAT,
+        "NEAR_COMPLETIONS": near_paths.NEAR_COMPLETIONS,
         "NEAR_EMBEDDINGS": near_paths.NEAR_EMBEDDINGS,
         "NEAR_MESSAGES": near_paths.NEAR_MESSAGES,
         "NEAR_MODELS": near_paths.NEAR_MODELS,

@@ -213,6 +213,8 @@ async def test_the_owners_account_is_forbidden(stack: Stack, path: str, dialect:
         ("/v1/chat/completion", "/v1/chat/completions", "/v1"),
         ("/v1/completions", "/v1/chat/completions", "/v1"),
         ("/v1/completion/", "/v1/chat/completions", "/v1"),
+        ("/api/coding/paas/v4/chat/completion", "/v1/chat/completions", "/v1"),
+        ("/api/paas/v4/chat/completoins?a=b", "/v1/chat/completions", "/v1"),
         ("/v1/engines/glm/completions", "/v1/chat/completions", "/v1"),
         ("/v1/response", "/v1/responses", "/v1"),
         ("/v1/reponses/resp_1", "/v1/responses", "/v1"),

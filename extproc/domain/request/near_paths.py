@@ -53,7 +53,8 @@ RIGHT_OF_OPENAI: Final = _right(*_OF_OPENAI)
 """The paths of an endpoint whose base is right; where it is made of the same parts otherwise, it is wrong."""
 
 NEAR_MESSAGES: Final = f"{_near('message')}|complete"
-NEAR_CHAT: Final = f"chats?|chats?/[^/]*|{_near('completion')}"
+NEAR_COMPLETIONS: Final = _near("completion")
+NEAR_CHAT: Final = f"chats?|chats?/[^/]*|{NEAR_COMPLETIONS}"
 NEAR_RESPONSES: Final = _near("response")
 NEAR_EMBEDDINGS: Final = _near("embedding")
 NEAR_MODELS: Final = _near("model")
