@@ -1,6 +1,7 @@
 """Paths that are nearly one of an API, as regular expressions: what a client is told of them stands in Envoy's routes.
 
-They are matched after every path that there is, without regard to case, and cost nobody a place or the key.
+They cost nobody a place or the key. What would go to Z.AI, since it stands below a path of its own, is matched before
+every path that there is, letter by letter; all else after them, without regard to case.
 """
 
 import re

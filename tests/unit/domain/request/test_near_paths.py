@@ -70,3 +70,11 @@ def test_no_path_that_leads_somewhere_is_taken_for_one_with_a_wrong_base_url() -
 
     assert [label for label in labels() if fits(below_an_endpoint, label)] == []
     assert [label for label in labels() if fits(of_base_parts, label) and not fits(right, label)] == []
+
+
+def test_no_path_of_z_ai_is_taken_for_a_slip_in_another() -> None:
+    words = (near_paths.NEAR_MESSAGES, near_paths.NEAR_RESPONSES, near_paths.NEAR_EMBEDDINGS, near_paths.NEAR_MODELS)
+    near = f"/api/(anthropic/v1|(coding/)?paas/v4|v1)/({'|'.join(words)}|chat/({near_paths.NEAR_COMPLETIONS}))(/.*)?"
+    right = f"({near_paths.RIGHT_MESSAGES}|{near_paths.RIGHT_OF_OPENAI})(/.*)?"
+
+    assert [label for label in labels() if fits(near, label) and not fits(right, label)] == []
