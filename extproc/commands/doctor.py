@@ -18,6 +18,7 @@ from common import logs
 from common.settings import SettingsError
 from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
+from extproc.domain.cache.report import whose
 from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
@@ -317,18 +318,13 @@ def _places(status: Any) -> list[LearnedPlaces]:
         return []
 
 
-def _who(finding: Any) -> str:
-    """Whose prompts they are. An older proxy says the program alone."""
-    return str(finding.get("name") or finding["program"] or "A program")
-
-
 def _cache_report(status: Any) -> CacheReport:
     """What the programs found in the cache, and what kept them from it; nothing of a proxy that is older."""
     try:
         cache = status["cache"]
         return CacheReport(
             programs=[CachedProgram(str(each["text"]), int(each["cold"])) for each in cache["programs"]],
-            causes=sorted({(_who(each), str(each["text"])) for each in cache["findings"]}),
+            causes=sorted({(whose(each), str(each["text"])) for each in cache["findings"]}),
             has_doctor=bool(cache["doctor"]),
         )
     except (ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from extproc.domain.cache.report import whose
 from extproc.launch.addresses import metrics_url
 from extproc.settings import Settings
 
@@ -88,15 +89,10 @@ def _cache_lines(status: Any) -> list[str]:
     """What each program found in the cache lately, and what kept it from more; nothing from a proxy that is older."""
     try:
         cache = status["cache"]
-        causes = sorted({f"{_who(each)}: {each['text']}" for each in cache["findings"]})
+        causes = sorted({f"{whose(each)}: {each['text']}" for each in cache["findings"]})
         return [*(str(each["text"]) for each in cache["programs"]), *causes]
     except (KeyError, TypeError):
         return []
-
-
-def _who(finding: Mapping[str, Any]) -> str:
-    """Whose prompts they are. An older proxy says the program alone."""
-    return str(finding.get("name") or finding["program"] or "A program")
 
 
 def _names(row: Row) -> tuple[str, ...]:

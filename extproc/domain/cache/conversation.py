@@ -44,19 +44,19 @@ minutes."""
 _SHORTEST_LIFE: Final = 60.0
 _LARGEST_GROWTH: Final = 0.5
 _LARGEST_RESULT: Final = 16_384
-_SHORT: Final = 0.5
-_CRUMBS: Final = 0.1
+_MISSED_BELOW: Final = 0.5
+_CRUMB_SHARE: Final = 0.1
 _LARGEST_CRUMB: Final = 2048
 _SMALLEST_CHANCE: Final = 0.0001
 _MOST_UNPROVEN: Final = 32
-_STEPS: Final = 48
-_MOST_BREAKS: Final = 1 / 3
-_LATEST: Final = 16
-_LEAST_LATEST: Final = 12
-_OFTEN: Final = 0.4
-_STILL_OFTEN: Final = 0.25
-_LEAST_MET: Final = 3
-_LEAST_LOST: Final = 50_000
+_STEPS_KEPT: Final = 48
+_MOST_BREAKS_SHARE: Final = 1 / 3
+_CLAIMS_KEPT: Final = 16
+_FEWEST_CLAIMS: Final = 12
+_COLD_FROM_SHARE: Final = 0.4
+_COLD_UNTIL_SHARE: Final = 0.25
+_FEWEST_FOUND: Final = 3
+_FEWEST_TOKENS_LOST: Final = 50_000
 
 
 @record
@@ -122,12 +122,12 @@ class Claim:
     @property
     def is_met(self) -> bool:
         """Whether nothing but the usual crumbs is missing."""
-        return self.due - self.asked.cached <= max(_LARGEST_CRUMB, self.due * _CRUMBS)
+        return self.due - self.asked.cached <= max(_LARGEST_CRUMB, self.due * _CRUMB_SHARE)
 
     @property
     def is_missed(self) -> bool:
         """Whether the cache gave less than half of it."""
-        return self.asked.cached < self.due * _SHORT
+        return self.asked.cached < self.due * _MISSED_BELOW
 
     @property
     def is_short(self) -> bool:
@@ -245,7 +245,7 @@ class Steps:
     come to claims. But they shrink as often as they grow, so many more of their steps break off."""
 
     def __init__(self) -> None:
-        self._breaks: deque[bool] = deque(maxlen=_STEPS)
+        self._breaks: deque[bool] = deque(maxlen=_STEPS_KEPT)
 
     def take(self, *, breaks_off: bool) -> None:
         """One either breaks off or bears out a claim."""
@@ -254,7 +254,7 @@ class Steps:
     @property
     def go_on(self) -> bool:
         """Whether they look like those of a conversation: no more than a third breaks off."""
-        return sum(self._breaks) <= len(self._breaks) * _MOST_BREAKS
+        return sum(self._breaks) <= len(self._breaks) * _MOST_BREAKS_SHARE
 
 
 class Conversation:
@@ -269,7 +269,7 @@ class Conversation:
         self._unproven: list[Claim] = []
         self._is_proven = False
         self._steps = steps or Steps()
-        self._latest: deque[Claim] = deque(maxlen=_LATEST)
+        self._latest: deque[Claim] = deque(maxlen=_CLAIMS_KEPT)
         self.misses: Misses | None = None
         self.is_cold = False
 
@@ -355,11 +355,11 @@ class Conversation:
     def _misses_often(self) -> bool:
         """Whether claims that are missed and others take turns, and so much is lost by it that it is worth a word:
         something changes with every second request, such as a time to the minute."""
-        if not self._patience.knows_whose or not self._steps.go_on or len(self._latest) < _LEAST_LATEST:
+        if not self._patience.knows_whose or not self._steps.go_on or len(self._latest) < _FEWEST_CLAIMS:
             return False
         missed = [claim.lost for claim in self._latest if claim.is_missed]
-        is_often = len(missed) >= len(self._latest) * (_STILL_OFTEN if self.is_cold else _OFTEN)
-        return is_often and len(self._latest) - len(missed) >= _LEAST_MET and sum(missed) >= _LEAST_LOST
+        is_often = len(missed) >= len(self._latest) * (_COLD_UNTIL_SHARE if self.is_cold else _COLD_FROM_SHARE)
+        return is_often and len(self._latest) - len(missed) >= _FEWEST_FOUND and sum(missed) >= _FEWEST_TOKENS_LOST
 
     def _judge(self, claim: Claim) -> None:
         self._steps.take(breaks_off=False)

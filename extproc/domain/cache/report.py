@@ -1,7 +1,7 @@
 """What is said of the cache: the section of /status, and its sentences."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from extproc.domain.cache.changes import Finding
 from extproc.domain.cache.conversation import Speaker
@@ -185,3 +185,8 @@ def _lost(price: Price) -> str:
         *([f"{price.credits:,.0f} credits"] if price.credits >= 0.5 else []),
     ]
     return " and ".join(words)
+
+
+def whose(finding: Mapping[str, Any]) -> str:
+    """Whose prompts a finding of `/status` is about. An older proxy says the program alone."""
+    return str(finding.get("name") or finding["program"] or "A program")

@@ -5,8 +5,8 @@ from typing import Final
 
 from extproc.domain.cache.conversation import Claim, Misses, Speaker, Steps, Told
 
-_LATEST: Final = 12
-_SHORT: Final = 8
+_CLAIMS_KEPT: Final = 12
+_COLD_FROM_CLAIMS: Final = 8
 _LEAST_SESSIONS: Final = 3
 _SECONDS: Final = 900.0
 
@@ -18,7 +18,7 @@ class ShortSessions:
     `steps` themselves."""
 
     def __init__(self) -> None:
-        self._latest: deque[tuple[Speaker, Claim]] = deque(maxlen=_LATEST)
+        self._latest: deque[tuple[Speaker, Claim]] = deque(maxlen=_CLAIMS_KEPT)
         self.steps = Steps()
         self.misses: Misses | None = None
         self.sessions = 0
@@ -41,7 +41,7 @@ class ShortSessions:
             self._latest.popleft()
         short = [(each, claim) for each, claim in self._latest if claim.is_short]
         self.sessions = len({each for each, _ in short})
-        if len(short) < _SHORT or self.sessions < _LEAST_SESSIONS or not self.steps.go_on:
+        if len(short) < _COLD_FROM_CLAIMS or self.sessions < _LEAST_SESSIONS or not self.steps.go_on:
             self.misses = None
         elif self.misses is None:
             self.misses = Misses.of([claim for _, claim in short])
