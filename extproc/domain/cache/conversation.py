@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.domain.cache.rhythm import Step, chance_of_rule
 from extproc.domain.request.record import record
 
 SMALLEST_PROMPT: Final = 2048
@@ -51,12 +52,16 @@ _SMALLEST_CHANCE: Final = 0.0001
 _MOST_UNPROVEN: Final = 32
 _STEPS_KEPT: Final = 48
 _MOST_BREAKS_SHARE: Final = 1 / 3
-_CLAIMS_KEPT: Final = 16
+_CLAIMS_KEPT: Final = 64
+_LATEST: Final = 16
 _FEWEST_CLAIMS: Final = 12
 _COLD_FROM_SHARE: Final = 0.4
 _COLD_UNTIL_SHARE: Final = 0.25
 _FEWEST_FOUND: Final = 3
 _FEWEST_TOKENS_LOST: Final = 50_000
+_NOTABLE_SHARE: Final = 0.08
+_CHANCE_OF_RULE: Final = 0.00002
+_CHANCE_OF_RULE_GOING_ON: Final = 0.001
 
 
 @record
@@ -85,7 +90,8 @@ class Asked:
     `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
     and ended at `ended` (Unix times; 0 where that is not known, and then it is taken to have ended as it began).
     `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API caches none
-    that is not marked for it. `model` is what it asked for, empty if that is the speaker's."""
+    that is not marked for it. `model` is what it asked for, empty if that is the speaker's. It came at `came`, and then
+    may have waited for its turn (0 if that is not known: it left at once)."""
 
     sent: float
     begun: float
@@ -96,23 +102,31 @@ class Asked:
     needs_marks: bool = False
     model: str = ""
     ended: float = 0.0
+    came: float = 0.0
 
     @property
     def missed(self) -> int:
         """Tokens of it that did not come from the cache."""
         return max(0, self.input - self.cached)
 
+    @property
+    def arrived(self) -> float:
+        """When it came or, if that is not known, when it left."""
+        return self.came or self.sent
+
 
 @record
 class Claim:
-    """What a request could have had: `due` tokens of its prompt were the prompt before it, whose answer ended `pause`
-    seconds before and had `answer` tokens. `found` is the most that those before it had from the cache."""
+    """What a request could have had: `due` tokens of its prompt were the prompt before it, which came at `before` and
+    whose answer ended `pause` seconds before and had `answer` tokens. `found` is the most that those before it had from
+    the cache."""
 
     asked: Asked
     due: int
     pause: float
     found: int = 0
     answer: int = 0
+    before: float = 0.0
 
     @property
     def growth(self) -> int:
@@ -290,7 +304,7 @@ class Conversation:
         if asked.sent < last.begun or not self._grows(last, asked):
             return self._breaks_off(asked, asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
-        claim = Claim(asked, last.input, pause, self._found, last.output)
+        claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived)
         if asked.sent > last.sent + LONGEST_PAUSE:
             return self._pauses(claim)
         self._unproven.append(claim)
@@ -351,28 +365,50 @@ class Conversation:
         """How many claims in a row have to be short."""
         return self._patience.alarm if self._steps.go_on else self._patience.alarm_in_doubt
 
+    def _by_turns(self) -> Sequence[Claim]:
+        """The latest claims, if those that come short and others take turns in a way that is worth a word; else none."""
+        latest = list(self._latest)
+        if self._misses_often:
+            return latest[-_LATEST:]
+        return latest if self._misses_by_rule else ()
+
     @property
     def _misses_often(self) -> bool:
-        """Whether claims that are missed and others take turns, and so much is lost by it that it is worth a word:
-        something changes with every second request, such as a time to the minute."""
-        if not self._patience.knows_whose or not self._steps.go_on or len(self._latest) < _FEWEST_CLAIMS:
+        """Whether so many claims are missed, by turns with others, and so much is lost by it that it is worth a word:
+        something changes with every second request, or the cache forgets as often."""
+        latest = list(self._latest)[-_LATEST:]
+        if not self._patience.knows_whose or not self._steps.go_on or len(latest) < _FEWEST_CLAIMS:
             return False
-        missed = [claim.lost for claim in self._latest if claim.is_missed]
-        is_often = len(missed) >= len(self._latest) * (_COLD_UNTIL_SHARE if self.is_cold else _COLD_FROM_SHARE)
-        return is_often and len(self._latest) - len(missed) >= _FEWEST_FOUND and sum(missed) >= _FEWEST_TOKENS_LOST
+        missed = [claim.lost for claim in latest if claim.is_missed]
+        is_often = len(missed) >= len(latest) * (_COLD_UNTIL_SHARE if self.is_cold else _COLD_FROM_SHARE)
+        return is_often and len(latest) - len(missed) >= _FEWEST_FOUND and sum(missed) >= _FEWEST_TOKENS_LOST
+
+    @property
+    def _misses_by_rule(self) -> bool:
+        """Whether claims come short by a rule: something changes with every third request, or each minute."""
+        if not self._loses_much or not self._steps.go_on:
+            return False
+        steps = [Step(claim.before, claim.asked.arrived, claim.is_short) for claim in self._latest]
+        return chance_of_rule(steps) <= (_CHANCE_OF_RULE_GOING_ON if self.is_cold else _CHANCE_OF_RULE)
+
+    @property
+    def _loses_much(self) -> bool:
+        """Whether a notable share of what the latest claims could have had is lost."""
+        lost, due = sum(claim.lost for claim in self._latest), sum(claim.due for claim in self._latest)
+        return lost >= max(_FEWEST_TOKENS_LOST, due * _NOTABLE_SHARE)
 
     def _judge(self, claim: Claim) -> None:
         self._steps.take(breaks_off=False)
         self._latest.append(claim)
-        misses_often = self._misses_often
-        if claim.is_short or (self.is_cold and misses_often):
+        by_turns = self._by_turns() if claim.is_short != self.is_cold else ()
+        if claim.is_short or by_turns:
             if self.misses is None:
                 self.misses = Misses.of([claim])
             else:
                 self.misses.add(claim)
-            if not self.is_cold and misses_often:
-                self.misses = Misses.of(self._latest)
-            self.is_cold = self.is_cold or misses_often or self.misses.requests >= self._alarm
+            if not self.is_cold and by_turns:
+                self.misses = Misses.of(by_turns)
+            self.is_cold = self.is_cold or bool(by_turns) or self.misses.requests >= self._alarm
         elif not self.is_cold:
             self.misses = None
         elif claim.is_met:

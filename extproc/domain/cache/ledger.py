@@ -353,6 +353,7 @@ def _asked(outcome: Outcome) -> Asked | None:
         prompt=entry.prompt,
         needs_marks=outcome.route.llm_protocol is LlmProtocol.ANTHROPIC_MESSAGES,
         model=entry.model_asked,
+        came=entry.started,
     )
 
 

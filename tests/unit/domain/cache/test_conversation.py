@@ -1,5 +1,6 @@
 """Which requests bear out a claim, and when a conversation is cold."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
@@ -217,12 +218,65 @@ def test_what_changes_with_every_second_request_is_an_alarm_until_the_cache_give
     assert (conversation.is_cold, conversation.misses) == (False, None)
 
 
-def test_what_misses_now_and_then_or_little_is_no_alarm() -> None:
+@pytest.mark.parametrize(("every", "within"), [(3, 30), (5, 40), (7, 55), (10, 65)])
+def test_what_changes_with_every_so_many_th_request_is_an_alarm_until_it_does_so_no_more(
+    every: int, within: int
+) -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+
+    claims_of(conversation, *by_turns(within, every=every))
+    assert conversation.is_cold
+    claims_of(conversation, *by_turns(5 * every, every=every, first=within - within % every))
+    assert conversation.is_cold
+    claims_of(conversation, *by_turns(3 * every, every=1000, first=within + 6 * every)[1:])
+    assert (conversation.is_cold, conversation.misses) == (False, None)
+
+
+def test_it_is_one_too_behind_tools_that_are_most_of_each_prompt_and_without_a_session() -> None:
+    tools, nameless = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMELESS)
+
+    claims_of(tools, *(replace(each, cached=each.cached or 15_000) for each in by_turns(40, every=2)))
+    claims_of(nameless, *(replace(each, cached=0 if n % 4 == 0 else each.input - 1200)
+        for n, each in enumerate(talk(60))))  # fmt: skip
+
+    assert (tools.is_cold, nameless.is_cold) == (True, True)
+
+
+def to_the_minute(seed: int) -> Iterator[Asked]:
+    """A conversation with a request each 5 to 25 seconds, and the time to the minute in front of its prompts. Some wait
+    for their turn."""
+    random, came, before = Random(seed), 1_795_608_000.0 + 7 * seed, 0.0
+    for number in range(80):
+        sent = came + random.choice((0, 0, 0, 4))
+        found = came // 60 == before // 60
+        tokens = 60_000 + 300 * number
+        yield Asked(sent, sent + 1, tokens, tokens - 300 if found else 0, 200, came=came)
+        came, before = sent + random.uniform(5, 25), came
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_time_to_the_minute_is_an_alarm_within_ten_minutes_also_with_several_requests_a_minute(seed: int) -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+
+    claims_of(conversation, *list(to_the_minute(seed))[:40])
+    assert conversation.is_cold
+
+
+def test_what_a_cache_forgets_now_and_then_by_chance_is_no_alarm() -> None:
+    for seed in range(24):
+        random, conversation = Random(seed), Conversation(CacheLife(), NAMED)
+        share = (0.1, 0.2, 0.25)[seed % 3]
+        for each in row(200):
+            conversation.take(replace(each, cached=0 if random.random() < share else each.input - 1000))
+            assert not (conversation.is_cold and conversation._misses_by_rule), seed
+
+
+def test_what_misses_seldom_or_little_is_no_alarm() -> None:
     seldom, small = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
 
-    claims_of(seldom, *by_turns(100, every=3))
+    claims_of(seldom, *by_turns(200, every=15))
     claims_of(small, *[replace(each, input=4000 + 20 * n, cached=each.cached and 4000) for n, each in
-        enumerate(by_turns(100, every=2))])  # fmt: skip
+        enumerate(by_turns(24, every=2))])  # fmt: skip
 
     assert (seldom.is_cold, small.is_cold) == (False, False)
 
