@@ -1,10 +1,11 @@
 -- EVERY ATTEMPT, on its way up and on its way back, before the router decides on a retry.
 --
--- On its way up a retry waits for its turn like a request. On its way back the answer is read (answer.lua) into the metadata of the
--- log entry as it passes, so what it told is there whatever ends it. What is short and says how long it is (an error, JSON of a few
--- hundred bytes) is read whole before its head goes on, since its head has to tell the router whether trying again can help: the
--- status does not (429 is "slow down" or "your week is used up"), the business code in the body does. All else is read in passing;
--- the head of what could still turn out to be an error, and of an error that may be open for long, is marked for the first-event guard.
+-- On its way up a retry waits for its turn like a request; where nothing answers there is no retry. On its way back the answer is read
+-- (answer.lua) into the metadata of the log entry as it passes, so what it told is there whatever ends it. What is short and says how long
+-- it is (an error, JSON of a few hundred bytes) is read whole before its head goes on, since its head has to tell the router whether
+-- trying again can help: the status does not (429 is "slow down" or "your week is used up"), the business code in the body does. All
+-- else is read in passing; the head of what could still turn out to be an error, and of an error that may be open for long, is marked
+-- for the first-event guard.
 
 local TRANSIENT = ${TRANSIENT_CODES}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
@@ -12,6 +13,8 @@ local LARGEST_ERROR = 65536        -- a larger one, read as a whole, would becom
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
 local LARGEST_PIECE = 32768        -- for a string of 128 KiB or more LuaJIT would ask the system for memory each time
 local GUARD_PATIENCE = 1000        -- ms in which the processor has to take in what it is told; nobody waits for its answer
+local LONG_SILENCE = ${LONG_SILENCE_MS}
+local NOTHING_ANSWERS = ${NOTHING_ANSWERS}   -- with a place for the seconds
 -- How long a refusal that passes by itself may make a client pause, in the header's own unit.
 local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
 
@@ -29,12 +32,26 @@ local function note_read(handle, reader)
   note(handle, report)
 end
 
+-- For how many ms the attempt before this one has waited for a connection in vain; nil if there was one.
+local function silence_before(handle, metadata)
+  local noted = metadata:get("zai.answer")
+  if not noted or not noted.began or (noted.read and next(noted.read)) then return nil end
+  return tonumber(handle:timestamp()) - noted.began
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local attempt = tonumber(headers:get("x-envoy-attempt-count") or "1")
   headers:remove("x-envoy-attempt-count")
-  if attempt < 2 then return end
   local metadata = handle:streamInfo():dynamicMetadata()
+  local silence = attempt > 1 and silence_before(handle, metadata)
+  if silence and silence >= LONG_SILENCE then
+    -- Whatever says nothing would most likely say nothing again, and each further try would wait as long.
+    handle:respond({ [":status"] = "503" }, string.format(NOTHING_ANSWERS, silence / 1000))
+    return
+  end
+  metadata:set("zai.answer", "began", tonumber(handle:timestamp()))
+  if attempt < 2 then return end
   metadata:set("zai.answer", "read", {})   -- what the attempt before said is in its own log entry
   metadata:set("zai.answer", "attempt", attempt)
   local decided = metadata:get("zai")

@@ -38,6 +38,9 @@ _PLAINTEXT: Final[dict[str, object]] = {
 # Time that the processor gets for a decision beyond the longest time that a request may wait in it.
 _DECISION_SECONDS: Final = 30
 _PROGRESS_SECONDS: Final = 2
+_CONNECT_SECONDS: Final = 10
+# An attempt that found no connection within this time is not repeated: one that is refused, or breaks, fails sooner.
+_LONG_SILENCE_SECONDS: Final = 3
 _PROXY: Final = "upstream_proxy"
 PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
 """The variable of Envoy's environment that holds what it says to HTTPS_PROXY about who it is."""
@@ -47,11 +50,16 @@ _NO_CONNECTION: Final = (
 )
 _TLS_FAILED: Final = "connection_failure.*(CERTIFICATE|SSL_routines)"
 _NO_WAY: Final = "Z.AI can't be reached%s. The log of this proxy and `zai-proxy doctor` say more."
-_BROKEN_WAYS: Final = ((_TLS_FAILED, ": TLS with what answers there fails"),)
+_THROUGH: Final = " through %s (HTTPS_PROXY)"
+_NOTHING_ANSWERS: Final = ": nothing has answered there within %s s"
+_BROKEN_WAYS: Final = (
+    (_TLS_FAILED, ": TLS with what answers there fails"),
+    ("connection_timeout", _NOTHING_ANSWERS % _CONNECT_SECONDS),
+)
 _BROKEN_WAYS_THROUGH: Final = (
-    (_TLS_FAILED, " through %s (HTTPS_PROXY): that proxy opens a tunnel, but TLS behind it fails"),
-    ("connection_timeout", " through %s (HTTPS_PROXY): nothing has answered there within 10 s"),
-    ("connection_failure", " through %s (HTTPS_PROXY): that proxy does not answer, or refuses to open a tunnel"),
+    (_TLS_FAILED, ": that proxy opens a tunnel, but TLS behind it fails"),
+    ("connection_timeout", _NOTHING_ANSWERS % _CONNECT_SECONDS),
+    ("connection_failure", ": that proxy does not answer, or refuses to open a tunnel"),
 )
 _DISCOVERY: Final[dict[str, object]] = {
     "name": "envoy.cluster.dns",
@@ -137,6 +145,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "BEYOND_RETRY_BUFFER": str(settings.retry_buffer_bytes + 1),
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
+        "CONNECT_TIMEOUT": _duration(_CONNECT_SECONDS),
         "ENDPOINTS": near_paths.ENDPOINTS,
         "EXPOSED_HEADERS": "" if settings.cors_origins is None else "*",
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
@@ -145,6 +154,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         # For each of Envoy's threads: the prompts of half of the workers at the same moment, and of one at least.
         "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
         "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
+        "LONG_SILENCE_MS": str(int(1000 * _LONG_SILENCE_SECONDS)),
         "MAX_CONNECTIONS": str(settings.max_connections),
         "MAX_RETRIES": str(settings.max_retries),
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
@@ -160,6 +170,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "NEAR_RESPONSES": near_paths.NEAR_RESPONSES,
         "NO_DOCTOR": json.dumps(not settings.cache_doctor),
         "ONLY_IN_PAAS": near_paths.ONLY_IN_PAAS,
+        "NOTHING_ANSWERS": _nothing_answers(way_up(settings)),
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
         "PROGRESS_INTERVAL": _duration(_PROGRESS_SECONDS),
@@ -245,22 +256,22 @@ def _way_up(origin: Origin, proxy: ForwardProxy | None, certificates: Path) -> d
         return {
             "UPSTREAM_DISCOVERY": f"cluster_type: {json.dumps(_DISCOVERY)}",
             "UPSTREAM_ADDRESS": json.dumps(_address(origin.host, origin.port)),
-            "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS),
+            "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS, ""),
             "UPSTREAM_PROXY_LISTENER": "",
             "UPSTREAM_PROXY_CLUSTER": "",
         }
     return {
         "UPSTREAM_DISCOVERY": "type: STATIC",
         "UPSTREAM_ADDRESS": json.dumps({"envoy_internal_address": {"server_listener_name": _PROXY}}),
-        "UPSTREAM_ERRORS": _connection_errors((each, words % proxy.address) for each, words in _BROKEN_WAYS_THROUGH),
+        "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS_THROUGH, _THROUGH % proxy.address),
         "UPSTREAM_PROXY_LISTENER": f"- {json.dumps(_proxy_listener(origin, proxy))}",
         "UPSTREAM_PROXY_CLUSTER": f"- {json.dumps(_proxy_cluster(proxy, certificates))}",
     }
 
 
-def _connection_errors(broken_ways: Iterable[tuple[str, str]]) -> str:
+def _connection_errors(broken_ways: Iterable[tuple[str, str]], through: str) -> str:
     """The mappers, for both dialects, that say why no connection came about, each of a pattern of Envoy's details and
-    words. The names with an asterisk are anchors in envoy.yaml."""
+    words. `through` names the proxy on the way. The names with an asterisk are anchors in envoy.yaml."""
     mappers = []
     for details, words in broken_ways:
         expression = {
@@ -269,7 +280,7 @@ def _connection_errors(broken_ways: Iterable[tuple[str, str]]) -> str:
         }
         name = "envoy.access_loggers.extension_filters.cel"
         broken = json.dumps({"extension_filter": {"name": name, "typed_config": expression}})
-        body = json.dumps({"inline_string": _NO_WAY % words})
+        body = json.dumps({"inline_string": _NO_WAY % (through + words)})
         for condition, dialect in (
             (f"{{ and_filter: {{ filters: [{broken}, *speaks_anthropic] }} }}", "*anthropic_dialect"),
             (broken, "*openai_dialect"),
@@ -279,6 +290,12 @@ def _connection_errors(broken_ways: Iterable[tuple[str, str]]) -> str:
                 f"body_format_override: {dialect} }}"
             )
     return ("\n" + 20 * " ").join(mappers)
+
+
+def _nothing_answers(proxy: ForwardProxy | None) -> str:
+    """The same words as a Lua string, with `%d` in the place of the seconds."""
+    through = "" if proxy is None else _THROUGH % proxy.address.replace("%", "%%")
+    return json.dumps(_NO_WAY % (through + _NOTHING_ANSWERS % "%d"))
 
 
 def _proxy_listener(origin: Origin, proxy: ForwardProxy) -> dict[str, object]:
@@ -313,7 +330,7 @@ def _proxy_cluster(proxy: ForwardProxy, certificates: Path) -> dict[str, object]
     spoken_to = Origin(proxy.scheme, proxy.host, proxy.port, proxy.address)
     return {
         "name": _PROXY,
-        "connect_timeout": "10s",
+        "connect_timeout": _duration(_CONNECT_SECONDS),
         "cluster_type": _DISCOVERY,
         "per_connection_buffer_limit_bytes": 1048576,
         "load_assignment": {"cluster_name": _PROXY, "endpoints": [{"lb_endpoints": [endpoint]}]},

@@ -46,6 +46,10 @@ _METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIO
 _TOO_LONG: Final = "max_duration_timeout"
 _UPGRADE_REFUSED: Final = "upgrade_failed"
 _VIA_UPSTREAM: Final = "via_upstream"
+# What envoy/upstream.lua answers in place of a further attempt where nothing answers the connections to Z.AI, and what
+# Envoy calls that when it gives up itself.
+_GAVE_UP: Final = "lua_response"
+_NOTHING_ANSWERED: Final = "connection_timeout"
 # Several flags can be set at once; the first that is set here says why the exchange ended.
 _ENDINGS: Final = (
     ("downstream_connection_termination", Ending.CLIENT_LEFT),
@@ -147,6 +151,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     answer = _answer(untyped)
     details, method = response.response_code_details, request.request_method
     code = headers.get("x-zai-code") or answer.code
+    has_given_up = details == _GAVE_UP
     started, duration = common.start_time.seconds + common.start_time.nanos / 1e9, _seconds(common.duration)
     return LogEntry(
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
@@ -155,8 +160,8 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         request_id=request.request_id or headers.get("x-request-id", ""),
         started=started,
         status=response.response_code.value,
-        ending=_ending(common, details),
-        details=details,
+        ending=Ending.CONNECT_FAILED if has_given_up else _ending(common, details),
+        details=_NOTHING_ANSWERED if has_given_up else details,
         exchange_id=headers.get("x-zai-exchange") or _text(noted, "id"),
         path_label=_text(noted, "path"),
         source=_text(noted, "source"),
@@ -180,7 +185,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         first_token=_first_token(untyped, started),
         first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
         last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
-        attempts=common.upstream_request_attempt_count,
+        attempts=common.upstream_request_attempt_count - has_given_up,
         business_code=code,
         retry_after=_retry_after(headers, code, started + duration),
         streamed=_is_stream(answer, headers),

@@ -1,6 +1,7 @@
 """Z.AI through a company's proxy that opens tunnels, and by whichever family of addresses answers."""
 
 import base64
+import json
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,12 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from extproc.launch import envoy_config
 from tests.harness import plain_http
 from tests.harness.certificates import Authority
 from tests.harness.forward_proxy import ForwardProxy, forward_proxy
 from tests.harness.processes import bare_environment, make_key
 from tests.harness.serving import serving
-from tests.harness.stack import PROMPT, Simulator
+from tests.harness.stack import PROMPT, Simulator, running_stack
 from tests.harness.supervised import quiet_settings, running_proxy, start_in_vain
 from tests.harness.waiting import wait_until
 
@@ -114,6 +116,58 @@ def test_a_certificate_behind_the_proxy_that_nobody_trusts_is_told_as_that(
     assert answer.status_code == 503
     assert "opens a tunnel, but TLS behind it fails" in answer.json()["error"]["message"]
     assert f"through 127.0.0.1:{company.port} (HTTPS_PROXY)" in answer.json()["error"]["message"]
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A port that accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        yield listening
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envoy_config, "_CONNECT_SECONDS", 2)
+    monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("by_proxy", [True, False])
+def test_where_something_accepts_and_says_nothing_requests_wait_for_it_once(
+    tmp_path: Path, silent: socket.socket, by_proxy: bool
+) -> None:
+    address = f"127.0.0.1:{silent.getsockname()[1]}"
+    settings = {"HTTPS_PROXY": f"http://{address}"} if by_proxy else {"ZAI_TARGET_URL": f"https://{address}"}
+    with running_stack(tmp_path, **{"ZAI_TARGET_URL": UPSTREAM} | settings) as stack:
+        answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, timeout=60)
+        of_openai = httpx.post(f"{stack.url}/v1/chat/completions", json=PROMPT, timeout=60)
+        metrics = stack.metrics_at_rest()
+        lines = [json.loads(line) for line in stack.processor.output.splitlines() if '"status": 503' in line]
+
+    through = f" through {address} (HTTPS_PROXY)" if by_proxy else ""
+    words = f"Z.AI can't be reached{through}: nothing has answered there within "
+    assert answer.status_code == of_openai.status_code == 503
+    assert (answer.json()["type"], of_openai.json()["error"]["code"]) == ("error", "unavailable")
+    for each in (answer, of_openai):
+        assert each.json()["error"]["message"].startswith(words)
+        assert (each.headers["x-should-retry"], each.headers["retry-after"]) == ("true", "2")
+    assert [(line["error"], line.get("attempts"), line["why"]) for line in lines] == [
+        ("upstream_connection", None, "connection_timeout")
+    ] * 2
+    assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 0
+    assert metrics.value("zai_proxy_upstream_errors_total", error_type="upstream_connection") == 2
+    assert metrics.value("zai_proxy_concurrent_requests") == 0
+
+
+def test_a_connection_that_is_refused_is_tried_again(tmp_path: Path, silent: socket.socket) -> None:
+    settings = {"HTTPS_PROXY": f"http://127.0.0.1:{silent.getsockname()[1]}", "ZAI_TARGET_URL": UPSTREAM}
+    silent.close()
+    with running_stack(tmp_path, **settings, MAX_RETRIES="2") as stack:
+        answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, timeout=60)
+        metrics = stack.metrics_at_rest()
+
+    assert "refuses to open a tunnel" in answer.json()["error"]["message"]
+    assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 2
 
 
 def test_the_doctor_tries_the_way_through_it(tmp_path: Path, company: ForwardProxy, authority: Authority) -> None:

@@ -113,6 +113,17 @@ def test_a_failed_attempt_says_in_its_head_whose_it_was_and_what_it_got() -> Non
     assert (read.exchange_id, read.business_code, read.retry_after) == ("x-9", "1302", 1800.0)
 
 
+def test_an_attempt_that_was_not_made_as_nothing_answers_is_none() -> None:
+    given_up = entry(None)
+    given_up.response.response_code.value = 503
+    given_up.response.response_code_details = "lua_response"
+    given_up.common_properties.upstream_request_attempt_count = 2
+
+    read = read_entry(given_up)
+
+    assert (read.ending, read.details, read.attempts) == (Ending.CONNECT_FAILED, "connection_timeout", 1)
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("1.5", None), ("1" * 400, None), ("٣", None),
