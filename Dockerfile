@@ -26,7 +26,10 @@ COPY extproc extproc
 COPY simulator simulator
 COPY dashboard dashboard
 COPY canary canary
-RUN SOURCE_DATE_EPOCH=315532800 /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .; \
+# Without BUILD_COMMIT the wheel takes the commit from the checkout, where the context is one.
+RUN --mount=type=bind,target=/context \
+    if [ -d /context/.git ]; then cp -r /context/.git .git; fi; \
+    SOURCE_DATE_EPOCH=315532800 /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .; \
     /tools/bin/pip --python /opt/zai-proxy/bin/python install --quiet --no-compile --no-deps --no-index /wheels/*.whl; \
     mkdir -p /apart; \
     for binary in /opt/zai-proxy/lib/python3*/site-packages/envoy/_bin/envoy; do \

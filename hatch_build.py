@@ -9,6 +9,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _COMMIT_FILE = "extproc/commit.txt"
+_BRANCH = "ref: "
 
 
 class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -42,4 +43,21 @@ def _commit_of(source: Path) -> str:
     try:
         return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
+        return _head_of(source / ".git")
+
+
+def _head_of(repository: Path) -> str:
+    """The commit that a repository's HEAD names, read without git: a build of the image has none, and of the repository
+    only the names of commits. "" if they do not say."""
+    try:
+        head = (repository / "HEAD").read_text().strip()
+        if not head.startswith(_BRANCH):
+            return head
+        branch = head.removeprefix(_BRANCH)
+        loose = repository / branch
+        if loose.is_file():
+            return loose.read_text().strip()
+        packed = (line.partition(" ") for line in (repository / "packed-refs").read_text().splitlines())
+        return next((commit for commit, _, name in packed if name == branch), "")
+    except OSError:
         return ""

@@ -1,5 +1,6 @@
 """What a build writes down as its commit."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,29 @@ def test_of_a_checkout_it_is_the_head(tmp_path: Path) -> None:
 
 def test_of_a_checkout_without_a_commit_it_is_unknown(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
+
+    assert hatch_build._commit_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize("kept", ["loose", "packed", "detached"])
+def test_of_what_the_image_is_built_from_it_is_the_head_too(tmp_path: Path, kept: str) -> None:
+    checkout, context = tmp_path / "checkout", tmp_path / "context"
+    checkout.mkdir()
+    git(checkout, "init", "--quiet")
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "one")
+    if kept == "packed":
+        git(checkout, "pack-refs", "--all")
+    if kept == "detached":
+        git(checkout, "checkout", "--quiet", "--detach")
+
+    copied = shutil.ignore_patterns("objects", "hooks", "logs", "index", "config", "info")
+    shutil.copytree(checkout / ".git", context / ".git", ignore=copied)
+
+    assert hatch_build._commit_of(context) == git(checkout, "rev-parse", "HEAD")
+
+
+def test_of_a_repository_that_names_no_commit_it_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
 
     assert hatch_build._commit_of(tmp_path) == ""
 
