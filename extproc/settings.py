@@ -19,8 +19,9 @@ from dashboard.settings import Settings as DashboardSettings
 from extproc.domain.pacing.config import PacingMode
 from extproc.domain.request.key_form import what_is_needed
 from extproc.domain.request.way_up import ForwardProxy, way_to, what_is_not_used
+from extproc.domain.tracing import variables
 from extproc.domain.tracing.attributes import read_attributes, read_headers
-from extproc.domain.tracing.sampling import Sampler, SamplerName, read_sampler
+from extproc.domain.tracing.sampling import Sampler, SamplerName, is_known, read_sampler
 
 KEY: Final = "ZAI_API_KEY"
 """How the names of the settings begin that give the key, and so the lines about them."""
@@ -35,12 +36,6 @@ _NEAR_MISS: Final = 0.87
 _SHORT_WORD: Final = 4
 # OpenTelemetry has many variables of nearly the same name: here only a slip of a letter or two is a near miss.
 _NEAR_MISS_OF_OTEL: Final = 0.96
-# Those of OpenTelemetry's variables that concern traces. The last pair of brackets leaves out the same variables for
-# metrics, logs and profiles.
-_OF_TRACES: Final = re.compile(
-    r"OTEL_(EXPORTER_OTLP_|TRACES_|BSP_|SPAN_|ATTRIBUTE_|PROPAGATORS)(?!METRICS_|LOGS_|PROFILES_).*"
-)
-_OTLP_PROTOCOLS: Final = ("http/protobuf",)
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[A-Za-z0-9*.\[\]:_-]+")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -348,13 +343,13 @@ class Settings(EnvironmentSettings):
         "a token of at least 16 characters",
         min_length=16,
     )
-    otel_exporter_otlp_endpoint: Annotated[SecretStr, _secret(_is_url)] | None = setting(
+    otel_exporter_otlp_endpoint: SecretStr | None = setting(
         None,
         "Base URL of an OpenTelemetry collector, which gets the traces of requests at /v1/traces below it; "
         "unset, nothing is traced.",
         "an http or https URL like http://127.0.0.1:4318",
     )
-    otel_exporter_otlp_traces_endpoint: Annotated[SecretStr, _secret(_is_url)] | None = setting(
+    otel_exporter_otlp_traces_endpoint: SecretStr | None = setting(
         None,
         "The whole URL for traces, in place of the one above.",
         "an http or https URL like http://127.0.0.1:4318/v1/traces",
@@ -364,11 +359,37 @@ class Settings(EnvironmentSettings):
         "Headers that the collector wants, `name=value` separated by commas, values percent-encoded.",
         "headers like authorization=Bearer%20…, separated by commas",
     )
+    otel_exporter_otlp_traces_headers: SecretStr | None = setting(
+        None, "The same for traces, in place of the ones above.", "headers like authorization=Bearer%20…, with commas"
+    )
     otel_exporter_otlp_headers_file: ReadableFile | None = setting(
         None, "A file that holds them; read again when it changes.", "a readable file with headers like name=value"
     )
     otel_exporter_otlp_protocol: str = setting(
-        "http/protobuf", "How the collector is spoken to; there is no other way.", "http/protobuf"
+        variables.PROTOCOL, "How the collector is spoken to; there is no other way.", variables.PROTOCOL
+    )
+    otel_exporter_otlp_traces_protocol: str | None = setting(
+        None, "The same for traces, in place of the one above.", variables.PROTOCOL
+    )
+    otel_exporter_otlp_timeout: str | None = setting(
+        None,
+        "Milliseconds that the collector gets for one message, 10000 if unset; 60000 at most, and for 0.",
+        "a whole number of milliseconds",
+    )
+    otel_exporter_otlp_traces_timeout: str | None = setting(
+        None, "The same for traces, in place of the one above.", "a whole number of milliseconds"
+    )
+    otel_exporter_otlp_compression: str = setting("none", "`gzip` compresses what is sent.", "gzip or none")
+    otel_exporter_otlp_traces_compression: str | None = setting(
+        None, "The same for traces, in place of the one above.", "gzip or none"
+    )
+    otel_exporter_otlp_certificate: Path | None = setting(
+        None,
+        "Certificates that the collector's has to chain to; those of ZAI_CA_FILE, or the system's, if unset.",
+        "certificates in PEM",
+    )
+    otel_exporter_otlp_traces_certificate: Path | None = setting(
+        None, "The same for traces, in place of the one above.", "certificates in PEM"
     )
     otel_service_name: str = setting("zai-proxy", "The traces' `service.name`.", "a name")
     otel_resource_attributes: str | None = setting(
@@ -383,7 +404,9 @@ class Settings(EnvironmentSettings):
     otel_traces_sampler_arg: str | None = setting(
         None, "The share of the traces that `traceidratio` records, from 0 to 1.", "a number from 0 to 1"
     )
-    otel_traces_exporter: str = setting("otlp", "`none` traces nothing, whatever else is set.", "otlp or none")
+    otel_traces_exporter: str = setting(
+        "otlp", "`none`, or any list without `otlp`, traces nothing, whatever else is set.", "otlp or none"
+    )
     otel_sdk_disabled: bool = setting(False, "`true` traces nothing either.", "true or false")
 
     extproc_socket: Path | None = setting(
@@ -517,18 +540,48 @@ def ca_file(settings: Settings) -> Path:
 
 def traces_url(settings: Settings) -> str | None:
     """Where traces go; None where nothing is traced."""
-    if settings.otel_sdk_disabled or settings.otel_traces_exporter == "none":
+    url = _collector(settings) if variables.is_exported(settings.otel_traces_exporter) else None
+    if url is None or not _is_url(url):  # a target of gRPC's need not be one
         return None
     if settings.otel_exporter_otlp_traces_endpoint is not None:
-        return settings.otel_exporter_otlp_traces_endpoint.get_secret_value()
-    if settings.otel_exporter_otlp_endpoint is None:
-        return None
-    base = urlsplit(settings.otel_exporter_otlp_endpoint.get_secret_value())
+        return url
+    base = urlsplit(url)
     return urlunsplit(base._replace(path=f"{base.path.rstrip('/')}/v1/traces"))
+
+
+def _collector(settings: Settings) -> str | None:
+    """What is said of where traces go."""
+    told = settings.otel_exporter_otlp_traces_endpoint or settings.otel_exporter_otlp_endpoint
+    return None if told is None or settings.otel_sdk_disabled else told.get_secret_value()
+
+
+def traces_headers(settings: Settings) -> str:
+    """The headers that the collector wants, as the environment has them; they may be secret."""
+    told = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
+    return "" if told is None else told.get_secret_value()
+
+
+def traces_timeout(settings: Settings) -> float:
+    """Seconds that the collector gets for one message."""
+    return variables.seconds(settings.otel_exporter_otlp_traces_timeout or settings.otel_exporter_otlp_timeout)
+
+
+def traces_are_compressed(settings: Settings) -> bool:
+    """Whether messages to the collector are compressed."""
+    told = settings.otel_exporter_otlp_traces_compression or settings.otel_exporter_otlp_compression
+    return told.lower() == variables.GZIP
+
+
+def traces_ca_file(settings: Settings) -> Path:
+    """The certificates that the collector's has to chain to."""
+    own = settings.otel_exporter_otlp_traces_certificate or settings.otel_exporter_otlp_certificate
+    return own or ca_file(settings)
 
 
 def traces_sampler(settings: Settings) -> Sampler:
     """Which traces are recorded. Raises ValueError, but not for settings that `load_settings` has returned."""
+    if not is_known(settings.otel_traces_sampler):
+        return Sampler()
     return read_sampler(settings.otel_traces_sampler, settings.otel_traces_sampler_arg)
 
 
@@ -541,12 +594,14 @@ def service_attributes(settings: Settings) -> dict[str, str]:
 
 
 def unused_for_traces(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    """What is set of OpenTelemetry's variables, while something is traced, and not used."""
-    if traces_url(settings) is None:
+    """What OpenTelemetry's variables ask for where a collector is named, and is not done."""
+    if _collector(settings) is None:
         return
-    for name in sorted(environ):
-        if _OF_TRACES.fullmatch(name) and environ[name] and name.lower() not in Settings.model_fields:
-            yield f"{name} is set, and zai-proxy does not use it: docs/settings.md has what it reads of OpenTelemetry's"
+    given = {name.upper(): value for name, value in environ.items() if name.upper().startswith("OTEL_")}
+    if traces_url(settings) is None:
+        yield from variables.why_nothing_is_sent(given)
+    else:
+        yield from variables.what_is_done_otherwise(given, (name.upper() for name in Settings.model_fields))
 
 
 def _key_problems(settings: Settings, needs_key: bool) -> Iterator[str]:
@@ -579,25 +634,26 @@ def _port_conflicts(settings: Settings) -> Iterator[str]:
 
 def _trace_problems(settings: Settings) -> Iterator[str]:
     """What stands in OpenTelemetry's variables for other programs is their business while nothing is traced here."""
-    if settings.otel_sdk_disabled:
+    collector = _collector(settings)
+    if collector is None or not variables.is_exported(settings.otel_traces_exporter):
         return
-    if settings.otel_traces_exporter not in ("otlp", "none"):
-        yield Settings.problem("otel_traces_exporter")
     if traces_url(settings) is None:
+        is_for_traces = settings.otel_exporter_otlp_traces_endpoint is not None
+        protocol = settings.otel_exporter_otlp_traces_protocol or settings.otel_exporter_otlp_protocol
+        if protocol.lower() != "grpc":
+            yield Settings.problem(f"otel_exporter_otlp_{'traces_' if is_for_traces else ''}endpoint")
         return
-    headers, file = settings.otel_exporter_otlp_headers, settings.otel_exporter_otlp_headers_file
-    if headers is not None and file is not None:
-        yield "OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_HEADERS_FILE are both set: need only one of them"
+    of_headers = "otel_exporter_otlp_headers"
+    if settings.otel_exporter_otlp_traces_headers is not None:
+        of_headers = "otel_exporter_otlp_traces_headers"
+    if traces_headers(settings) and settings.otel_exporter_otlp_headers_file is not None:
+        yield f"{of_headers.upper()} and OTEL_EXPORTER_OTLP_HEADERS_FILE are both set: need only one of them"
     checks: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("otel_exporter_otlp_headers", lambda: read_headers("" if headers is None else headers.get_secret_value())),
-        ("otel_exporter_otlp_protocol", lambda: _OTLP_PROTOCOLS.index(settings.otel_exporter_otlp_protocol)),
+        (of_headers, lambda: read_headers(traces_headers(settings))),
         ("otel_resource_attributes", lambda: read_attributes(settings.otel_resource_attributes or "")),
-        ("otel_traces_sampler", lambda: read_sampler(settings.otel_traces_sampler, None)),
+        ("otel_traces_sampler_arg", lambda: traces_sampler(settings)),
     )
-    wrong = [field for field, check in checks if not _is_right(check)]
-    if "otel_traces_sampler" not in wrong and not _is_right(lambda: traces_sampler(settings)):
-        wrong.append("otel_traces_sampler_arg")
-    yield from map(Settings.problem, wrong)
+    yield from (Settings.problem(field) for field, check in checks if not _is_right(check))
 
 
 def _is_right(check: Callable[[], object]) -> bool:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 from common import ports
@@ -9,7 +10,7 @@ from common.settings import SettingsError
 from extproc.runtime.api_key import ApiKey
 from extproc.runtime.collector_headers import CollectorHeaders
 from extproc.runtime.price_table import load_prices
-from extproc.settings import Settings, make_state_directory
+from extproc.settings import Settings, ca_file, make_state_directory, traces_ca_file, traces_url
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -73,14 +74,23 @@ def _no_password() -> str:
 
 
 def _upstream_certificates(settings: Settings) -> None:
-    if settings.zai_ca_file is None:
+    if settings.zai_ca_file is not None:
+        _check_certificates("ZAI_CA_FILE", settings.zai_ca_file)
+
+
+def _collectors_certificates(settings: Settings) -> None:
+    url, file = traces_url(settings), traces_ca_file(settings)
+    if url is None or not url.startswith("https:") or file == ca_file(settings):
         return
+    is_for_traces = settings.otel_exporter_otlp_traces_certificate is not None
+    _check_certificates(f"OTEL_EXPORTER_OTLP_{'TRACES_' if is_for_traces else ''}CERTIFICATE", file)
+
+
+def _check_certificates(name: str, file: Path) -> None:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.zai_ca_file)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except (OSError, ValueError) as error:
-        raise SettingsError(
-            [f"ZAI_CA_FILE={settings.zai_ca_file}: need certificates in PEM ({_reason(error)})"]
-        ) from None
+        raise SettingsError([f"{name}={file}: need certificates in PEM ({_reason(error)})"]) from None
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -91,5 +101,11 @@ def _reason(error: OSError | ValueError) -> str:
 
 PORTS: Final = (_client_port, _metrics_port, _admin_port)
 """That its ports can be had."""
-FILES: Final = (load_prices, _certificate, _upstream_certificates, CollectorHeaders.from_settings)
+FILES: Final = (
+    load_prices,
+    _certificate,
+    _upstream_certificates,
+    _collectors_certificates,
+    CollectorHeaders.from_settings,
+)
 """That what its files hold can be used."""

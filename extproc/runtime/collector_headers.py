@@ -7,7 +7,7 @@ import structlog
 from common.settings import SettingsError
 from extproc.domain.tracing.attributes import read_headers
 from extproc.runtime.file_watch import file_stamp
-from extproc.settings import Settings, traces_url
+from extproc.settings import Settings, traces_headers, traces_url
 
 log = structlog.get_logger("extproc.traces")
 
@@ -27,8 +27,7 @@ class CollectorHeaders:
             return cls({})
         file = settings.otel_exporter_otlp_headers_file
         if file is None:
-            told = settings.otel_exporter_otlp_headers
-            return cls(read_headers("" if told is None else told.get_secret_value()))
+            return cls(read_headers(traces_headers(settings)))
         try:
             return cls(read_headers(file.read_text("utf-8").strip()), file)
         except (OSError, ValueError):

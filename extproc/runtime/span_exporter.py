@@ -1,6 +1,7 @@
 """Sends spans to an OTLP collector, beside the requests: whatever the collector does, no request waits for it."""
 
 import asyncio
+import gzip
 import random
 import ssl
 from collections import Counter, deque
@@ -18,7 +19,6 @@ import structlog
 
 log = structlog.get_logger("extproc.traces")
 
-_TIMEOUT: Final = 10.0
 _WAITS: Final = (1.0, 2.0, 4.0, 8.0)
 _LONGEST_WAIT: Final = 30.0
 _JITTER: Final = 0.2
@@ -26,6 +26,7 @@ _GATHERING: Final = 1.0
 _LARGEST_BATCH: Final = 512
 _MOST_HELD: Final = 4 * 1024 * 1024
 _LARGEST_ANSWER: Final = 64 * 1024
+_FASTEST: Final = 1  # of zlib's levels
 # As OTLP has them; any other status is the last word on a message.
 _WORTH_A_RETRY: Final = frozenset({429, 502, 503, 504})
 
@@ -44,12 +45,15 @@ class SpanResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Where spans go. `headers` are asked for before each message, and may hold secrets, as the URL may."""
+    """Where spans go. `headers` are asked for before each message, and may hold secrets, as the URL may. `timeout` is
+    what it gets for one message, in seconds."""
 
     url: str
     headers: Callable[[], Mapping[str, str]]
     ca_file: Path | None = None
     proxy: str | None = None
+    timeout: float = 10.0
+    compresses: bool = False
 
     @property
     def host(self) -> str:
@@ -57,7 +61,7 @@ class Collector:
         return urlsplit(self.url).hostname or ""
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=self._tls(), proxy=self.proxy, timeout=_TIMEOUT, trust_env=False)
+        return httpx.AsyncClient(verify=self._tls(), proxy=self.proxy, timeout=self.timeout, trust_env=False)
 
     def _tls(self) -> ssl.SSLContext:
         if self.url.startswith("https:"):
@@ -76,7 +80,7 @@ class Reply:
 
 
 async def post(client: httpx.AsyncClient, collector: Collector, message: bytes) -> Reply:
-    """Sends one message. Raises nothing that a collector could cause, and takes ten seconds at most.
+    """Sends one message. Raises nothing that a collector could cause, and takes no longer than its timeout.
 
     A redirect is not followed (it would take the headers along), and of an answer 64 KiB are read.
     """
@@ -86,9 +90,13 @@ async def post(client: httpx.AsyncClient, collector: Collector, message: bytes) 
         "accept-encoding": "identity",
         "user-agent": "zai-proxy",
     }
+    if collector.compresses:
+        # In a thread: it takes milliseconds, and admissions do not wait for that.
+        message = await asyncio.to_thread(gzip.compress, message, _FASTEST)
+        headers["content-encoding"] = "gzip"
     try:
         async with (
-            asyncio.timeout(_TIMEOUT),
+            asyncio.timeout(collector.timeout),
             client.stream("POST", collector.url, content=message, headers=headers) as response,
         ):
             body = await _beginning(response)

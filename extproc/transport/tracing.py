@@ -11,7 +11,15 @@ from extproc.metrics.tracing import TracingCollector
 from extproc.runtime.collector_headers import CollectorHeaders
 from extproc.runtime.span_exporter import Collector, SpanExporter
 from extproc.runtime.tracer import Tracer
-from extproc.settings import Settings, ca_file, proxy_url, service_attributes, traces_sampler
+from extproc.settings import (
+    Settings,
+    proxy_url,
+    service_attributes,
+    traces_are_compressed,
+    traces_ca_file,
+    traces_sampler,
+    traces_timeout,
+)
 from extproc.transport import otlp
 
 
@@ -29,7 +37,14 @@ class Tracing:
 
 def collector_of(settings: Settings, url: str) -> Collector:
     """The collector at this URL. Raises SettingsError for a file of headers that can't be used."""
-    return Collector(url, CollectorHeaders.from_settings(settings), ca_file(settings), proxy_url(settings, url))
+    return Collector(
+        url,
+        CollectorHeaders.from_settings(settings),
+        traces_ca_file(settings),
+        proxy_url(settings, url),
+        traces_timeout(settings),
+        traces_are_compressed(settings),
+    )
 
 
 def build(settings: Settings, url: str) -> Tracing:

@@ -258,11 +258,16 @@ def test_a_collector_that_is_away_or_hangs_slows_no_request_and_holds_up_no_end(
         assert "spans were not sent before the end" in stack.processor.output
 
 
-def test_the_last_spans_are_sent_on_the_way_down(traced: Stack, tmp_path: Path) -> None:
+def test_the_last_spans_are_sent_on_the_way_down_also_where_grpc_is_asked_for(traced: Stack, tmp_path: Path) -> None:
     trace_id, _, traceparent = a_trace()
     with running_collector(tmp_path) as collector:
         environment = quiet_settings(tmp_path, traced.key, traced.simulator.url)
-        settings = {**environment, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/v1/traces"}
+        settings = {
+            **environment,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/v1/traces",
+        }
         with supervised(tmp_path, settings, "run", "--no-dashboard") as proxy:
             proxy.until_ready()
             answer = httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, headers=played(traceparent), timeout=60)
@@ -270,4 +275,5 @@ def test_the_last_spans_are_sent_on_the_way_down(traced: Stack, tmp_path: Path) 
 
             assert answer.status_code == 200
             assert proxy.process.wait(60.0) == 0
+            assert proxy.output.count("OTEL_EXPORTER_OTLP_PROTOCOL=grpc: zai-proxy sends http/protobuf, ") == 1
         assert len(collector.trace(trace_id, 3)) == 3

@@ -10,10 +10,15 @@ from common.settings import SettingsError
 from extproc.domain.tracing.sampling import Sampler
 from extproc.settings import (
     Settings,
+    ca_file,
     load_settings,
     misspelt_settings,
     service_attributes,
+    traces_are_compressed,
+    traces_ca_file,
+    traces_headers,
     traces_sampler,
+    traces_timeout,
     traces_url,
     unused_for_traces,
 )
@@ -54,6 +59,10 @@ def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
         ({"EXPORTER_OTLP_ENDPOINT": BASE, "SDK_DISABLED": "true"}, None),
         ({"EXPORTER_OTLP_ENDPOINT": BASE, "TRACES_EXPORTER": "none"}, None),
         ({"EXPORTER_OTLP_ENDPOINT": BASE, "TRACES_EXPORTER": "otlp"}, f"{BASE}/v1/traces"),
+        ({"EXPORTER_OTLP_ENDPOINT": BASE, "TRACES_EXPORTER": "console, otlp"}, f"{BASE}/v1/traces"),
+        ({"EXPORTER_OTLP_ENDPOINT": BASE, "TRACES_EXPORTER": "zipkin"}, None),
+        ({"EXPORTER_OTLP_ENDPOINT": BASE, "EXPORTER_OTLP_PROTOCOL": "grpc"}, f"{BASE}/v1/traces"),
+        ({"EXPORTER_OTLP_ENDPOINT": "collector:4317", "EXPORTER_OTLP_PROTOCOL": "grpc"}, None),
     ],
 )
 def test_traces_go_where_the_variables_say(
@@ -65,10 +74,6 @@ def test_traces_go_where_the_variables_say(
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({"EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: need http/protobuf"),
-        ({"EXPORTER_OTLP_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json: need http/protobuf"),
-        ({"TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER=console: need otlp or none"),
-        ({"TRACES_SAMPLER": "jaeger_remote"}, "OTEL_TRACES_SAMPLER=jaeger_remote: need always_on, always_off, "),
         (
             {"TRACES_SAMPLER": "traceidratio", "TRACES_SAMPLER_ARG": "10"},
             "OTEL_TRACES_SAMPLER_ARG=10: need a number from 0 to 1",
@@ -76,7 +81,12 @@ def test_traces_go_where_the_variables_say(
         ({"RESOURCE_ATTRIBUTES": "team"}, "OTEL_RESOURCE_ATTRIBUTES=team: need name=value, separated by commas"),
         ({"SDK_DISABLED": "perhaps"}, "OTEL_SDK_DISABLED=perhaps: need true or false"),
         ({"EXPORTER_OTLP_HEADERS": "my-secret"}, "OTEL_EXPORTER_OTLP_HEADERS=***: need headers like "),
+        ({"EXPORTER_OTLP_TRACES_HEADERS": "my-secret"}, "OTEL_EXPORTER_OTLP_TRACES_HEADERS=***: need headers like "),
         ({"EXPORTER_OTLP_ENDPOINT": "collector:secret"}, "OTEL_EXPORTER_OTLP_ENDPOINT=***: need an http or https URL "),
+        (
+            {"EXPORTER_OTLP_TRACES_ENDPOINT": "collector:secret"},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=***: need an http or https URL ",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_without_a_secret(
@@ -97,11 +107,13 @@ def test_headers_and_a_file_of_headers_are_one_too_many(monkeypatch: pytest.Monk
 def test_what_other_programs_are_told_is_their_business_while_nothing_is_traced_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wrong = {"EXPORTER_OTLP_PROTOCOL": "grpc", "TRACES_SAMPLER": "xray", "EXPORTER_OTLP_HEADERS": "odd"}
+    wrong = {
+        "EXPORTER_OTLP_PROTOCOL": "grpc", "TRACES_SAMPLER": "xray", "TRACES_EXPORTER": "zipkin",
+        "EXPORTER_OTLP_HEADERS": "odd", "EXPORTER_OTLP_TIMEOUT": "10s", "EXPORTER_OTLP_CERTIFICATE": "/nowhere",
+    }  # fmt: skip
 
     assert traces_url(load(monkeypatch, **wrong)) is None
-    disabled = {"EXPORTER_OTLP_ENDPOINT": BASE, "SDK_DISABLED": "true", "TRACES_EXPORTER": "zipkin"}
-    assert traces_url(load(monkeypatch, **wrong, **disabled)) is None
+    assert traces_url(load(monkeypatch, **wrong, EXPORTER_OTLP_ENDPOINT=BASE, SDK_DISABLED="true")) is None
 
 
 def test_headers_and_urls_are_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +121,7 @@ def test_headers_and_urls_are_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -
         "EXPORTER_OTLP_HEADERS": "a=my-secret",
         "EXPORTER_OTLP_ENDPOINT": f"{BASE}/my-secret",
         "EXPORTER_OTLP_TRACES_ENDPOINT": f"{BASE}/my-secret",
+        "EXPORTER_OTLP_TRACES_HEADERS": "a=my-secret",
     }
 
     settings = load(monkeypatch, **secret)
@@ -120,6 +133,74 @@ def test_the_sampler_is_the_one_that_follows_the_caller_unless_it_is_set(monkeyp
     assert traces_sampler(load(monkeypatch)) == Sampler(follows_parent=True, ratio=1.0)
     set_ = load(monkeypatch, TRACES_SAMPLER="traceidratio", TRACES_SAMPLER_ARG="0.25")
     assert traces_sampler(set_) == Sampler(follows_parent=False, ratio=0.25)
+
+
+def told(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    """What is said of variables that are not followed."""
+    settings = load(monkeypatch, **{"EXPORTER_OTLP_ENDPOINT": BASE} | environment)
+    return list(unused_for_traces(settings, os.environ))
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: zai-proxy sends http/protobuf, "),
+        ({"EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json: zai-"),
+        ({"TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER=zipkin: zai-proxy sends traces by otlp alone, and "),
+        ({"TRACES_EXPORTER": "otlp,console"}, "OTEL_TRACES_EXPORTER=console: zai-proxy sends traces by otlp alone"),
+        ({"TRACES_SAMPLER": "jaeger_remote", "TRACES_SAMPLER_ARG": "url=x"}, "OTEL_TRACES_SAMPLER=jaeger_remote: "),
+        ({"EXPORTER_OTLP_COMPRESSION": "zstd"}, "OTEL_EXPORTER_OTLP_COMPRESSION=zstd: zai-proxy knows gzip and none"),
+        ({"EXPORTER_OTLP_TIMEOUT": "10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT=10s is no whole number of milliseconds"),
+        (
+            {"EXPORTER_OTLP_ENDPOINT": "collector:4317", "EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL, but one for gRPC, ",
+        ),
+    ],
+)
+def test_what_only_others_can_do_is_one_line_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], line: str
+) -> None:
+    [said] = told(monkeypatch, **environment)
+
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"EXPORTER_OTLP_PROTOCOL": "grpc", "EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"},
+        {"EXPORTER_OTLP_COMPRESSION": "zstd", "EXPORTER_OTLP_TRACES_COMPRESSION": "gzip"},
+        {"PROPAGATORS": "tracecontext,baggage", "EXPORTER_OTLP_TRACES_TIMEOUT": "2500"},
+        {"TRACES_EXPORTER": "none", "EXPORTER_OTLP_PROTOCOL": "grpc"},
+    ],
+)
+def test_of_what_is_done_nothing_is_said(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    assert told(monkeypatch, **environment) == []
+
+
+def test_what_is_set_for_traces_goes_before_what_is_set_for_all_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    general = {
+        "EXPORTER_OTLP_HEADERS": "a=general", "EXPORTER_OTLP_TIMEOUT": "1500", "EXPORTER_OTLP_COMPRESSION": "gzip",
+        "EXPORTER_OTLP_CERTIFICATE": "/general.pem",
+    }  # fmt: skip
+    own = {
+        "EXPORTER_OTLP_TRACES_HEADERS": "a=own", "EXPORTER_OTLP_TRACES_TIMEOUT": "2500",
+        "EXPORTER_OTLP_TRACES_COMPRESSION": "none", "EXPORTER_OTLP_TRACES_CERTIFICATE": "/own.pem",
+    }  # fmt: skip
+
+    def read(**environment: str) -> tuple[str, float, bool, str]:
+        loaded = load(monkeypatch, EXPORTER_OTLP_ENDPOINT=BASE, **environment)
+        file = str(traces_ca_file(loaded))
+        return traces_headers(loaded), traces_timeout(loaded), traces_are_compressed(loaded), file
+
+    assert read() == ("", 10.0, False, str(ca_file(load(monkeypatch))))
+    assert read(**general) == ("a=general", 1.5, True, "/general.pem")
+    assert read(**general, **own) == ("a=own", 2.5, False, "/own.pem")
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("0", 60.0), ("999999", 60.0), ("1", 0.001), ("soon", 10.0), ("", 10.0)])
+def test_a_collector_gets_a_minute_at_most(monkeypatch: pytest.MonkeyPatch, told: str, seconds: float) -> None:
+    assert traces_timeout(load(monkeypatch, EXPORTER_OTLP_TIMEOUT=told)) == seconds
 
 
 def test_the_services_own_name_goes_before_the_one_among_its_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +216,7 @@ def test_the_services_own_name_goes_before_the_one_among_its_attributes(monkeypa
 def test_what_would_change_how_traces_are_sent_and_does_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {
         "OTEL_BSP_MAX_QUEUE_SIZE": "1",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "a=b",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": "key.pem",
         "OTEL_PROPAGATORS": "b3",
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "of metrics",
         "OTEL_LOGS_EXPORTER": "of logs",
@@ -147,7 +228,7 @@ def test_what_would_change_how_traces_are_sent_and_does_not_is_told(monkeypatch:
 
     assert [line.partition(" ")[0] for line in told] == [
         "OTEL_BSP_MAX_QUEUE_SIZE",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
         "OTEL_PROPAGATORS",
     ]
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -177,5 +258,6 @@ def test_without_traces_and_a_store_of_replicas_nothing_of_them_is_loaded() -> N
         "extproc.domain.tracing",
         "extproc.domain.tracing.attributes",
         "extproc.domain.tracing.sampling",
+        "extproc.domain.tracing.variables",
     }
     assert not [name for name in loaded if name.partition(".")[0] in ("redis", "opentelemetry")]

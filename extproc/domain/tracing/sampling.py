@@ -38,6 +38,11 @@ class Sampler:
         return int(trace_id, 16) % (1 << _RANDOM_BITS) < self.ratio * (1 << _RANDOM_BITS)
 
 
+def is_known(name: str) -> bool:
+    """Whether this is the name of a sampler that needs nobody to ask."""
+    return name.lower() in set(SamplerName)
+
+
 def read_sampler(name: str, argument: str | None) -> Sampler:
     """Raises ValueError for an unknown name, and for a ratio that is no number from 0 to 1 where the name needs one."""
     known = SamplerName(name.lower())

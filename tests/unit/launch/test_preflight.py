@@ -72,6 +72,8 @@ def test_everything_that_is_wrong_gets_its_line(taken: int, tmp_path: Path) -> N
         tls_cert_file=certificate,
         tls_key_file=certificate,
         zai_ca_file=authorities,
+        otel_exporter_otlp_endpoint="https://collector.example.com",
+        otel_exporter_otlp_traces_certificate=tmp_path / "missing",
     )
 
     assert [line.partition(":")[0] for line in problems(checked)] == [
@@ -79,6 +81,7 @@ def test_everything_that_is_wrong_gets_its_line(taken: int, tmp_path: Path) -> N
         f"PRICES_FILE={prices}",
         f"TLS_CERT_FILE={certificate}",
         f"ZAI_CA_FILE={authorities}",
+        f"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE={tmp_path / 'missing'}",
     ]
 
 

@@ -1,16 +1,18 @@
 """Spans on their way to a collector, whatever the collector does with them."""
 
 import asyncio
+import gzip
 import logging
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from extproc.runtime.span_exporter import Collector, SpanExporter
+from extproc.runtime.span_exporter import Collector, SpanExporter, post
 from tests.harness.certificates import Authority
 from tests.harness.waiting import eventually
 from tests.unit.runtime.listener import Listener, http, listening, running
@@ -51,6 +53,31 @@ async def test_spans_are_posted_with_the_headers_that_the_collector_wants() -> N
     assert bodies(listener) == ["a b"]
     assert spans.counts == {"sent": 2, "rejected": 0, "failed": 0, "dropped": 0}
     assert spans.waiting == 0
+
+
+async def test_what_is_compressed_says_so() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        await post(client, Collector("http://collector/v1/traces", dict, compresses=True), b"spans" * 1000)
+
+    assert seen[0].headers["content-encoding"] == "gzip"
+    assert len(seen[0].content) < 1000
+    assert gzip.decompress(seen[0].content) == b"spans" * 1000
+
+
+async def test_a_message_takes_as_long_as_the_collector_gets() -> None:
+    async with listening(None) as listener:
+        collector = Collector(listener.url, dict, timeout=0.05)
+        async with collector.client() as client:
+            reply = await post(client, collector, b"spans")
+
+    assert "Timeout" in reply.problem
+    assert not reply.is_final
 
 
 async def test_what_comes_together_goes_together_512_at_a_time() -> None:
