@@ -9,12 +9,10 @@ import os
 import secrets
 import string
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import IO, Final, Protocol, cast
 
 import httpx
@@ -32,7 +30,7 @@ from extproc.launch.addresses import client_url, metrics_url
 from extproc.launch.banner import ready_text
 from extproc.launch.child import Program
 from extproc.launch.envoy_admin import says_something, until_answers
-from extproc.launch.runtime_directory import RuntimeDirectory
+from extproc.launch.runtime_directory import RuntimeDirectory, demo_directory
 from extproc.launch.supervisor import Company, supervise, trusting_client
 from extproc.settings import Settings
 
@@ -74,8 +72,8 @@ def environment(given: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
     A port that is set stays as it is, and so does DB_PATH; else the dashboard's file goes when the block ends.
     """
-    with tempfile.TemporaryDirectory(prefix="zai-proxy-demo-", ignore_cleanup_errors=True) as directory:
-        yield {**_chosen(given), "DB_PATH": given.get("DB_PATH") or str(Path(directory) / "dashboard.db")}
+    with demo_directory() as directory:
+        yield {**_chosen(given), "DB_PATH": given.get("DB_PATH") or str(directory / "dashboard.db")}
 
 
 def _chosen(given: Mapping[str, str]) -> dict[str, str]:
