@@ -1,15 +1,28 @@
-"""Which part of a conversation's prompts changes with each request.
+"""Which part of a conversation's prompts changes, with each request or with some of them.
 
-Of each speaker the last few prompts are remembered, since forks and sub-agents may take turns under one name. A new
-prompt is held against the one that it is most like. A part counts as changing if it was another one in each of
-several requests in a row, each time one that had not been there before, and the cache did not give what it should.
+Observed: the parts of some of a conversation's prompts, and of all of them whether the cache gave what it should (a
+hit) or not (a miss).
+
+States: of each conversation the last few prompts are remembered, since forks and sub-agents may take turns under one
+name. Of each part that has changed there is a row: how often it did so, and what it was.
+
+Events, for a prompt that is looked at. It is held against the remembered one that it is most like. Others may have come
+in between that were not looked at: that is no matter while the conversation went on, each larger than the one before.
+
+| since that one      | the part is the same | it is one that was not there before | it is one of before |
+| ------------------- | -------------------- | ----------------------------------- | ------------------- |
+| the cache missed    | its row ends         | one more                            | begins anew at 0    |
+| it did not miss     | nothing              | nothing                             | nothing             |
+
+A row of three is a finding. It stands through at most twice as many hits in a row as ever were between two of its
+changes: where a part changes with each request there were none, and the first hit ends it.
 """
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from extproc.domain.cache.conversation import WARM, Asked, Speaker
+from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
 from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, compared, differences
 from extproc.domain.request.record import record
 
@@ -23,12 +36,15 @@ _MOST_STRANDS: Final = 8
 _STRAND_SECONDS: Final = 900.0
 _MOST_PROMPTS: Final = 4
 _MOST_VALUES: Final = 8
+_MOST_HITS: Final = 24
+_LONGER: Final = 2
 
 
 @record
 class Finding:
-    """A part that changes: in so many requests in a row of those that were looked at. The first was sent at `since`,
-    the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was."""
+    """A part that changes: in so many requests in a row of those that missed and were looked at. The first was sent at
+    `since`, the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was,
+    `is_each` whether it changes with each request, as far as is known: there was no hit in between."""
 
     speaker: Speaker
     change: Change
@@ -36,21 +52,26 @@ class Finding:
     at: float
     requests: int
     is_cut: bool = False
+    is_each: bool = True
 
 
 @dataclass(slots=True)
 class _Row:
-    """How one part changed, request after request. Its cause is the one that more than half of the changes have, so a
-    single odd one (a clock that gains a digit, a line that is rewritten once) does not hide a clock."""
+    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes.
+
+    Its cause is the one that more than half of the changes have. So a single odd one (a clock that gains a digit, a
+    line that is rewritten once) does not hide a clock."""
 
     since: float
     at: float
     change: Change
     requests: int = 0
+    hits: int = 0
     values: list[str] = field(default_factory=list)
     causes: Counter[Cause] = field(default_factory=Counter)
 
-    def add(self, change: Change, at: float) -> None:
+    def add(self, change: Change, at: float, hits: int) -> None:
+        """Another one, with as many `hits` in a row since the one before at most."""
         is_news = change.cause is Cause.TOOLS_REORDERED or change.value not in self.values
         self.causes[change.cause] += 1
         [(cause, times)] = self.causes.most_common(1)
@@ -60,7 +81,13 @@ class _Row:
         self.at = at
         self.requests = self.requests + 1 if is_news else 0
         if self.requests <= 1:
-            self.since = at
+            self.since, self.hits = at, 0
+        else:
+            self.hits = max(self.hits, hits)
+
+    def outlasts(self, hits: int) -> bool:
+        """Whether it may still be going on after so many hits in a row."""
+        return hits <= (_LONGER * self.hits if self.is_enough else _MOST_HITS)
 
     @property
     def is_enough(self) -> bool:
@@ -76,7 +103,11 @@ class _Memory:
     Not all prompts are looked at: `passed` is when the latest was sent that was not, `missed` the latest of those that
     had too little from the cache, and `began` when the first was sent that was looked at after one that was not.
 
-    `unchanged` counts the latest in which nothing changed though they had too little, and in how many `parts`."""
+    Of a named speaker `tokens` are those of the latest prompt, which was sent at `sent`, and `goes_on` is whether each
+    since the last that was looked at was larger than the one before. `hits` counts the latest that had enough, and
+    `hits_between` is the most of them in a row before a miss since the last that was looked at.
+
+    `unchanged` counts the latest that had too little though nothing had changed, and in how many `parts`."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
@@ -89,6 +120,29 @@ class _Memory:
     began: float = 0.0
     unchanged: int = 0
     parts: int = 0
+    tokens: int = 0
+    sent: float = 0.0
+    goes_on: bool = False
+    hits: int = 0
+    hits_between: int = 0
+
+    def follow(self, asked: Asked) -> bool:
+        """A named speaker's next request has ended. Whether it missed."""
+        is_missed = self.tokens > 0 and misses_what_was_there(asked, self.tokens, self.sent)
+        self.goes_on = self.goes_on and asked.input > self.tokens
+        self.tokens, self.sent = asked.input, asked.sent
+        self.count(is_missed=is_missed)
+        return is_missed
+
+    def count(self, *, is_missed: bool) -> None:
+        """Counts hits in a row, and forgets what they end."""
+        if is_missed:
+            self.hits, self.hits_between = 0, max(self.hits, self.hits_between)
+            return
+        self.hits += 1
+        if self.hits > _MOST_HITS:
+            self.unchanged = 0
+        self.rows = {name: row for name, row in self.rows.items() if row.outlasts(self.hits)}
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to continue one of these, as a value to compare; the first number is 0 where it can't.
@@ -124,13 +178,16 @@ class Changes:
         return strand, True
 
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
-        """A request has ended that had this prompt. It is compared with none that others came behind which were not
-        looked at: what a person does to a conversation in between would be taken for its program's doing."""
+        """A request has ended that had this prompt. It is compared with one that others came behind which were not
+        looked at only if they all went on with it: else what a person did to the conversation in between would be taken
+        for its program's doing."""
         source = self._memory(_source(speaker))
         memory = self._memory(speaker)
         if source.began <= source.passed:
             source.began = asked.sent
-        if memory.heard <= source.passed:
+        is_apart = memory.heard <= source.passed
+        is_missed = speaker.is_named and (memory.follow(asked) or memory.missed > memory.heard)
+        if is_apart and not memory.goes_on:
             memory.prompts = []
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.is_cut = prompt.is_cut
@@ -143,11 +200,16 @@ class Changes:
             before, tokens = memory.prompts[index]
             if _continues(before, prompt, changes):
                 del memory.prompts[index]
-            is_warm = asked.cached >= tokens * WARM
-            memory.unchanged = 0 if is_warm or changes else memory.unchanged + 1
+            if not is_apart:
+                is_missed = asked.cached < tokens * WARM
+            if not speaker.is_named:
+                memory.count(is_missed=is_missed)
             memory.parts = compared(before, prompt)
-            self._note(memory, changes, asked, is_warm=is_warm)
+            if is_missed:
+                memory.unchanged = 0 if changes else memory.unchanged + 1
+                self._note(memory, changes, asked)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
+        memory.goes_on, memory.hits_between = speaker.is_named, 0
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on; which of
@@ -156,10 +218,9 @@ class Changes:
         if memory is None:
             return
         memory.passed = asked.sent
-        if asked.cached < asked.input * WARM:
+        is_missed = memory.follow(asked) if speaker.is_named else asked.cached < asked.input * WARM
+        if is_missed:
             memory.missed = asked.sent
-        elif speaker.is_named:
-            memory.rows, memory.unchanged = {}, 0
 
     def missed(self, speaker: Speaker) -> float:
         """When the latest prompt was sent (Unix time) that was not looked at, had too little from the cache, and may be
@@ -188,7 +249,15 @@ class Changes:
         """What changes, as far as it did within these seconds, the latest first. It goes on with each request that has
         too little from the cache, until one is looked at in which nothing changed."""
         found = [
-            Finding(speaker, row.change, row.since, max(row.at, self.missed(speaker)), row.requests, memory.is_cut)
+            Finding(
+                speaker,
+                row.change,
+                row.since,
+                max(row.at, self.missed(speaker)),
+                row.requests,
+                memory.is_cut,
+                is_each=not row.hits,
+            )
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()
             if row.is_enough
@@ -202,12 +271,12 @@ class Changes:
             self._speakers.popitem(last=False)
         return memory
 
-    def _note(self, memory: _Memory, changes: list[Change], asked: Asked, *, is_warm: bool) -> None:
-        changed = {} if is_warm else {change.name: change for change in changes}
+    def _note(self, memory: _Memory, changes: list[Change], asked: Asked) -> None:
+        changed = {change.name: change for change in changes}
         memory.rows = {name: row for name, row in memory.rows.items() if name in changed}
         for name, change in changed.items():
             row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
-            row.add(change, asked.sent)
+            row.add(change, asked.sent, memory.hits_between)
 
 
 def _source(speaker: Speaker) -> Speaker:

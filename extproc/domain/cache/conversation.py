@@ -59,7 +59,7 @@ _COLD_FROM_SHARE: Final = 0.4
 _COLD_UNTIL_SHARE: Final = 0.25
 _FEWEST_FOUND: Final = 3
 _FEWEST_TOKENS_LOST: Final = 50_000
-_NOTABLE_SHARE: Final = 0.08
+_NOTABLE_SHARE: Final = 1 / 12
 _CHANCE_OF_RULE: Final = 0.00002
 _CHANCE_OF_RULE_GOING_ON: Final = 0.001
 
@@ -113,6 +113,12 @@ class Asked:
     def arrived(self) -> float:
         """When it came or, if that is not known, when it left."""
         return self.came or self.sent
+
+
+def misses_what_was_there(asked: Asked, tokens: int, sent: float) -> bool:
+    """Whether an answer had clearly less from the cache than a prompt of so many tokens that was sent at `sent` had put
+    there, if it goes on with that. Not after a pause in which the cache may have forgotten it."""
+    return asked.sent - sent <= LONGEST_PAUSE and asked.cached < min(tokens, asked.input) * WARM
 
 
 @record
@@ -284,6 +290,7 @@ class Conversation:
         self._is_proven = False
         self._steps = steps or Steps()
         self._latest: deque[Claim] = deque(maxlen=_CLAIMS_KEPT)
+        self._unbroken = 0
         self.misses: Misses | None = None
         self.is_cold = False
 
@@ -291,6 +298,17 @@ class Conversation:
     def heard(self) -> float:
         """When its latest request left (Unix time), 0 before the first."""
         return 0.0 if self._last is None else self._last.sent
+
+    @property
+    def loses_much(self) -> bool:
+        """Whether a notable share of what the latest claims could have had is lost."""
+        lost, due = sum(claim.lost for claim in self._latest), sum(claim.due for claim in self._latest)
+        return lost >= max(_FEWEST_TOKENS_LOST, due * _NOTABLE_SHARE)
+
+    @property
+    def lately(self) -> Misses | None:
+        """The latest claims, whether they are short or not; None if there are none."""
+        return Misses.of(self._latest) if self._latest else None
 
     def take(self, asked: Asked) -> Told:
         """A request has ended."""
@@ -358,7 +376,7 @@ class Conversation:
         self._unproven, self._is_proven, self._found = [], False, asked.cached
         if not self.is_cold and not self._patience.outlasts_breaks:
             self.misses = None
-            self._latest.clear()
+            self._unbroken = 0
 
     @property
     def _alarm(self) -> int:
@@ -366,17 +384,21 @@ class Conversation:
         return self._patience.alarm if self._steps.go_on else self._patience.alarm_in_doubt
 
     def _by_turns(self) -> Sequence[Claim]:
-        """The latest claims, if those that come short and others take turns in a way that is worth a word; else none."""
-        latest = list(self._latest)
+        """The latest claims if those that come short and others take turns, and it is worth a word; else none."""
         if self._misses_often:
-            return latest[-_LATEST:]
-        return latest if self._misses_by_rule else ()
+            return self._latest_unbroken
+        return list(self._latest) if self._misses_by_rule else ()
+
+    @property
+    def _latest_unbroken(self) -> Sequence[Claim]:
+        """A few of the latest claims, if nothing broke off in between."""
+        return list(self._latest)[-self._unbroken :][-_LATEST:] if self._unbroken else ()
 
     @property
     def _misses_often(self) -> bool:
         """Whether so many claims are missed, by turns with others, and so much is lost by it that it is worth a word:
         something changes with every second request, or the cache forgets as often."""
-        latest = list(self._latest)[-_LATEST:]
+        latest = self._latest_unbroken
         if not self._patience.knows_whose or not self._steps.go_on or len(latest) < _FEWEST_CLAIMS:
             return False
         missed = [claim.lost for claim in latest if claim.is_missed]
@@ -386,20 +408,15 @@ class Conversation:
     @property
     def _misses_by_rule(self) -> bool:
         """Whether claims come short by a rule: something changes with every third request, or each minute."""
-        if not self._loses_much or not self._steps.go_on:
+        if not self.loses_much or not self._steps.go_on:
             return False
         steps = [Step(claim.before, claim.asked.arrived, claim.is_short) for claim in self._latest]
         return chance_of_rule(steps) <= (_CHANCE_OF_RULE_GOING_ON if self.is_cold else _CHANCE_OF_RULE)
 
-    @property
-    def _loses_much(self) -> bool:
-        """Whether a notable share of what the latest claims could have had is lost."""
-        lost, due = sum(claim.lost for claim in self._latest), sum(claim.due for claim in self._latest)
-        return lost >= max(_FEWEST_TOKENS_LOST, due * _NOTABLE_SHARE)
-
     def _judge(self, claim: Claim) -> None:
         self._steps.take(breaks_off=False)
         self._latest.append(claim)
+        self._unbroken += 1
         by_turns = self._by_turns() if claim.is_short != self.is_cold else ()
         if claim.is_short or by_turns:
             if self.misses is None:
@@ -412,5 +429,5 @@ class Conversation:
         elif not self.is_cold:
             self.misses = None
         elif claim.is_met:
-            self.is_cold, self.misses = False, None
+            self.is_cold, self.misses, self._unbroken = False, None, 0
             self._latest.clear()

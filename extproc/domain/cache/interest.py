@@ -5,16 +5,21 @@ an answer has had less, until one has nearly all again. A fault is named later f
 and the second has none to be held against.
 
 Two prompts in a row are enough to be compared. So a few in a row are looked at, at once, and then several times as many
-are passed over: whether it goes on, their tokens tell. Programs that name no session are looked at by their source, the
-longer at a time the longer it lasts, since many conversations may take turns there. And a client's program has a
-budget, which its requests fill: that bounds the share that is looked at for many short conversations too.
+are passed over: whether it goes on, their tokens tell.
+
+Where answers with too little take turns with others, so few in a row would seldom meet a change. But as long as a
+conversation goes on, prompts that are further apart tell it too. So each seventh is looked at, whatever it has.
+
+Programs that name no session are looked at by their source, the longer at a time the longer it lasts, since many
+conversations may take turns there. And a client's program has a budget, which its requests fill: that bounds the share
+that is looked at for many short conversations too.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-from extproc.domain.cache.conversation import WARM, Asked, Speaker
+from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
 
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
@@ -22,13 +27,17 @@ RESTS: Final = 6
 AT_FIRST: Final = 48
 """So many prompts of a client's program may be looked at before there was any to pass over."""
 
+_ONE: Final = 1
 _FEW: Final = 5
 _FEW_OF_A_SOURCE: Final = 12
 _MOST_IN_A_ROW: Final = 48
 _WELL: Final = 24
+_TURNS: Final = 2
 _MOST_CONVERSATIONS: Final = 4096
 _MOST_BUDGETS: Final = 256
 _Key: TypeAlias = tuple[str, str, str, str, str, str]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -42,17 +51,49 @@ class _Look:
     warm: int = 0
 
 
+@dataclass(slots=True)
+class _Turns:
+    """How answers that come short and others take turns in a conversation. `tokens` are those of its latest prompt,
+    which was sent at `sent`; `well` counts the latest answers that did not come short, and `relapses` how often one did
+    behind such."""
+
+    tokens: int = 0
+    sent: float = 0.0
+    well: int = 0
+    relapses: int = 0
+
+    def take(self, asked: Asked) -> None:
+        if misses_what_was_there(asked, self.tokens, self.sent):
+            self.relapses += self.well > 0
+            self.well = 0
+        else:
+            self.well += 1
+        if self.well > _WELL:
+            self.relapses = 0
+        self.tokens, self.sent = asked.input, asked.sent
+
+    @property
+    def are_taken(self) -> bool:
+        return self.relapses >= _TURNS
+
+
 class Interest:
     """The conversations whose latest answer had too little from the cache. Its memory is bounded."""
 
     def __init__(self) -> None:
         self._looks: OrderedDict[_Key, _Look] = OrderedDict()
+        self._turns: OrderedDict[_Key, _Turns] = OrderedDict()
         self._budgets: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def take(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended. What is known before the next one is answered is the model that it asks for."""
         key = _key(speaker, asked.model or speaker.model)
         is_warm = asked.cached >= asked.input * WARM
+        if speaker.is_named and self._takes_turns(key, asked):
+            one = self._looks.get(key) or _Look(_ONE)
+            one.few, one.rest = _ONE, min(one.rest, RESTS)
+            self._put(key, one)
+            return
         if is_warm and speaker.is_named:
             look = self._looks.pop(key, None)
             if look is not None:
@@ -60,7 +101,9 @@ class Interest:
             return
         look = self._looks.get(key)
         if look is None or (look.warm >= _WELL and not is_warm):
-            look = _Look(_FEW if speaker.is_named else _FEW_OF_A_SOURCE)
+            look = _Look(_FEW_OF_A_SOURCE)
+        if speaker.is_named:
+            look.few = _FEW
         look.warm = look.warm + 1 if is_warm else 0
         self._put(key, look)
 
@@ -86,27 +129,36 @@ class Interest:
         look.rest = max(0, look.rest - 1)
         return False
 
+    def _takes_turns(self, key: _Key, asked: Asked) -> bool:
+        """Whether answers that come short and others take turns in this conversation, of which one has come."""
+        turns = self._turns.get(key) or _Turns()
+        turns.take(asked)
+        _remember(self._turns, key, turns, _MOST_CONVERSATIONS)
+        return turns.are_taken
+
     def _granted(self, speaker: Speaker, few: int) -> int:
         """Takes so many out of the budget, or what there is, if it is enough to be worth it."""
         key, least = (speaker.client, speaker.program), _FEW if speaker.is_named else _FEW_OF_A_SOURCE
         granted = min(few, int(self._budgets[key]))
-        if granted < least:
+        if granted < min(few, least):
             return 0
         self._budgets[key] -= granted
         return granted
 
     def _save(self, speaker: Speaker, prompts: float) -> None:
         key = speaker.client, speaker.program
-        self._budgets[key] = min(_MOST_IN_A_ROW, self._budgets.get(key, AT_FIRST) + prompts)
-        self._budgets.move_to_end(key)
-        if len(self._budgets) > _MOST_BUDGETS:
-            self._budgets.popitem(last=False)
+        saved = min(_MOST_IN_A_ROW, self._budgets.get(key, AT_FIRST) + prompts)
+        _remember(self._budgets, key, saved, _MOST_BUDGETS)
 
     def _put(self, key: _Key, look: _Look) -> None:
-        self._looks[key] = look
-        self._looks.move_to_end(key)
-        if len(self._looks) > _MOST_CONVERSATIONS:
-            self._looks.popitem(last=False)
+        _remember(self._looks, key, look, _MOST_CONVERSATIONS)
+
+
+def _remember(memory: "OrderedDict[Key, Value]", key: Key, value: Value, most: int) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > most:
+        memory.popitem(last=False)
 
 
 def _key(speaker: Speaker, model: str) -> _Key:

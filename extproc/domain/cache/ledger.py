@@ -222,9 +222,18 @@ class CacheLedger:
     def findings(self, now: float) -> list[Finding]:
         """What keeps prompts out of the cache, as far as Envoy tells of their parts; the latest first."""
         self._settle(now)
-        found = self._changes.findings(now, COLD_SECONDS)
+        found = self._changing(now)
         named = {each.speaker for each in found}
         return [*found, *(each for each in self._unchanged(now) if each.speaker not in named)]
+
+    def _changing(self, now: float) -> list[Finding]:
+        """The parts of prompts that change. Those that don't change with each request have to be worth a word."""
+        found = self._changes.findings(now, COLD_SECONDS)
+        return [each for each in found if each.is_each or self._loses_much(each.speaker)]
+
+    def _loses_much(self, speaker: Speaker) -> bool:
+        conversation = self._conversations.get(speaker)
+        return conversation is not None and conversation.loses_much
 
     def _unchanged(self, now: float) -> Iterator[Finding]:
         """The cold conversations in which nothing changes: nothing is marked for the cache where that is needed, or the
@@ -278,12 +287,14 @@ class CacheLedger:
             self._add(speaker, Sums(unknown=told.unknown), now)
 
     def _cold(self, now: float) -> Iterator[ColdConversation]:
-        """Of a source without a session either those that were told apart by their prompts or, if none of them is cold,
-        the one that its tokens tell of: the same requests may be in both."""
+        """Those that are cold by their tokens, and those of which a part is known that changes with some requests. Of a
+        source without a session either those that were told apart by their prompts or, if none of them is cold, the one
+        that its tokens tell of: the same requests may be in both."""
         told_apart: set[Speaker] = set()
-        cold = [each for each in self._conversations.items() if each[1].is_cold]
+        changing = {each.speaker for each in self._changing(now) if not each.is_each}
+        cold = [each for each in self._conversations.items() if each[1].is_cold or each[0] in changing]
         for speaker, conversation in sorted(cold, key=lambda each: -each[0].strand):
-            misses = conversation.misses
+            misses = conversation.misses if conversation.is_cold else conversation.lately
             heard = max(conversation.heard, self._changes.missed(speaker) if speaker.strand else 0.0)
             if misses is None or now - heard >= COLD_SECONDS or speaker in told_apart:
                 continue

@@ -30,38 +30,35 @@ def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[st
     }
 
 
-def text_of(change: Change, *, is_cut: bool = False) -> str:
-    """What changes with each request, and what to do about it. `is_cut` is whether only the front of the prompts was
-    looked at."""
+def text_of(change: Change, *, is_cut: bool = False, is_each: bool = True) -> str:
+    """What changes with each request, or with some, and what to do about it. `is_cut` is whether only the front of the
+    prompts was looked at."""
     note = "; of such large prompts only the front is looked at" if is_cut else ""
-    return _text_of(change) + note
+    return _text_of(change, "with each request" if is_each else "every few requests") + note
 
 
-def _text_of(change: Change) -> str:
+def _text_of(change: Change, when: str) -> str:
     name, size = change.name, f"{change.bytes:,} bytes" if change.bytes else ""
     match change.cause:
         case Cause.ATTRIBUTION:
-            return (
-                f"{name} changes with each request: Claude Code's attribution line. "
-                "Set CLAUDE_CODE_ATTRIBUTION_HEADER=0"
-            )
+            return f"{name} changes {when}: Claude Code's attribution line. Set CLAUDE_CODE_ATTRIBUTION_HEADER=0"
         case Cause.DATE:
             return (
-                f"{name} changes with each request, in nothing but digits ({size}): a time, a date or a count. "
+                f"{name} changes {when}, in nothing but digits ({size}): a time, a date or a count. "
                 "Put it into the last message, or leave it out"
             )
         case Cause.STAMPED:
             return (
-                f"{name} change with each request, each by a word or a number: something such as the time is written "
+                f"{name} change {when}, each by a word or a number: something such as the time is written "
                 "into all of them anew. Write it once, when a message is made, or into the last one alone"
             )
         case Cause.DROPPED:
             return (
-                f"{name} are dropped with each request, and all behind them is read anew. Drop many at once "
+                f"{name} are dropped {when}, and all behind them is read anew. Drop many at once "
                 "and seldom, or sum them up"
             )
         case Cause.TOOLS_REORDERED:
-            return f"{name} comes in another order with each request ({size}). Sort it by name"
+            return f"{name} comes in another order {when} ({size}). Sort it by name"
         case Cause.CACHE_CONTROL:
             return (
                 "nothing in the prompt is marked for the cache, and Z.AI's Messages API has been seen to cache nothing "
@@ -73,7 +70,7 @@ def _text_of(change: Change) -> str:
                 "of its nodes was asked)"
             )
         case Cause.UNKNOWN:
-            return f"{name} changes with each request" + (f" ({size})" if size else "")
+            return f"{name} changes {when}" + (f" ({size})" if size else "")
 
 
 def ratio(part: int, whole: int) -> float | None:
@@ -126,7 +123,7 @@ def _finding(finding: Finding, several: bool) -> dict[str, object]:
         "since": finding.since,
         "at": finding.at,
         "requests": finding.requests,
-        "text": text_of(finding.change, is_cut=finding.is_cut),
+        "text": text_of(finding.change, is_cut=finding.is_cut, is_each=finding.is_each),
     }
 
 

@@ -19,17 +19,19 @@ TOOLS: Final[Sequence[Piece]] = [(f"tool {number}", 1800) for number in range(6)
 
 
 class PrefixCache:
-    """What a model has seen lately, in blocks of `block` tokens: the rest of the last one is no hit."""
+    """What a model has seen lately, in blocks of `block` tokens: the rest of the last one is no hit. Each time that
+    it is asked it may have forgotten all, if it `forgets`."""
 
-    def __init__(self, expiry: float = EXPIRY, block: int = 64) -> None:
+    def __init__(self, expiry: float = EXPIRY, block: int = 64, forgets: Callable[[], bool] = lambda: False) -> None:
         self._expiry = expiry
+        self._forgets = forgets
         self._names: dict[tuple[object, Piece], int] = {}
         self._seen: dict[int, float] = {}
         self._block = block
 
     def ask(self, model: str, prompt: list[Piece], now: float) -> int:
         """How much of it is cached; from now on all of it is."""
-        hit, is_hit = 0, True
+        hit, is_hit = 0, not self._forgets()
         root: object = model
         for piece in prompt:
             prefix = self._names.setdefault((root, piece), len(self._names))

@@ -223,13 +223,63 @@ def test_a_finding_ends_once_a_prompt_is_looked_at_in_which_it_stays() -> None:
     assert found(changes) == []
 
 
-def test_prompts_are_not_compared_over_others_that_were_not_looked_at() -> None:
-    changes = Changes()
-    for number in range(0, 20, 2):
-        changes.take(SPEAKER, prompt(number, f"s9:{number}:9"), asked(number))
-        changes.pass_over(SPEAKER, asked(number + 1))
+def test_prompts_are_compared_over_others_that_were_not_looked_at_only_while_each_is_larger_than_the_last() -> None:
+    for shrinks, expected in ((False, [("system block 1", Cause.DATE, 9)]), (True, [])):
+        changes = Changes()
+        for number in range(0, 20, 2):
+            changes.take(SPEAKER, prompt(number, f"s9:{number}:9"), asked(number))
+            passed = asked(number + 1)
+            changes.pass_over(SPEAKER, replace(passed, input=9000) if shrinks else passed)
 
-    assert found(changes, NOON + 1200) == []
+        assert found(changes, NOON + 1200) == expected
+
+
+def by_turns(*fronts: int) -> tuple[Changes, list[list[tuple[str, bool]]]]:
+    """What is found after each request of a conversation that is looked at now and then: what stands in front of its
+    prompts, and the cache misses where that is another one than before. A negative one is not looked at."""
+    changes, told, last = Changes(), list[list[tuple[str, bool]]](), 0
+    for number, front in enumerate(fronts):
+        each = asked(number, cached=18_500 + 1000 * number if abs(front) == last else 0)
+        if front < 0:
+            changes.pass_over(SPEAKER, each)
+        else:
+            changes.take(SPEAKER, prompt(number, f"s9:{front}:9"), each)
+        found = changes.findings(each.sent + 1, COLD_SECONDS)
+        told.append([(finding.change.name, finding.is_each) for finding in found])
+        last = abs(front)
+    return changes, told
+
+
+def test_what_changes_with_some_requests_is_found_by_prompts_that_are_far_apart_and_stands_through_their_hits() -> None:
+    fronts = [number // 3 + 1 for number in range(36)]
+    _, told = by_turns(*(front if number % 7 == 0 else -front for number, front in enumerate(fronts)))
+
+    assert told == [[]] * 21 + [[("system block 1", False)]] * 15
+
+
+def test_it_ends_after_twice_as_many_hits_in_a_row_as_were_between_two_of_its_changes() -> None:
+    _, told = by_turns(1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4)
+
+    assert [bool(each) for each in told] == [False] * 7 + [True] * 5 + [False]
+
+
+def test_a_miss_in_which_it_stays_begins_the_row_anew_also_where_it_was_not_looked_at() -> None:
+    changes, _ = by_turns(1, 2, 3, 3)
+    changes.pass_over(SPEAKER, asked(4))
+    changes.take(SPEAKER, prompt(5, "s9:3:9"), asked(5, cached=24_000))
+    changes.take(SPEAKER, prompt(6, "s9:4:9"), asked(6))
+
+    assert found(changes) == []
+
+
+def test_a_miss_behind_a_long_pause_tells_nothing_of_what_changes() -> None:
+    changes, _ = by_turns(1, 2, 3)
+    late = replace(asked(3), sent=asked(3).sent + 400)
+    changes.pass_over(SPEAKER, late)
+    changes.take(SPEAKER, prompt(4, "s9:3:9"), replace(asked(4, cached=23_000), sent=late.sent + 60))
+    changes.take(SPEAKER, prompt(5, "s9:4:9"), replace(asked(5), sent=late.sent + 120))
+
+    assert found(changes) == [("system block 1", Cause.DATE, 3)]
 
 
 NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")

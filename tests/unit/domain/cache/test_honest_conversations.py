@@ -22,7 +22,7 @@ NAMELESS = Speaker("", "source-01", "", "", "", "glm-5.3")
 
 class Office:
     """A ledger, and whoever it hears of: all conversations that it ever called cold, and all causes that it found.
-    Envoy tells it of the parts that it wants to know of, and of no others."""
+    Envoy tells it of the parts that it wants to know of, and of no others; of none if there is no `doctor`."""
 
     def __init__(
         self,
@@ -30,7 +30,10 @@ class Office:
         speaker: Speaker,
         change: Callable[[list[Piece], int], list[Piece]] = as_it_is,
         expiry: float = EXPIRY,
+        *,
+        doctor: bool = True,
     ) -> None:
+        self.doctor = doctor
         self.ledger = CacheLedger(PRICES)
         self.alarms: list[str] = []
         self.causes: set[Cause] = set()
@@ -46,7 +49,7 @@ class Office:
         )
 
     def hear(self, speaker: Speaker, asked: Asked) -> None:
-        seen = asked if self.ledger.wants_parts(speaker) else replace(asked, prompt="")
+        seen = asked if self.ledger.wants_parts(speaker) and self.doctor else replace(asked, prompt="")
         self.ledger.hear(speaker, seen, asked.begun)
         self.alarms += [str(each) for each in self.ledger.cold(asked.begun)]
         self.causes |= {each.change.cause for each in self.ledger.findings(asked.begun)}
@@ -68,6 +71,21 @@ def test_a_cache_that_forgets_sooner_is_no_clients_fault(expiry: float) -> None:
         work(office.person, 20, is_named=True)
 
         assert (office.alarms, office.causes) == ([], set()), seed
+
+
+@pytest.mark.parametrize("doctor", [True, False], ids=["with the doctor", "without"])
+def test_of_a_cache_that_forgets_by_chance_nothing_but_that_is_said(doctor: bool) -> None:
+    """Each fourth prompt, and each tenth: the first may be an alarm, since it is so much, but is no client's fault."""
+    for seed in range(6):
+        often = Office(seed, CLAUDE, doctor=doctor)
+        seldom = Office(seed, CLAUDE, doctor=doctor)
+        for office, share in ((often, 0.25), (seldom, 0.1)):
+            chance = random.Random(seed)
+            office.person.cache = PrefixCache(forgets=lambda chance=chance, share=share: chance.random() < share)
+            days_work(office.person, 25)
+
+        assert often.causes <= {Cause.FORGOTTEN}, seed
+        assert (seldom.alarms, seldom.causes) == ([], set()), seed
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -158,3 +176,43 @@ def test_without_a_session_the_one_of_several_conversations_that_has_a_fault_is_
 
     assert len(office.ledger.cold(office.person.now + 1)) == 1
     assert office.causes == {FAULTS[fault]}
+
+
+def days_work(person: Person, turns: int) -> None:
+    """Turn after turn in one conversation, with a long pause now and then."""
+    for _ in range(turns):
+        person.turn()
+        if person.random.random() < 0.2:
+            person.pause()
+
+
+def each(count: int) -> Callable[[list[Piece], int], list[Piece]]:
+    """The line in front changes with each so-many-th request."""
+    requests = numbers()
+
+    def change(prompt: list[Piece], _number: int) -> list[Piece]:
+        return [("system line", 30), (f"system {next(requests) // count}", 20), *prompt[len(TOOLS) + 1 :]]
+
+    return change
+
+
+@pytest.mark.parametrize("doctor", [True, False], ids=["with the doctor", "without"])
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_what_changes_now_and_then_is_an_alarm_and_named_if_prompts_are_looked_at(count: int, doctor: bool) -> None:
+    for seed in range(2):
+        office = Office(seed, CLAUDE, each(count), doctor=doctor)
+        days_work(office.person, 25)
+
+        assert office.alarms, seed
+        assert office.causes == ({Cause.DATE} if doctor else set()), seed
+
+
+@pytest.mark.parametrize("doctor", [True, False], ids=["with the doctor", "without"])
+def test_a_time_to_the_minute_is_one_too(doctor: bool) -> None:
+    for seed in range(3):
+        office = Office(seed, CLAUDE, doctor=doctor)
+        office.person.change = lambda prompt, _, who=office.person: [(f"system {int(who.now // 60)}", 20), *prompt]
+        days_work(office.person, 20)
+
+        assert office.alarms, seed
+        assert office.causes == ({Cause.DATE} if doctor else set()), seed

@@ -32,6 +32,24 @@ def test_a_conversation_that_stays_cold_is_looked_at_five_times_in_a_row_at_once
     assert found == [False] + ([True] * 5 + [False] * 30) * 3
 
 
+def test_a_conversation_whose_answers_take_turns_is_looked_at_each_seventh_time_until_they_no_longer_do() -> None:
+    traffic = [(SPEAKER, WARM if number % 3 else COLD) for number in range(60)] + [(SPEAKER, WARM)] * 60
+    found = looked(Interest(), traffic)
+
+    assert found[:7] == [False, True, False, False, True, False, False]
+    assert found[7:84] == ([True] + [False] * 6) * 11
+    assert found[84:] == [False] * 36
+
+
+def test_answers_that_are_cold_after_a_long_pause_or_for_what_is_new_in_a_prompt_are_no_turns() -> None:
+    paused = [Asked(1000.0 * number, 2.0, 20_000, 0 if number % 2 else 18_000) for number in range(20)]
+    large = [Asked(10.0 * number, 2.0, 20_000 * (number + 1), 20_000 * number) for number in range(20)]
+
+    behind_a_miss = [number > 0 and number % 2 == 0 for number in range(20)]
+    assert looked(Interest(), [(SPEAKER, each) for each in paused]) == behind_a_miss
+    assert looked(Interest(), [(SPEAKER, each) for each in large]) == [False] + [True] * 5 + [False] * 14
+
+
 def test_a_source_without_sessions_is_looked_at_from_the_first_and_longer_each_time() -> None:
     found = looked(Interest(), [(NAMELESS, COLD)] * 400)
 
