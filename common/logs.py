@@ -52,14 +52,25 @@ class StandardError:
                 display.flush()
 
 
-def standard_output(on_loss: Callable[[int], None]) -> LineWriter:
-    """What writes lines to standard output; `on_loss` hears of those that could not be written."""
-    return LineWriter(_STANDARD_OUTPUT, on_loss, _tell)
+def standard_output(on_loss: Callable[[int], None], on_told: Callable[[int], None]) -> LineWriter:
+    """What writes lines to standard output. `on_loss` hears of those that could not be written, `on_told` of how many
+    of these the log has told."""
+    return LineWriter(_STANDARD_OUTPUT, on_loss, _telling(on_told))
 
 
-def count_losses(on_loss: Callable[[int], None]) -> None:
-    """From now on `on_loss` hears of lines that could not be written to standard error."""
+def count_losses(on_loss: Callable[[int], None], on_told: Callable[[int], None]) -> None:
+    """From now on `on_loss` hears of lines that could not be written to standard error, `on_told` of how many of these
+    the log has told."""
     _WRITER.on_loss = on_loss
+    _WRITER.on_flow = _telling(on_told)
+
+
+def _telling(on_told: Callable[[int], None]) -> Callable[[int], None]:
+    def tell(lines: int) -> None:
+        _tell(lines)
+        on_told(lines)
+
+    return tell
 
 
 def open_what_is_closed() -> None:

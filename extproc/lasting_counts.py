@@ -41,7 +41,8 @@ _RESTARTS: Final = {
     place: number for number, place in enumerate((child, reason) for child in CHILDREN for reason in RestartReason)
 }
 _LOST_LINES: Final = {loser: number for number, loser in enumerate(LineLoser, start=len(_RESTARTS))}
-_BYTES: Final = _NUMBER.size * (len(_RESTARTS) + len(_LOST_LINES))
+_TOLD_LINES: Final = {loser: number for number, loser in enumerate(LineLoser, start=len(_RESTARTS) + len(_LOST_LINES))}
+_BYTES: Final = _NUMBER.size * (len(_RESTARTS) + len(_LOST_LINES) + len(_TOLD_LINES))
 
 
 class LastingCounts:
@@ -51,6 +52,8 @@ class LastingCounts:
         self.descriptor = descriptor
         self.is_inherited = is_inherited
         self._adding = threading.Lock()
+        if os.fstat(descriptor).st_size < _BYTES:  # that of a supervisor from before an upgrade
+            os.ftruncate(descriptor, _BYTES)
         self._numbers = mmap.mmap(descriptor, _BYTES)
 
     @classmethod
@@ -76,6 +79,14 @@ class LastingCounts:
 
     def count_lost_lines(self, loser: LineLoser, lines: int) -> None:
         self._add(_LOST_LINES[loser], lines)
+
+    def count_told_lines(self, loser: LineLoser, lines: int) -> None:
+        """The log has said that so many of the lost lines are missing."""
+        self._add(_TOLD_LINES[loser], lines)
+
+    def untold_lines(self, loser: LineLoser) -> int:
+        """Lost lines of which the log has not said that they are missing."""
+        return max(0, self._read(_LOST_LINES[loser]) - self._read(_TOLD_LINES[loser]))
 
     def restarts(self) -> Iterator[tuple[str, RestartReason, int]]:
         """How often each child was started again, for each reason."""

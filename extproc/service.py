@@ -236,7 +236,7 @@ class Service:
     def _log_of_requests(self) -> RequestLog | None:
         if self._settings.log_level not in (LogLevel.DEBUG, LogLevel.INFO):
             return None
-        lines = logs.standard_output(partial(self._counts.count_lost_lines, LineLoser.PROCESSOR))
+        lines = logs.standard_output(*_line_counts(self._counts))
         return RequestLog(lines.write, self._settings.log_format)
 
     def _shared_limits(self) -> "SharedLimits | None":
@@ -358,11 +358,17 @@ def _pacing_config(settings: Settings) -> PacingConfig:
     )
 
 
+def _line_counts(counts: LastingCounts) -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """What counts our log lines that could not be written, and those of them that the log has told."""
+    of_processor = LineLoser.PROCESSOR
+    return partial(counts.count_lost_lines, of_processor), partial(counts.count_told_lines, of_processor)
+
+
 def run(settings: Settings, socket_path: Path) -> None:
     """Runs the processor in the foreground until it is told to stop."""
 
     counts = LastingCounts.handed_on(os.environ)
-    logs.count_losses(partial(counts.count_lost_lines, LineLoser.PROCESSOR))
+    logs.count_losses(*_line_counts(counts))
 
     async def serve() -> None:
         await Service(settings, socket_path, counts).run()

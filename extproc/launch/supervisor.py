@@ -19,7 +19,7 @@ import structlog
 
 from common import logs
 from common.logs import StandardError
-from extproc.lasting_counts import LastingCounts, LineLoser
+from extproc.lasting_counts import LastingCounts, LineLoser, RestartReason
 from extproc.launch import programs
 from extproc.launch.addresses import client_url
 from extproc.launch.child import Child, ChildError, Program
@@ -80,7 +80,10 @@ class Supervisor:
         self._cutting = asyncio.Event()
         self._admin = EnvoyAdmin(client, settings.envoy_admin_port)
         self._counts = LastingCounts.new()
-        logs.count_losses(partial(self._counts.count_lost_lines, LineLoser.SUPERVISOR))
+        logs.count_losses(
+            partial(self._counts.count_lost_lines, LineLoser.SUPERVISOR),
+            partial(self._counts.count_told_lines, LineLoser.SUPERVISOR),
+        )
         self._processor = self._child(
             programs.processor(
                 settings, directory, client, self._counts, company.processor_environment, company.merge_output
@@ -108,6 +111,7 @@ class Supervisor:
                 beside.cancel()
             for child in reversed(self._started):
                 await child.end(_PATIENCE_SECONDS)
+            self._tell_of_lost_lines()
             reassuring.cancel()
 
     def stop(self) -> None:
@@ -117,7 +121,19 @@ class Supervisor:
         self._stopping.set()
 
     def _child(self, program: Program) -> Child:
-        return Child(program, write_line, partial(self._counts.count_restart, program.name))
+        return Child(program, write_line, partial(self._note_restart, program.name))
+
+    def _note_restart(self, child: str, reason: RestartReason) -> None:
+        self._counts.count_restart(child, reason)
+        self._tell_of_lost_lines()
+
+    def _tell_of_lost_lines(self) -> None:
+        """Says what a processor that has ended could not say itself: that lines of its log are missing."""
+        lines = 0 if self._processor.is_running else self._counts.untold_lines(LineLoser.PROCESSOR)
+        if lines:
+            self._counts.count_told_lines(LineLoser.PROCESSOR, lines)
+            log.warning("log lines of a processor that has ended were dropped: nobody read them, or there was no room",
+                        lines=lines)  # fmt: skip
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -77,6 +77,10 @@ async def test_a_pipe_that_nobody_reads_blocks_nothing_and_the_loss_is_counted_a
         assert proxy.metrics().value("zai_proxy_log_lines_dropped_total") >= lost
         assert proxy.metrics().value("zai_proxy_child_restarts_total", child="extproc", reason="crashed") == 1
 
+        told, text = "log lines of a processor that has ended were dropped", ""
+        while told not in text:
+            text += os.read(reading, 1_000_000).decode()
+        assert text.count(told) == 1
         proxy.process.send_signal(signal.SIGTERM)
         assert proxy.process.wait(60) == 0
     os.close(reading)

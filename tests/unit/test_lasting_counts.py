@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -55,3 +56,27 @@ def test_without_a_supervisor_nothing_is_ever_started_again() -> None:
 
     assert "zai_proxy_child_restarts_total{" not in shown(counts)
     assert "zai_proxy_log_lines_dropped_total 1.0" in shown(counts)
+
+
+def test_lost_lines_are_told_once_by_whoever_can() -> None:
+    ours = LastingCounts.new()
+    theirs = LastingCounts(os.dup(ours.descriptor), is_inherited=True)
+    theirs.count_lost_lines(LineLoser.PROCESSOR, 5)
+    theirs.count_told_lines(LineLoser.PROCESSOR, 3)
+    ours.count_lost_lines(LineLoser.SUPERVISOR, 7)
+
+    assert ours.untold_lines(LineLoser.PROCESSOR) == 2
+    ours.count_told_lines(LineLoser.PROCESSOR, 2)
+
+    assert ours.untold_lines(LineLoser.PROCESSOR) == theirs.untold_lines(LineLoser.PROCESSOR) == 0
+    assert ours.lost_lines() == 12
+
+
+def test_a_processor_that_counts_more_than_its_supervisor_can_start() -> None:
+    with tempfile.TemporaryFile(buffering=0) as before_an_upgrade:
+        before_an_upgrade.write((4).to_bytes(8, "little"))
+
+        counts = LastingCounts(before_an_upgrade.fileno(), is_inherited=True)
+        counts.count_told_lines(LineLoser.PROCESSOR, 1)
+
+        assert next(counts.restarts())[2] == 4
