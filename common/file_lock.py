@@ -31,6 +31,19 @@ def hold(path: Path) -> IO[bytes]:
     return file
 
 
+def holder(path: Path) -> str | None:
+    """Who holds the lock, as `process 4711`; None if nobody does, or if that can't be told."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(file)
+    except OSError:
+        return None
+    return None
+
+
 def _holder(file: IO[bytes]) -> str:
     file.seek(0)
     number = file.read(_LONGEST_NUMBER).strip()

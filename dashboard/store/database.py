@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Final, TypeAlias
 
 from common.file_lock import HeldError, hold
+from dashboard.settings import lock_of
 from dashboard.store.programs import look_back
 from dashboard.store.schema import NewerSchemaError, migrate
 
@@ -55,7 +56,7 @@ class Lock:
 def _lock(path: Path) -> IO[bytes]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hold(Path(f"{path}.lock"))
+        return hold(lock_of(path))
     except HeldError as holder:
         raise StoreError(
             f"DB_PATH={path}: another dashboard uses it ({holder}): end that one, or set DB_PATH to another file"

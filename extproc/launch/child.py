@@ -23,6 +23,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
 _ROOM_SECONDS: Final = 1.0
+_SELDOM_SECONDS: Final = 60.0
 # SIGTERM is held back in the programs: a service manager may send it to all of them at once, and we alone act on it.
 _END: Final = signal.SIGINT
 
@@ -48,7 +49,7 @@ class Program:
     `most_seconds_to_start` after a crash, it hangs. `gives_sign` asks it for a sign of life, from when it is ready;
     after five seconds without one it hangs too. `descriptors` are open files that it gets beside the standard ones.
     `merge_output` sends standard output the way of standard error, else it is inherited. Without one that is not
-    `essential` the others go on: it is started again however often it crashes.
+    `essential` the others go on: it is started again however often it crashes, once a minute after ten times in a row.
     """
 
     name: str
@@ -248,7 +249,8 @@ class Child:
         # change by itself, so it is tried again for ever.
         if wait is None and self.essential and not self._refuses_its_settings:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
-        wait = LONGEST_WAIT if wait is None else wait
+        if wait is None:
+            wait = LONGEST_WAIT if self.essential else _SELDOM_SECONDS
         reason = RestartReason.CRASHED if self._silence is None else RestartReason.HUNG
         what = "crashed" if reason is RestartReason.CRASHED else "hung, was killed"
         log.warning(f"{self.name} {what} and is started again", why=why, wait_seconds=wait)

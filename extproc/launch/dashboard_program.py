@@ -1,5 +1,6 @@
 """The dashboard as a child of the proxy: what has to be right before it starts, and what it gets to know."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 import httpx
 
 from common import ports
+from common.file_lock import holder
 from common.settings import SettingsError
 from dashboard import settings as its
 from extproc.launch.addresses import metrics_url
@@ -66,17 +68,26 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
 
 def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = False, **overrides: str) -> Program:
     """`zai-proxy dashboard`: the proxy works without it."""
-    ready_url = f"{dashboard_url(settings)}/healthz"
+    ready_url, database = f"{dashboard_url(settings)}/healthz", its.load_settings().database
     return Program(
         name="dashboard",
         command=zai_proxy("dashboard"),
         environment=environment(settings, {**os.environ, **overrides}),
         until_ready=lambda: until_answers(client, ready_url),
         gives_sign=lambda: says_something(client, ready_url),
+        prepare=lambda: _check_that_nobody_has(database),
         most_seconds_to_start=_MOST_SECONDS_TO_START,
         merge_output=merge_output,
         essential=False,
     )
+
+
+def _check_that_nobody_has(database: Path) -> None:
+    """Raises OSError if another dashboard uses the file."""
+    other = holder(its.lock_of(database))
+    if other is not None:
+        need = "end that dashboard, or set DB_PATH to another file, or --no-dashboard"
+        raise OSError(errno.EBUSY, f"{other} uses DB_PATH={database}: {need}")
 
 
 def can_be_written(path: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.file_lock import HeldError, hold
+from common.file_lock import HeldError, hold, holder
 
 
 def test_who_holds_a_lock_is_named_to_whoever_wants_it_too(tmp_path: Path) -> None:
@@ -36,3 +36,14 @@ def test_what_a_holder_of_before_left_is_no_name_of_this_one(tmp_path: Path) -> 
 def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         hold(tmp_path / "nowhere" / "lock")
+
+
+def test_who_holds_a_lock_can_be_asked_without_taking_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert holder(path) is None
+    assert not path.exists()
+
+    with hold(path):
+        assert holder(path) == f"process {os.getpid()}"
+
+    assert holder(path) is None

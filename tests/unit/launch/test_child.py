@@ -105,10 +105,10 @@ async def test_one_that_crashes_is_started_again_and_the_log_says_why(tmp_path: 
     assert logs[0]["why"] == "signal SIGSEGV"
 
 
-async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_again(
+async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_again_more_and_more_seldom(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("extproc.launch.child._SELDOM_SECONDS", 0.0)
     monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
     starts = tmp_path / "starts"
     child, _ = python(f"open({str(starts)!r}, 'a').write('x'); raise SystemExit(1)", never, essential=False)

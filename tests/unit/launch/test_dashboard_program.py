@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from dashboard.store.database import Lock
 from extproc.launch import dashboard_program
 from extproc.settings import Settings
 from tests.harness.processes import make_key
@@ -57,3 +59,20 @@ def test_a_database_in_a_directory_that_may_not_be_looked_into_raises_nothing_un
     path = tmp_path / ("x" * 300) / "dashboard.db"  # of which no system says whether it is there
 
     assert dashboard_program.can_be_written(path)
+
+
+async def test_while_another_dashboard_has_its_file_it_is_not_started(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database = tmp_path / "dashboard.db"
+    monkeypatch.setenv("DB_PATH", str(database))
+    async with httpx.AsyncClient() as client:
+        program = dashboard_program.program(settings, client)
+    program.prepare()
+
+    lock = Lock(database)
+    with pytest.raises(OSError, match=f"process {os.getpid()} uses DB_PATH={database}: end that dashboard, or set "):
+        program.prepare()
+    lock.release()
+
+    program.prepare()
