@@ -187,7 +187,7 @@ class Verifier:
             yield f"All of it may need about {most:,} tokens: what --spend does not allow is left out."
         if self._origin.host in _OWN_HOSTS:
             yield "If a simulator is there: it has a cache of prompts only with --prefix-cache 300."
-        yield "One of them has a key of zeros in place of yours, to see what a wrong key is told."
+        yield "Three of them have a key of zeros in place of yours, to see what a wrong key is told on each API."
         if self._options.places:
             yield (
                 "Then 2, 4 and 8 requests at once, until one is refused, and as many again of two models: "
@@ -335,11 +335,11 @@ class Verifier:
         return exchange
 
     def _request(self, trial: Trial) -> dict[str, Any]:
+        key = self._key if trial.has_key else trials.NOBODYS_KEY
         credential = {
-            Credential.API_KEY: {"x-api-key": self._key, "anthropic-version": "2023-06-01"},
-            Credential.BEARER: {"authorization": f"Bearer {self._key}"},
-            Credential.BARE: {"authorization": self._key},
-            Credential.NOBODYS: {"x-api-key": trials.NOBODYS_KEY, "anthropic-version": "2023-06-01"},
+            Credential.API_KEY: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+            Credential.BEARER: {"authorization": f"Bearer {key}"},
+            Credential.BARE: {"authorization": key},
         }[trial.credential]
         headers = {**credential, "content-type": "application/json", **trial.headers}
         url = f"{self._settings.zai_target_url}{trial.path}"
@@ -428,5 +428,5 @@ class _Seen:
             ended=ended,
             began=self.began,
             failure=self.failure,
-            has_key=trial.credential is not Credential.NOBODYS,
+            has_key=trial.has_key,
         )

@@ -21,7 +21,7 @@ from extproc.commands.verify import Options, Verifier, run_verify
 from extproc.commands.verify_record import RecordDirectory
 from extproc.commands.verify_report import as_json, lines
 from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome
-from extproc.domain.assumptions.trials import WRONG_KEY, Credential, burst, burst_of_two_models, most_of, plan
+from extproc.domain.assumptions.trials import burst, burst_of_two_models, most_of, plan
 from extproc.settings import Settings, load_settings
 from simulator.scenario.replay import load_recording
 from simulator.scenario.rulebook import rulebook_from
@@ -55,7 +55,7 @@ SENT = [*TRIALS, *burst(MODEL, CODING)[0], *burst_of_two_models(2, MODEL, CODING
 
 def on(name: str, answer: dict[str, Any], path: str | None = None) -> Rule:
     """The rule for one of the trials; of those of one name, for that with this path."""
-    requests = [(trial.path, trial.model, trial.credential is Credential.NOBODYS) for trial in SENT]
+    requests = [(trial.path, trial.model, not trial.has_key) for trial in SENT]
     number = next(n for n, trial in enumerate(SENT) if trial.name == name and path in (None, trial.path))
     path, model, is_nobodys = requests[number]
     key = "wrong" if is_nobodys else "right"
@@ -174,12 +174,12 @@ def test_without_being_asked_for_by_name_no_burst_is_sent_and_its_rows_say_so(mo
     assert printed[1] == "untold   not tried without --places: too many at once; form of 1302; limit by model"
 
 
-def test_a_wrong_key_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_shown_to_each_api_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with simulated() as simulator:
         tried(monkeypatch, simulator.url)
-        shown = [entry["credentials"] for entry in simulator.log()]
+        shown = [entry["path"] for entry in simulator.log() if "right key" not in entry["credentials"].values()]
 
-    assert sum("right key" not in each.values() for each in shown) == 1
+    assert sorted(shown) == sorted([MESSAGES, CHAT, "/api/v1/responses"])
 
 
 PAGE: dict[str, Any] = {"play": ["<html></html>"], "status": 200, "content_type": "text/html"}
@@ -200,7 +200,9 @@ DIFFERENT: dict[str, tuple[list[Rule], dict[str, Any]]] = {
     "wrong path, Anthropic": ([on("wrong path anthropic", PAGE)], {}),
     "wrong path, Responses": ([on("wrong path responses", {**PAGE, "status": 500})], {}),
     "wrong path, general API": ([on("wrong path general", {**PAGE, "status": 302})], {}),
-    "wrong key": ([on(WRONG_KEY, {"code": "1000", "envelope": "anthropic"})], {}),
+    "wrong key, Anthropic": ([on("wrong key anthropic", {"code": "1000", "envelope": "anthropic"})], {}),
+    "wrong key, Chat": ([on("wrong key chat", {"code": "1000", "envelope": "gateway"})], {}),
+    "wrong key, Responses": ([on("wrong key responses", {"code": "1000", "status": 403})], {}),
     "headers about limits": ([], {"default": {"headers": {"x-ratelimit-remaining": "3"}}}),
     "unified status": ([on("beta", {"headers": {"anthropic-ratelimit-unified-status": "allowed"}})], {}),
     "identity encoding": ([rule(QUOTA, {"gzip": "forced"})], {}),
@@ -313,7 +315,13 @@ def test_every_assumption_is_tried_on_a_simulator_that_differs() -> None:
 def test_a_recording_is_played_as_it_was_seen_however_old_it_is_and_without_a_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    names = ("wrong path, coding API", "wrong key", "usage in streams, Chat", "end of streams, Anthropic", "clock")
+    names = (
+        "wrong path, coding API",
+        "wrong key, Chat",
+        "usage in streams, Chat",
+        "end of streams, Anthropic",
+        "clock",
+    )
     rules = [each for name in names for each in DIFFERENT[name][0]]
     odd = rule(QUOTA, {"gzip": "forced", "quota_form": "future", "date_ahead": -90})
     with simulated(*rules, odd) as simulator:
@@ -324,7 +332,7 @@ def test_a_recording_is_played_as_it_was_seen_however_old_it_is_and_without_a_ke
         replayed, verifier = tried(monkeypatch, simulator.url, places=False)
 
     assert replayed == recorded
-    assert seen_in(verifier, "wrong key") == seen_in(former, "wrong key")
+    assert seen_in(verifier, "wrong key, Chat") == seen_in(former, "wrong key, Chat")
 
 
 def test_an_answer_that_broke_off_breaks_off_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -370,7 +378,8 @@ def secrets_planted() -> tuple[dict[str, str], list[Rule], dict[str, Any]]:
         on("bad model chat", {"play": [shown], "status": 502, "content_type": "text/plain"}),
         on("bad model responses", {"play": [f"<a href='{told}'>{told}</a>"], "status": 302, "content_type": told[:20]}),
         on("bad model general", {"code": "1211", "message": f"{shown}"}),
-        on(WRONG_KEY, {"code": "401", "message": f"{shown} is no key"}),
+        on("wrong key anthropic", {"code": "401", "message": f"{shown} is no key"}),
+        on("wrong key responses", {"code": "401", "message": f"{shown} is no key"}),
         on("count tokens", {"play": [json.dumps(counted)]}),
         on("cache first", {"play": [json.dumps(message)], "content_type": "application/json"}),
         on("cache again", {"text": told, "fault": "truncate"}),

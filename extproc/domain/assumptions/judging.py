@@ -135,7 +135,7 @@ def is_passing(exchange: Exchange) -> bool:
 
 def why_in_vain(exchanges: Sequence[Exchange]) -> str:
     """Why more trials would tell nothing after these; empty while they may."""
-    asked = [each for each in exchanges if each.trial != trials.WRONG_KEY]
+    asked = [each for each in exchanges if not each.trial.startswith(trials.WRONG_KEY)]
     answered = [each for each in asked if each.status]
     if not answered:
         return "nothing answers" if len(asked) >= _IN_VAIN else ""
@@ -654,6 +654,16 @@ def _not_found(surface: str) -> Assumption:
     return Assumption(f"wrong path, {surface}", "HTTP 404, in whatever form", _OTHER_WRONG_PATH, judge)
 
 
+def _wrong_key(surface: str, shape: str) -> Assumption:
+    judge = _error(_trial(trials.WRONG_KEY, surface), _KEY_REFUSED, shape, _REFUSALS)
+    return Assumption(
+        f"wrong key, {surface}",
+        f"HTTP 401 with code 401 or 1000 to 1005, as {shape}",
+        "A key that is wrong may be told as another error, or tried again in vain. Send us what was seen (--record).",
+        judge,
+    )
+
+
 def _let_pass(surface: str, trial: str, more: str = "") -> Assumption:
     assumed = f"{more}fields that Z.AI does not know are let pass"
     return Assumption(f"unknown fields, {surface}", assumed, _FIELDS_REFUSED, _passes(trial))
@@ -720,12 +730,9 @@ ASSUMPTIONS: Final = (
         _error("wrong path coding", ((500, ("500",)),), _PAAS_ERROR),
     ),
     *(_not_found(surface) for surface in ("Anthropic", "Responses", "general API")),
-    Assumption(
-        "wrong key",
-        f"HTTP 401 with code 401 or 1000 to 1005, as {_KEY_ERROR}",
-        "A key that is wrong may be told as another error, or tried again in vain. Send us what was seen (--record).",
-        _error(trials.WRONG_KEY, _KEY_REFUSED, _KEY_ERROR, _REFUSALS),
-    ),
+    _wrong_key("Anthropic", _KEY_ERROR),
+    _wrong_key("Chat", _PAAS_ERROR),
+    _wrong_key("Responses", _PAAS_ERROR),
     Assumption(
         "headers about limits",
         "none, in refusals either: limits are found out from refusals alone",

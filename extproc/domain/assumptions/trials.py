@@ -1,7 +1,7 @@
 """The requests that `zai-proxy verify` sends: as few and as small as tell what is to be told."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -50,22 +50,21 @@ _BETA_HEADER: Final = {"anthropic-beta": _BETA_FLAGS}
 _LINE: Final = "x-anthropic-billing-header: cc_version=2.1.330.{}; cc_entrypoint=cli;"
 _SENTENCE: Final = "The gateway in front of the model passes every byte as it comes, and counts what it costs. "
 # Caches of prompts take nothing below 1,024 tokens; this is some 1,300 of plain English, and 1,500 of 4 bytes each.
-_PROMPT_BYTES: Final = 6200
+_PROMPT_BYTES: Final = 6100
 
 
 class Credential(StrEnum):
-    """How the key is shown; `NOBODYS` is another one, shown as `API_KEY` is."""
+    """How the key is shown."""
 
     API_KEY = "x-api-key"
     BEARER = "bearer"
     BARE = "bare"
-    NOBODYS = "nobody's"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One request. `body` is None for a GET. `most` is the tokens that it may take at most, 0 if it is free: its prompt
-    by its size, and the output that it asks for."""
+    by its size, and the output that it asks for. Without `has_key` it shows `NOBODYS_KEY` in place of the user's."""
 
     name: str
     path: str
@@ -73,6 +72,7 @@ class Trial:
     body: Mapping[str, object] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     most: int = 0
+    has_key: bool = True
 
     @property
     def method(self) -> str:
@@ -111,7 +111,7 @@ def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
         ),
         _responses("stream responses", model, stream=True),
         _responses("unknown fields responses", model, zai_proxy_verify=True),
-        replace(_anthropic(WRONG_KEY, model), credential=Credential.NOBODYS),
+        *_with_a_wrong_key(model, chat_base),
     ]
     together = [_chat(name, chat_base, each) for name, each in zip(("pair one", "pair two"), pair, strict=True)]
     long = [
@@ -138,6 +138,13 @@ def _refused(model: str, chat_base: str) -> list[Trial]:
         _wrong_path("responses", _RESPONSES, Credential.BEARER, model),
         _wrong_path("general", _GENERAL, Credential.BEARER, model),
     ]
+
+
+def _with_a_wrong_key(model: str, chat_base: str) -> Iterator[Trial]:
+    """One for each surface that clients use; what is refused costs nothing."""
+    yield replace(_anthropic(f"{WRONG_KEY} anthropic", model), has_key=False)
+    yield replace(_chat(f"{WRONG_KEY} chat", chat_base, model), has_key=False)
+    yield replace(_responses(f"{WRONG_KEY} responses", model), has_key=False)
 
 
 def burst(model: str, chat_base: str) -> list[Sequence[Trial]]:

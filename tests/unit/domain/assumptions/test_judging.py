@@ -138,9 +138,12 @@ def test_the_general_api_may_have_no_balance(status: int, body: object, expected
     [(401, Outcome.HOLDS), (200, Outcome.DIFFERS), (403, Outcome.DIFFERS), (429, Outcome.UNTOLD)],
 )
 def test_a_wrong_key_is_told_so_or_not(status: int, expected: Outcome) -> None:
-    refused = answered("wrong key", {"error": {"type": "401", "message": "incorrect"}}, status=status)
+    told = {"Anthropic": {"type": "401"}, "Chat": {"code": "401"}, "Responses": {"code": "1001"}}
+    for surface, code in told.items():
+        error = {"error": {**code, "message": "incorrect"}}
+        refused = answered(f"wrong key {surface.lower()}", error, status=status)
 
-    assert outcome("wrong key", refused) is expected
+        assert outcome(f"wrong key, {surface}", refused) is expected
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_a_key_is_given_up_if_no_model_takes_it() -> None:
 
     assert why_in_vain([shut]) == "the key is not accepted"
     assert why_in_vain([let_in, shut]) == ""
-    assert why_in_vain([let_in, replace(shut, trial="wrong key")]) == ""
+    assert why_in_vain([let_in, replace(shut, trial="wrong key chat")]) == ""
 
 
 def test_an_answer_that_broke_off_tells_nothing() -> None:
@@ -346,7 +349,7 @@ def test_what_a_key_or_a_plan_is_refused_for_is_no_difference(code: str) -> None
     found = verdicts(Evidence({each.trial: each for each in sent}, burst=[at_once]))
 
     # What the quota API refuses differs, unless it is the key; what it says while a plan is used up is a report.
-    assert {each.name for each in found if each.outcome is Outcome.DIFFERS} <= {"quota", "wrong key"}
+    assert {each.name for each in found if each.outcome is Outcome.DIFFERS} <= {"quota", "wrong key, Anthropic"}
     assert next(each.seen for each in found if each.name == "anthropic-beta").startswith(f"HTTP {status} with code")
 
 
@@ -531,12 +534,12 @@ def test_no_row_shows_a_name_or_a_word_that_could_be_somebodys(text: str) -> Non
     assert not [verdict for verdict in found if text in verdict.seen]
 
 
-def test_nobodys_key_has_the_form_of_a_key_and_is_sent_once() -> None:
-    credentials = [trial.credential for group in plan(DEFAULT_MODEL, CHAT, "0123456789abcdef") for trial in group]
+def test_nobodys_key_has_the_form_of_a_key_and_is_sent_once_to_each_api() -> None:
+    sent = [trial for group in plan(DEFAULT_MODEL, CHAT, "0123456789abcdef") for trial in group]
 
     assert NOBODYS_KEY == simulator.plan.keys.NOBODYS_KEY
     assert is_usual(NOBODYS_KEY)
-    assert credentials.count(Credential.NOBODYS) == 1
+    assert len({trial.path for trial in sent if not trial.has_key}) == sum(not trial.has_key for trial in sent) == 3
 
 
 def test_the_shape_of_an_error_has_room_in_a_row() -> None:
