@@ -13,6 +13,11 @@ class HeldError(Exception):
     """Somebody else holds the lock; the message says who, as `process 4711`."""
 
 
+def lock_of(path: Path) -> Path:
+    """The file whose lock says that a process uses the file `path`."""
+    return Path(f"{path}.lock")
+
+
 def hold(path: Path) -> IO[bytes]:
     """Takes the lock, whose file is made if it is missing. It is held until it is closed; the kernel frees it whatever
     happens to the process. Raises HeldError, and OSError for a file that can't be made or locked."""

@@ -133,11 +133,6 @@ class Settings(EnvironmentSettings):
         return not is_local(self.bind_address)
 
 
-def lock_of(database: Path) -> Path:
-    """The file whose lock says that a dashboard uses this database."""
-    return Path(f"{database}.lock")
-
-
 def split_targets(text: str) -> list[str]:
     """The single URLs, in order, each once."""
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
-from common.file_lock import HeldError, hold
-from dashboard.settings import lock_of
+from common.file_lock import HeldError, hold, lock_of
 from dashboard.store.programs import look_back
 from dashboard.store.schema import NewerSchemaError, migrate
 

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 
 from common import ports
-from common.file_lock import holder
+from common.file_lock import holder, lock_of
 from common.settings import SettingsError
 from dashboard import settings as its
 from extproc.launch.addresses import metrics_url
@@ -84,7 +84,7 @@ def program(settings: Settings, client: httpx.AsyncClient, merge_output: bool = 
 
 def _check_that_nobody_has(database: Path) -> None:
     """Raises OSError if another dashboard uses the file."""
-    other = holder(its.lock_of(database))
+    other = holder(lock_of(database))
     if other is not None:
         need = "end that dashboard, or set DB_PATH to another file, or --no-dashboard"
         raise OSError(errno.EBUSY, f"{other} uses DB_PATH={database}: {need}")
