@@ -22,6 +22,7 @@ from extproc.domain.cache.report import whose
 from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
+from extproc.domain.request.key_in_text import without_key
 from extproc.domain.request.way_up import BrokenWay, ForwardProxy
 from extproc.launch import dashboard_program, preflight
 from extproc.launch.addresses import client_url, metrics_url
@@ -240,7 +241,7 @@ class Doctor:
         refusal = extract_code(answer.content)
         if answer.status_code == 200 and refusal.code is None:
             return Finding(Level.OK, "request", f"{_CHEAPEST_MODEL} has answered")
-        message = (refusal.message or "").replace(key, "***")[:_LONGEST_MESSAGE]
+        message = without_key(refusal.message or "", key)[:_LONGEST_MESSAGE]
         return diagnosis.judge_error("request", refusal.code or "", answer.status_code, message)
 
     async def _look_at_the_store(self, url: str) -> Finding:

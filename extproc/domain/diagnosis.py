@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from extproc.domain.request.business_codes import classify as classify_code
 from extproc.domain.request.key_form import is_usual
+from extproc.domain.request.key_in_text import holds_key
 from extproc.domain.request.routes import PaidBy
 from extproc.domain.request.routes import classify as classify_path
 
@@ -238,7 +239,7 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
             f"{_ATTRIBUTION}=0",
         )
     for name in _CLIENT_KEYS:
-        if key and key in environ.get(name, ""):
+        if holds_key(environ.get(name, ""), key):
             yield Finding(
                 Level.PROBLEM,
                 name,

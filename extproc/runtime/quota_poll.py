@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import structlog
 
 from extproc.domain.quota.report import Trouble, UnusableReport, read_report
 from extproc.domain.quota.windows import QuotaReport, QuotaSample
+from extproc.domain.request.key_in_text import LONG, without_key
 
 log = structlog.get_logger("extproc.quota_poll")
 
@@ -169,7 +170,11 @@ class QuotaPoller:
             return UnusableReport(Trouble.FAILED, type(error).__name__)
         if body is None:
             return UnusableReport(Trouble.MALFORMED, f"the answer is compressed or larger than {_LARGEST_ANSWER} bytes")
-        return read_report(response.status_code, body.replace(key.encode(), b"***"))
+        # A short key is a number or a word of JSON too: it is looked for in what is told alone.
+        report = read_report(response.status_code, body.replace(key.encode(), b"***") if len(key) >= LONG else body)
+        if isinstance(report, UnusableReport):
+            return replace(report, message=without_key(report.message, key))
+        return replace(report, plan=without_key(report.plan, key))
 
     def _note(self, result: PollResult, why: str) -> None:
         self._counts[result] += 1

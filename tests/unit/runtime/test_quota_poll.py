@@ -52,11 +52,13 @@ def poller(
     return QuotaPoller(listener.url, key, on_sample=heard.take, interval=interval, timeout=timeout)
 
 
-async def poll_once(*answers: bytes | None, timeout: float = 2.0) -> tuple[QuotaPoller, Listener, Heard]:
+async def poll_once(
+    *answers: bytes | None, timeout: float = 2.0, key: str = KEY
+) -> tuple[QuotaPoller, Listener, Heard]:
     """Polls until one has ended, against a server that gives these answers."""
     heard = Heard()
     async with listening(*answers) as listener:
-        asking = poller(listener, heard, timeout=timeout)
+        asking = poller(listener, heard, lambda: key, timeout=timeout)
         async with running(asking.run):
             await eventually(lambda: sum(asking.counts.values()), lambda polls: polls == 1, within=SOON)
     return asking, listener, heard
@@ -205,6 +207,17 @@ async def test_the_key_is_in_no_log_line(answer: bytes, capsys: pytest.CaptureFi
     assert lines[0]["event"] == "the quota is unknown for now: the monitor API gives no report"
     printed = capsys.readouterr()
     assert KEY not in f"{lines}{printed.out}{printed.err}"
+
+
+@pytest.mark.parametrize("short", ["1", "3", "limits", "li"])
+async def test_a_short_key_spoils_no_report_and_no_message(short: str) -> None:
+    _, _, heard = await poll_once(http(body()), key=short)
+    with capture_logs() as lines:
+        told = json.dumps({"code": 401, "msg": f"13 windows, key {short} is unlimited", "success": False})
+        await poll_once(http(told), key=short)
+
+    assert heard.samples[0].report.model_windows["five_hour"].used_ratio == 0.37
+    assert lines[0]["why"] == "401: 13 windows, key *** is unlimited"
 
 
 async def test_a_key_that_no_header_can_hold_is_an_error_and_is_not_shown() -> None:
