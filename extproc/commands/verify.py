@@ -18,8 +18,9 @@ from extproc.commands.verify_record import RecordDirectory
 from extproc.commands.verify_report import agrees, as_json, put, spent_of, table, tell
 from extproc.domain.assumptions import trials
 from extproc.domain.assumptions.budget import Budget
+from extproc.domain.assumptions.evidence import Evidence, Outcome, is_passing
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import Evidence, Outcome, Verdict, is_passing, verdicts, why_in_vain, why_not_of
+from extproc.domain.assumptions.judging import Verdict, verdicts, why_in_vain, why_not_of
 from extproc.domain.assumptions.recording import record, without_key
 from extproc.domain.assumptions.trials import Credential, Trial
 from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts

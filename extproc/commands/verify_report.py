@@ -13,7 +13,8 @@ import click
 
 from common.logs import drop_what_is_left
 from extproc.domain.assumptions.budget import Budget
-from extproc.domain.assumptions.judging import NOT_TRIED, ONLY_WITH_PLACES, Outcome, Verdict
+from extproc.domain.assumptions.evidence import NOT_TRIED, ONLY_WITH_PLACES, Outcome
+from extproc.domain.assumptions.judging import Verdict
 
 _SIGNS: Final = {Outcome.HOLDS: "holds  ", Outcome.DIFFERS: "DIFFERS", Outcome.UNTOLD: "untold "}
 _INDENT: Final = " " * 9

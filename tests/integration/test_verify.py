@@ -20,7 +20,8 @@ from extproc.cli import verify
 from extproc.commands.verify import Options, Verifier, run_verify
 from extproc.commands.verify_record import RecordDirectory
 from extproc.commands.verify_report import as_json, lines
-from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Outcome
+from extproc.domain.assumptions.evidence import Outcome
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND
 from extproc.domain.assumptions.trials import burst, burst_of_two_models, most_of, plan
 from extproc.settings import Settings, load_settings
 from simulator.scenario.replay import load_recording

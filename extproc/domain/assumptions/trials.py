@@ -140,6 +140,11 @@ def _refused(model: str, chat_base: str) -> list[Trial]:
     ]
 
 
+def name_of(kind: str, surface: str) -> str:
+    """The name of the trial of a kind on a surface."""
+    return f"{kind} {surface.split()[0].lower()}"
+
+
 def _with_a_wrong_key(model: str, chat_base: str) -> Iterator[Trial]:
     """One for each surface that clients use; what is refused costs nothing."""
     yield replace(_anthropic(f"{WRONG_KEY} anthropic", model), has_key=False)

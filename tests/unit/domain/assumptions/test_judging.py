@@ -11,19 +11,10 @@ import simulator.plan.keys
 from extproc.cli import verify
 from extproc.commands.verify_report import lines, spent_of
 from extproc.domain.assumptions.budget import Budget, most_tokens
+from extproc.domain.assumptions.errors import shape_of
+from extproc.domain.assumptions.evidence import Evidence, Outcome, is_passing
 from extproc.domain.assumptions.exchange import Exchange
-from extproc.domain.assumptions.judging import (
-    ASSUMPTIONS,
-    BEYOND,
-    Evidence,
-    Outcome,
-    Verdict,
-    is_passing,
-    shape_of,
-    verdicts,
-    why_in_vain,
-    why_not_of,
-)
+from extproc.domain.assumptions.judging import ASSUMPTIONS, BEYOND, Verdict, verdicts, why_in_vain, why_not_of
 from extproc.domain.assumptions.trials import (
     DEFAULT_MODEL,
     MESSAGES_PATH,
