@@ -48,6 +48,12 @@ PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
 _NO_CONNECTION: Final = (
     "xds.cluster_name == 'zai' && response.code_details.matches('^upstream_reset_before_response_started.*(%s)')"
 )
+# How a request names this proxy, in a base URL for people. One in HTTP/1.0 need not name it, and is told the address at
+# which it came.
+_NO_HOST: Final = "zai-proxy.invalid"
+_HERE: Final = (
+    f"%REQ(:SCHEME)%://%CEL(request.host == '' || request.host == '{_NO_HOST}' ? destination.address : request.host)%"
+)
 _TLS_FAILED: Final = "connection_failure.*(CERTIFICATE|SSL_routines)"
 _NO_WAY: Final = "Z.AI can't be reached%s. The log of this proxy and `zai-proxy doctor` say more."
 _THROUGH: Final = " through %s (HTTPS_PROXY)"
@@ -150,6 +156,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "EXPOSED_HEADERS": "" if settings.cors_origins is None else "*",
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
         "HEADERS_TO_WITHHOLD": json.dumps(_headers_to_withhold(settings)),
+        "HERE": _HERE,
         "KNOWN_NAMES": lua_set(KNOWN_NAMES),
         # For each of Envoy's threads: the prompts of half of the workers at the same moment, and of one at least.
         "LARGEST_HELD": str(settings.retry_buffer_bytes * max(1, settings.max_workers // 2)),
@@ -168,6 +175,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "NEAR_MESSAGES": near_paths.NEAR_MESSAGES,
         "NEAR_MODELS": near_paths.NEAR_MODELS,
         "NEAR_RESPONSES": near_paths.NEAR_RESPONSES,
+        "NO_HOST": _NO_HOST,
         "NO_DOCTOR": json.dumps(not settings.cache_doctor),
         "ONLY_IN_PAAS": near_paths.ONLY_IN_PAAS,
         "NOTHING_ANSWERS": _nothing_answers(way_up(settings)),

@@ -1,6 +1,7 @@
 """HTTP/1.0, as nginx speaks it upwards by default and as health checks speak it."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -75,3 +76,14 @@ async def test_a_refusal_has_its_words(stack: Stack) -> None:
 
     assert answer.status == 404
     assert json.loads(answer.body)["error"]["message"] == "No such path on this proxy."
+
+
+@pytest.mark.parametrize("path", [b"/", b"/v1/v1/messages", b"/v1/message"])
+@pytest.mark.parametrize("head", [b"HTTP/1.0\r\n", b"HTTP/1.1\r\nhost:\r\nconnection: close\r\n"])
+async def test_who_names_no_host_is_told_a_base_url_that_works(stack: Stack, path: bytes, head: bytes) -> None:
+    answer = exchange(stack, b"GET %b %b\r\n" % (path, head))
+
+    said = json.loads(answer.body)["error"]["message"]
+    assert answer.status == 404
+    assert f"http://127.0.0.1:{stack.proxy_port}" in said
+    assert set(re.findall(r"http://[^/ ,.?]*", said)) == {"http://127"}
