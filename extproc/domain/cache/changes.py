@@ -97,17 +97,19 @@ class _Row:
 
 @dataclass(slots=True)
 class _Memory:
-    """The last prompts of a speaker with the tokens that they had, the latest last, and what changes in them. `heard`
-    is when the latest was sent, `requests` how many there were.
+    """What is known of one speaker's prompts. Times are Unix times, of when a prompt was sent.
 
-    Not all prompts are looked at: `passed` is when the latest was sent that was not, `missed` the latest of those that
-    had too little from the cache, and `began` when the first was sent that was looked at after one that was not.
+    Of those that were looked at: `prompts` are the last few with their tokens, the latest last, and `rows` what changes
+    in them, by the name of the part. The latest was sent at `heard`; `requests` counts them. `unmarked` is the latest,
+    if it lacks marks that it needs; `is_cut` is whether only its front was looked at. `unchanged` counts the latest
+    misses in which nothing changed, in `parts` parts.
 
-    Of a named speaker `tokens` are those of the latest prompt, which was sent at `sent`, and `goes_on` is whether each
-    since the last that was looked at was larger than the one before. `hits` counts the latest that had enough, and
-    `hits_between` is the most of them in a row before a miss since the last that was looked at.
+    Of those that were not: the latest was sent at `passed`, the latest of them that missed at `missed`. Of all that
+    were looked at in a row, the first was sent at `began`.
 
-    `unchanged` counts the latest that had too little though nothing had changed, and in how many `parts`."""
+    Of both, if the speaker is named: the latest had `tokens` and was sent at `sent`. `goes_on` is whether each since
+    the last that was looked at was larger than the one before. `hits` counts those since the last miss; `hits_between`
+    are the most in a row that a miss ended since the last that was looked at."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
@@ -145,13 +147,13 @@ class _Memory:
         self.rows = {name: row for name, row in self.rows.items() if row.outlasts(self.hits)}
 
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
-        """How likely a prompt is to continue one of these, as a value to compare; the first number is 0 where it can't.
-        The likeliest are those that keep all earlier messages, and among them the longest."""
+        """How likely a prompt is to go on with one of these, as a value to compare: the kinship to the closest, and how
+        long that one is. The kinship is 0 if it goes on with none."""
         return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
 
     def worth(self, now: float) -> tuple[bool, float]:
-        """A value to compare: the conversation with the least is forgotten first. That is one with a single request, or
-        without a recent one."""
+        """A value to compare: what is worth least is forgotten first. First goes what had a single request, or none for
+        a quarter of an hour, and of several such the one that was heard longest ago."""
         return self.requests > 1 and self.heard > now - _STRAND_SECONDS, self.heard
 
 
@@ -162,8 +164,8 @@ class Changes:
         self._speakers: OrderedDict[Speaker, _Memory] = OrderedDict()
 
     def told_apart(self, speaker: Speaker, prompt: Prompt, sent: float) -> tuple[Speaker, bool]:
-        """Which conversation of a speaker without a session this prompt continues, and whether it is a new one. Once a
-        speaker has as many as are remembered, a new one replaces the one that is worth least."""
+        """Which conversation of a speaker without a session this prompt goes on with, and whether that is a new one. If
+        there is no place for a new one, it takes that of the one that is worth least."""
         self._memory(speaker)
         strands = [replace(speaker, strand=number) for number in range(1, _MOST_STRANDS + 1)]
         known = [(each, memory) for each in strands if (memory := self._speakers.get(each)) is not None]
@@ -212,8 +214,8 @@ class Changes:
         memory.goes_on, memory.hits_between = speaker.is_named, 0
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
-        """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on; which of
-        the conversations without a session it is of, nobody knows."""
+        """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on. If it
+        names no session nobody knows of which conversation it is, so it may be of any of its source."""
         memory = self._speakers.get(speaker)
         if memory is None:
             return
@@ -223,8 +225,9 @@ class Changes:
             memory.missed = asked.sent
 
     def missed(self, speaker: Speaker) -> float:
-        """When the latest prompt was sent (Unix time) that was not looked at, had too little from the cache, and may be
-        one of this conversation's: those of its source, if it was among the ones that were looked at last. Else 0."""
+        """When the latest prompt was sent (Unix time) that missed, was not looked at, and may be of this conversation;
+        0 if none was. Of one without a session that may be any of its source, if it came by when that was looked at
+        last."""
         memory, source = self._speakers.get(speaker), self._speakers.get(_source(speaker))
         return source.missed if memory is not None and source is not None and memory.heard >= source.began else 0.0
 

@@ -1,26 +1,41 @@
-"""What a request could have had from the cache: all of the prompt before it, if it goes on with the same conversation.
+"""What a request could have had from the cache, and when a conversation has too little of it.
 
-Nobody says which request continues which, and the counts of tokens are all that is known of a prompt. So a claim is
-made only where there is no other reading, of requests that come one by one under the same name of a conversation:
+Observed: the tokens of each request that was answered, when it left, when its answer began and ended, and under which
+name of a conversation it came. Nobody says which request goes on with which, and no text is known.
 
-* it grows: the prompt holds the one before it and something new, but no more than half as much again and a large
-  tool's result. A prompt that shrinks was compacted, rewound, forked or is another one's;
-* one at a time: the request before had its answer begun when this one left, or the cache could not know it;
-* soon enough: a cache forgets. How long Z.AI's remembers is not published, so a miss counts if the answer before ended
-  a minute ago at most, or as long ago as one after which something was found; four minutes after the request before was
-  sent nothing is claimed. Whether the cache could have known a prompt that comes later is not known, and so it is said;
-  of those before and behind the pause it tells nothing.
+A request *claims* its due, the whole prompt before it, if there is no other reading than that it goes on with that:
 
-Independent prompts grow by chance too, but not many times in a row: n of them in rising order are one case in n!. But
-they may have been sorted, so where no session is named the answers have to show it: each is a part of the next prompt,
-and how much prompts grow has to go with how long the answers were more than chance would have it. So claims count only
-once several in a row have borne each other out, and a conversation is cold after more of them, each of which is short
-(or after some more yet, of which two fifths find less than half, such as where the time to the minute is in front):
-it found less than half of its due, or it misses a tenth and 2,048 tokens of it *and* found no more than a request
-before it had. The tools that stand before a system prompt stay in the cache whatever changes behind them, so what is
-found may be most of a prompt; but it grows no more, where that of an honest conversation grows with it, also if the
-cache lags behind, if two conversations take turns, or if an API should count what was cached as part of `input_tokens`
-where its dialect has it beside, and all prompts look twice as long as they are.
+* It grows, but by no more than half and a large tool's result. A prompt that shrinks was compacted, rewound, forked, or
+  is another conversation's.
+* It left after the answer before it had begun. Before that the cache could not know the prompt.
+* It left soon after that answer had ended, since a cache forgets. How soon is not published, so a miss counts within a
+  minute, or within the longest pause after which something was found. Four minutes after the prompt before was sent it
+  claims nothing.
+
+Each claim is one of these, by what came from the cache:
+
+* met: nothing is missing but crumbs, which are a tenth of the due, or 2,048 tokens if that is more;
+* missed: less than half of the due was found;
+* short: it was missed, or it was not met and no more was found than before. The second is the sign of tools that stand
+  in front of what changes: they stay in the cache and may be most of the prompt, but what is found never grows. In an
+  honest conversation it grows, also if the cache lags behind or two conversations take turns.
+
+States of a conversation, and what leads from one to the next:
+
+| state    | event                                                     | next                                          |
+| -------- | --------------------------------------------------------- | --------------------------------------------- |
+| unproven | several claims in a row                                   | proven: they count, and so does each to come  |
+| unproven | a request that claims nothing                             | unproven: those before it never count         |
+| proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
+| proven   | six short claims in a row (`Patience` has the numbers)    | cold                                          |
+| proven   | of the latest sixteen claims two fifths are missed        | cold                                          |
+| proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
+| cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
+| cold     | a claim that is met, where no longer so many are missed   | proven                                        |
+
+Why it has to be proven: prompts that have nothing in common grow too, by chance. But n of them in rising order are one
+case in n!. They may have been sorted, though. So where no session is named the answers have to show it as well: each is
+a part of the next prompt, so prompts grow the more the longer the answers were (`chance_of`).
 """
 
 from bisect import bisect_left
@@ -66,9 +81,11 @@ _CHANCE_OF_RULE_GOING_ON: Final = 0.001
 
 @record
 class Speaker:
-    """Whose conversation it is. `client` is empty without client tokens, `session` and `agent` where the program names
-    none, `program` where it is not known; `source` stands for an address then. A cache belongs to a model, and so does
-    a conversation here. Where no session is named `strand` counts those that are told apart by their prompts."""
+    """Whose conversation it is. A cache belongs to a model, and so does a conversation here.
+
+    `client` is empty without client tokens, `program` where it is not known, `session` and `agent` where the program
+    names none. `source` stands for an address. Conversations without a session that were told apart by their prompts
+    have a number each, from 1 on: `strand`."""
 
     client: str
     source: str
@@ -86,12 +103,16 @@ class Speaker:
 
 @record
 class Asked:
-    """One request that was answered. `input` are all tokens of its prompt, `cached` those that came from the cache,
-    `output` those of the answer that the next prompt repeats, at most. It left at `sent`, its answer began at `begun`
-    and ended at `ended` (Unix times; 0 where that is not known, and then it is taken to have ended as it began).
-    `prompt` is what Envoy tells of its parts, empty if it tells nothing; `needs_marks` is whether its API caches none
-    that is not marked for it. `model` is what it asked for, empty if that is the speaker's. It came at `came`, and then
-    may have waited for its turn (0 if that is not known: it left at once)."""
+    """One request that was answered.
+
+    Times are Unix times. It came at `came` (0 if not known: it left at once) and may have waited for its turn. It left
+    at `sent`. Its answer began at `begun` and ended at `ended` (0 if not known: as it began).
+
+    Counts are tokens: `input` of the whole prompt, `cached` of what came from the cache, `output` of what the next
+    prompt may repeat of the answer.
+
+    `prompt` is what Envoy tells of its parts, empty if it tells nothing. `needs_marks` is whether its API caches only
+    what is marked for it. `model` is what it asked for, empty if that is the speaker's."""
 
     sent: float
     begun: float
@@ -116,16 +137,17 @@ class Asked:
 
 
 def misses_what_was_there(asked: Asked, tokens: int, sent: float) -> bool:
-    """Whether an answer had clearly less from the cache than a prompt of so many tokens that was sent at `sent` had put
-    there, if it goes on with that. Not after a pause in which the cache may have forgotten it."""
+    """Whether a request that goes on with a prompt of so many `tokens`, sent at `sent`, found clearly less than that
+    had put into the cache. It is not said to after a pause in which the cache may have forgotten it."""
     return asked.sent - sent <= LONGEST_PAUSE and asked.cached < min(tokens, asked.input) * WARM
 
 
 @record
 class Claim:
-    """What a request could have had: `due` tokens of its prompt were the prompt before it, which came at `before` and
-    whose answer ended `pause` seconds before and had `answer` tokens. `found` is the most that those before it had from
-    the cache."""
+    """What a request could have had: the prompt before it, `due` tokens.
+
+    That one came at `before` (Unix time). Its answer had `answer` tokens and ended `pause` seconds before this request
+    left. `found` is the most that any request before it in this conversation had from the cache."""
 
     asked: Asked
     due: int
@@ -151,7 +173,7 @@ class Claim:
 
     @property
     def is_short(self) -> bool:
-        """Whether the cache gave so little of it, or no more than before, that something must be wrong."""
+        """Whether something must be wrong: it was missed, or not met and no more was found than before."""
         return self.is_missed or (not self.is_met and self.asked.cached <= self.found)
 
     @property
@@ -167,17 +189,19 @@ class Claim:
 
 @record
 class Told:
-    """What becomes known with a request: the `claims` that it bears out, of itself and of those before it, and how many
-    tokens of them the cache may have known or not (`unknown`): nobody can tell."""
+    """What becomes known with a request: the `claims` that count from now on, its own and those before it that it has
+    proven. Of `unknown` tokens nobody can tell whether the cache could have had them."""
 
     claims: Sequence[Claim] = ()
     unknown: int = 0
 
 
 def chance_of(claims: Sequence[Claim]) -> float:
-    """How likely it is that all prompts grow by as much as the answers before them if both have nothing in common: of
-    the orders in which the same answers might have come, the share in which they would too. It is small where prompts
-    grow by little more than the answers, and 1 where any answer would fit into any of them."""
+    """How likely it is that each of these prompts has room for the answer before it, if it does not hold that answer.
+
+    That is a share: of all orders in which the same answers might have come, those in which each would fit into what
+    its prompt grew by. It is small where prompts grow by little more than the answers, and 1 where every answer would
+    fit everywhere."""
     growths, chance = sorted(claim.growth for claim in claims), 1.0
     for number, answer in enumerate(sorted((claim.answer for claim in claims), reverse=True)):
         fitting = len(growths) - bisect_left(growths, answer)
@@ -200,11 +224,15 @@ class CacheLife:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many requests in a row have to grow until their claims count (`proof`), and how many of those have to be
-    short until the conversation is cold (`alarm`). They need not be in a row with nothing in between that claims
-    nothing, if this `outlasts_breaks`. `knows_whose` is whether something says that requests are of one conversation;
-    otherwise their tokens have to show it, and of one that goes on with none nobody knows what it is. `alarm_in_doubt`
-    is how many have to be short where requests of its kind often don't go on with the one before."""
+    """How much has to come together until something is said of a conversation. Numbers are claims in a row.
+
+    So many as `proof` have to be made until they count. So many as `alarm` have to be short until it is cold, or
+    `alarm_in_doubt` where requests of its kind often don't go on with the one before (`Steps`).
+
+    `outlasts_breaks`: a request that claims nothing does not begin the row of short ones anew.
+
+    `knows_whose`: something but their tokens says that the requests are of one conversation. Without it the tokens have
+    to show it, by `chance_of`."""
 
     proof: int
     alarm: int
@@ -217,8 +245,9 @@ NAMED: Final = Patience(proof=3, alarm=6, alarm_in_doubt=12)
 NAMELESS: Final = Patience(proof=6, alarm=10, alarm_in_doubt=10, knows_whose=False)
 
 TOLD_APART: Final = Patience(proof=1, alarm=6, alarm_in_doubt=6, outlasts_breaks=True)
-"""With conversations without a session whose prompts were looked at, some at a time: that one goes on with the one
-before is known."""
+"""For conversations without a session that were told apart by their prompts. That a prompt goes on with the one before
+is known of each, so the first claim counts. Some prompts are looked at and then none for a while, so breaks tell
+nothing."""
 
 
 def patience_with(speaker: Speaker) -> Patience:
@@ -230,8 +259,8 @@ def patience_with(speaker: Speaker) -> Patience:
 
 @dataclass(slots=True)
 class Misses:
-    """Short claims in a row, or claims of which many are missed: when the first and the last of them were sent,
-    and their tokens."""
+    """What an alarm is about: short claims in a row, or claims of which many are short. The first was sent at `since`,
+    the last at `at` (Unix times). `requests` is how many there are, the others sum up their tokens."""
 
     since: float
     at: float
@@ -258,17 +287,17 @@ class Misses:
 
 
 class Steps:
-    """The latest steps from one request of a conversation to its next, as far as they tell whether it goes on: those of
-    all sessions of a program.
+    """Whether requests of a program go on with the one before, or break off: the latest of all its sessions.
 
-    Prompts that have nothing in common grow several times in a row by chance, and where there are many of them some
-    come to claims. But they shrink as often as they grow, so many more of their steps break off."""
+    It tells conversations from prompts that have nothing in common. Such prompts grow several times in a row by chance,
+    and where there are many of them some come to claims. But they shrink as often, so far more of their steps break
+    off."""
 
     def __init__(self) -> None:
         self._breaks: deque[bool] = deque(maxlen=_STEPS_KEPT)
 
     def take(self, *, breaks_off: bool) -> None:
-        """One either breaks off or bears out a claim."""
+        """A request has claimed nothing (it `breaks_off`), or a claim of one counts."""
         self._breaks.append(breaks_off)
 
     @property
@@ -278,8 +307,8 @@ class Steps:
 
 
 class Conversation:
-    """The requests of one speaker, in the order in which they ended. Remembers the last one, and a few claims. `steps`
-    are those that it shares with others of its kind."""
+    """The requests of one speaker, which are taken in the order in which they were sent. It remembers the last of them
+    and the latest claims. It shares its `steps` with the others of its program; without any it has its own."""
 
     def __init__(self, life: CacheLife, patience: Patience, steps: Steps | None = None) -> None:
         self._life = life
@@ -357,16 +386,16 @@ class Conversation:
         return claim.missing if self._patience.knows_whose else claim.asked.missed
 
     def _breaks_off(self, asked: Asked, unknown: int) -> Told:
-        """A request claims nothing, and nor do those before it that were still to be proven. Of it `unknown` tokens may
-        have been in the cache or not."""
+        """A request claims nothing, and so nothing proves those before it. Of `unknown` of its tokens nobody can tell
+        whether the cache could have had them."""
         unknown += sum(map(self._unknown_of, self._unproven))
         self._steps.take(breaks_off=True)
         self._break_off(asked)
         return Told(unknown=unknown)
 
     def _pauses(self, claim: Claim) -> Told:
-        """A request comes so late that the cache may have forgotten all. That tells nothing of those before, as far as
-        it is known to go on with them."""
+        """A request comes so late that the cache may have forgotten all. If it is known to go on with the one before,
+        that tells nothing either way; else it breaks off."""
         if not self._patience.knows_whose:
             return self._breaks_off(claim.asked, self._unknown_of(claim))
         self._found = claim.asked.cached
@@ -396,8 +425,8 @@ class Conversation:
 
     @property
     def _misses_often(self) -> bool:
-        """Whether so many claims are missed, by turns with others, and so much is lost by it that it is worth a word:
-        something changes with every second request, or the cache forgets as often."""
+        """Whether of the latest claims many are missed and others are not, and much is lost by it. Something changes
+        with every second request, or the cache forgets as often."""
         latest = self._latest_unbroken
         if not self._patience.knows_whose or not self._steps.go_on or len(latest) < _FEWEST_CLAIMS:
             return False
@@ -407,7 +436,8 @@ class Conversation:
 
     @property
     def _misses_by_rule(self) -> bool:
-        """Whether claims come short by a rule: something changes with every third request, or each minute."""
+        """Whether the latest claims come short by a rule, and much is lost by it. Something changes with every third
+        request, say, or each minute."""
         if not self.loses_much or not self._steps.go_on:
             return False
         steps = [Step(claim.before, claim.asked.arrived, claim.is_short) for claim in self._latest]
