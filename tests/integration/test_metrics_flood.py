@@ -3,16 +3,17 @@
 import asyncio
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.harness.processes import bare_environment, make_key
-from tests.harness.readings import Readings
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
-from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -44,41 +45,48 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, token_file: Path, token: s
         yield stack
 
 
-async def ask_again_and_again(url: str, headers: dict[str, str], connections: int) -> list[int]:
-    """The statuses of all answers to so many connections within some seconds."""
-    statuses: list[int] = []
-    end = time.monotonic() + SECONDS
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What came back to those who asked again and again: `pages` are the different ones among the answers."""
+
+    statuses: Counter[int]
+    pages: set[bytes]
+    seconds: float
+
+
+async def ask_again_and_again(url: str, headers: dict[str, str], connections: int) -> Flood:
+    """Asks on so many connections at once for some seconds."""
+    statuses: Counter[int] = Counter()
+    pages: set[bytes] = set()
+    began = time.monotonic()
 
     async def ask() -> None:
         async with httpx.AsyncClient(timeout=30) as client:
-            while time.monotonic() < end:
-                statuses.append((await client.get(url, headers=headers)).status_code)
+            while time.monotonic() < began + SECONDS:
+                answer = await client.get(url, headers=headers)
+                statuses[answer.status_code] += 1
+                pages.add(sha256(answer.content).digest())
 
     await asyncio.gather(*(ask() for _ in range(connections)))
-    return statuses
+    return Flood(statuses, pages, time.monotonic() - began)
 
 
 async def test_fifty_connections_each_that_ask_for_metrics_and_health_hold_nobody_up(stack: Stack) -> None:
-    """Others are timed by the proxy: a hundred clients in this process hold each other up."""
-    before, answers, at_once = stack.metrics(), 0, []
+    """What holds others up is how often a page is made, and how often the processor is asked at once. How long others
+    take is no measure here: a hundred clients and all that they ask share this machine."""
+    at_once = []
     async with httpx.AsyncClient(timeout=30) as client:
         floods = asyncio.gather(
             *(ask_again_and_again(f"{stack.url}/{page}", {}, connections=50) for page in ("metrics", "health"))
         )
         while not floods.done():
             assert (await client.post(f"{stack.url}/v1/messages", json=PROMPT)).status_code == 200
-            answers += 1
             at_once.append(stack.envoy_stat("cluster.processor_health.upstream_cx_active"))
-    statuses = await floods
-    counted = await eventually(lambda: stack.metrics() - before, lambda m: durations(m, "count") == answers)
+    metrics, health = await floods
 
-    assert [set(each) for each in statuses] == [{200}, {200}]
-    assert durations(counted, "bucket", le="1.0") >= 0.95 * answers
+    assert set(metrics.statuses) == set(health.statuses) == {200}
+    assert len(metrics.pages) <= metrics.seconds + 2, "a page of metrics is made once a second at most"
     assert max(at_once) <= THREADS
-
-
-def durations(metrics: Readings, kind: str, **labels: str) -> float:
-    return metrics.value(f"zai_proxy_request_duration_seconds_{kind}", path="/v1/messages", **labels)
 
 
 async def test_where_clients_have_tokens_the_metrics_on_their_port_want_one(guarded: Stack, token: str) -> None:
@@ -100,9 +108,9 @@ async def test_where_clients_have_tokens_the_metrics_on_their_port_want_one(guar
 async def test_who_guesses_a_token_is_slowed_down(guarded: Stack, port: str) -> None:
     url = f"{guarded.url}/metrics" if port == "client" else f"{guarded.metrics_url}/requests"
 
-    statuses = await ask_again_and_again(url, {"authorization": "Bearer guessed-guessed"}, connections=10)
+    guesses = await ask_again_and_again(url, {"authorization": "Bearer guessed-guessed"}, connections=10)
 
-    assert set(statuses) <= {401, 429}
-    assert len(statuses) < 60
+    assert set(guesses.statuses) <= {401, 429}
+    assert guesses.statuses.total() < 60
     right = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     assert httpx.post(f"{guarded.metrics_url}/requests/none/cancel", headers=right).status_code == 404

@@ -197,12 +197,12 @@ async def test_an_upstreams_long_retry_after_is_not_waited_for(stack: Stack) -> 
     response = httpx.post(
         f"{stack.url}/v1/messages",
         json=PROMPT,
-        headers=simulating(fail_first={"code": "1302", "times": 1, "retry_after": "11"}),
-        timeout=30,
+        headers=simulating(fail_first={"code": "1302", "times": 1, "retry_after": "60"}),
+        timeout=90,
     )
 
     assert response.status_code == 200
-    assert time.monotonic() - began < 11.0
+    assert time.monotonic() - began < 50.0
 
 
 async def test_no_more_than_a_fifth_of_what_runs_or_ten_are_tried_again_at_the_same_time(stack: Stack) -> None:
