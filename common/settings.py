@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from enum import StrEnum
 from os import EX_TEMPFAIL
 from typing import Annotated, Any, Final, Self, get_args
@@ -12,8 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 WRONG: Final = 2
 """What a program ends with that can't start with its settings."""
 MAY_PASS: Final = EX_TEMPFAIL
-"""And where waiting can cure that, such as of a port that somebody has."""
+"""What it ends with where waiting can cure that: somebody else has the port, for example."""
 _LONGEST_SHOWN: Final = 100
+_USER_AND_PASSWORD: Final = re.compile("://.*@", re.DOTALL)
+"""What stands before the last `@` of a URL, or of several: a password may have any letter in it."""
 
 
 class SettingsError(ValueError):
@@ -116,5 +119,6 @@ def _is_secret(annotation: Any) -> bool:
 
 
 def _shown(value: str) -> str:
+    value = _USER_AND_PASSWORD.sub("://***@", value)
     cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…"
     return cut if cut.isprintable() else repr(cut)

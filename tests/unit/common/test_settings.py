@@ -37,6 +37,13 @@ def test_a_secret_is_hidden_by_its_type_whatever_its_name(monkeypatch: pytest.Mo
     assert problems(monkeypatch, SAMPLE_WORD="as clear as day") == ["SAMPLE_WORD=***: need 20 characters"]
 
 
+@pytest.mark.parametrize("password", ["S3cret", "S3/cr@t", "S3 cret", "S3,cret"])
+def test_a_password_in_a_url_is_hidden_where_none_belongs(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    [line] = problems(monkeypatch, SAMPLE_ADDRESS=f"https://anna:{password}@api.example/path")
+
+    assert line == "SAMPLE_ADDRESS=https://***@api.example/path: need an IP address"
+
+
 def test_what_a_terminal_can_not_show_is_escaped_and_what_is_long_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, SAMPLE_PORT="\x1b[2J", SAMPLE_ADDRESS="a" * 1000) == [
         f"SAMPLE_ADDRESS={'a' * 100}…: need an IP address",
