@@ -20,8 +20,18 @@ async def eventually(look: Callable[[], T], holds: Callable[[T], bool], within: 
     return seen
 
 
+def wait_for(look: Callable[[], T], holds: Callable[[T], bool], within: float = 60.0) -> T:
+    """The same where there is no event loop."""
+    deadline = time.monotonic() + within
+    while not holds(seen := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {seen!r} after {within} s")
+        time.sleep(_POLL_SECONDS)
+    return seen
+
+
 def wait_until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
-    """The same for a condition that needs no event loop."""
+    """Waits for a condition; `what` says in the error what should have happened."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:

@@ -2,13 +2,12 @@
 
 import json
 import socket
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 
 from simulator.server.threaded import SimulatorThread
+from tests.harness.waiting import wait_for
 
 MESSAGES = "/api/anthropic/v1/messages"
 CHAT = "/api/coding/paas/v4/chat/completions"
@@ -52,8 +51,7 @@ class Api:
 
     def settled(self) -> dict[str, Any]:
         """The last entry, once its request has ended."""
-        entry: dict[str, Any] = eventually(self.entry, lambda entry: entry["ended_wall"] is not None)
-        return entry
+        return wait_for(self.entry, lambda entry: entry["ended_wall"] is not None)
 
     def raw(self, path: str, stream: bool = False, headers: str = "", /, **scenario: Any) -> socket.socket:
         """Sends the same over a bare socket and returns it."""
@@ -108,12 +106,3 @@ def dechunked(body: bytes) -> tuple[bytes, bytes]:
         if length == 0:
             return decoded, body
         decoded, body = decoded + body[:length], body[length + 2 :]
-
-
-def eventually(read: Callable[[], Any], holds: Callable[[Any], bool], seconds: float = 5.0) -> Any:
-    """What `read` returns once it `holds`. Fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds(value := read()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.005)
-    return value

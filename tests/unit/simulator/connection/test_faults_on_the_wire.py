@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from simulator.scenario.model import Fault
+from tests.harness.waiting import wait_for
 from tests.unit.simulator.talk import (
     CHAT,
     MESSAGES,
@@ -18,7 +19,6 @@ from tests.unit.simulator.talk import (
     dechunked,
     event_names,
     events,
-    eventually,
     read_all,
     read_until,
 )
@@ -223,11 +223,11 @@ def test_an_error_answer_can_break_off_too(api: Api) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "sse"])
 def test_a_client_that_leaves_is_noticed_at_once(api: Api, stream: bool) -> None:
     connection = api.raw(MESSAGES, stream, delay=30)
-    eventually(lambda: api.simulator.stats()["in_flight"], lambda count: count == 1)
+    wait_for(lambda: api.simulator.stats()["in_flight"], lambda count: count == 1)
 
     left_at = time.monotonic()
     connection.close()
-    entry = eventually(api.entry, lambda entry: entry["aborted"])
+    entry = wait_for(api.entry, lambda entry: entry["aborted"])
 
     assert time.monotonic() - left_at < 20
     assert entry["status"] is None
@@ -238,7 +238,7 @@ def test_a_client_that_leaves_in_mid_stream_is_charged_for_what_was_generated(ap
     with api.raw(MESSAGES, True, events=100, pause=0.05, output_tokens=1000, input_tokens=50) as connection:
         read_until(connection, b"content_block_delta")
 
-    entry = eventually(api.entry, lambda entry: entry["aborted"])
+    entry = wait_for(api.entry, lambda entry: entry["aborted"])
     assert entry["usage_sent"] is None
     assert entry["generated"]["input"] == 50
     assert entry["generated"]["output"] == entry["events_sent"] * 10
@@ -249,9 +249,9 @@ def test_a_slow_reader_does_not_fill_the_memory(api: Api) -> None:
     with api.raw(MESSAGES, True, events=100_000, event_bytes=1000) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         read_until(connection, b"content_block_delta")
-        eventually(lambda: api.simulator.stats()["in_flight"], lambda count: count == 1)
+        wait_for(lambda: api.simulator.stats()["in_flight"], lambda count: count == 1)
 
-    entry = eventually(api.entry, lambda entry: entry["ended_wall"] is not None)
+    entry = wait_for(api.entry, lambda entry: entry["ended_wall"] is not None)
     assert entry["aborted"]
     assert entry["response_bytes"] < 50_000_000
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from simulator.plan.models import BEIJING, is_peak, plan_credits
-from tests.unit.simulator.talk import ASK, CHAT, MESSAGES, SPOKEN, Api, eventually, read_until, sim
+from tests.harness.waiting import wait_for
+from tests.unit.simulator.talk import ASK, CHAT, MESSAGES, SPOKEN, Api, read_until, sim
 
 QUOTA = "/api/monitor/usage/quota/limit"
 MCP = "/api/mcp/zread/mcp"
@@ -42,17 +43,17 @@ def test_one_request_too_many_at_once_is_a_1302(api: Api, path: str) -> None:
         response = api.ask(path)
         assert (response.status_code, code_of(response)) == (429, "1302")
 
-    eventually(lambda: api.ask(path).status_code, lambda status: status == 200)
+    wait_for(lambda: api.ask(path).status_code, lambda status: status == 200)
 
 
 def test_a_client_that_leaves_frees_its_place(api: Api) -> None:
     limit(api, concurrency=1)
     connection = api.raw(MESSAGES, True, delay=30)
-    eventually(lambda: api.ask(MESSAGES).status_code, lambda status: status == 429)
+    wait_for(lambda: api.ask(MESSAGES).status_code, lambda status: status == 429)
 
     connection.close()
 
-    eventually(lambda: api.ask(MESSAGES).status_code, lambda status: status == 200)
+    wait_for(lambda: api.ask(MESSAGES).status_code, lambda status: status == 200)
 
 
 def test_requests_that_come_too_fast_are_a_1303(api: Api) -> None:
@@ -83,7 +84,7 @@ def test_a_window_resets(api: Api) -> None:
     limit(api, five_hour_credits=100, five_hour_seconds=0.2, five_hour_used=100)
     assert code_of(api.ask(MESSAGES)) == "1308"
 
-    eventually(lambda: code_of(api.ask(MESSAGES)), lambda code: code is None)
+    wait_for(lambda: code_of(api.ask(MESSAGES)), lambda code: code is None)
     assert quota(api)[(3, 5)]["currentValue"] == 0
 
 

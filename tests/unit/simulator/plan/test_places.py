@@ -10,7 +10,8 @@ import pytest
 from simulator.plan.limits import LimitRefusal, PlanLimits
 from simulator.plan.places import Places, ToolGate
 from simulator.server.settings import plan
-from tests.unit.simulator.talk import CHAT, MESSAGES, SPOKEN, Api, eventually
+from tests.harness.waiting import wait_for
+from tests.unit.simulator.talk import CHAT, MESSAGES, SPOKEN, Api
 
 MCP = "/api/mcp/zread/mcp"
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search_doc"}}
@@ -51,7 +52,7 @@ def test_each_model_has_places_of_its_own(api: Api) -> None:
         codes = [refused(api, CHAT, model) for model in ("glm-5.3", "glm-5.2", "glm-4.6")]
 
     assert codes == ["1302", "1302", None]
-    eventually(lambda: refused(api, CHAT, "glm-5.3"), lambda code: code is None)
+    wait_for(lambda: refused(api, CHAT, "glm-5.3"), lambda code: code is None)
 
 
 def test_the_place_is_that_of_the_model_that_serves(api: Api) -> None:
@@ -109,7 +110,7 @@ def test_a_clock_that_jumps_back_takes_no_place_seconds() -> None:
 def test_models_are_told_in_the_stats(api: Api) -> None:
     with running(api, CHAT, "glm-5.3", "glm-5.3"):
         running_now = api.simulator.stats()["models"]["glm-5.3"]
-    then = eventually(lambda: api.simulator.stats()["models"]["glm-5.3"], lambda model: model["in_flight"] == 0)
+    then = wait_for(lambda: api.simulator.stats()["models"]["glm-5.3"], lambda model: model["in_flight"] == 0)
 
     assert (running_now["in_flight"], running_now["max_in_flight"]) == (2, 2)
     assert then["place_seconds"] >= running_now["place_seconds"] > 0
@@ -142,7 +143,7 @@ def test_tool_calls_have_a_gate_apart_from_models_and_account(api: Api) -> None:
         response = api.http.post(MCP, json=CALL)
         assert (response.status_code, response.json()["error"]["code"]) == (429, "1302")
 
-    eventually(lambda: api.simulator.stats()["mcp"]["in_flight"], lambda calls: calls == 0)
+    wait_for(lambda: api.simulator.stats()["mcp"]["in_flight"], lambda calls: calls == 0)
     assert api.http.post(MCP, json=CALL).status_code == 429
     assert api.simulator.stats()["mcp"]["shut_until"] is not None
     assert api.http.post(MCP, json={**CALL, "method": "tools/list"}).status_code == 200

@@ -9,7 +9,8 @@ import pytest
 
 from simulator.plan.keys import KeyRing, report
 from simulator.server.journal import Entry, Journal
-from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, eventually, read_until
+from tests.harness.waiting import wait_for
+from tests.unit.simulator.talk import CHAT, MESSAGES, RESPONSES, SPOKEN, Api, read_until
 
 
 def entry(entry_id: int) -> Entry:
@@ -100,7 +101,7 @@ def test_in_flight_counts_what_is_not_answered_to_the_end(api: Api) -> None:
         api.ask(RESPONSES)
         assert api.entry()["in_flight_at_arrival"] == 1
 
-    stats = eventually(api.simulator.stats, lambda stats: stats["in_flight"] == 0)
+    stats = wait_for(api.simulator.stats, lambda stats: stats["in_flight"] == 0)
     assert stats["max_in_flight"] == 2
     assert stats["aborted"] == 1
 

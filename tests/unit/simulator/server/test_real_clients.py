@@ -9,7 +9,8 @@ import zai
 import zai.core
 
 from simulator.server.threaded import SimulatorThread
-from tests.unit.simulator.talk import ASK, eventually, sim
+from tests.harness.waiting import wait_for
+from tests.unit.simulator.talk import ASK, sim
 
 # Z.AI's secrets are shorter than PyJWT would have them.
 pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
@@ -141,7 +142,7 @@ def test_openai_hangs_up_before_the_last_chunk_and_has_got_all(gpt: Client, simu
     with gpt.chat.completions.create(model="glm-5.2", messages=ASK, stream=True, extra_headers=scenario) as stream:
         assert len(list(stream)) > 1
 
-    entry = eventually(lambda: simulator.log()[-1], lambda entry: entry["aborted"])
+    entry = wait_for(lambda: simulator.log()[-1], lambda entry: entry["aborted"])
     assert entry["left_after_final"]
     assert entry["usage_sent"]["output"] == entry["generated"]["output"] == 9
 
