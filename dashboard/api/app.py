@@ -23,6 +23,7 @@ from dashboard.api.tables import breakdown, one_request, requests, targets
 from dashboard.cancel import Ending, cancel
 from dashboard.parts import Parts
 from dashboard.problems import ApiError, on_api_error, on_defect, on_http_error, on_store_error
+from dashboard.records.requests import Cancelled
 from dashboard.store.store import StoreError
 
 Endpoint: TypeAlias = Callable[[Parts, Request], Awaitable[Response]]
@@ -86,7 +87,7 @@ async def _cancel(parts: Parts, request: Request) -> Response:
     request_id = request.path_params["id"]
     ending, why = await cancel(parts, request_id)
     if ending is Ending.ENDED:
-        return JSONResponse({"cancelled": request_id}, 202)
+        return answer(Cancelled(cancelled=request_id), 202)
     if ending is Ending.UNKNOWN:
         raise ApiError(404, "this request runs no longer")
     if ending is Ending.DENIED:

@@ -14,7 +14,7 @@ from dashboard.api.schemas import Schema, ref, schemas
 from dashboard.domain.charts import chart_names
 from dashboard.records.base import Problem, Record
 from dashboard.records.names import Name, Names
-from dashboard.records.requests import FILTERS, SORTS, Outcome, Request, Requests
+from dashboard.records.requests import FILTERS, SORTS, Cancelled, Outcome, Request, Requests
 from dashboard.records.series import Series
 from dashboard.records.snapshot import Now
 from dashboard.records.targets import Targets
@@ -106,6 +106,7 @@ OPERATIONS: Final = (
         "/api/requests/{id}/cancel",
         "Ends a running or waiting request. Needs DASHBOARD_TOKEN.",
         {},
+        Cancelled,
         method="post",
         status=202,
     ),

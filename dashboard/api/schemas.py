@@ -9,7 +9,7 @@ from dashboard.records.alerts import AlertChange
 from dashboard.records.base import Problem, Record
 from dashboard.records.events import Gap, Reset
 from dashboard.records.names import Name, Names
-from dashboard.records.requests import Request, Requests
+from dashboard.records.requests import Cancelled, Request, Requests
 from dashboard.records.series import Series
 from dashboard.records.snapshot import Now
 from dashboard.records.targets import Targets
@@ -18,7 +18,7 @@ from dashboard.records.usage import Breakdown
 Schema: TypeAlias = dict[str, Any]
 
 ANSWERS: Final[tuple[type[Record], ...]] = (
-    Now, Series, Requests, Request, Breakdown, Targets, Names, Name, AlertChange, Gap, Reset, Problem,
+    Now, Series, Requests, Request, Cancelled, Breakdown, Targets, Names, Name, AlertChange, Gap, Reset, Problem,
 )  # fmt: skip
 _PLACE: Final = "#/components/schemas/"
 

@@ -100,6 +100,12 @@ class Lost(Record):
     unknown_gaps: int
 
 
+class Cancelled(Record):
+    """A running or waiting request that was told to end."""
+
+    cancelled: str = Field(description="Its id")
+
+
 class Requests(Record):
     """A page of the table."""
 

@@ -267,7 +267,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": unknown;
+                        "application/json": components["schemas"]["Cancelled"];
                     };
                 };
                 /** @description One sentence */
@@ -665,6 +665,11 @@ export interface components {
             cold: number;
             /** @description Latest first; none unless CACHE_DOCTOR is on */
             findings: components["schemas"]["CacheFinding"][];
+        };
+        /** @description A running or waiting request that was told to end. */
+        Cancelled: {
+            /** @description Its id */
+            cancelled: string;
         };
         /** @description One chart. */
         Chart: {
@@ -1121,6 +1126,7 @@ export type By = components['schemas']['By'];
 export type Cache = components['schemas']['Cache'];
 export type CacheFinding = components['schemas']['CacheFinding'];
 export type CacheLoss = components['schemas']['CacheLoss'];
+export type Cancelled = components['schemas']['Cancelled'];
 export type Chart = components['schemas']['Chart'];
 export type ChartKind = components['schemas']['ChartKind'];
 export type Connection = components['schemas']['Connection'];
