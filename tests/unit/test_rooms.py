@@ -10,6 +10,8 @@ from tests.harness.processes import ROOT
 
 UNIT = Path(__file__).parent
 PROGRAMS = ("common", "extproc", "simulator", "dashboard", "canary")
+BESIDE_THEM = ("bench", "grafana", "tests")
+"""What runs the programs or looks at them, and is part of none."""
 OTHERS = {"bench": "bench", "envoy": "envoy", "harness": "tests/harness"}
 """Where code stands that is none of the programs' and has unit tests."""
 
@@ -63,6 +65,16 @@ def rooms() -> list[Path]:
     folders = {init.parent for program in PROGRAMS for init in ROOT.glob(f"{program}/**/__init__.py")}
     with_code = {folder for folder in folders if any(file.name[:2] != "__" for file in folder.glob("*.py"))}
     return sorted(folder.relative_to(ROOT) for folder in with_code if folder != ROOT / GENERATED)
+
+
+def test_no_code_stands_where_the_layers_do_not_look() -> None:
+    """They know the programs by name, and of these only packages: a folder without `__init__.py` is none."""
+    modules = {file.relative_to(ROOT) for program in PROGRAMS for file in ROOT.glob(f"{program}/**/*.py")}
+    folders = {module.parent for module in modules if "node_modules" not in module.parts}
+
+    assert [folder for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
+    assert {file.parent.name for file in ROOT.glob("*/*.py")} == {*PROGRAMS, *BESIDE_THEM}
+    assert {file.name for file in ROOT.glob("*.py")} == {"hatch_build.py"}
 
 
 @pytest.mark.parametrize("room", rooms(), ids=str)
