@@ -98,7 +98,8 @@ class WrongTokens:
         return _doubled(int(self._free_of_all) - _FREE_TRIES_OF_ALL)
 
     def _tries_of(self, network: str, now: float) -> int:
-        """Wrong tokens of a network that are not forgiven; of one that can't be remembered as if it had guessed on."""
+        """Wrong tokens of a network that are not forgiven. One that there is no room to remember counts as one that
+        guesses on."""
         while self._tries and now - next(iter(self._tries.values()))[1] > _FORGIVEN_AFTER:
             self._tries.popitem(last=False)
         if network in self._tries:

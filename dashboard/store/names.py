@@ -11,7 +11,7 @@ from dashboard.records.names import Name, NameKind, Names
 Key: TypeAlias = tuple[str, str]
 """The kind and the client or session."""
 Row: TypeAlias = tuple[str, str, str, float]
-"""With the name, and when it was used last (Unix time): given, or of something that asked."""
+"""A key's two parts, the name, and the Unix time at which the name was given or its client or session last asked."""
 
 _KNOWN: Final = (
     "SELECT EXISTS (SELECT 1 FROM name WHERE kind = ?1 AND key = ?2) "

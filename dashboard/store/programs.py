@@ -8,9 +8,9 @@ from dashboard.domain.finished import Finished
 from dashboard.records.usage import By
 
 KINDS: Final = (By.CLIENT.value, By.SESSION.value)
-"""What has programs."""
+"""The columns of a request whose programs are kept: which program a client, or a session, was."""
 MOST_KEPT: Final = 10_000
-"""Of each kind."""
+"""So many rows of each kind."""
 MOST_TOLD: Final = 3
 _LOOKED_BACK: Final = 50_000
 _Key: TypeAlias = tuple[str, str, str]

@@ -34,8 +34,8 @@ class RequestFilter:
     search: str = ""
 
     def condition(self, named: Mapping[str, Sequence[str]]) -> tuple[str, list[Any]]:
-        """SQL, always with something in it, and its parameters. `named` holds, by column, whom people call what is
-        searched for."""
+        """What stands behind WHERE, and its parameters. It is never empty. `named` says by column which clients and
+        sessions have been given a name that the search finds."""
         parts, values = ["1"], list[Any]()
         for column, limit, sign in (("ended", self.begin, ">="), ("ended", self.end, "<")):
             if limit is not None:
@@ -93,7 +93,8 @@ def find_page(
     limit: int,
     after: tuple[float | int, int] | None,
 ) -> Page:
-    """By time a page goes on behind the last request of the one before; sorted otherwise, behind so many."""
+    """One page of requests. `after` is where the page before ended: the time and number of its last request if they are
+    sorted by time, else how many came before."""
     condition, values = wanted.condition(keys_named(connection, wanted.search) if wanted.search else {})
     total, is_exact = _count(connection, condition, values)
     direction, sign = ("DESC", "<") if descending else ("ASC", ">")

@@ -249,7 +249,8 @@ def _first_token(untyped: Mapping[str, Struct], started: float) -> float | None:
 
 
 def _retry_after(headers: Mapping[str, str], code: str, ended: float) -> float | None:
-    """The seconds for which an answer asks to be left alone. When a window resets counts too, but for what passes."""
+    """The seconds for which an answer asks to be left alone. Of an error that lasts until a window resets, the seconds
+    until then."""
     told = headers.get("x-zai-retry-after") or headers.get("retry-after")
     if told is not None:
         return _whole(told) if told.isdecimal() else _seconds_until(told, ended)
