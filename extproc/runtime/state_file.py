@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,9 @@ log = structlog.get_logger("extproc.state")
 
 _MOST_BYTES: Final = 1024 * 1024
 _LOCK_NAME: Final = ".lock"
+# How `StateFile.write` has the files of STATE_DIR named until they are whole.
+_UNFINISHED: Final = re.compile(r"\.(limits|cache|usage)\.json\.[a-z0-9_]{8}")
+_MOST_NAMES: Final = 10_000
 
 
 class StateError(Exception):
@@ -75,6 +80,7 @@ def using(directory: Path | None) -> Iterator[None]:
         if directory is not None:
             try:
                 held.enter_context(hold(directory / _LOCK_NAME))
+                _sweep(directory)
             except HeldError as holder:
                 log.warning(
                     f"STATE_DIR={directory} is another proxy's too ({holder}): each overwrites what the other has "
@@ -83,6 +89,14 @@ def using(directory: Path | None) -> Iterator[None]:
             except OSError as error:
                 log.warning(f"STATE_DIR={directory}: whether another proxy uses it is unknown", why=error.strerror)
         yield
+
+
+def _sweep(directory: Path) -> None:
+    """Removes what processors that were killed in the middle of a write have left. Nobody else writes there now."""
+    with suppress(OSError):  # it is only tidying up
+        for path in islice(directory.iterdir(), _MOST_NAMES):
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink()
 
 
 class SavedState:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from extproc import service
 from extproc.domain.clients.clients import MOST_CLIENTS, Client, ClientRegistry, digest_of, read_clients
 from extproc.domain.clients.usage_ledger import MOST_BYTES, UsageLedger, Used
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedLimit, read_learned
+from extproc.runtime import cache_watch, client_gate
 from extproc.runtime.state_file import SavedState, StateError, StateFile, using
 
 DAY = 86400.0
@@ -117,3 +119,17 @@ def test_a_directory_that_can_not_be_marked_is_used_all_the_same(tmp_path: Path)
         pass
 
     assert [(line["log_level"], line["why"]) for line in told] == [("warning", "No such file or directory")]
+
+
+def test_what_a_write_that_was_killed_has_left_is_removed_by_whoever_has_the_directory(tmp_path: Path) -> None:
+    stays = {tmp_path / name for name in (".lock", "usage.json", ".usage.json.original.bak", ".other.json.abcd_123")}
+    names = (cache_watch.STATE_NAME, client_gate._STATE_NAME, service._STATE_NAME)
+    left = [tmp_path / f".{name}.abcd_123" for name in names]
+    for file in (*stays, *left):
+        file.touch()
+
+    with using(tmp_path):
+        assert set(tmp_path.iterdir()) == stays
+        left[0].touch()
+        with using(tmp_path):  # another one, which has it not
+            assert left[0].exists()
