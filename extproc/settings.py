@@ -640,7 +640,7 @@ def _trace_problems(settings: Settings) -> Iterator[str]:
     if traces_url(settings) is None:
         is_for_traces = settings.otel_exporter_otlp_traces_endpoint is not None
         protocol = settings.otel_exporter_otlp_traces_protocol or settings.otel_exporter_otlp_protocol
-        if protocol.lower() != "grpc":
+        if protocol.lower() != "grpc" and not variables.is_target(collector):
             yield Settings.problem(f"otel_exporter_otlp_{'traces_' if is_for_traces else ''}endpoint")
         return
     of_headers = "otel_exporter_otlp_headers"

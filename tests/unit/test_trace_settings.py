@@ -155,6 +155,10 @@ def told(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
             {"EXPORTER_OTLP_ENDPOINT": "collector:4317", "EXPORTER_OTLP_PROTOCOL": "grpc"},
             "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL, but one for gRPC, ",
         ),
+        (
+            {"EXPORTER_OTLP_TRACES_ENDPOINT": "10.0.0.1:4317"},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is no http or https URL, but one for gRPC, ",
+        ),
     ],
 )
 def test_what_only_others_can_do_is_one_line_and_stops_nobody(

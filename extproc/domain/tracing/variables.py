@@ -21,6 +21,7 @@ _TIMEOUT: Final = 10.0
 _COMPRESSIONS: Final = (GZIP, "none")
 _PROPAGATOR: Final = "tracecontext"
 _LONGEST_SHOWN: Final = 40
+_TARGET: Final = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 # Those that concern traces. The last pair of brackets leaves out the same variables for metrics, logs and profiles.
 _OF_TRACES: Final = re.compile(
     r"OTEL_(EXPORTER_OTLP_|TRACES_|BSP_|SPAN_|ATTRIBUTE_|PROPAGATORS)(?!METRICS_|LOGS_|PROFILES_).*"
@@ -30,6 +31,11 @@ _OF_TRACES: Final = re.compile(
 def is_exported(exporters: str) -> bool:
     """Whether OTEL_TRACES_EXPORTER, one name or several, has traces sent by OTLP."""
     return "otlp" in _names(exporters)
+
+
+def is_target(endpoint: str) -> bool:
+    """Whether an endpoint is what gRPC takes in place of a URL: a host and a port."""
+    return _TARGET.fullmatch(endpoint) is not None
 
 
 def seconds(timeout: str | None) -> float:
