@@ -3,7 +3,7 @@
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from bench import lockstep, streams, traffic, usage, wrk
 from bench.lockstep import Bulk
 from bench.stacks import Running, Way
 from bench.streams import Streams
-from bench.traffic import Order
+from bench.traffic import Conversation, Order
 
 Measures: TypeAlias = dict[str, float]
 
@@ -128,10 +128,11 @@ def cases(plan: Plan, directory: Path) -> Iterator[Case]:
         title = f"the guard: streams of {_SMALL_STREAM} events at once, {_on(number)}"
         measure = _small_streams(number, plan, _body(directory, _JSON_PROMPT, stream=True))
         yield Case(Section.GUARD, f"guard_{number}", title, measure, ways=_MOST_WAYS | {Way.UNGUARDED})
-    for number in plan.doctor:
-        title = f"the cache doctor: prompts of {_DOCTORED_PROMPT // 1000} KB, {_on(number)}"
-        measure = _json_load(number, plan, _body(directory, _DOCTORED_PROMPT))
-        yield Case(Section.DOCTOR, f"doctor_{number}", title, measure, ways=frozenset({Way.PROXY, Way.DOCTORED}))
+    for conversation, number in itertools.product(Conversation, plan.doctor):
+        title = f"the cache doctor: prompts of {_DOCTORED_PROMPT // 1000} KB, {conversation.value}, {_on(number)}"
+        measure = _json_load(number, plan, _body(directory, _DOCTORED_PROMPT), conversation.headers)
+        key = conversation.case(number)
+        yield Case(Section.DOCTOR, key, title, measure, ways=frozenset({Way.PROXY, Way.DOCTORED}))
     for section, key, paced in ((Section.PACED, "paced", plan.paced), (Section.SSE, "sse_paced", plan.sse_paced)):
         title = f"SSE, {paced.count} streams of {1 / paced.interval:g} events/s each"
         yield Case(section, key, title, _paced(paced))
@@ -164,10 +165,12 @@ def _body(directory: Path, size: int, order: Order = Order.MODEL_FIRST, stream: 
     return path
 
 
-def _json_load(connections: int, plan: Plan, body: Path) -> Callable[[Running], Measures]:
+def _json_load(
+    connections: int, plan: Plan, body: Path, headers: Mapping[str, str] = traffic.REQUEST_HEADERS
+) -> Callable[[Running], Measures]:
     def measure(running: Running) -> Measures:
         before = _cpu(running)
-        load = wrk.run(running.port, connections, plan.seconds, body)
+        load = wrk.run(running.port, connections, plan.seconds, body, headers)
         time.sleep(plan.settle)  # the access log comes after the answers, and its cost belongs to them
         rate = load.requests / load.seconds
         return {

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from bench.stacks import Way
-from bench.traffic import Order
+from bench.traffic import Conversation, Order
 
 ENOUGH_ALONE: Final = 2.0
 
@@ -142,9 +142,9 @@ def _prompts(size: str, order: Order) -> Goal:
     return Goal(text, case, "p50_ms", Bound.AT_MOST, 1.15, against=Way.BEFORE)
 
 
-def _doctor(connections: int) -> Goal:
-    text = f"p50 with prompts of 200 KB, {_at(connections)}, CACHE_DOCTOR on to off"
-    case = f"doctor_{connections}"
+def _doctor(conversation: Conversation, connections: int) -> Goal:
+    text = f"p50 with prompts of 200 KB, {conversation.value}, {_at(connections)}, CACHE_DOCTOR on to off"
+    case = conversation.case(connections)
     return Goal(text, case, "p50_ms", Bound.AT_MOST, 1.03, against=Way.DOCTORED, relation=inverse_ratio)
 
 
@@ -186,8 +186,7 @@ GOALS: Final = (
     *_no_worse(1),
     *_no_worse(20),
     *_no_worse(200),
-    _doctor(1),
-    _doctor(20),
+    *(_doctor(conversation, number) for conversation in Conversation for number in (1, 20)),
     *(_prompts(size, order) for size in ("200 KB", "5 MB") for order in Order),
 )
 

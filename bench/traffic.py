@@ -35,6 +35,10 @@ REQUEST_HEADERS: Final = {
     "x-stainless-timeout": "600",
 }
 
+COLD_HEADER: Final = "x-bench-cold"
+"""On a request of whose prompt nothing is to come out of the upstream's cache."""
+SESSION_HEADER: Final = "x-claude-code-session-id"
+
 MARK: Final = b"~"
 """Stands once in every delta event and nowhere else: counting it counts events, wherever the packets were cut."""
 STAMP_DIGITS: Final = 18
@@ -69,6 +73,28 @@ class Order(Enum):
     MODEL_BEHIND = "model behind messages"  # the SDKs for Python sort the fields
 
 
+class Conversation(Enum):
+    """What the cache doctor sees of a conversation, and so of how many prompts it asks for the parts."""
+
+    WARM = "that find the cache"
+    COLD = "that miss it"
+    NAMELESS = "that miss it and name no session"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those of its requests."""
+        if self is Conversation.WARM:
+            return REQUEST_HEADERS
+        cold = {**REQUEST_HEADERS, COLD_HEADER: "1"}
+        if self is Conversation.NAMELESS:
+            del cold[SESSION_HEADER]
+        return cold
+
+    def case(self, connections: int) -> str:
+        """The name of its case."""
+        return f"doctor_{self.name.lower()}_{connections}"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """An API: where its requests go, and what a stream of it consists of, as HTTP chunks."""
@@ -97,15 +123,16 @@ def prompt(size: int, order: Order = Order.MODEL_FIRST, stream: bool = False) ->
     return json.dumps(frame).encode()
 
 
-def json_answer() -> bytes:
-    """A whole HTTP response: a short message with its token usage."""
+def json_answer(cached: bool = True) -> bytes:
+    """A whole HTTP response: a short message with its token usage, most of it from the cache or nothing."""
     text = "The function returns the sum of both numbers. " * 10
+    usage = _USAGE if cached else {**_USAGE, "input_tokens": _NEW_TOKENS + _CACHED_TOKENS, "cache_read_input_tokens": 0}
     message = {
         **_MESSAGE,
         "content": [{"type": "text", "text": text}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
-        "usage": {**_USAGE, "output_tokens": 120},
+        "usage": {**usage, "output_tokens": 120},
     }
     body = json.dumps(message).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

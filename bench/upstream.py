@@ -17,7 +17,9 @@ from bench import traffic
 
 _STREAM: Final = re.compile(rb"\r\n%b: (\d+) (\d+)\r\n" % traffic.STREAM_HEADER.encode(), re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
+_COLD: Final = b"\r\n%b: " % traffic.COLD_HEADER.encode()
 _ANSWER: Final = traffic.json_answer()
+_COLD_ANSWER: Final = traffic.json_answer(cached=False)
 _STREAM_START: Final = traffic.stream_head() + traffic.MESSAGES.start
 _DELTA_BEFORE, _, _DELTA_AFTER = traffic.delta(0).partition(b"0" * traffic.STAMP_DIGITS)
 
@@ -37,6 +39,7 @@ class Connection(asyncio.BufferedProtocol):
         self._body_left = 0
         self._stream: _Stream | None = None
         self._asked_for: tuple[int, int] | None = None
+        self._is_cold = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -64,12 +67,13 @@ class Connection(asyncio.BufferedProtocol):
         self._head = b""
         length = _LENGTH.search(head)
         stream = _STREAM.search(head)
+        self._is_cold = _COLD in head
         self._body_left = (int(length[1]) if length else 0) - body_bytes_read
         self._asked_for = (int(stream[1]), int(stream[2])) if stream else None
 
     def _answer(self) -> None:
         if self._asked_for is None:
-            self._transport.write(_ANSWER)
+            self._transport.write(_COLD_ANSWER if self._is_cold else _ANSWER)
             return
         events, interval_us = self._asked_for
         if not interval_us:
