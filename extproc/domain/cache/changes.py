@@ -20,6 +20,7 @@ changes: where a part changes with each request there were none, and the first h
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
@@ -40,11 +41,19 @@ _MOST_HITS: Final = 24
 _LONGER: Final = 2
 
 
+class When(StrEnum):
+    """How often a part changes."""
+
+    EACH_REQUEST = "with each request"
+    SOME_REQUESTS = "every few requests"
+    EACH_SESSION = "with each session"
+
+
 @record
 class Finding:
     """A part that changes: in so many requests in a row of those that missed and were looked at. The first was sent at
-    `since`, the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was,
-    `is_each` whether it changes with each request, as far as is known: there was no hit in between."""
+    `since`, the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was.
+    Of what changes with each session the speaker has none, and `requests` are the first of theirs."""
 
     speaker: Speaker
     change: Change
@@ -52,11 +61,11 @@ class Finding:
     at: float
     requests: int
     is_cut: bool = False
-    is_each: bool = True
+    when: When = When.EACH_REQUEST
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes.
 
     Its cause is the one that more than half of the changes have. So a single odd one (a clock that gains a digit, a
@@ -112,7 +121,7 @@ class _Memory:
     are the most in a row that a miss ended since the last that was looked at."""
 
     prompts: list[tuple[Prompt, int]] = field(default_factory=list)
-    rows: dict[str, _Row] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
     is_cut: bool = False
     heard: float = 0.0
@@ -259,7 +268,7 @@ class Changes:
                 max(row.at, self.missed(speaker)),
                 row.requests,
                 memory.is_cut,
-                is_each=not row.hits,
+                when=When.SOME_REQUESTS if row.hits else When.EACH_REQUEST,
             )
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()
@@ -278,7 +287,7 @@ class Changes:
         changed = {change.name: change for change in changes}
         memory.rows = {name: row for name, row in memory.rows.items() if name in changed}
         for name, change in changed.items():
-            row = memory.rows.setdefault(name, _Row(asked.sent, asked.sent, change))
+            row = memory.rows.setdefault(name, Row(asked.sent, asked.sent, change))
             row.add(change, asked.sent, memory.hits_between)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from extproc.domain.cache.changes import Changes, Finding
+from extproc.domain.cache.changes import Changes, Finding, When
 from extproc.domain.cache.conversation import (
     SMALLEST_PROMPT,
     Asked,
@@ -16,6 +16,7 @@ from extproc.domain.cache.conversation import (
     Speaker,
     patience_with,
 )
+from extproc.domain.cache.fronts import Fronts
 from extproc.domain.cache.interest import Interest
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.cache.sessions import ShortSessions
@@ -155,6 +156,7 @@ class CacheLedger:
         self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
         self._since_start: dict[str, Sums] = {}
         self._changes = Changes()
+        self._fronts = Fronts()
         self._life = CacheLife()
         self._interest = Interest()
         self._new: list[tuple[float, Speaker, Asked]] = []
@@ -224,12 +226,18 @@ class CacheLedger:
         self._settle(now)
         found = self._changing(now)
         named = {each.speaker for each in found}
-        return [*found, *(each for each in self._unchanged(now) if each.speaker not in named)]
+        parts = {(*_program_of(each.speaker), each.change.name) for each in found}
+        of_sessions = self._fronts.findings(now, COLD_SECONDS)
+        return [
+            *found,
+            *(each for each in of_sessions if (*_program_of(each.speaker), each.change.name) not in parts),
+            *(each for each in self._unchanged(now) if each.speaker not in named),
+        ]
 
     def _changing(self, now: float) -> list[Finding]:
         """The parts of prompts that change. Those that don't change with each request have to be worth a word."""
         found = self._changes.findings(now, COLD_SECONDS)
-        return [each for each in found if each.is_each or self._loses_much(each.speaker)]
+        return [each for each in found if each.when is When.EACH_REQUEST or self._loses_much(each.speaker)]
 
     def _loses_much(self, speaker: Speaker) -> bool:
         conversation = self._conversations.get(speaker)
@@ -265,6 +273,8 @@ class CacheLedger:
             speaker, is_new = self._changes.told_apart(speaker, prompt, asked.sent)
             if is_new:
                 self._conversations.pop(speaker, None)
+        if speaker.is_named:
+            self._fronts.take(speaker, asked, prompt)
         if prompt is None:
             self._changes.pass_over(speaker, asked)
         else:
@@ -291,7 +301,7 @@ class CacheLedger:
         source without a session either those that were told apart by their prompts or, if none of them is cold, the one
         that its tokens tell of: the same requests may be in both."""
         told_apart: set[Speaker] = set()
-        changing = {each.speaker for each in self._changing(now) if not each.is_each}
+        changing = {each.speaker for each in self._changing(now) if each.when is When.SOME_REQUESTS}
         cold = [each for each in self._conversations.items() if each[1].is_cold or each[0] in changing]
         for speaker, conversation in sorted(cold, key=lambda each: -each[0].strand):
             misses = conversation.misses if conversation.is_cold else conversation.lately
@@ -366,6 +376,10 @@ def _asked(outcome: Outcome) -> Asked | None:
         model=entry.model_asked,
         came=entry.started,
     )
+
+
+def _program_of(speaker: Speaker) -> tuple[str, str, str]:
+    return speaker.client, speaker.program, speaker.model
 
 
 def _speaker(outcome: Outcome) -> Speaker:

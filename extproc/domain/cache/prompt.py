@@ -22,6 +22,7 @@ _SHORTEST_STAMPED: Final = 16
 _LONGEST_STAMP: Final = 2
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
+_TOOL_LIST: Final = "the tool list"
 
 
 class Cause(StrEnum):
@@ -141,6 +142,20 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
     return [*_of_tools(before, now), *_of_system(before, now), *messages]
 
 
+def front_change(before: Prompt, now: Prompt) -> tuple[Change, int] | None:
+    """The first part in front of the messages that differs, and how many bytes behind it are the same, up to the next
+    that does. None if none differs, or two fronts cannot be compared."""
+    if len(now.system) != len(before.system) or (now.tools is None) != (before.tools is None):
+        return None
+    changes = [*_of_tools(before, now), *_of_system(before, now)]
+    if not changes:
+        return None
+    differ = [old.hash != new.hash for old, new in zip(before.system, now.system, strict=True)]
+    first = 0 if changes[0].name == _TOOL_LIST else differ.index(True) + 1
+    until = differ.index(True, first) if True in differ[first:] else len(differ)
+    return changes[0], sum(part.bytes for part in now.system[first:until])
+
+
 def compared(before: Prompt, now: Prompt) -> int:
     """How many parts of the prompt before `differences` holds against those of the next: the tools are one."""
     settled = max(0, before.length - _UNSETTLED)
@@ -162,7 +177,7 @@ def _of_tools(before: Prompt, now: Prompt) -> Iterator[Change]:
     old, new = before.tools, now.tools
     if old is not None and new is not None and old.hash != new.hash:
         is_same_set = (old.count, old.as_set) == (new.count, new.as_set)
-        yield Change("the tool list", Cause.TOOLS_REORDERED if is_same_set else Cause.UNKNOWN, new.bytes, new.hash)
+        yield Change(_TOOL_LIST, Cause.TOOLS_REORDERED if is_same_set else Cause.UNKNOWN, new.bytes, new.hash)
 
 
 def _of_system(before: Prompt, now: Prompt) -> Iterator[Change]:

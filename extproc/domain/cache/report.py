@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from extproc.domain.cache.changes import Finding
+from extproc.domain.cache.changes import Finding, When
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.ledger import WINDOW_SECONDS, CacheLedger, ColdConversation, Price, ProgramUse
 from extproc.domain.cache.prompt import Cause, Change
@@ -30,14 +30,14 @@ def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[st
     }
 
 
-def text_of(change: Change, *, is_cut: bool = False, is_each: bool = True) -> str:
-    """What changes with each request, or with some, and what to do about it. `is_cut` is whether only the front of the
-    prompts was looked at."""
+def text_of(change: Change, *, is_cut: bool = False, when: When = When.EACH_REQUEST) -> str:
+    """What changes and how often, and what to do about it. `is_cut` is whether only the front of the prompts was looked
+    at."""
     note = "; of such large prompts only the front is looked at" if is_cut else ""
-    return _text_of(change, "with each request" if is_each else "every few requests") + note
+    return _text_of(change, when) + note
 
 
-def _text_of(change: Change, when: str) -> str:
+def _text_of(change: Change, when: When) -> str:
     name, size = change.name, f"{change.bytes:,} bytes" if change.bytes else ""
     match change.cause:
         case Cause.ATTRIBUTION:
@@ -123,7 +123,7 @@ def _finding(finding: Finding, several: bool) -> dict[str, object]:
         "since": finding.since,
         "at": finding.at,
         "requests": finding.requests,
-        "text": text_of(finding.change, is_cut=finding.is_cut, is_each=finding.is_each),
+        "text": text_of(finding.change, is_cut=finding.is_cut, when=finding.when),
     }
 
 

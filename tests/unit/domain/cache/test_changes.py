@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.cache.changes import Changes
+from extproc.domain.cache.changes import Changes, When
 from extproc.domain.cache.conversation import Asked, Speaker
 from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
 from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
@@ -234,10 +234,10 @@ def test_prompts_are_compared_over_others_that_were_not_looked_at_only_while_eac
         assert found(changes, NOON + 1200) == expected
 
 
-def by_turns(*fronts: int) -> tuple[Changes, list[list[tuple[str, bool]]]]:
+def by_turns(*fronts: int) -> tuple[Changes, list[list[tuple[str, When]]]]:
     """What is found after each request of a conversation that is looked at now and then: what stands in front of its
     prompts, and the cache misses where that is another one than before. A negative one is not looked at."""
-    changes, told, last = Changes(), list[list[tuple[str, bool]]](), 0
+    changes, told, last = Changes(), list[list[tuple[str, When]]](), 0
     for number, front in enumerate(fronts):
         each = asked(number, cached=18_500 + 1000 * number if abs(front) == last else 0)
         if front < 0:
@@ -245,7 +245,7 @@ def by_turns(*fronts: int) -> tuple[Changes, list[list[tuple[str, bool]]]]:
         else:
             changes.take(SPEAKER, prompt(number, f"s9:{front}:9"), each)
         found = changes.findings(each.sent + 1, COLD_SECONDS)
-        told.append([(finding.change.name, finding.is_each) for finding in found])
+        told.append([(finding.change.name, finding.when) for finding in found])
         last = abs(front)
     return changes, told
 
@@ -254,7 +254,7 @@ def test_what_changes_with_some_requests_is_found_by_prompts_that_are_far_apart_
     fronts = [number // 3 + 1 for number in range(36)]
     _, told = by_turns(*(front if number % 7 == 0 else -front for number, front in enumerate(fronts)))
 
-    assert told == [[]] * 21 + [[("system block 1", False)]] * 15
+    assert told == [[]] * 21 + [[("system block 1", When.SOME_REQUESTS)]] * 15
 
 
 def test_it_ends_after_twice_as_many_hits_in_a_row_as_were_between_two_of_its_changes() -> None:

@@ -186,6 +186,23 @@ def days_work(person: Person, turns: int) -> None:
             person.pause()
 
 
+@pytest.mark.parametrize("requests", [2, 3])
+def test_a_line_that_is_another_one_in_each_of_many_short_sessions_is_named(requests: int) -> None:
+    for is_ill in (True, False):
+        office = Office(0, CLAUDE)
+        for number in range(12):
+            session = office.person.other(session=f"session {number}")
+            session.now = office.person.now
+            line = f"system {number if is_ill else 0}"
+            session.prompt = [*TOOLS, (line, 20), ("system prompt", 12_000), session.new(50, 800)]
+            for _ in range(requests):
+                session.ask()
+            office.person.now = session.now + 5
+
+        assert office.alarms == []
+        assert office.causes == ({Cause.DATE} if is_ill else set())
+
+
 def each(count: int) -> Callable[[list[Piece], int], list[Piece]]:
     """The line in front changes with each so-many-th request."""
     requests = numbers()

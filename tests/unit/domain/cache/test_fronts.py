@@ -1,0 +1,105 @@
+"""What changes in front of the prompts of a program's sessions."""
+
+from dataclasses import replace
+
+import pytest
+
+from extproc.domain.cache.changes import When
+from extproc.domain.cache.conversation import LONGEST_PAUSE, Asked, Speaker
+from extproc.domain.cache.fronts import Fronts
+from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
+from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
+from extproc.domain.cache.report import as_json, text_of
+from extproc.domain.usage.price_file import packaged_prices, parse_price_table
+
+NOON = 1_795_608_000.0
+SPEAKER = Speaker("anna", "source-01", "Claude Code", "s-1", "", "glm-5.3")
+
+
+def prompt(front: str, task: int) -> Prompt:
+    read = read_prompt(f"{front} m90:{task}")
+    assert read is not None
+    return read
+
+
+def sessions(*fronts: str, apart: float = 30.0, cached: int = 0) -> list[tuple[str, Cause, int]]:
+    """What is found after sessions of two requests each, the second of which is looked at, behind these fronts."""
+    found = Fronts()
+    for number, front in enumerate(fronts):
+        speaker = replace(SPEAKER, session=f"s-{number}")
+        first = Asked(NOON + apart * number, NOON + apart * number + 1, 6000, cached)
+        found.take(speaker, first, None)
+        found.take(speaker, replace(first, sent=first.sent + 5, input=7000), prompt(front, number))
+        found.take(speaker, replace(first, sent=first.sent + 9, input=8000), prompt("s9:never s9000:b", number))
+    findings = found.findings(NOON + apart * len(fronts), COLD_SECONDS)
+    assert {(each.speaker.session, each.when) for each in findings} <= {("", When.EACH_SESSION)}
+    return [(each.change.name, each.change.cause, each.requests) for each in findings]
+
+
+def test_a_line_that_is_another_one_in_each_session_in_front_of_much_that_stays_is_a_finding() -> None:
+    fronts = [f"t3:9000:5:5 sa90:{number} s9000:b" for number in range(5)]
+
+    assert sessions(*fronts[:3]) == []
+    assert sessions(*fronts[:4]) == [("system block 1", Cause.ATTRIBUTION, 3)]
+    assert sessions(*fronts) == [("system block 1", Cause.ATTRIBUTION, 4)]
+
+
+def test_tools_in_another_order_are_one_too() -> None:
+    fronts = [f"t3:9000:{number}:5 s9000:b" for number in range(5)]
+
+    assert sessions(*fronts) == [("the tool list", Cause.TOOLS_REORDERED, 4)]
+
+
+@pytest.mark.parametrize(
+    "fronts",
+    [
+        ["s90:1 s9000:b"] * 5,
+        [f"s9000:{number} s90:b" for number in range(5)],
+        [f"s90:{number} s9000:{number}" for number in range(5)],
+        [f"s90:{number} s9000:b" + " s7:1" * number for number in range(5)],
+        [f"s90:{number % 2} s9000:b" for number in range(5)],
+        ["s90:1 s9000:b", "s90:2 s9000:b", "s90:3 s9000:b", "s90:3 s9000:b", "s90:4 s9000:b", "s90:5 s9000:b"],
+    ],
+    ids=["nothing", "little stays behind it", "all", "blocks come and go", "two by turns", "it stays once"],
+)
+def test_what_is_no_fault_or_cannot_be_told_is_none(fronts: list[str]) -> None:
+    assert sessions(*fronts) == []
+
+
+def test_sessions_that_are_far_apart_or_find_the_front_all_the_same_tell_nothing() -> None:
+    fronts = [f"s90:{number} s9000:b" for number in range(5)]
+
+    assert sessions(*fronts, apart=LONGEST_PAUSE + 20) == []
+    assert sessions(*fronts, cached=5500) == []
+
+
+def test_it_is_said_of_the_program_once_and_not_where_it_is_known_to_change_with_each_request() -> None:
+    for requests, expected in ((2, {When.EACH_SESSION}), (6, {When.EACH_REQUEST})):
+        ledger = CacheLedger(parse_price_table(packaged_prices()))
+        for number in range(24):
+            session, turn = divmod(number, requests)
+            line = number if requests > 2 else session
+            messages = " ".join(f"m90:{session:x}{message:x}" for message in range(2 * turn + 1))
+            speaker = replace(SPEAKER, session=f"s-{session}")
+            words = f"s90:{line}:9 s9000:b {messages}" if ledger.wants_parts(speaker) else ""
+            asked = Asked(NOON + 10 * number, NOON + 10 * number + 1, 9000 + 500 * turn, 0, prompt=words)
+            ledger.hear(speaker, asked, asked.begun)
+
+        found = ledger.findings(NOON + 300)
+        assert {each.when for each in found} == expected
+        assert {each.change.name for each in found} == {"system block 1"}
+    assert "system block 1 changes with each request" in str(as_json(ledger, NOON + 300)["findings"])
+    assert text_of(found[0].change, when=When.EACH_SESSION).startswith("system block 1 changes with each session, in")
+
+
+def test_it_is_told_for_some_time_and_of_those_that_were_heard_last() -> None:
+    fronts = Fronts()
+    for number in range(5000):
+        speaker = replace(SPEAKER, session=f"s-{number}", program=f"program {number // 10}")
+        asked = Asked(NOON + number / 10, NOON + number / 10 + 1, 6000, 0)
+        fronts.take(speaker, asked, prompt(f"s90:{number} s9000:b", number))
+
+    found = fronts.findings(NOON + 500, COLD_SECONDS)
+    assert len(found) == len(fronts._programs) == 256
+    assert len(fronts._sessions) == 4096
+    assert fronts.findings(NOON + 500 + COLD_SECONDS, COLD_SECONDS) == []
