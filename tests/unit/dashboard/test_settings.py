@@ -68,7 +68,6 @@ def test_a_wrong_setting_is_one_line_that_says_what_would_be_right(
         "localhost:9090",
         "ftp://host/metrics",
         "http:///metrics",
-        "http://user:word@host/metrics",
         "http://host:0/metrics",
         "http://host:99999/metrics",
         "http://host/metrics?a=b",
@@ -80,6 +79,12 @@ def test_a_target_is_a_plain_url(monkeypatch: pytest.MonkeyPatch, targets: str) 
     (line,) = problems(monkeypatch, SCRAPE_TARGETS=targets)
 
     assert line.startswith(f"SCRAPE_TARGETS={targets}: need URLs like http://127.0.0.1:9090/metrics")
+
+
+def test_a_password_in_a_target_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = problems(monkeypatch, SCRAPE_TARGETS="http://user:word@host/metrics")
+
+    assert line.startswith("SCRAPE_TARGETS=http://***@host/metrics: need URLs like")
 
 
 def test_targets_are_separated_by_commas_and_each_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
