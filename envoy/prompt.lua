@@ -34,8 +34,9 @@ local LARGEST_PIECE = 65536   -- of 128 KiB and more LuaJIT asks the system for 
 local MOST_BLOCKS, MOST_MESSAGES, MOST_LAST = 6, 12, 12
 local LOOSE_MESSAGES, LONGEST_LOOSE = 2, 65536
 local LONGEST_KEY = 64
--- One of Envoy's threads carries nobody else's bytes meanwhile. So no more is read of a body than a conversation ever has; what was
--- made to be slow to read ends with its steps, of which a part takes as many as sixteen brackets.
+-- While a body is read here, one of Envoy's threads carries nobody else's bytes. So there are two bounds: no more bytes are read than
+-- a conversation ever has, and no more steps are taken, for bodies that were made to be slow to read. A bracket is a step, and a part
+-- is sixteen.
 local MOST_BYTES, MOST_STEPS, STEPS_OF_A_PART = 8388608, 524288, 16
 local DEEPEST = 500   -- below that keys are taken for texts: nobody's brackets may fill the memory
 local MARK, TYPE = "cache_control", "type"
@@ -363,8 +364,8 @@ local function feed_tool(text, p, n, i)
   return i
 end
 
--- Takes the next piece. Returns true if what follows is not looked at: the body's object has ended. Returns a place if a part begins
--- there whose end this piece has not: all from there on is to be given again, with what follows.
+-- Takes the next piece. Returns true if the body's object has ended, so that nothing behind it is looked at. Returns a place if a part
+-- begins there and does not end in this piece: the next piece has to begin there.
 local function feed(text)
   local p, n, i = cast(BYTES, text), #text, 0
   local taken = 0
@@ -434,7 +435,7 @@ local function feed(text)
 end
 
 local function told()
-  -- Of what is told as one the end has to be known.
+  -- The blocks are told as one, and so are the tools: where the body was cut within them, they are not told.
   if is_cut then
     words[#words + 1] = "b"
     if section == "t" then tools = 0

@@ -49,7 +49,7 @@ _ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
 _SHOWN_MOVES: Final = 16
 # How many models have places under their own names; MCP tools and requests without a name take the other two.
-_NAMED: Final = MOST_MODELS - 2
+_MOST_NAMED: Final = MOST_MODELS - 2
 _NOTHING: Final[Mapping[str, int]] = {}
 # So many requests that have left are kept until it is known how their last attempt ended, which takes up to a second.
 _REMEMBERED: Final = 4096
@@ -437,7 +437,7 @@ class Pacing:
             self._models.move_to_end(name)
             return name
         named = [each for each in self._models if each not in (MCP, UNKNOWN)]
-        if name not in (MCP, UNKNOWN) and len(named) >= _NAMED:
+        if name not in (MCP, UNKNOWN) and len(named) >= _MOST_NAMED:
             busy = self._queue.by_model() + self._retry_queue.by_model()
             idle = next((each for each in named if not self._models[each].in_flight and not busy[each]), None)
             if idle is None:

@@ -13,7 +13,7 @@ from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
 from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.replicas.messages import Count, Counted, Event
 
-_NAMED: Final = MOST_MODELS - 2  # MCP and UNKNOWN beside
+_MOST_NAMED: Final = MOST_MODELS - 2  # MCP and UNKNOWN beside
 # MAX_WORKERS bounds each replica; nothing but CONCURRENCY_LIMIT_MAX bounds them together.
 _MOST_IN_FLIGHT: Final = 10_000
 # After this time every replica that has work has heard how late places are.
@@ -140,7 +140,7 @@ class PlanLearner:
 
     def _name(self, model: str) -> str:
         """The name whose limit holds for a model: its own, or the common one where too many have work at once."""
-        if model in (MCP, UNKNOWN) or len(self._counts) <= _NAMED or model in islice(self._counts, _NAMED):
+        if model in (MCP, UNKNOWN) or len(self._counts) <= _MOST_NAMED or model in islice(self._counts, _MOST_NAMED):
             return model
         return UNKNOWN
 
