@@ -32,11 +32,20 @@ local function note_read(handle, reader)
   note(handle, report)
 end
 
--- For how many ms the attempt before this one has waited for a connection in vain; nil if there was one.
+-- For how many ms the attempt before this one has waited for a connection in vain; nil if there was an answer, or if its connection was
+-- lost before its turn came.
 local function silence_before(handle, metadata)
   local noted = metadata:get("zai.answer")
-  if not noted or not noted.began or (noted.read and next(noted.read)) then return nil end
+  if not noted or (noted.began or 0) == 0 or (noted.read and next(noted.read)) then return nil end
   return tonumber(handle:timestamp()) - noted.began
+end
+
+-- A retry waits until the processor answers, once there is a place. Where it is not there, or says nothing for too long, it goes on.
+local function await_turn(handle, id)
+  handle:httpCall("extproc", {
+    [":method"] = "POST", [":path"] = "/zai.proxy.Turns/Await", [":authority"] = "extproc",
+    ["content-type"] = "application/grpc", ["te"] = "trailers", ["x-exchange"] = id,
+  }, "\0\0\0\0\0", LONGEST_TURN)
 end
 
 function envoy_on_request(handle)
@@ -44,23 +53,21 @@ function envoy_on_request(handle)
   local attempt = tonumber(headers:get("x-envoy-attempt-count") or "1")
   headers:remove("x-envoy-attempt-count")
   local metadata = handle:streamInfo():dynamicMetadata()
-  local silence = attempt > 1 and silence_before(handle, metadata)
-  if silence and silence >= LONG_SILENCE then
-    -- Whatever says nothing would most likely say nothing again, and each further try would wait as long.
-    handle:respond({ [":status"] = "503" }, string.format(NOTHING_ANSWERS, silence / 1000))
-    return
+  if attempt > 1 then
+    local silence = silence_before(handle, metadata)
+    if silence and silence >= LONG_SILENCE then
+      -- Whatever says nothing would most likely say nothing again, and each further try would wait as long.
+      handle:respond({ [":status"] = "503" }, string.format(NOTHING_ANSWERS, silence / 1000))
+      return
+    end
+    metadata:set("zai.answer", "read", {})   -- what the attempt before said is in its own log entry
+    metadata:set("zai.answer", "attempt", attempt)
+    metadata:set("zai.answer", "began", 0)
+    local decided = metadata:get("zai")
+    if decided and decided.id then await_turn(handle, decided.id) end
   end
-  metadata:set("zai.answer", "began", tonumber(handle:timestamp()))
-  if attempt < 2 then return end
-  metadata:set("zai.answer", "read", {})   -- what the attempt before said is in its own log entry
-  metadata:set("zai.answer", "attempt", attempt)
-  local decided = metadata:get("zai")
-  if not decided or not decided.id then return end
-  -- The processor answers once there is a place. Where it is not there, or says nothing for too long, the attempt goes on.
-  handle:httpCall("extproc", {
-    [":method"] = "POST", [":path"] = "/zai.proxy.Turns/Await", [":authority"] = "extproc",
-    ["content-type"] = "application/grpc", ["te"] = "trailers", ["x-exchange"] = decided.id,
-  }, "\0\0\0\0\0", LONGEST_TURN)
+  -- From here on it waits for nothing but a connection. The metadata object does not outlive the call above.
+  handle:streamInfo():dynamicMetadata():set("zai.answer", "began", tonumber(handle:timestamp()))
 end
 
 local function read_piece(reader, piece)

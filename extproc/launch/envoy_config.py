@@ -39,8 +39,9 @@ _PLAINTEXT: Final[dict[str, object]] = {
 _DECISION_SECONDS: Final = 30
 _PROGRESS_SECONDS: Final = 2
 _CONNECT_SECONDS: Final = 10
-# An attempt that found no connection within this time is not repeated: one that is refused, or breaks, fails sooner.
-_LONG_SILENCE_SECONDS: Final = 3
+# An attempt is not repeated if the next one would begin so long after it: only one that waited for a connection until
+# the end does. One that is refused at once is followed after a back-off, and that is 8 s at most.
+_LONG_SILENCE_SECONDS: Final = 9
 _PROXY: Final = "upstream_proxy"
 PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
 """The variable of Envoy's environment that holds what it says to HTTPS_PROXY about who it is."""

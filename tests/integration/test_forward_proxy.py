@@ -3,9 +3,13 @@
 import base64
 import json
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -27,6 +31,11 @@ NAME = "anna"
 PASSWORD = "correct-horse-battery"
 AUTHORIZATION = "Basic " + base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
 UPSTREAM = "https://api.z.ai"
+BODY: Final = b'{"error":{"code":"1302","message":"slow down"}}'
+HEAD: Final = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+REFUSAL: Final = HEAD % len(BODY) + BODY
+ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+LONGER_THAN_SILENCE: Final = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +166,46 @@ def test_where_something_accepts_and_says_nothing_requests_wait_for_it_once(
     assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 0
     assert metrics.value("zai_proxy_upstream_errors_total", error_type="upstream_connection") == 2
     assert metrics.value("zai_proxy_concurrent_requests") == 0
+
+
+@pytest.fixture
+def goes_away(silent: socket.socket) -> Iterator[str]:
+    """The address of an upstream that has one place. It refuses a second request, answers the first long after that,
+    and is gone."""
+
+    def serve() -> None:
+        held, _ = silent.accept()
+        refused, _ = silent.accept()
+        silent.close()
+        with held, refused:
+            held.recv(65536)
+            refused.recv(65536)
+            refused.sendall(REFUSAL)
+            time.sleep(LONGER_THAN_SILENCE)
+            held.sendall(ANSWER)
+
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield url
+    thread.join(60)
+
+
+def test_the_time_that_a_retry_has_waited_for_its_turn_is_no_silence(
+    tmp_path: Path, goes_away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two requests one is refused and waits for the other's place. Meanwhile its connection is closed. The next one is
+    refused at once, after a back-off of 1.5 s at most."""
+    monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 2)
+    paced = {"PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "2", "MAX_RETRIES": "2"}
+    with running_stack(tmp_path, ZAI_TARGET_URL=goes_away, **paced) as stack, ThreadPoolExecutor() as both:
+        asked = [both.submit(httpx.post, f"{stack.url}/v1/messages", json=PROMPT, timeout=60) for _ in range(2)]
+        answers = {answer.status_code: answer for answer in (each.result() for each in asked)}
+        metrics = stack.metrics_at_rest()
+
+    assert set(answers) == {200, 503}
+    assert "nothing has answered" not in answers[503].json()["error"]["message"]
+    assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 1
 
 
 def test_a_connection_that_is_refused_is_tried_again(tmp_path: Path, silent: socket.socket) -> None:
