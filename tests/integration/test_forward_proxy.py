@@ -194,8 +194,8 @@ def goes_away(silent: socket.socket) -> Iterator[str]:
 def test_the_time_that_a_retry_has_waited_for_its_turn_is_no_silence(
     tmp_path: Path, goes_away: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two requests one is refused and waits for the other's place. Meanwhile its connection is closed. The next one is
-    refused at once, after a back-off of 1.5 s at most."""
+    """Of two requests one is refused and waits for the other's place. Meanwhile its connection is closed. The next one,
+    after a back-off of 1.5 s at most, is refused at once."""
     monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 2)
     paced = {"PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "2", "MAX_RETRIES": "2"}
     with running_stack(tmp_path, ZAI_TARGET_URL=goes_away, **paced) as stack, ThreadPoolExecutor() as both:
