@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
@@ -168,43 +169,55 @@ def test_where_something_accepts_and_says_nothing_requests_wait_for_it_once(
     assert metrics.value("zai_proxy_concurrent_requests") == 0
 
 
+@dataclass(frozen=True, slots=True)
+class GoesAway:
+    """An upstream that has one place. It refuses a second request, and is gone; the first is answered once let go."""
+
+    url: str
+    let_go: threading.Event
+
+
 @pytest.fixture
-def goes_away(silent: socket.socket) -> Iterator[str]:
-    """The address of an upstream that has one place. It refuses a second request, answers the first long after that,
-    and is gone."""
+def goes_away(silent: socket.socket) -> Iterator[GoesAway]:
+    let_go = threading.Event()
 
     def serve() -> None:
         held, _ = silent.accept()
         refused, _ = silent.accept()
         silent.close()
-        with held, refused:
+        with held:
             held.recv(65536)
-            refused.recv(65536)
-            refused.sendall(REFUSAL)
-            time.sleep(LONGER_THAN_SILENCE)
+            with refused:
+                refused.recv(65536)
+                refused.sendall(REFUSAL)
+                time.sleep(LONGER_THAN_SILENCE)
+            let_go.wait(60)
             held.sendall(ANSWER)
 
-    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield url
+    yield GoesAway(f"http://127.0.0.1:{silent.getsockname()[1]}", let_go)
+    let_go.set()
     thread.join(60)
 
 
 def test_the_time_that_a_retry_has_waited_for_its_turn_is_no_silence(
-    tmp_path: Path, goes_away: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, goes_away: GoesAway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two requests one is refused and waits for the other's place. Meanwhile its connection is closed. The next one,
     after a back-off of 1.5 s at most, is refused at once."""
     monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 2)
     paced = {"PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "2", "MAX_RETRIES": "2"}
-    with running_stack(tmp_path, ZAI_TARGET_URL=goes_away, **paced) as stack, ThreadPoolExecutor() as both:
+    with running_stack(tmp_path, ZAI_TARGET_URL=goes_away.url, **paced) as stack, ThreadPoolExecutor() as both:
         asked = [both.submit(httpx.post, f"{stack.url}/v1/messages", json=PROMPT, timeout=60) for _ in range(2)]
-        answers = {answer.status_code: answer for answer in (each.result() for each in asked)}
+        ended = as_completed(asked)
+        of_who_waited = next(ended).result()
+        goes_away.let_go.set()
+        of_who_held = next(ended).result()
         metrics = stack.metrics_at_rest()
 
-    assert set(answers) == {200, 503}
-    assert "nothing has answered" not in answers[503].json()["error"]["message"]
+    assert (of_who_waited.status_code, of_who_held.status_code) == (503, 200)
+    assert "nothing has answered" not in of_who_waited.json()["error"]["message"]
     assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 1
 
 
