@@ -201,7 +201,9 @@ def _marks(target: Target, page: Page, grown: Increase, now: float) -> list[Mark
     if grown.continuity is Continuity.STARTED or fresh:
         is_other = target.version is not None and target.version != page.version
         kind = MarkKind.DEPLOYED if is_other else MarkKind.STARTED
-        marks.append(_mark(page.started or now, kind, target, f"started ({page.version or 'unknown version'})"))
+        # Linux knows to the second when it was booted, and so when a process was started: up to a second too early.
+        at = max(page.started or now, target.answered_at or 0.0)
+        marks.append(_mark(at, kind, target, f"started ({page.version or 'unknown version'})"))
     return marks
 
 

@@ -73,6 +73,23 @@ async def test_a_proxy_that_starts_anew_counts_on_from_zero(dashboard: Dashboard
     assert min(values) >= 0
 
 
+async def test_a_start_that_is_told_a_second_too_early_is_marked_after_the_loss(
+    dashboard: Dashboard, proxy: FakeProxy
+) -> None:
+    await dashboard.start()
+    await dashboard.until_up()
+    await proxy.stop()
+    await eventually(dashboard.target, lambda target: target["state"] == "stale")
+
+    proxy.restart()
+    lost = (await _marks(dashboard))[-1]["at"]
+    proxy.begin_at(lost - 0.8)
+    await proxy.start()
+
+    marks = await eventually(lambda: _marks(dashboard), lambda marks: len(marks) == 4)
+    assert [mark["kind"] for mark in marks] == ["started", "lost", "started", "back"]
+
+
 async def test_another_version_is_marked_as_a_deployment(dashboard: Dashboard, proxy: FakeProxy) -> None:
     await dashboard.start()
     await dashboard.until_up()
