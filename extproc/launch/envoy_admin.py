@@ -14,6 +14,8 @@ _ENVOY: Final = Path(envoy.__file__).parent / "_bin" / "envoy"
 # Beyond any DRAIN_TIMEOUT that makes sense: when it has passed, Envoy would close what still runs.
 _DRAIN_SECONDS: Final = "3000"
 _ACTIVE_REQUESTS: Final = "http.clients.downstream_rq_active"
+# Those of them that ask for health or metrics: a probe comes again and again, and cutting one costs nobody anything.
+_ACTIVE_PROBES: Final = "cluster.processor_(health|http).upstream_rq_(pending_)?active"
 _LOG_ENTRIES: Final = "access_logs.grpc_access_log.logs_written"
 # Envoy writes it anew each second (stats_flush_interval), once every one of its threads has handed in what it counted.
 _LAST_GATHERED: Final = "server.uptime"
@@ -92,18 +94,28 @@ class EnvoyAdmin:
             return False
 
     async def active_requests(self) -> int | None:
-        """Requests between their first and last byte on the client port, or None if Envoy does not answer."""
-        return await self._stat(_ACTIVE_REQUESTS)
+        """Requests between their first and last byte on the client port, without those that ask for health or metrics.
+        None if Envoy does not answer."""
+        counted = await self._stats(f"{_ACTIVE_REQUESTS}|{_ACTIVE_PROBES}")
+        if counted is None:
+            return None
+        requests = counted.pop(_ACTIVE_REQUESTS, 0)
+        return max(0, requests - sum(counted.values()))
 
     async def log_entries(self) -> int | None:
         """Entries that it has taken up for delivery to the processor, or None if Envoy does not answer."""
         return await self._stat(_LOG_ENTRIES)
 
     async def _stat(self, name: str, patience: float | None = _PATIENCE_SECONDS) -> int | None:
+        counted = await self._stats(name, patience)
+        return None if counted is None else counted.get(name, 0)
+
+    async def _stats(self, names: str, patience: float | None = _PATIENCE_SECONDS) -> dict[str, int] | None:
+        """What it counts under the names that this expression matches, or None if Envoy does not answer."""
         try:
-            query = {"filter": f"^{name}$"}
-            response = await self._client.get(f"{self._url}/stats", params=query, timeout=patience)
-            return int(response.text.rpartition(":")[2]) if response.text.strip() else 0
+            response = await self._client.get(f"{self._url}/stats", params={"filter": f"^({names})$"}, timeout=patience)
+            counted = (line.rpartition(": ") for line in response.text.splitlines())
+            return {name: int(number) for name, _, number in counted}
         except (httpx.HTTPError, ValueError):
             return None
 
