@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.http_server import is_from_here
 from extproc.domain.request.admission import Admission
@@ -121,8 +123,21 @@ def create_app(
             Route("/status", status),
             Route("/requests", requests),
             Route("/requests/{id}/cancel", cancel_request, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(_WithoutSlash)],
     )
+
+
+class _WithoutSlash:
+    """A slash at the end of a path means the same as none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/") or "/"
+        await self._app(scope, receive, send)
 
 
 def _client_address(request: Request) -> str:

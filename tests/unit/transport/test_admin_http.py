@@ -33,6 +33,12 @@ async def test_it_lives_while_it_stops_and_is_ready_until_then(path: str) -> Non
         assert ((await client.get(path)).status_code, (await client.get("/readyz")).status_code) == (200, 503)
 
 
+@pytest.mark.parametrize("path", ["/healthz/", "/health/", "/readyz/", "/metrics/", "/status/"])
+async def test_a_slash_at_the_end_means_the_same(path: str) -> None:
+    async with envoy() as side, asking(side) as client:
+        assert (await client.get(path)).status_code == 200
+
+
 async def test_metrics_come_in_the_form_that_is_asked_for_with_the_variant() -> None:
     async with envoy(deployment_variant="canary") as side, asking(side) as client:
         await side.ask()
