@@ -1,10 +1,19 @@
 """What Ctrl-C does while this or that goes on."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from extproc.interrupts import AT_ONCE, NOT_NOW, interrupts
+
+
+@pytest.fixture(autouse=True)
+def python_as_usual() -> Iterator[None]:
+    """The tests may run in the background of a shell, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("action", [AT_ONCE, NOT_NOW])
