@@ -10,6 +10,7 @@
 --
 -- If several events report the same field, this one counts: of a number the last positive one (a later zero or null erases nothing),
 -- of the model the first, of the stop reason the last (but a network_error stays), of errors the first that comes before the end.
+-- Whether there was a number of cached tokens at all, be it 0, is told apart: 0 from the cache is news, no word of it is none.
 
 local byte, find, sub, match, gsub, gmatch = string.byte, string.find, string.sub, string.match, string.gsub, string.gmatch
 
@@ -25,12 +26,13 @@ local COUNTS = {
   "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
   "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens",
 }
-local DETAILS = { fields = { cached_tokens = { count = "cached_tokens" }, reasoning_tokens = { count = "reasoning_tokens" } } }
+local CACHED = { count = "cached_tokens", told = "tells_cache" }
+local DETAILS = { fields = { cached_tokens = CACHED, reasoning_tokens = { count = "reasoning_tokens" } } }
 local USAGE = {
   fields = {
     input_tokens = { count = "input_tokens" },                                   -- Messages, Responses
     output_tokens = { count = "output_tokens" },
-    cache_read_input_tokens = { count = "cache_read_input_tokens" },             -- Messages
+    cache_read_input_tokens = { count = "cache_read_input_tokens", told = "tells_cache" },   -- Messages
     cache_creation_input_tokens = { count = "cache_creation_input_tokens" },
     prompt_tokens = { count = "prompt_tokens" },                                 -- Chat Completions
     completion_tokens = { count = "completion_tokens" },
@@ -384,6 +386,7 @@ function Answer:merge(found, is_whole)
       self:set(COUNTS[n], value)
     end
   end
+  if found.tells_cache then self:set("tells_cache", true) end
   local model = found.model or (is_whole and found.inner_model)
   if not report.model and type(model) == "string" then
     self:set("model", (gsub(sub(model, 1, LONGEST_MODEL), "[^\33-\126]", "_")))

@@ -6,6 +6,7 @@
 --   keep       a string, number or boolean that stands here is kept under this name: the last one, but no null and no ""
 --   text       the same for a string alone
 --   count      the same for a number of tokens: the last positive whole one
+--   told       kept as true under this name if there is a number, be it 0
 --   is_object, is_array, has_items    kept as true under this name if that is what stands here
 --   at_end     of an object or array: called with all that has been kept, once it ends
 --
@@ -86,6 +87,7 @@ local function keep(self, node, value)
   if node.count and type(value) == "number" and value > 0 and value < LARGEST_COUNT and value % 1 == 0 then
     self.found[node.count] = value
   end
+  if node.told and type(value) == "number" and value >= 0 then self.found[node.told] = true end
 end
 
 local function after_value(self)

@@ -216,6 +216,7 @@ def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
         kind=_text(fields, "kind"),
         model=_text(fields, "model"),
         tokens=disjoint(counts) if counts else NO_TOKENS,
+        tells_cache="tells_cache" in fields and fields["tells_cache"].bool_value,
         begun="begun" in fields and fields["begun"].bool_value,
         final="final" in fields and fields["final"].bool_value,
         stop=_text(fields, "stop"),

@@ -213,7 +213,7 @@ SPOKEN: Final = {"kind": "events", "model": "glm-5.3", "begun": True, "first": "
 STARTED: Final = {"kind": "events", "model": "glm-5.3", "first": "good"}
 CHATTED: Final = {"kind": "events", "model": "glm-5.2", "begun": True, "first": "good"}
 ENDED: Final = {**SPOKEN, "stop": "end_turn", "final": True}
-TOLD: Final = {"prompt_tokens": 3859, "completion_tokens": 14, "cached_tokens": 43}
+TOLD: Final = {"prompt_tokens": 3859, "completion_tokens": 14, "cached_tokens": 43, "tells_cache": True}
 STOPPED: Final = {**CHATTED, **TOLD, "stop": "stop", "final": True}
 USAGE: Final = chat_usage(3859, 14, 43)
 LAST_CHUNK: Final = chunk(finish="stop", usage=USAGE)
@@ -222,7 +222,7 @@ OF_CHAT: Final = Tokens(3816, 14, 43)
 COMPLETED: Final = response_event(
     "response.completed", response=response_object("completed", response_usage(12500, 60, 11000))
 )
-OF_COMPLETED: Final = {"input_tokens": 12500, "output_tokens": 60, "cached_tokens": 11000}
+OF_COMPLETED: Final = {"input_tokens": 12500, "output_tokens": 60, "cached_tokens": 11000, "tells_cache": True}
 OF_RESPONSE: Final = Tokens(1500, 60, 11000)
 NO_ANSWER: Final = {"kind": "json", "final": True, "first": "good"}
 BROKEN_OFF: Final = Right(tokens=None, estimated=True, error="read_error")
@@ -1205,7 +1205,7 @@ USAGES = (
             message_delta(input_tokens=0, cache_read_input_tokens=0, output_tokens=64) + MESSAGE_STOP,
             END,
         ),
-        read={**ENDED, "input_tokens": 50, "output_tokens": 64, "cache_read_input_tokens": 2400},
+        read={**ENDED, "input_tokens": 50, "output_tokens": 64, "cache_read_input_tokens": 2400, "tells_cache": True},
         right=Right(tokens=Tokens(50, 64, 2400)),
     ),
     AnswerCase(
@@ -1217,7 +1217,7 @@ USAGES = (
             message_delta(input_tokens=0, output_tokens=0) + MESSAGE_STOP,
             END,
         ),
-        read={**ENDED, "input_tokens": 1053, "output_tokens": 7, "cache_read_input_tokens": 17},
+        read={**ENDED, "input_tokens": 1053, "output_tokens": 7, "cache_read_input_tokens": 17, "tells_cache": True},
         right=Right(tokens=Tokens(1053, 7, 17)),
     ),
     AnswerCase(
@@ -1236,7 +1236,7 @@ USAGES = (
             message_delta(input_tokens=18, cache_read_input_tokens=8831, output_tokens=426) + MESSAGE_STOP,
             END,
         ),
-        read={**ENDED, "input_tokens": 18, "output_tokens": 426, "cache_read_input_tokens": 8831},
+        read={**ENDED, "input_tokens": 18, "output_tokens": 426, "cache_read_input_tokens": 8831, "tells_cache": True},
         right=Right(tokens=Tokens(18, 426, 8831)),
     ),
     AnswerCase(
@@ -1332,6 +1332,7 @@ USAGES = (
             "input_tokens": 100,
             "output_tokens": 90,
             "cached_tokens": 20,
+            "tells_cache": True,
             "reasoning_tokens": 80,
             "final": True,
         },
@@ -1351,7 +1352,7 @@ USAGES = (
             ),
             END,
         ),
-        read={**SPOKEN, "input_tokens": 100, "output_tokens": 9, "final": True},
+        read={**SPOKEN, "input_tokens": 100, "output_tokens": 9, "tells_cache": True, "final": True},
         right=Right(tokens=Tokens(100, 9)),
     ),
 )
@@ -1483,7 +1484,14 @@ ENDINGS = (
             message_delta(input_tokens=1053, output_tokens=7, cache_read_input_tokens=17).rstrip(),
             END,
         ),
-        read={**SPOKEN, "stop": "end_turn", "input_tokens": 1053, "output_tokens": 7, "cache_read_input_tokens": 17},
+        read={
+            **SPOKEN,
+            "stop": "end_turn",
+            "input_tokens": 1053,
+            "output_tokens": 7,
+            "cache_read_input_tokens": 17,
+            "tells_cache": True,
+        },
         right=Right(tokens=Tokens(1053, 7, 17), error="read_error"),
     ),
     AnswerCase(
@@ -1629,7 +1637,14 @@ JSON_ANSWERS = (
         content_type=JSON,
         framing="length",
         pieces=(dump(MESSAGE),),
-        read={**WHOLE, "model": "glm-5.3", "stop": "end_turn", "input_tokens": 23, "output_tokens": 2},
+        read={
+            **WHOLE,
+            "model": "glm-5.3",
+            "stop": "end_turn",
+            "input_tokens": 23,
+            "output_tokens": 2,
+            "tells_cache": True,
+        },
         right=Right(tokens=Tokens(23, 2)),
     ),
     AnswerCase(

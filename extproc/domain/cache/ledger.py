@@ -162,7 +162,8 @@ class CacheLedger:
         self._new: list[tuple[float, Speaker, Asked]] = []
 
     def take(self, outcome: Outcome, now: float) -> None:
-        """A request has ended. Nothing is made of one whose prompt nobody has counted, or that is very short."""
+        """A request has ended. Nothing is made of one whose prompt nobody has counted, whose answer says nothing of a
+        cache, or that is very short."""
         asked = _asked(outcome)
         if asked is not None:
             self.hear(_speaker(outcome), asked, now)
@@ -358,7 +359,7 @@ class CacheLedger:
 
 def _asked(outcome: Outcome) -> Asked | None:
     entry, usage = outcome.entry, outcome.usage
-    if usage is None or usage.estimated.input or entry.sent_upstream is None:
+    if usage is None or usage.estimated.input or not entry.answer.tells_cache or entry.sent_upstream is None:
         return None
     tokens = usage.tokens
     if outcome.route.llm_protocol not in PROMPTS or tokens.input_total < SMALLEST_PROMPT:

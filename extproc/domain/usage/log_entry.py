@@ -39,7 +39,7 @@ class ReadAnswer:
     """What the reader in Envoy has read of an answer as it passed, whatever ended it. What it did not see is empty.
 
     * `kind`: `events`, `json`, `text` (a page), `empty` (no body) or `other`; empty where nobody has read.
-    * `tokens`: what was reported, merged over the events.
+    * `tokens`: what was reported, merged over the events. `tells_cache`: how many were cached was among it, be it 0.
     * `begun`: something was generated. `final`: the end that the dialect's clients take for the end went by.
     * `stop`: the reason why it stopped, in Z.AI's words.
     * `code`: set if it is an error: a business code, else the error's type, else `unknown`. `late`: the error came in
@@ -61,6 +61,7 @@ class ReadAnswer:
     unread: str = ""
     events: Events = NO_EVENTS
     bytes_apart: int = 0
+    tells_cache: bool = False
 
     @property
     def is_opaque(self) -> bool:

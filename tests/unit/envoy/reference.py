@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeGuard
 
 from extproc.domain.request.business_codes import KNOWN_NAMES, SPOKEN_NAMES, TELLING_CODES
 
@@ -70,6 +70,7 @@ def _count_paths() -> dict[Path, str]:
 
 
 _COUNTS: Final = _count_paths()
+_OF_THE_CACHE: Final = ("cached_tokens", "cache_read_input_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +365,8 @@ def _merge(facts: Facts, value: Mapping[str, object], is_whole: bool = True) -> 
         if path in _COUNTS and _is_count(leaf):
             told = True
             facts[_COUNTS[path]] = leaf
+        if _COUNTS.get(path) in _OF_THE_CACHE and _is_number(leaf) and leaf >= 0:
+            facts["tells_cache"] = True
     if stop := _stop(value):
         facts["stop"] = stop
     if model := _model(value, is_whole):
@@ -679,8 +682,11 @@ def _word(value: object) -> str | None:
 
 
 def _is_count(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 < value < _LARGEST_COUNT and value % 1 == 0
+    return _is_number(value) and 0 < value < _LARGEST_COUNT and value % 1 == 0
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:

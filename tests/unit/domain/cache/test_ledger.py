@@ -35,7 +35,7 @@ def row(ledger: CacheLedger, length: int, speaker: Speaker = SPEAKER, *, cached:
 
 
 def entry(**fields: Any) -> LogEntry:
-    answer = ReadAnswer("json", "glm-5.3", TokenCounts(3000, 100, 1000), begun=True, final=True)
+    answer = ReadAnswer("json", "glm-5.3", TokenCounts(3000, 100, 1000), begun=True, final=True, tells_cache=True)
     return replace(
         LogEntry(
             EntryKind.REQUEST, "POST", "/v1/messages", "request", NOON, status=200, exchange_id="x-1",
@@ -184,10 +184,11 @@ def test_a_finished_request_is_booked_on_its_client_and_program() -> None:
         {"path_label": "/v1/embeddings"},
         {"status": 400},
         {"answer": ReadAnswer("json", "glm-5.3", begun=True, final=True)},
-        {"answer": ReadAnswer("json", "glm-5.3", TokenCounts(2047, 100), begun=True, final=True)},
+        {"answer": ReadAnswer("json", "glm-5.3", TokenCounts(2047, 100), begun=True, final=True, tells_cache=True)},
+        {"answer": ReadAnswer("json", "glm-5.3", TokenCounts(4000, 100), begun=True, final=True)},
         {"path_label": "/api/mcp/zread/mcp"},
     ],
-    ids=["no prompt", "an error", "nobody counted", "very short", "a tool"],
+    ids=["no prompt", "an error", "nobody counted", "very short", "no word of a cache", "a tool"],
 )
 def test_what_is_no_prompt_worth_caching_is_not_booked(fields: dict[str, Any]) -> None:
     assert taken(**fields) == []
@@ -196,7 +197,8 @@ def test_what_is_no_prompt_worth_caching_is_not_booked(fields: dict[str, Any]) -
 def test_a_thread_stands_for_a_session_where_there_is_none() -> None:
     ledger = CacheLedger(PRICES)
     for number in range(7):
-        answer = ReadAnswer("json", "glm-5.3", TokenCounts(20_000 + 1000 * number, 100), begun=True, final=True)
+        tokens = TokenCounts(20_000 + 1000 * number, 100)
+        answer = ReadAnswer("json", "glm-5.3", tokens, begun=True, final=True, tells_cache=True)
         asked = entry(started=NOON + 60 * number, thread="t-1", user_agent="codex_exec/0.169.0", answer=answer)
         ledger.take(interpret(asked, TokenEstimator(), PRICES), NOON + 60 * number)
 
