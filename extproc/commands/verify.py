@@ -197,7 +197,7 @@ class Verifier:
         if self._options.directory is not None:
             yield (
                 f"What is seen is written to {self._options.directory}, without key, ids and texts; "
-                "names of fields and the words of error messages stay: read it before you send it on."
+                "of error messages and names of fields the common words stay: read it before you send it on."
             )
 
     def costs(self) -> str:

@@ -1,9 +1,9 @@
 """Exchanges in a form that may be shown to others: it does not tell who asked, with which key, or about what.
 
 Of texts only the protocol's own words are kept (types, roles, codes, names of models), of numbers only known figures;
-whatever is not known to be such is replaced. Names of fields and the words of error messages are kept: they tell what
-differs, and they are all that could name somebody. The record of an exchange is a rule of the simulator, with what it
-does not play beside it.
+whatever is not known to be such is replaced. Names of fields and error messages tell what differs: of them those words
+are kept that stand in a list of words of which interfaces speak. The record of an exchange is a rule of the simulator,
+with what it does not play beside it.
 """
 
 import json

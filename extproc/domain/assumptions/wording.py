@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from extproc.domain.assumptions.vocabulary import is_known
 from extproc.domain.request.error_bodies import extract_code
 
 GONE: Final = "…"
@@ -38,10 +39,12 @@ _PROTOCOL_WORDS: Final = frozenset(
 )
 # Plain words, joined in one of the usual ways: no digits, and nothing that looks like an id or an address.
 _FIELD_NAME: Final = re.compile(r"_?[A-Za-z]?[a-z]{1,15}(_[a-z]{1,16}|[A-Z][a-z]{1,15}|ID|URL){0,5}")
+_WORDS_OF_A_NAME: Final = re.compile(r"ID|URL|[A-Z]?[a-z]+|[A-Z]")
 _LONGEST_NAME: Final = 40
 _KEPT_WORD: Final = re.compile(
-    r"[A-Za-z/'-]{1,16}[.,:;!?]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}[.,]?"
+    r"[\"'`(]*[A-Za-z]+([/'_-][A-Za-z]+)*[.,:;!?)\"'`]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}[.,]?"
 )
+_WORDS_IN_ONE: Final = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _HEADER_NAME: Final = re.compile(r"[a-z]{1,12}(-([a-z]{1,12}|[0-9]{1,2}[a-z]))*")
 _HEADER_WORDS: Final = frozenset(
@@ -69,12 +72,14 @@ def word(value: str) -> str:
 
 
 def field_name(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME and _FIELD_NAME.fullmatch(name) else GONE
+    """The name, if it is one of known words: in a map a field can be called like a person."""
+    is_name = len(name) <= _LONGEST_NAME and _FIELD_NAME.fullmatch(name)
+    return name if is_name and all(map(is_known, _WORDS_OF_A_NAME.findall(name))) else GONE
 
 
 def header_name(name: str, beginnings: Iterable[str]) -> str:
     """The name in lower case; one that could have somebody in it is cut to its beginning, one of `beginnings`."""
-    if _HEADER_NAME.fullmatch(name):
+    if _HEADER_NAME.fullmatch(name) and all(map(is_known, _WORDS_IN_ONE.findall(name))):
         return name
     return next(each for each in beginnings if name.startswith(each)).rstrip("-") + "-other"
 
@@ -90,7 +95,7 @@ def is_wrapped(text: str) -> bool:
 
 
 def message(text: str) -> str:
-    """The plain words of a message and its code; its request id is replaced by another one."""
+    """The known words of a message and its code; its request id is replaced by another one."""
     if wrapped := _WRAPPED.fullmatch(text.strip()):
         return f"{wrapped[1]}[{_plain(wrapped[2])}][{ID}]"
     code = extract_code(text.encode()).code if text.startswith("[") else None
@@ -98,4 +103,8 @@ def message(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(each if _KEPT_WORD.fullmatch(each) else GONE for each in text.split())
+    return " ".join(each if _may_be_shown(each) else GONE for each in text.split())
+
+
+def _may_be_shown(text: str) -> bool:
+    return _KEPT_WORD.fullmatch(text) is not None and all(map(is_known, _WORDS_IN_ONE.findall(text)))
