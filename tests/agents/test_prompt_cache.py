@@ -1,7 +1,7 @@
 """What each agent's prompts make of a cache, and what the doctor says of it: all at once on one proxy.
 
-Claude Code 2.1.330 has its attribution line in front of the system prompt, the same one throughout a conversation.
-Others of its versions change it with each request, which a relay does here in their stead.
+Claude Code 2.1.330 has its attribution line in front of the system prompt: the same one throughout a conversation, and
+another one in the next. Others of its versions change it with each request, which a relay does here in their stead.
 """
 
 import itertools
@@ -24,6 +24,17 @@ OFF = "CLAUDE_CODE_ATTRIBUTION_HEADER"
 LINE = "x-anthropic-billing-header:"
 TOOL_CALLS = 8
 """So many that a conversation would be cold, if its requests found too little."""
+
+QUESTIONS = (
+    "What is in this folder?",
+    "Tell me the time, please.",
+    "Is there a test that fails?",
+    "How large is the disk here?",
+    "Which shell do you have?",
+)
+IN_SEVERAL = "glm-5"
+IN_SEVERAL_CURED = "glm-4.6"
+"""The models of those who have several conversations in a row in one folder."""
 
 SESSION_HEADERS = ("x-claude-code-session-id", "thread-id", "session-id", "x-session-id")
 
@@ -88,21 +99,36 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def seen(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Seen]:
     """Each agent calls its tool some times, and then says something: all of it is one conversation."""
     rules = [{"match": _requests_of(case), "answer": {"tool_call": _call_of(case.tool)}} for case in CASES]
+    rules += [_rule_of(model, question) for model in (IN_SEVERAL, IN_SEVERAL_CURED) for question in QUESTIONS]
     shared_stack.simulator.use(rules=rules, default={"text": "That is all."})
-    with ExitStack() as relays, ThreadPoolExecutor(len(CASES)) as pool:
+    with ExitStack() as relays, ThreadPoolExecutor(len(CASES) + 2) as pool:
         rewrites = [changing_line() if case.changes else bytes for case in CASES]
         doors = [relays.enter_context(rewriting_relay(shared_stack.proxy_port, rewrite)) for rewrite in rewrites]
 
         def take(case: Case, door: RewritingRelay) -> Turn:
             return take_turn(case.agent, door, tmp_path_factory.mktemp("agent"), **case.variables)
 
+        def take_several(model: str, **variables: str) -> list[Turn]:
+            directory = tmp_path_factory.mktemp("agent")
+            settings = {"ANTHROPIC_MODEL": model, **variables}
+            return [take_turn(CLAUDE_CODE, shared_stack, directory, each, **settings) for each in QUESTIONS]
+
+        several = [pool.submit(take_several, IN_SEVERAL), pool.submit(take_several, IN_SEVERAL_CURED, **{OFF: "0"})]
         turns = list(pool.map(take, CASES, doors))
+        for each in several:
+            assert [turn.process.exit_code for turn in each.result()] == [0] * len(QUESTIONS)
     shared_stack.metrics_at_rest()
     upstream = shared_stack.simulator.log()
     return {
         case.name: Seen(turn, door.asked, [entry for entry in upstream if _is_of(case, entry)])
         for case, turn, door in zip(CASES, turns, doors, strict=True)
     }
+
+
+def _rule_of(model: str, question: str) -> Mapping[str, Any]:
+    """In each conversation the tool is called twice."""
+    match = {"path": "/api/anthropic/v1/messages", "model": model, "body": question, "nth": "1-2"}
+    return {"match": match, "answer": {"tool_call": _call_of("Bash")}}
 
 
 def _requests_of(case: Case) -> Mapping[str, str]:
@@ -147,6 +173,29 @@ def test_the_doctor_names_the_line_that_changes_and_its_cure(seen: Mapping[str, 
 
     assert (finding["program"], finding["cause"], finding["part"]) == ("Claude Code", "attribution", "system block 1")
     assert f"{OFF}=0" in finding["text"]
+
+
+def test_the_doctor_names_the_line_that_is_another_one_in_each_conversation(
+    seen: Mapping[str, Seen], shared_stack: Stack
+) -> None:
+    """As Claude Code does it by itself."""
+    [finding] = [each for each in shared_stack.status()["cache"]["findings"] if each["model"] == IN_SEVERAL]
+
+    assert seen
+    assert (finding["program"], finding["cause"], finding["part"]) == ("Claude Code", "attribution", "system block 1")
+    assert f"{OFF}=0" in finding["text"]
+    assert "session" in finding["text"]
+
+
+def test_it_finds_nothing_in_several_conversations_without_the_line(
+    seen: Mapping[str, Seen], shared_stack: Stack
+) -> None:
+    cache = shared_stack.status()["cache"]
+
+    assert seen
+    assert [
+        each for part in ("findings", "conversations") for each in cache[part] if each["model"] == IN_SEVERAL_CURED
+    ] == []
 
 
 def test_the_conversation_whose_line_changes_is_cold_though_its_tools_are_cached(

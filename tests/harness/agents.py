@@ -64,12 +64,15 @@ def missing() -> str | None:
     return None if installed else "the coding agents are not installed: make setup-agents"
 
 
-def take_turn(agent: Agent, door: Door, directory: Path, **variables: str) -> Turn:
-    """One prompt, without a person; `variables` are added to the agent's environment. Raises TimeoutError."""
+def take_turn(agent: Agent, door: Door, directory: Path, prompt: str = PROMPT, **variables: str) -> Turn:
+    """One prompt, without a person; `variables` are added to the agent's environment. Raises TimeoutError.
+
+    A second one in the same directory is another conversation of the same person in the same project.
+    """
     home, folder = directory / "home", directory / "work"
     temporary = home / "tmp"
     for each in (temporary, folder):
-        each.mkdir(parents=True)
+        each.mkdir(parents=True, exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -79,7 +82,7 @@ def take_turn(agent: Agent, door: Door, directory: Path, **variables: str) -> Tu
         **agent.configure(home, door.url),
         **variables,
     }
-    return Turn(run_sealed([*agent.command, PROMPT], door.proxy_port, environment, folder, DEADLINE), folder)
+    return Turn(run_sealed([*agent.command, prompt], door.proxy_port, environment, folder, DEADLINE), folder)
 
 
 def _claude_code_settings(_home: Path, url: str) -> Mapping[str, str]:

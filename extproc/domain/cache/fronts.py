@@ -15,7 +15,8 @@ from extproc.domain.cache.changes import Finding, Row, When
 from extproc.domain.cache.conversation import LONGEST_PAUSE, Asked, Speaker
 from extproc.domain.cache.prompt import Prompt, front_change
 
-_LEAST_BYTES: Final = 8192
+# Some thousand tokens. Claude Code 2.1.330 has 6,800 bytes behind its line.
+_LEAST_BYTES: Final = 4096
 _MOST_BYTES_PER_TOKEN: Final = 8
 _MOST_SESSIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
