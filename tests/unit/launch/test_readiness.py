@@ -20,11 +20,12 @@ from tests.harness.waiting import eventually
 
 @asynccontextmanager
 async def answering(say: Callable[[], object]) -> AsyncIterator[int]:
-    """The port of a server that answers every request with what `say` returns, as JSON."""
+    """The port of a server that answers every request with what `say` returns: bytes as they are, all else as JSON."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        text = json.dumps(say()).encode()
+        said = say()
+        text = said if isinstance(said, bytes) else json.dumps(said).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
         await writer.drain()
         writer.close()
@@ -84,7 +85,7 @@ async def test_a_directory_for_the_state_that_was_swept_away_with_its_parent_is_
 async def test_envoy_gives_a_sign_when_all_of_its_threads_have_handed_in_what_they_counted_since_the_last() -> None:
     told = 7
     async with httpx.AsyncClient() as client:
-        async with answering(lambda: told) as port:
+        async with answering(lambda: b"server.uptime: %d\n" % told) as port:
             admin = EnvoyAdmin(client, port)
             first, nothing_new = await admin.gives_sign(), await admin.gives_sign()
             told = 8
