@@ -164,14 +164,17 @@ class Attribution:
                 self._ambiguous.append(refusal)
         return (own,)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether anything that was blamed may have been another limit's: then it is to be reconsidered."""
+        return bool(self._ambiguous)
+
     def reconsider(self, larger: Mapping[Gate, Collection[str]], t: Steady) -> None:
         """Looks again at what was blamed on the limits of single models: where two models were refused at levels of a
         larger gate which no other model got past, it was the limit of that gate.
 
         `larger` says which models have work that waits for places of each larger gate.
         """
-        if not self._ambiguous:
-            return
         self._keep(lambda refusal: self._may_be(refusal, t))
         for gate, wanting in larger.items():
             for was_new in (True, False):

@@ -115,6 +115,11 @@ class ConcurrencyLimit:
         return self._in_flight
 
     @property
+    def has_room(self) -> bool:
+        """Whether fewer are in flight than may be if nothing but the limit holds them back."""
+        return self._in_flight + 1 <= self._limit
+
+    @property
     def is_wanted(self) -> bool:
         """Whether work waits for nothing but a place, as was last said."""
         return self._waiting

@@ -154,6 +154,7 @@ class FairQueue:
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._sizes: dict[_Line, int] = {}
+        self._by_model: Counter[str] | None = None
         self._models: dict[str, _Model] = {}
         self._bills: OrderedDict[str, _Bill] = OrderedDict()
         self._closed: Collection[Lane] = ()
@@ -187,11 +188,15 @@ class FairQueue:
         return sum(self._sizes.get((model, lane), 0) for lane in Lane)
 
     def by_model(self, closed: Collection[Lane] = ()) -> Counter[str]:
-        """How many wait for each model in lanes that are not closed."""
+        """How many wait for each model in lanes that are not closed. Whoever asks leaves it as it is."""
+        if not closed and self._by_model is not None:
+            return self._by_model
         counts: Counter[str] = Counter()
         for (model, lane), size in self._sizes.items():
             if lane not in closed:
                 counts[model] += size
+        if not closed:
+            self._by_model = counts
         return counts
 
     def sources(self) -> int:
@@ -298,15 +303,23 @@ class FairQueue:
     def _contest(self, models: Collection[str], closed: Collection[Lane]) -> tuple[_Tally, list[_Flow]]:
         """Who goes next where models compete, with what it has waiting for each of them."""
         flows = [flow for model in models for flow in self._models[model].open(closed)]
-        tallies = [flow.contended for flow in flows]
         last = self._contests
-        self._contests += 1
-        level = min([each.credits for each in tallies if each.contest == last], default=self._last_contended)
-        for tally in tallies:
-            if tally.contest < last:
-                tally.lift(level)
-            tally.contest = self._contests
-        first = min(tallies, key=_rank)
+        self._contests = this = last + 1
+        # The first of those that took part in the last such turn, and those that did not.
+        first: _Tally | None = None
+        joining: list[_Tally] = []
+        for flow in flows:
+            tally = flow.contended
+            if tally.contest == last:
+                if first is None or (tally.credits <= first.credits and _rank(tally) < _rank(first)):
+                    first = tally
+            elif tally.contest < last:
+                joining.append(tally)
+            tally.contest = this
+        level = self._last_contended if first is None else first.credits
+        for tally in joining:
+            tally.lift(level)
+        first = min(joining if first is None else [first, *joining], key=_rank)
         self._last_contended = first.credits
         return first, [flow for flow in flows if flow.contended is first]
 
@@ -373,6 +386,7 @@ class FairQueue:
         flow.lines.setdefault(waiting.lane, OrderedDict())[waiting.id] = waiting
         line = (waiting.model, waiting.lane)
         self._sizes[line] = self._sizes.get(line, 0) + 1
+        self._by_model = None
         return flow
 
     def _leave_line(self, waiting: Waiting) -> _Flow:
@@ -383,6 +397,7 @@ class FairQueue:
             del flow.lines[waiting.lane]
         if not flow.lines:
             del model.waiting[waiting.source]
+        self._by_model = None
         self._sizes[line] -= 1
         if not self._sizes[line]:
             del self._sizes[line]

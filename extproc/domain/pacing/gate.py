@@ -33,6 +33,10 @@ class Gate:
             t, trying=self.limit.is_probing
         )
 
+    def has_place(self, t: Steady) -> bool:
+        """Whether one more may be in flight now."""
+        return self.limit.has_room and self.places(t) > 0
+
     def next_change(self, t: Steady) -> float | None:
         """When more may be in flight, if nothing happens before; None if only an event can do it."""
         times = (self.limit.next_change(t), self.release_lag.next_release(t, trying=self.limit.is_probing))
@@ -45,7 +49,7 @@ class Gate:
 
     def is_full(self, t: Steady) -> bool:
         """Whether as many are in flight as may be: places that are left alone for a moment are none of those."""
-        return self.limit.places(self.backoff.share(t), t) <= 0
+        return not self.limit.has_room or self.limit.places(self.backoff.share(t), t) <= 0
 
     def start(self, retrying: int, t: Steady) -> int:
         """A request has started; `retrying` of those in flight may not be at the upstream. Returns how many are in

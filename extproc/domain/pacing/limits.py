@@ -8,7 +8,7 @@ under each of its limits; `attribution` tells whom a refusal speaks of.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -138,30 +138,31 @@ class Limits:
 
     def is_free(self, model: str, t: Steady) -> bool:
         """Whether one of a model may start now."""
-        for gate in self._on_its_way(model):
-            if gate.places(t) <= 0:
-                return False
-        return model == MCP or self.rate.wait(t) <= 0.0
+        return self._has_place(model, t) and (model == MCP or self.rate.wait(t) <= 0.0)
+
+    def _has_place(self, model: str, t: Steady) -> bool:
+        # The largest may be full for all models: then no other is looked at.
+        return all(gate.has_place(t) for gate in reversed(self._on_its_way(model)))
 
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of
         them can start what they could each alone."""
         models = [each for each in waiting if each != MCP]
-        rooms = [(models, self.rate.room(t))]
-        rooms += [
-            ([each for each in models if gate in self._on_its_way(each)], gate.places(t))
-            for gate in self._shared_gates()
-        ]
-        return {
-            each
-            for those, room in rooms
-            if len(those) > 1 and (len(those) > room or self._wanted_by(those, waiting, t) > room)
-            for each in those
-        }
-
-    def _wanted_by(self, models: Collection[str], waiting: Mapping[str, int], t: Steady) -> int:
-        """How many of some models would start if their own limits alone counted."""
-        return sum(min(waiting[each], self._gate(each).places(t)) for each in models)
+        if len(models) < 2:
+            return set()
+        room = min(self._account.places(t), self.rate.room(t))
+        if len(models) > room:
+            return set(models)
+        # How many of each would start if their own limits alone counted: one at least, since all are free.
+        wanted = {each: min(waiting[each], self._gate(each).places(t)) for each in models}
+        if sum(wanted.values()) > room:
+            return set(models)
+        rivals: set[str] = set()
+        for group in set(self._groups.values()):
+            those = [each for each in models if self._groups.get(each) is group]
+            if len(those) > 1 and sum(wanted[each] for each in those) > group.gate.places(t):
+                rivals.update(those)
+        return rivals
 
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
@@ -192,7 +193,8 @@ class Limits:
         """Lets the numbers in flight rise as far as they may by now; the rate rises in `set_demand`."""
         for gate in self._gates():
             gate.limit.advance(t)
-        self._attribution.reconsider(self._wanted(), t)
+        if self._attribution.is_in_doubt:
+            self._attribution.reconsider(self._wanted(), t)
         for model in [each for each, trial in self._trials.items() if self._helped(each, trial, t)]:
             del self._trials[model]
 
@@ -348,20 +350,22 @@ class Limits:
         before, self._wanting = self._wanting, {model for model, count in waiting.items() if count > 0}
         wanted: set[Gate] = set()
         wants_rate = False
-        for model in self._models if before or self._wanting else ():
-            own, *larger = self._on_its_way(model)
+        looked_at = self._models.items() if before or self._wanting else ()
+        all_full = {gate for gate in self._shared_gates() if gate.is_full(t)} if looked_at else ()
+        for model, own in looked_at:
             wants = model in self._wanting
             if not wants and not own.limit.is_wanted:
                 continue
             is_full = own.is_full(t)
-            full = [gate for gate in larger if gate.is_full(t)]
+            full = [gate for gate in self._on_its_way(model)[1:] if gate in all_full] if all_full else ()
             # Where a model's own limit and a larger one are both full, one that still searches must not grow past one
             # that holds: when that one makes room, many levels that nobody has tried would be used at once.
             grows = not own.is_open or all(gate.is_open for gate in full)
             own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
-            if wants and (not is_full or own.is_open):
+            if full and wants and (not is_full or own.is_open):
                 wanted.update(full)
-            wants_rate = wants_rate or (wants and model != MCP and self.places(model, t) > 0)
+            if wants and not (wants_rate or full or model == MCP):
+                wants_rate = self._has_place(model, t)
         for gate in self._shared_gates():
             gate.limit.set_demand(gate in wanted, t)
         self.rate.use_share(self._largest_share(t), t)
@@ -382,7 +386,7 @@ class Limits:
         times = [change for gate in self._gates() if (change := gate.next_change(t)) is not None]
         waits_for_rate = False
         for model, gate in self._models.items():
-            if wanted.get(model, 0) > 0 and self.places(model, t) > 0:
+            if wanted.get(model, 0) > 0 and self._has_place(model, t):
                 waits_for_rate = waits_for_rate or model != MCP
             elif gate.backoff.share(t) < 1.0:
                 times.append(t + _BACKOFF_STEP)

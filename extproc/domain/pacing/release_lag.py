@@ -80,11 +80,15 @@ class ReleaseLag:
     def left_alone(self, t: Steady, *, trying: bool) -> int:
         """How many places that are free here are left alone for now; more of them while the limit is `trying` one that
         it does not know, or a late place would be taken for the end of the plan."""
+        if self._is_none and not trying:
+            return 0
         lag = self._patience(t, trying)
         return self._since(t, lag) if lag else 0
 
     def next_release(self, t: Steady, *, trying: bool) -> float | None:
         """When the next of the places that are left alone may be taken; None if there is none."""
+        if self._is_none and not trying:
+            return None
         lag = self._patience(t, trying)
         return next((end + lag for end in self._ends if end + lag > t), None) if lag else None
 
@@ -124,6 +128,11 @@ class ReleaseLag:
             return False
         self._doubt = _Doubt(level, started - ends[-1], t)
         return True
+
+    @property
+    def _is_none(self) -> bool:
+        """Whether places are given back at once, as far as is known, and nothing is in doubt."""
+        return self._doubt is None and not self._lag
 
     def _settle(self, t: Steady) -> None:
         doubt = self._doubt

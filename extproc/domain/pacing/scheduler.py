@@ -461,7 +461,8 @@ class Pacing:
 
     def _wanting(self, t: Steady) -> Counter[str]:
         """How many of each model wait for nothing but a place and the rate."""
-        return self._queue.by_model(self._lane_throttle.closed(t)) + wanting(self._retry_queue, self._places, t)
+        waiting = self._queue.by_model(self._lane_throttle.closed(t))
+        return waiting + wanting(self._retry_queue, self._places, t) if self._retry_queue else waiting
 
     def _weights(self) -> Mapping[str, float]:
         """How many sources work for each model; one that works for several counts for a part in each of them."""
@@ -492,8 +493,10 @@ class Pacing:
         """Tells everybody what is the case now that something has changed."""
         self._book_lanes(t)
         if self.is_waiting:
-            again = Counter(retry.model for retry in self._retry_queue.ready(t))
-            self._places.set_demand(self._queue.by_model(self._lane_throttle.closed(t)) + again, t)
+            waiting = self._queue.by_model(self._lane_throttle.closed(t))
+            if self._retry_queue:
+                waiting = waiting + Counter(retry.model for retry in self._retry_queue.ready(t))
+            self._places.set_demand(waiting, t)
         else:
             self._places.set_demand(_NOTHING, t)
 
