@@ -110,16 +110,20 @@ class Attribution:
         known = {gate: level for gate, level in levels.items() if level is not None}
         if own not in known:
             return None
-        for gate in known:
+        for gate, level in known.items():
             gate.limit.advance(t)
             gate.release_lag.refused(attempt.started, t)
+            gate.limit.was_refused(level, attempt.started, t)
         if self._is_excused(attempt, own, known, t):
             return None
         blamed = self._blamed(attempt, own, known, t)
         for gate, level in known.items():
             gate.limit.distrust(level)
+        is_start = all(gate.limit.is_untried(t) for gate in known)
         for gate in blamed:
-            gate.limit.refused(known[gate], attempt.started, attempt.cause, t, attempt.until)
+            gate.limit.refused(
+                known[gate], attempt.started, attempt.cause, t, attempt.until, nothing_gets_through=is_start
+            )
         if attempt.until is not None and own not in blamed:
             own.limit.pause(attempt.until)
         return known[own] if own in blamed else None
@@ -192,7 +196,11 @@ class Attribution:
         for refusal in first.values():
             refusal.own.limit.take_back(refusal.before, t)
         lowest = min(alike, key=_level)
-        gate.limit.refused(lowest.level, alike[-1].started, lowest.cause, t)
+        is_start = gate.limit.is_untried(t)
+        last = alike[-1]
+        gate.limit.refused(
+            lowest.level, last.started, lowest.cause, t, nothing_gets_through=is_start, refused_at=Steady(last.at)
+        )
         settled = {(refusal.model, refusal.at) for refusal in alike}
         self._keep(lambda refusal: (refusal.model, refusal.at) not in settled)
 

@@ -25,7 +25,9 @@ Between them it is in one of these states:
 A storm is no size of a plan: no plan has less than one place. When a request gets through again, or the first probe
 after a fall holds, the limit doubles each second, to where it was before; a refusal on the way is one as any other.
 That probe allows one more than is in flight, and need not wait for the limit to prove true: what runs since before the
-fall may keep all places up to the limit, or more, for as long as its answers take, and says nothing of them.
+fall may keep all places up to the limit, or more, for as long as its answers take, and says nothing of them. A storm
+may also go on when the first requests are sent: where nothing has got through yet, under any limit, a single request
+that is refused is a storm though nothing was proven, and the limit goes back to what it was at first.
 
 What is in flight here need not be at the upstream: a request that was refused and waits to be sent again holds its
 place here. So levels count what is at the upstream, and the limit bounds what is in flight here.
@@ -42,6 +44,7 @@ from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, ProbePolicy
+from extproc.domain.pacing.sure_level import SureLevel
 
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
 # this long without one has proven to be there.
@@ -91,6 +94,9 @@ class ConcurrencyLimit:
         self._tried_from: float | None = None
         self._grown_at = 0.0
         self._proven = 0
+        self._sure = SureLevel()
+        # What the limit was at the start, or what it was when it was learned before.
+        self._at_first = self._limit
         # Levels above the proven one, and since when they are in use.
         self._in_trial: deque[tuple[int, float]] = deque()
         self._tried_at = -math.inf
@@ -129,6 +135,11 @@ class ConcurrencyLimit:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
 
+    def sure(self, t: Steady) -> int:
+        """How many the upstream is known to take: none as long as there were refusals and nothing has got through
+        since."""
+        return self.proven if self._decreased_at == -math.inf else self._sure.level(t)
+
     def usable(self, share: float, t: Steady) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if t < self._paused_until:
@@ -146,6 +157,8 @@ class ConcurrencyLimit:
         self._in_flight += 1
         self._probes.sent()
         level = self._in_flight - retrying
+        if level <= self.limit:
+            self._sure.started(level, t)
         if level > self._proven:
             self._tried_at = t
         top = self._in_trial[-1][0] if self._in_trial else self._proven
@@ -156,6 +169,10 @@ class ConcurrencyLimit:
     def end(self) -> None:
         """Gives a place back."""
         self._in_flight -= 1
+
+    def answered(self, t: Steady) -> None:
+        """What has ended just now was an answer."""
+        self._sure.ended(t)
 
     def correct(self, in_flight: int) -> None:
         """Sets how many are in flight, whatever was counted."""
@@ -187,6 +204,7 @@ class ConcurrencyLimit:
         if self._is_down_to_one and self._probes.is_quiet(t):
             # More is not proven: what has run since before the fall would not have been cut off by it.
             self._prove(1, t)
+            self._sure.assume(1)
         if t < self._paused_until:
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -300,6 +318,7 @@ class ConcurrencyLimit:
         """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
+        self._sure.assume(self.limit)
         self._in_trial.clear()
         self._tried_from = None
         self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE)
@@ -321,26 +340,47 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
 
-    def refused(self, level: int, started_at: float, cause: str, t: Steady, until: float | None = None) -> None:
-        """An attempt that started as the `level`-th in flight was refused for being one too many.
+    def was_refused(self, level: int, started_at: float, t: Steady) -> None:
+        """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
+        self._sure.refused(level, started_at, t)
+
+    def is_untried(self, t: Steady) -> bool:
+        """Whether nothing has got through yet, as far as is known for sure."""
+        return self._sure.is_none(t)
+
+    def refused(
+        self,
+        level: int,
+        started_at: float,
+        cause: str,
+        t: Steady,
+        until: float | None = None,
+        *,
+        nothing_gets_through: bool = False,
+        refused_at: Steady | None = None,
+    ) -> None:
+        """An attempt that started as the `level`-th in flight was refused for being one too many, just now or at
+        `refused_at`.
 
         `until` is when the upstream wants to be asked again, if it said so: until then nothing starts.
+        `nothing_gets_through` says that nothing has got through since the start, under this limit or a larger one: then
+        the refusal of a single request is a storm, though nothing was proven.
         """
         self.advance(t)
-        self._probes.refused(started_at, t)
+        self._probes.refused(started_at, t if refused_at is None else refused_at)
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
             return  # nothing new: what runs above the limit is draining already
         if self.is_probing and level == before:
             self._fail_probe(t)
-        elif level > self._proven and not self._falling:
+        elif level > self._proven and not self._falling and not (level == 1 and nothing_gets_through):
             self._fall_back(level, t)
         elif started_at >= self._decreased_at:
             if is_answered:
                 self._step_back(t)
             else:
-                self._shrink(level, t)
+                self._shrink(level, t, self._at_first if nothing_gets_through else 0.0)
         else:
             return  # one of the burst that caused the last decrease
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
@@ -356,6 +396,7 @@ class ConcurrencyLimit:
             self._limit, self._tried_from = before.limit, None
         self.ceiling = before.ceiling
         self._proven = max(self._proven, min(before.proven, self.limit))
+        self._sure.assume(self._proven)
         self._falling = self._recovering = False
         self._before_fall = None
         self._paused_until = self._told_until
@@ -398,9 +439,9 @@ class ConcurrencyLimit:
         self._before_fall = None
         self._lower(level - 1, t)
 
-    def _shrink(self, level: int, t: Steady) -> None:
+    def _shrink(self, level: int, t: Steady, at_least: float) -> None:
         if self._before_fall is None:
-            self._before_fall = max(float(self._proven), self._untried)
+            self._before_fall = max(float(self._proven), self._untried, at_least)
         self._probes.fell(t)
         self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
         self._falling = True
@@ -418,6 +459,7 @@ class ConcurrencyLimit:
         self._decreased_at = t
         self._limit = float(max(1, limit))
         self._proven = min(self._proven, self.limit)
+        self._sure.fell(self._proven, self.limit)
         while self._in_trial and self._in_trial[-1][0] > self.limit:
             self._in_trial.pop()
 
@@ -462,6 +504,6 @@ class ConcurrencyLimit:
 
     def restore(self, learned: LearnedLimit, past: Callable[[float], float]) -> None:
         """Goes on from what was known; `past` turns a noted time into one of now."""
-        self._limit = float(max(1, min(int(learned.limit), self._maximum)))
+        self._limit = self._at_first = float(max(1, min(int(learned.limit), self._maximum)))
         if learned.ceiling is not None and learned.seen is not None and learned.half_life is not None:
             self.ceiling = Ceiling(max(2.0, learned.ceiling), past(learned.seen), learned.half_life)

@@ -63,6 +63,7 @@ class Gate:
         """One has ended. Who was refused has had no place at the upstream."""
         self.limit.end()
         if not refused:
+            self.limit.answered(t)
             self.release_lag.ended(t)
         self._history.note(self.limit.in_flight, t)
 

@@ -61,7 +61,7 @@ class GrantedPlaces:
     def may_be_late(self, model: str, t: Steady) -> bool:
         return False
 
-    def is_stormy(self, model: str) -> bool:
+    def lets_nothing_through(self, model: str, t: Steady) -> bool:
         return self.plan.is_stormy(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:

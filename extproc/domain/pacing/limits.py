@@ -29,7 +29,7 @@ MCP: Final = "mcp"
 UNKNOWN: Final = "unknown"
 """Stands for all models whose name could not be read."""
 # What is put before the name of a model that is really called `mcp` or `unknown`.
-_NAMED: Final = "model:"
+_NAME_PREFIX: Final = "model:"
 
 # After an overload the share in use comes back bit by bit: whoever waits looks this often whether there is room.
 _BACKOFF_STEP: Final = 0.5
@@ -46,7 +46,7 @@ _TRIED: Final = 120.0
 def places_name(model: str) -> str:
     """The name by which a model's places are kept, told to other replicas and shown. That is the model's own, unless it
     is one that stands for something else, or begins as the substitute of such a name does."""
-    return model_name(_NAMED + model) if model in (MCP, UNKNOWN) or model.startswith(_NAMED) else model
+    return model_name(_NAME_PREFIX + model) if model in (MCP, UNKNOWN) or model.startswith(_NAME_PREFIX) else model
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Limits:
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
         gates = self._on_its_way(model)
-        if any(gate.limit.is_new(gate.in_flight + 1) or gate.limit.is_stormy for gate in gates):
+        if any(gate.in_flight >= gate.limit.sure(t) for gate in gates):
             return False
         if any(gate.release_lag.is_in_doubt(t) for gate in gates):
             return False
@@ -179,9 +179,10 @@ class Limits:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
         return any(gate.release_lag.may_be_late(t) for gate in self._on_its_way(model))
 
-    def is_stormy(self, model: str) -> bool:
-        """Whether even a single request of a model was refused, and the next one as well."""
-        return any(gate.limit.is_stormy for gate in self._on_its_way(model))
+    def lets_nothing_through(self, model: str, t: Steady) -> bool:
+        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
+        might."""
+        return any(not gate.limit.sure(t) and not gate.in_flight for gate in self._on_its_way(model))
 
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
@@ -418,7 +419,7 @@ class Limits:
                 limit=gate.limit.limit,
                 share_in_use=gate.backoff.share(t),
                 proven=gate.limit.proven,
-                stormy=self.is_stormy(model),
+                stormy=any(each.limit.is_stormy for each in self._on_its_way(model)),
                 group=numbers[self._groups[model]] if model in self._groups else 0,
                 lag=self._lag(model, t),
             )

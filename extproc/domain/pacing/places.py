@@ -45,8 +45,9 @@ class Places(Protocol):
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
 
-    def is_stormy(self, model: str) -> bool:
-        """Whether even a single request of a model was refused, and the next one as well."""
+    def lets_nothing_through(self, model: str, t: Steady) -> bool:
+        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
+        might."""
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
@@ -123,8 +124,8 @@ class OwnPlaces:
     def may_be_late(self, model: str, t: Steady) -> bool:
         return self.limits.may_be_late(model, t)
 
-    def is_stormy(self, model: str) -> bool:
-        return self.limits.is_stormy(model)
+    def lets_nothing_through(self, model: str, t: Steady) -> bool:
+        return self.limits.lets_nothing_through(model, t)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         self.limits.start(model, retrying, t)

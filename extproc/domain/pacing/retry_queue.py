@@ -18,10 +18,10 @@ _NEWS: Final = 1.0
 # A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
 # met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
-
-
 _LAST_BUT_ONE: Final = 2
 _PATIENCE: Final = 8.0
+# So long after the latest refusal most storms are over: the last try is not spent before.
+_LAST_PATIENCE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,6 @@ class WaitingRetry:
     def is_patient(self) -> bool:
         """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
         return self.refusals > 1
-
-    def is_worth_a_try(self, t: Steady) -> bool:
-        """Whether it may take a place that is not proven, since nobody else has tried one for a while. With its
-        last try it may not."""
-        return self.refusals == _LAST_BUT_ONE and t >= self.since + _PATIENCE
 
 
 class RetryQueue:
@@ -119,6 +114,17 @@ class RetryQueue:
         """Those that may go once there is a place, in their order."""
         return (retry for retry in self._waiting.values() if retry.ready_at <= t or retry.deadline <= t)
 
+    def is_worth_a_try(self, retry: WaitingRetry, t: Steady, *, knows_all: bool) -> bool:
+        """Whether one that is patient may take a place that is not proven, since nobody else has tried one for a while.
+        Before its last try that has to be a long while, and nobody may have been refused meanwhile: `knows_all` says
+        whether each refusal is known here."""
+        return t >= self._tries_at(retry) and (knows_all or retry.refusals <= _LAST_BUT_ONE)
+
+    def _tries_at(self, retry: WaitingRetry) -> float:
+        if retry.refusals <= _LAST_BUT_ONE:
+            return retry.since + _PATIENCE
+        return max(each.since for each in self._waiting.values() if each.model == retry.model) + _LAST_PATIENCE
+
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return sum(retry.lane is lane for retry in self._waiting.values())
@@ -132,7 +138,7 @@ class RetryQueue:
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.deadline, retry.since + _PATIENCE)
+            for at in (retry.ready_at, retry.deadline, self._tries_at(retry))
             if at > t
         ]
 

@@ -14,12 +14,12 @@ from extproc.domain.pacing.retry_queue import RetryQueue, WaitingRetry
 
 def next_to_go(retries: RetryQueue, places: Places, t: Steady) -> WaitingRetry | None:
     """The first that may go now, or has waited so long that it goes in any case; None if there is none."""
-    return next((each for each in retries.ready(t) if _may_go(each, places, t)), None)
+    return next((each for each in retries.ready(t) if _may_go(each, retries, places, t)), None)
 
 
 def wanting(retries: RetryQueue, places: Places, t: Steady) -> Counter[str]:
     """How many of each model wait for nothing but a place and the rate."""
-    return Counter(each.model for each in retries.ready(t) if _takes(each, places, t))
+    return Counter(each.model for each in retries.ready(t) if _takes(each, retries, places, t))
 
 
 def kept_for(retries: RetryQueue, places: Places, t: Steady) -> set[str]:
@@ -27,17 +27,18 @@ def kept_for(retries: RetryQueue, places: Places, t: Steady) -> set[str]:
     return {each.model for each in retries.ready(t) if _waits_for_a_late_place(each, places, t)}
 
 
-def _may_go(retry: WaitingRetry, places: Places, t: Steady) -> bool:
-    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, places, t))
+def _may_go(retry: WaitingRetry, retries: RetryQueue, places: Places, t: Steady) -> bool:
+    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, retries, places, t))
 
 
-def _takes(retry: WaitingRetry, places: Places, t: Steady) -> bool:
+def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, t: Steady) -> bool:
     """Whether it would take the next place of its model."""
     if _waits_for_a_late_place(retry, places, t):
         return False
     if not retry.is_patient or places.is_proven(retry.model, t):
         return True
-    return places.is_stormy(retry.model) and retry.is_worth_a_try(t)
+    is_worth_a_try = retries.is_worth_a_try(retry, t, knows_all=places.teaches_at_once)
+    return is_worth_a_try and places.lets_nothing_through(retry.model, t)
 
 
 def _waits_for_a_late_place(retry: WaitingRetry, places: Places, t: Steady) -> bool:
