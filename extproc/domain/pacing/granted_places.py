@@ -21,11 +21,19 @@ _MOST_REFUSALS: Final = 256
 
 class GrantedPlaces:
     """The limits are the whole plan's, learned by one of the replicas that share it; places are granted until the next
-    report. `leading` are those limits if it is this replica that learns them."""
+    report. `leading` are those limits if it is this replica that learns them; `outside` turns a steady time into a Unix
+    time."""
 
     teaches_at_once = False
 
-    def __init__(self, plan: PlanView, granted: Mapping[str, int], leading: Limits | None) -> None:
+    def __init__(
+        self,
+        plan: PlanView,
+        granted: Mapping[str, int],
+        leading: Limits | None,
+        outside: Callable[[float], float],
+    ) -> None:
+        self._outside = outside
         self._refusals: deque[RefusedAttempt] = deque(maxlen=_MOST_REFUSALS)
         self.take(plan, granted, leading)
 
@@ -53,7 +61,8 @@ class GrantedPlaces:
         return ()
 
     def hardly_waits(self, model: str, t: Steady) -> bool:
-        return self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)
+        is_free = self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)
+        return is_free and self.pause_left(model, t) <= 0.0
 
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
@@ -101,7 +110,10 @@ class GrantedPlaces:
         return max(waiting.get(model, 0), self.plan.waiting_with(model))
 
     def pause_left(self, model: str, t: Steady) -> float:
-        return 0.0
+        known = self.plan.limits.places.models.get(model)
+        if known is None or known.paused_until is None:
+            return 0.0
+        return max(0.0, known.paused_until - self._outside(t))
 
     def share_in_use(self, t: Steady) -> float:
         return self.plan.limits.share_in_use

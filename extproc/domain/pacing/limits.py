@@ -410,8 +410,9 @@ class Limits:
         """How many may be in flight of the account as a whole now; 0 during a pause."""
         return _usable(self._account, t)
 
-    def plan_places(self, t: Steady) -> PlanPlaces:
-        """How many of each model may be in flight now, for those who deal the places out."""
+    def plan_places(self, outside: Callable[[float], float], t: Steady) -> PlanPlaces:
+        """How many of each model may be in flight now, for those who deal the places out; `outside` turns a time into
+        the one that is to be told."""
         numbers = {group: number for number, group in enumerate(dict.fromkeys(self._groups.values()), 1)}
         models = {
             model: ModelPlaces(
@@ -422,6 +423,7 @@ class Limits:
                 stormy=any(each.limit.is_stormy for each in self._on_its_way(model)),
                 group=numbers[self._groups[model]] if model in self._groups else 0,
                 lag=self._lag(model, t),
+                paused_until=outside(t + left) if (left := self.pause_left(model, t)) else None,
             )
             for model, gate in self._models.items()
         }

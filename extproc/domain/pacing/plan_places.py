@@ -1,7 +1,8 @@
 """How many requests of each model may be in flight at a moment, as one learns it and tells it others. Plain values."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from extproc.domain.request.model_names import model_name
@@ -16,7 +17,8 @@ class ModelPlaces:
     After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `proven` were in flight without a
     refusal, and `stormy` says that even a single request was refused. `group` is the number, counted from 1, of the
     group of models with which it shares a further limit; 0 if it shares none. A place is left alone for `lag` seconds
-    after its answer has ended, since the upstream may give it back that late. Older leaders do not say that.
+    after its answer has ended, since the upstream may give it back that late. Nothing of the model starts before
+    the Unix time `paused_until`; None if it is not to pause. Older leaders say neither.
     """
 
     usable: int
@@ -26,6 +28,7 @@ class ModelPlaces:
     stormy: bool = False
     group: int = 0
     lag: float = 0.0
+    paused_until: float | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, fit for JSON. `breath` is the name that replicas of every version know."""
@@ -37,7 +40,12 @@ class ModelPlaces:
             "stormy": self.stormy,
             "group": self.group,
             "lag": self.lag,
+            "paused_until": self.paused_until,
         }
+
+    def shifted(self, seconds: float) -> "ModelPlaces":
+        """The same by a clock that is ahead by so much."""
+        return self if self.paused_until is None else replace(self, paused_until=self.paused_until + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,10 @@ class PlanPlaces:
         """The models that share these places, this one included."""
         group = self.models[model].group
         return [each for each, places in self.models.items() if places.group == group]
+
+    def shifted(self, seconds: float) -> "PlanPlaces":
+        """The same by a clock that is ahead by so much."""
+        return replace(self, models={model: each.shifted(seconds) for model, each in self.models.items()})
 
     def allow_the_same(self, other: "PlanPlaces") -> bool:
         """Whether both let the same number of each model be in flight now, and are as late."""
@@ -116,6 +128,7 @@ def read_plan_places(data: object) -> PlanPlaces:
                 stormy=bool(each["stormy"]),
                 group=group,
                 lag=_lag(each.get("lag", 0.0)),
+                paused_until=_time_or_none(each.get("paused_until")),
             )
         new, tools, proven = (_count_or_none(values, name) for name in ("new", "tools", "proven"))
         return PlanPlaces(places, groups, new, tools, proven, bool(values["rate_is_proven"]))
@@ -128,6 +141,15 @@ def _lag(value: float) -> float:
     if not 0.0 <= lag <= _LONGEST_LAG:
         raise ValueError(f"lag={lag}: need 0 to {_LONGEST_LAG:g}")
     return lag
+
+
+def _time_or_none(value: float | None) -> float | None:
+    if value is None:
+        return None
+    time = float(value)
+    if not math.isfinite(time):
+        raise ValueError(f"paused_until={time}: need a time")
+    return time
 
 
 def _mapping(data: object) -> Mapping[str, Any]:

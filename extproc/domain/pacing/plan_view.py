@@ -73,6 +73,10 @@ class PlanLimits:
         group = self.places.group_of(model)
         return min(own, self.account) if group is None else min(own, group.limit, self.account)
 
+    def shifted(self, seconds: float) -> "PlanLimits":
+        """The same by a clock that is ahead by so much."""
+        return replace(self, learned=self.learned.shifted(seconds), places=self.places.shifted(seconds))
+
     def allows_the_same(self, other: "PlanLimits") -> bool:
         """Whether both let the same number of each model be in flight now."""
         return self.usable == other.usable and self.places.allow_the_same(other.places)

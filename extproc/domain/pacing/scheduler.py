@@ -343,7 +343,7 @@ class Pacing:
         limits of the whole plan if it is this replica that learns them."""
         self._time(now)
         if self._shared is None:
-            self._shared = self._places = GrantedPlaces(plan, granted, leading)
+            self._shared = self._places = GrantedPlaces(plan, granted, leading, self._clock.outside)
         else:
             self._shared.take(plan, granted, leading)
         self._replicas = plan.replicas

@@ -78,7 +78,7 @@ class PlanLearner:
         self.limits.advance(t)
         self.limits.set_demand(self._waiting(), t)
         pace, burst = self.limits.rate.pace
-        places = self.limits.plan_places(t)
+        places = self.limits.plan_places(self._clock.outside, t)
         self._lags = {model: self._lags.get(model, _Lag()).told(each.lag, t) for model, each in places.models.items()}
         return PlanLimits(
             usable=self.limits.account_usable(t),

@@ -106,7 +106,7 @@ class Replica:
             self._plan_limits = answer.plan_limits or self._plan_limits
         self._epoch = answer.epoch
         if answer.up and self._plan_limits is not None:
-            own = replace(self._plan_limits, learned=self._plan_limits.learned.shifted(-self._ahead))
+            own = self._plan_limits.shifted(-self._ahead)
             view = PlanView(own, answer.held, answer.waiting, answer.replicas, answer.busy)
             self._pacing.join(view, answer.granted, self._learner.limits if self._learner else None, now)
         else:

@@ -73,7 +73,7 @@ def with_room_in_the_account(**known: int) -> Limits:
 
 def share(limits: Limits, at: float) -> set[str]:
     """The models that share a limit, as far as is known."""
-    return {model for model, places in limits.plan_places(Steady(at)).models.items() if places.group}
+    return {model for model, places in limits.plan_places(float, Steady(at)).models.items() if places.group}
 
 
 def test_a_model_of_which_nothing_got_through_meanwhile_is_not_what_another_shares_its_limit_with() -> None:

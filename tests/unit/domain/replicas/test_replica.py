@@ -1,6 +1,7 @@
 """One replica: what it tells, what it makes of the answer, and how it goes on alone."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.limits import MCP, UNKNOWN
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
 from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanLimits, RefusedAttempt, read_plan_limits
-from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued
+from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Queued, Refused
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.quota.quota import Quota, QuotaRules
 from extproc.domain.replicas import replica as replica_module
@@ -162,12 +163,26 @@ def test_the_leader_takes_a_refusal_right_after_an_answer_for_a_late_place_and_t
     assert read_plan_limits(json.loads(json.dumps(plan_limits.as_dict()))) == plan_limits
 
 
-def test_a_leader_of_an_older_version_says_nothing_of_late_places() -> None:
-    told = json.loads(
-        json.dumps(replace(PLAN_LIMITS, places=PlanPlaces({"glm": ModelPlaces(2, 2, lag=0.1)})).as_dict())
-    )
-    del told["places"]["models"]["glm"]["lag"]
+def told_of_glm(places: ModelPlaces) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
+    """What a leader tells, as it comes from the store."""
+    told = json.loads(json.dumps(replace(PLAN_LIMITS, places=PlanPlaces({"glm": places})).as_dict()))
+    assert isinstance(told, dict)
+    return told
+
+
+@pytest.mark.parametrize(("name", "value"), [("lag", 0.1), ("paused_until", NOW)])
+def test_a_leader_of_an_older_version_says_nothing_of_late_places_and_pauses(name: str, value: float) -> None:
+    told = told_of_glm(replace(ModelPlaces(2, 2), **{name: value}))
+    del told["places"]["models"]["glm"][name]
     assert read_plan_limits(told).places.models["glm"] == ModelPlaces(2, 2)
+
+
+@pytest.mark.parametrize("until", ["soon", math.nan, math.inf])
+def test_a_pause_without_a_time_at_which_it_ends_is_none(until: object) -> None:
+    told = told_of_glm(ModelPlaces(0, 2))
+    told["places"]["models"]["glm"]["paused_until"] = until
+    with pytest.raises(ValueError, match="the places"):
+        read_plan_limits(told)
 
 
 def test_a_source_that_works_for_several_models_counts_for_a_part_in_each(one: One) -> None:
@@ -361,12 +376,34 @@ def test_a_pause_that_the_upstream_asks_of_one_holds_for_all(one: One) -> None:
     plan_limits = leader.replica.report(leader.now).plan_limits
     assert plan_limits is not None
     assert (plan_limits.places.models[UNKNOWN].usable, plan_limits.limit) == (0, 9)
+    assert leader.pacing.expected_wait("", leader.now) == pytest.approx(20.0)
+
+    one.now = NOW + 14
+    one.hear(plan_limits=read_plan_limits(json.loads(json.dumps(plan_limits.as_dict()))))
+    assert one.pacing.expected_wait("", one.now) == pytest.approx(16.0)
+    one.now = NOW + 24
+    assert one.pacing.expected_wait("", one.now) == pytest.approx(6.0)
 
     leader.now = NOW + 31
     leader.hear(leads=True, plan_limits=None, held={UNKNOWN: 9})
     plan_limits = leader.replica.report(leader.now).plan_limits
     assert plan_limits is not None
-    assert plan_limits.places.models[UNKNOWN].usable == 9
+    told = plan_limits.places.models[UNKNOWN]
+    assert (told.usable, told.paused_until) == (9, None)
+
+
+def test_who_waits_in_vain_for_the_end_of_a_shared_pause_is_told_when_it_is(one: One) -> None:
+    places = PlanPlaces({"glm": ModelPlaces(0, 2, paused_until=NOW + AHEAD + 500.0)}, new=3, tools=3)
+    one.hear(plan_limits=replace(PLAN_LIMITS, places=places))
+    assert isinstance(one.ask(model="glm"), Queued)
+    assert one.pacing.status(one.now).expected_wait == pytest.approx(500.0)
+    while not (late := one.pacing.due(one.now)):
+        one.now += 5.0
+
+    answer = late[0].answer
+    assert isinstance(answer, Refused)
+    assert answer.retry_after == 500 - (one.now - NOW)
+    assert one.pacing.expected_wait("other", one.now) == 0.0
 
 
 def test_the_leader_knows_fifty_models_of_all_replicas_and_the_rest_as_one(one: One) -> None:
