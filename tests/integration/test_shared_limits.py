@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,15 +168,15 @@ async def test_a_store_that_hangs_is_given_up_within_a_second(fleet: Fleet) -> N
 
 
 async def test_a_plan_is_found_by_all_together_and_nobody_sees_a_429(tmp_path: Path) -> None:
-    with running_fleet(tmp_path, 3, "--concurrency", "4", PACING="on", **FAST) as fleet:
-        answers = await asyncio.gather(*(work(fleet.stacks[agent % 3], agent, 6, 0.5) for agent in range(12)))
+    """A busy machine holds a place on its way to the upstream and back, so more are in flight here than there: next to
+    answers of two seconds that is little."""
+    with running_fleet(tmp_path, 3, "--concurrency", str(PLACES), PACING="on", **FAST) as fleet:
+        answers = await asyncio.gather(*(work(fleet.stacks[agent % 3], agent, 3, 2.0) for agent in range(12)))
 
-        assert {status for statuses in answers for status in statuses} == {200}
-        refused = [entry for entry in fleet.simulator.log() if entry["status"] == 429]
-        assert len(refused) <= 6
-        limits = {stack.status()["limits"][0]["limit"] for stack in fleet.stacks}
-        assert len(limits) == 1
-        assert 3 <= limits.pop() <= 5
+        assert Counter(status for statuses in answers for status in statuses) == {200: 36}, told(fleet)
+        assert len(refusals(fleet)) <= 12, told(fleet)
+        found = [{limit} for limit in range(PLACES - 1, PLACES + 3)]
+        await eventually(lambda: limits(fleet), lambda shown: shown in found)
 
 
 async def test_a_killed_replica_gives_its_places_back(tmp_path: Path) -> None:
@@ -216,6 +217,19 @@ async def test_a_gate_that_one_replica_closes_closes_for_all(tmp_path: Path) -> 
 
         assert (await post(other)).status_code == 429
         assert len(fleet.simulator.log()) == calls
+
+
+def limits(fleet: Fleet) -> set[int]:
+    return {stack.status()["limits"][0]["limit"] for stack in fleet.stacks}
+
+
+def refusals(fleet: Fleet) -> list[dict[str, Any]]:
+    return [entry for entry in fleet.simulator.log() if entry["status"] == 429]
+
+
+def told(fleet: Fleet) -> dict[str, Any]:
+    """What explains a refusal that a client has seen: where the limits were moved, and what the upstream refused."""
+    return {"moves": [stack.status()["limits"][0] for stack in fleet.stacks], "refused": refusals(fleet)}
 
 
 def _up(fleet: Fleet) -> list[float]:
