@@ -15,10 +15,14 @@ A request *claims* its due, the whole prompt before it, if there is no other rea
 Each claim is one of these, by what came from the cache:
 
 * met: nothing is missing but crumbs, which are a tenth of the due, or 2,048 tokens if that is more;
-* missed: less than half of the due was found;
-* short: it was missed, or it was not met and no more was found than before. The second is the sign of tools that stand
-  in front of what changes: they stay in the cache and may be most of the prompt, but what is found never grows. In an
-  honest conversation it grows, also if the cache lags behind or two conversations take turns.
+* short: it is not met, and no more was found than ever before, though the prompts have grown by more than the block in
+  which a cache may count. What changes stands in one place, and all that can be found stands in front of it: tools,
+  say, which may be most of the prompt. It never grows;
+* in doubt: any other. More was found than before, or may be soon. In an honest conversation what can be found grows:
+  the cache may lag behind, or two conversations take turns, or the client takes back the end of each prompt, such as
+  what it has looked up for one question. Then it is no fault that the end is not found, and the due is not known.
+
+A claim is missed if less than half of the due was found. That alone says nothing: what is taken back may be most of it.
 
 States of a conversation, and what leads from one to the next:
 
@@ -73,6 +77,8 @@ _FEWEST_CLAIMS: Final = 12
 _COLD_FROM_SHARE: Final = 0.4
 _COLD_UNTIL_SHARE: Final = 0.25
 _FEWEST_FOUND: Final = 3
+_GROWING: Final = 3
+_LARGEST_BLOCK: Final = 1024
 _FEWEST_TOKENS_LOST: Final = 50_000
 _NOTABLE_SHARE: Final = 1 / 12
 _CHANCE_OF_RULE: Final = 0.00002
@@ -147,7 +153,8 @@ class Claim:
     """What a request could have had: the prompt before it, `due` tokens.
 
     That one came at `before` (Unix time). Its answer had `answer` tokens and ended `pause` seconds before this request
-    left. `found` is the most that any request before it in this conversation had from the cache."""
+    left. `found` is the most that any request before it in this conversation had from the cache, and `grown` by how
+    many tokens the due has grown since."""
 
     asked: Asked
     due: int
@@ -155,6 +162,7 @@ class Claim:
     found: int = 0
     answer: int = 0
     before: float = 0.0
+    grown: int = 0
 
     @property
     def growth(self) -> int:
@@ -172,9 +180,22 @@ class Claim:
         return self.asked.cached < self.due * _MISSED_BELOW
 
     @property
+    def finds_no_more(self) -> bool:
+        """Whether it is not met, and no more was found than before."""
+        return not self.is_met and self.asked.cached <= self.found
+
+    @property
     def is_short(self) -> bool:
-        """Whether something must be wrong: it was missed, or not met and no more was found than before."""
-        return self.is_missed or (not self.is_met and self.asked.cached <= self.found)
+        """Whether something is wrong, if it goes on like that: no more was found, and more would have been if what can
+        be found had grown with the prompts."""
+        found = self.asked.cached
+        falls = found + _LARGEST_BLOCK <= self.found
+        return self.finds_no_more and (falls or not found or self.grown >= _LARGEST_BLOCK)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it is not met, but need not be short: the end of the prompt before may be gone."""
+        return not self.is_met and not self.is_short
 
     @property
     def missing(self) -> int:
@@ -185,6 +206,11 @@ class Claim:
     def lost(self) -> int:
         """Tokens that were paid in full for nothing: none where nothing need be wrong."""
         return self.due - self.asked.cached if self.is_short else 0
+
+    @property
+    def unknown(self) -> int:
+        """Of so many of the missing tokens nobody knows whether the cache could have had them."""
+        return self.missing if self.is_in_doubt else 0
 
 
 @record
@@ -260,7 +286,8 @@ def patience_with(speaker: Speaker) -> Patience:
 @dataclass(slots=True)
 class Misses:
     """What an alarm is about: short claims in a row, or claims of which many are short. The first was sent at `since`,
-    the last at `at` (Unix times). `requests` is how many there are, the others sum up their tokens."""
+    the last at `at` (Unix times). `requests` is how many there are, the others sum up their tokens. `first_due` is what
+    the first of them could have had."""
 
     since: float
     at: float
@@ -268,11 +295,12 @@ class Misses:
     input: int = 0
     cached: int = 0
     due: int = 0
+    first_due: int = 0
 
     @classmethod
     def of(cls, claims: Sequence[Claim]) -> "Misses":
         """Those of some claims, at least one, in the order in which they were sent."""
-        misses = cls(since=claims[0].asked.sent, at=claims[0].asked.sent)
+        misses = cls(since=claims[0].asked.sent, at=claims[0].asked.sent, first_due=claims[0].due)
         for claim in claims:
             misses.add(claim)
         return misses
@@ -284,6 +312,14 @@ class Misses:
         self.input += asked.input
         self.cached += asked.cached
         self.due += claim.due
+
+    def put_in_front(self, earlier: "Misses") -> None:
+        """Counts those too that came right before them."""
+        self.since, self.first_due = earlier.since, earlier.first_due
+        self.requests += earlier.requests
+        self.input += earlier.input
+        self.cached += earlier.cached
+        self.due += earlier.due
 
 
 class Steps:
@@ -315,11 +351,14 @@ class Conversation:
         self._patience = patience
         self._last: Asked | None = None
         self._found = 0
+        self._found_of: int | None = None
         self._unproven: list[Claim] = []
         self._is_proven = False
         self._steps = steps or Steps()
         self._latest: deque[Claim] = deque(maxlen=_CLAIMS_KEPT)
         self._unbroken = 0
+        self._growing = 0
+        self._aside: Misses | None = None
         self.misses: Misses | None = None
         self.is_cold = False
 
@@ -351,10 +390,13 @@ class Conversation:
         if asked.sent < last.begun or not self._grows(last, asked):
             return self._breaks_off(asked, asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
-        claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived)
+        grown = 0 if self._found_of is None else last.input - self._found_of
+        claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived, grown)
         if asked.sent > last.sent + LONGEST_PAUSE:
             return self._pauses(claim)
         self._unproven.append(claim)
+        if self._found_of is None or asked.cached > self._found:
+            self._found_of = claim.due
         self._found = max(self._found, asked.cached)
         self._is_proven = self._is_proven or self._is_proof(self._unproven)
         if not self._is_proven:
@@ -364,7 +406,8 @@ class Conversation:
         claims = [claim for claim, is_borne_out in borne_out if is_borne_out]
         for claim in claims:
             self._judge(claim)
-        return Told(claims, sum(claim.missing for claim, is_borne_out in borne_out if not is_borne_out))
+        late = sum(claim.missing for claim, is_borne_out in borne_out if not is_borne_out)
+        return Told(claims, late + sum(claim.unknown for claim in claims))
 
     def _grows(self, last: Asked, asked: Asked) -> bool:
         growth = asked.input - last.input
@@ -398,13 +441,14 @@ class Conversation:
         that tells nothing either way; else it breaks off."""
         if not self._patience.knows_whose:
             return self._breaks_off(claim.asked, self._unknown_of(claim))
-        self._found = claim.asked.cached
+        self._found, self._found_of = claim.asked.cached, None
         return Told(unknown=self._unknown_of(claim))
 
     def _break_off(self, asked: Asked) -> None:
-        self._unproven, self._is_proven, self._found = [], False, asked.cached
+        self._unproven, self._is_proven = [], False
+        self._found, self._found_of = asked.cached, None
         if not self.is_cold and not self._patience.outlasts_breaks:
-            self.misses = None
+            self.misses = self._aside = None
             self._unbroken = 0
 
     @property
@@ -425,14 +469,15 @@ class Conversation:
 
     @property
     def _misses_often(self) -> bool:
-        """Whether of the latest claims many are missed and others are not, and much is lost by it. Something changes
+        """Whether of the latest claims many are missed and others are met, and much is lost by it. Something changes
         with every second request, or the cache forgets as often."""
         latest = self._latest_unbroken
         if not self._patience.knows_whose or not self._steps.go_on or len(latest) < _FEWEST_CLAIMS:
             return False
-        missed = [claim.lost for claim in latest if claim.is_missed]
+        missed = [claim.lost for claim in latest if claim.is_missed and claim.is_short]
         is_often = len(missed) >= len(latest) * (_COLD_UNTIL_SHARE if self.is_cold else _COLD_FROM_SHARE)
-        return is_often and len(latest) - len(missed) >= _FEWEST_FOUND and sum(missed) >= _FEWEST_TOKENS_LOST
+        found = sum(claim.is_met for claim in latest)
+        return is_often and found >= _FEWEST_FOUND and sum(missed) >= _FEWEST_TOKENS_LOST
 
     @property
     def _misses_by_rule(self) -> bool:
@@ -447,17 +492,36 @@ class Conversation:
         self._steps.take(breaks_off=False)
         self._latest.append(claim)
         self._unbroken += 1
-        by_turns = self._by_turns() if claim.is_short != self.is_cold else ()
-        if claim.is_short or by_turns:
-            if self.misses is None:
-                self.misses = Misses.of([claim])
-            else:
-                self.misses.add(claim)
+        self._growing = self._growing + 1 if not claim.is_met and not claim.finds_no_more else 0
+        by_turns = self._by_turns() if claim.finds_no_more != self.is_cold else ()
+        if claim.finds_no_more or by_turns:
+            self._add(claim)
             if not self.is_cold and by_turns:
                 self.misses = Misses.of(by_turns)
-            self.is_cold = self.is_cold or bool(by_turns) or self.misses.requests >= self._alarm
+            self.is_cold = self.is_cold or bool(by_turns) or self._is_enough(claim)
         elif not self.is_cold:
-            self.misses = None
-        elif claim.is_met:
-            self.is_cold, self.misses, self._unbroken = False, None, 0
+            # Missed, but more was found than before: if that goes on each begins the row anew, and if it does not the
+            # cache had not seen the conversation before, or finds now more and now less of what changes.
+            self._aside = self.misses if claim.is_missed else None
+            self.misses = Misses.of([claim]) if claim.is_missed else None
+        elif claim.is_met or self._growing >= _GROWING:
+            self.is_cold, self.misses, self._aside, self._unbroken = False, None, None, 0
             self._latest.clear()
+
+    def _add(self, claim: Claim) -> None:
+        """One more of a row. If it finds less than the one before, so that nothing grows, the row goes on that was put
+        aside when more was found."""
+        if self.misses is None:
+            self.misses = Misses.of([claim])
+            return
+        if self._aside is not None and claim.asked.cached < claim.found:
+            self.misses.put_in_front(self._aside)
+            self._aside = None
+        self.misses.add(claim)
+
+    def _is_enough(self, claim: Claim) -> bool:
+        """Whether the row is long enough, and more would have been found since it began if that had grown."""
+        misses = self.misses
+        if misses is None or misses.requests < self._alarm:
+            return False
+        return claim.due - misses.first_due >= _LARGEST_BLOCK

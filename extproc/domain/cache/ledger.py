@@ -329,7 +329,8 @@ class CacheLedger:
     def _sums_of(self, claim: Claim, model: str) -> Sums:
         """What a claim adds to its request, which is in the sums already."""
         price = self._price(model, claim.lost, claim.asked.sent)
-        return Sums(cacheable=claim.missing, usd=price.usd, credits=price.credits)
+        cacheable = claim.missing - claim.unknown
+        return Sums(cacheable=cacheable, usd=price.usd, credits=price.credits)
 
     def _add(self, speaker: Speaker, sums: Sums, now: float) -> None:
         key = speaker.client, speaker.program

@@ -67,9 +67,22 @@ def as_it_is(prompt: list[Piece], _number: int) -> list[Piece]:
     return prompt
 
 
+def looking_up(size: Callable[[int], int]) -> Change:
+    """What was just looked up, or seen on a screen, stands in the last message and is not in the next prompt. `size` is
+    how many tokens it has, by how many were looked up before."""
+    times = count()
+
+    def change(prompt: list[Piece], number: int) -> list[Piece]:
+        (name, length), found = prompt[-1], size(next(times))
+        return [*prompt[:-1], (f"{name} beside what was found as {number}", length + found)]
+
+    return change
+
+
 @dataclass
 class Person:
-    """Works with one agent. `ask` tells of each request; `change` is what the agent does to each of its prompts."""
+    """Works with one agent. `ask` tells of each request; `change` is what the agent does to each of its prompts. An
+    answer has as many tokens as one of `answers`."""
 
     random: random.Random
     cache: PrefixCache
@@ -80,6 +93,7 @@ class Person:
     change: Change = as_it_is
     needs_marks: bool = False
     prompt: list[Piece] = field(default_factory=list)
+    answers: Sequence[int] = range(5, 2001)
 
     def __post_init__(self) -> None:
         self.prompt = self.prompt or self.beginning()
@@ -95,7 +109,7 @@ class Person:
         """One request and its answer, to the end."""
         prompt = self.change(self.prompt, next(self.names))
         cached = self.cache.ask(self.speaker.model, prompt, self.now)
-        begun, output = self.now + self.random.uniform(0.3, 8), self.random.randint(5, 2000)
+        begun, output = self.now + self.random.uniform(0.3, 8), self.random.choice(self.answers)
         tokens = sum(length for _, length in prompt)
         words = words_of(prompt)
         told = f"c {words}" if self.needs_marks else words
@@ -130,7 +144,7 @@ class Person:
         speaker = Speaker(*(fields.get(name, getattr(self.speaker, name)) for name in Speaker.__slots__))
         prompt = list(self.prompt) if has_prompt else []
         shared = self.random, self.cache, self.tell, self.names
-        return Person(*shared, speaker, self.now, self.change, self.needs_marks, prompt)
+        return Person(*shared, speaker, self.now, self.change, self.needs_marks, prompt, self.answers)
 
 
 def work(person: Person, turns: int, is_named: bool) -> None:

@@ -177,7 +177,72 @@ def test_single_prompts_in_rising_order_of_size_are_no_conversation(step: int, a
 
 def test_only_what_is_short_is_lost() -> None:
     assert Claim(asked(0, cached=12_000), due=20_000, pause=1.0).lost == 0
-    assert Claim(asked(0, cached=5000), due=20_000, pause=1.0).lost == 15_000
+    assert Claim(asked(0, cached=5000), due=20_000, pause=1.0, found=5000, grown=2000).lost == 15_000
+
+
+def test_what_grows_but_is_not_met_is_not_known_to_be_lost() -> None:
+    """The end of the prompt before may be gone; and a cache may count in blocks that no turn fills."""
+    grows = Claim(asked(0, cached=5000), due=20_000, pause=1.0, found=4000, grown=2000)
+    same_block = Claim(asked(0, cached=5000), due=20_000, pause=1.0, found=5000, grown=800)
+
+    assert [(each.lost, each.unknown) for each in (grows, same_block)] == [(0, 15_000)] * 2
+
+
+def with_ends_of_their_own(length: int, *, cached: int = 0) -> list[Asked]:
+    """A conversation of 4,000 tokens and 700 more with each turn, and 10,000 tokens at the end of each prompt that are
+    not in the next. It finds so much of it, or all that is in both."""
+    return [
+        asked(number, input=14_000 + 700 * number, cached=cached or max(0, 3300 + 700 * number) // 64 * 64)
+        for number in range(length)
+    ]
+
+
+def test_what_stands_in_the_last_message_alone_is_no_fault_that_the_cache_does_not_have_it() -> None:
+    for patience in (NAMED, NAMELESS):
+        conversation = Conversation(CacheLife(), patience)
+        for each in with_ends_of_their_own(40):
+            told = conversation.take(each)
+            assert not conversation.is_cold
+            assert [claim.lost for claim in told.claims] == [0] * len(told.claims)
+    assert told.unknown > 0
+
+
+def test_a_fault_in_front_of_such_a_conversation_is_one_until_it_finds_its_history_again() -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+
+    *ill, last = with_ends_of_their_own(7, cached=1500)
+    claims_of(conversation, *ill)
+    assert not conversation.is_cold
+    claims_of(conversation, last)
+    assert conversation.is_cold
+    well = with_ends_of_their_own(10)[7:]
+    claims_of(conversation, *well[:2])
+    assert conversation.is_cold
+    claims_of(conversation, well[2])
+    assert (conversation.is_cold, conversation.misses) == (False, None)
+
+
+def test_what_is_found_more_of_now_and_then_and_less_again_does_not_grow() -> None:
+    """Tools in another order each time: the first, or the first two, may be the same by chance."""
+    conversation = Conversation(CacheLife(), NAMED)
+    found = (0, 0, 0, 1800, 0, 3600)
+
+    claims_of(conversation, *(asked(number, cached=cached) for number, cached in enumerate(found)))
+    assert not conversation.is_cold
+    conversation.take(asked(6))
+    assert conversation.is_cold
+    assert conversation.misses is not None
+    assert (conversation.misses.requests, conversation.misses.since, conversation.misses.due) == (6, 60.0, 135_000)
+
+
+def test_without_growth_worth_a_block_it_is_no_alarm_that_no_more_is_found() -> None:
+    conversation = Conversation(CacheLife(), NAMED)
+    small = [asked(number, input=20_000 + 100 * number, cached=4096) for number in range(13)]
+
+    claims_of(conversation, *small[:12])
+    assert not conversation.is_cold
+    conversation.take(small[12])
+    assert conversation.is_cold
 
 
 def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_long() -> None:

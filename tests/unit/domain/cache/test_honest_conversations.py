@@ -10,7 +10,18 @@ from extproc.domain.cache.conversation import Asked, Speaker
 from extproc.domain.cache.ledger import CacheLedger
 from extproc.domain.cache.prompt import Cause
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
-from tests.unit.domain.cache.people import EXPIRY, TOOLS, Person, Piece, PrefixCache, as_it_is, numbers, work
+from tests.unit.domain.cache.people import (
+    EXPIRY,
+    TOOLS,
+    Change,
+    Person,
+    Piece,
+    PrefixCache,
+    as_it_is,
+    looking_up,
+    numbers,
+    work,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +39,7 @@ class Office:
         self,
         seed: int,
         speaker: Speaker,
-        change: Callable[[list[Piece], int], list[Piece]] = as_it_is,
+        change: Change = as_it_is,
         expiry: float = EXPIRY,
         *,
         doctor: bool = True,
@@ -61,6 +72,48 @@ def test_no_honest_conversation_is_cold(speaker: Speaker) -> None:
         office = Office(seed, speaker)
         work(office.person, 20, speaker.is_named)
 
+        assert (office.alarms, office.causes) == ([], set()), seed
+
+
+def about(size: int, share: float, seed: int) -> Callable[[int], int]:
+    """Sizes near to one, by as large a share of it at most."""
+    return lambda number: round(size * (1 + random.Random(f"{seed} {number}").uniform(-share, share)))
+
+
+LOOKED_UP: Mapping[str, Callable[[int], Callable[[int], int]]] = {
+    "the same size": lambda seed: about(10_000, 0.0, seed),
+    "about the same size": lambda seed: about(10_000, 0.02, seed),
+    "a page": lambda seed: about(8000, 0.15, seed),
+    "any size": lambda seed: about(20_000, 0.9, seed),
+    "a state that grows": lambda seed: lambda number: 6000 + (100 + 50 * (seed % 8)) * number,
+}
+"""How many tokens of what was looked up stand in the last message alone, by how often that was done before."""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "block"),
+    [*((name, 64) for name in LOOKED_UP), *((name, 1024) for name in LOOKED_UP if name != "a state that grows")],
+)
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+def test_what_is_looked_up_for_the_last_message_alone_is_no_fault(speaker: Speaker, sizes: str, block: int) -> None:
+    """As docs/clients.md advises: so the end of each prompt is not in the next one. Long chats of small turns, of
+    larger ones, and whole days of work."""
+    for seed in range(6):
+        office = Office(seed, speaker, looking_up(LOOKED_UP[sizes](seed)), doctor=seed % 2 > 0)
+        office.person.cache = PrefixCache(block=block)
+        office.person.prompt = [("system prompt", 2500 * (seed % 4 > 0)), office.person.new(5, 300)]
+        office.person.answers = range(5, (60, 400, 1500)[seed % 3])
+        for _ in range(60):
+            office.person.ask()
+            office.person.prompt.append(office.person.new(5, (40, 200, 800)[seed % 3]))
+            office.person.now += office.person.random.uniform(1, 40)
+        assert (office.alarms, office.causes) == ([], set()), seed
+        for use in office.ledger.programs(office.person.now):
+            assert block > 64 or use.sums.cacheable - use.sums.cached <= 0.05 * use.sums.input, seed
+
+        office = Office(seed, speaker, looking_up(LOOKED_UP[sizes](seed)), doctor=seed % 2 > 0)
+        office.person.cache = PrefixCache(block=block)
+        work(office.person, 20, speaker.is_named)
         assert (office.alarms, office.causes) == ([], set()), seed
 
 
