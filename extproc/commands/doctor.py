@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -18,7 +19,7 @@ from common import logs
 from common.settings import SettingsError
 from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
-from extproc.domain.cache.report import whose
+from extproc.domain.cache.report import cold_lines, whose
 from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
@@ -320,11 +321,13 @@ def _places(status: Any) -> list[LearnedPlaces]:
 
 
 def _cache_report(status: Any) -> CacheReport:
-    """What the programs found in the cache, and what kept them from it; nothing of a proxy that is older."""
+    """What the programs found in the cache, the conversations that find little now, and what keeps them from more;
+    nothing of a proxy that is older."""
     try:
         cache = status["cache"]
         return CacheReport(
             programs=[CachedProgram(str(each["text"]), int(each["cold"])) for each in cache["programs"]],
+            cold=cold_lines(cache),
             causes=sorted({(whose(each), str(each["text"])) for each in cache["findings"]}),
             has_doctor=bool(cache["doctor"]),
         )
@@ -337,29 +340,33 @@ def run_doctor(sends_request: bool) -> int:
     settings, wrong = load_what_is_right()
     logs.configure(settings.log_format, settings.log_level)
 
-    async def examine() -> int:
-        problems = 0
+    async def examine() -> Counter[Level]:
+        levels: Counter[Level] = Counter()
         async for finding in Doctor(settings, sends_request=sends_request, problems=wrong).look():
-            problems += finding.level is Level.PROBLEM
+            levels[finding.level] += 1
             for line in lines(finding):
                 click.echo(line)
-        return problems
+        return levels
 
-    problems = asyncio.run(examine())
-    click.echo(verdict(problems))
-    return problems
+    levels = asyncio.run(examine())
+    click.echo(verdict(levels[Level.PROBLEM], levels[Level.WARNING]))
+    return levels[Level.PROBLEM]
 
 
 def lines(finding: Finding) -> Iterator[str]:
     """What is printed of a finding."""
-    sign = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.PROBLEM: "PROBLEM"}[finding.level]
+    signs = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.WARNING: "warning", Level.PROBLEM: "PROBLEM"}
+    sign = signs[finding.level]
     yield f"{sign}  {finding.what}: {finding.found}"
     if finding.advice:
         yield f"         -> {finding.advice}"
 
 
-def verdict(problems: int) -> str:
-    """The last line: how many problems there are."""
-    if problems == 0:
-        return "No problem was found."
-    return "1 problem was found." if problems == 1 else f"{problems} problems were found."
+def verdict(problems: int, warnings: int = 0) -> str:
+    """The last line: how many problems there are, and how many warnings."""
+    found = _counted(problems, "problem") if problems else "No problem was found"
+    return f"{found}. {_counted(warnings, 'warning')}." if warnings else f"{found}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what} was found" if count == 1 else f"{count} {what}s were found"

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from extproc.domain.cache.report import whose
+from extproc.domain.cache.report import cold_lines, whose
 from extproc.launch.addresses import metrics_url
 from extproc.settings import Settings
 
@@ -86,12 +86,14 @@ def _rows(status: Any, days: int) -> list[dict[str, Any]]:
 
 
 def _cache_lines(status: Any) -> list[str]:
-    """What each program found in the cache lately, and what kept it from more; nothing from a proxy that is older."""
+    """What each program found in the cache lately, the conversations that find little now, and what keeps them from
+    more; nothing from a proxy that is older."""
     try:
         cache = status["cache"]
         causes = sorted({f"{whose(each)}: {each['text']}" for each in cache["findings"]})
-        return [*(str(each["text"]) for each in cache["programs"]), *causes]
-    except (KeyError, TypeError):
+        cold = [f"cold now: {line}" for line in cold_lines(cache)]
+        return [*(str(each["text"]) for each in cache["programs"]), *cold, *causes]
+    except (KeyError, TypeError, ValueError):
         return []
 
 

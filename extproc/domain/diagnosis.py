@@ -37,6 +37,8 @@ _THIS_MACHINE: Final = frozenset({"*", "127.0.0.1", "localhost"})
 class Level(StrEnum):
     OK = "ok"
     NOTE = "note"
+    WARNING = "warning"
+    """It works, but costs more than it should."""
     PROBLEM = "problem"
 
 
@@ -72,10 +74,12 @@ class CachedProgram:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What a proxy says of the cache. `causes` are programs and what keeps their prompts out of it; there is none
-    without CACHE_DOCTOR (`has_doctor`)."""
+    """What a proxy says of the cache. `cold` has a line for each conversation that finds little now, or for the worst
+    of them. `causes` are programs and what keeps their prompts out of it; there is none without CACHE_DOCTOR
+    (`has_doctor`)."""
 
     programs: Sequence[CachedProgram] = ()
+    cold: Sequence[str] = ()
     causes: Sequence[tuple[str, str]] = ()
     has_doctor: bool = False
 
@@ -180,10 +184,13 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
 
 
 def judge_cache(cache: CacheReport) -> Iterator[Finding]:
-    """What each program's prompts found in the cache within the last hour, and what kept them from more."""
+    """What each program's prompts found in the cache within the last hour, which conversations find little now, and
+    what keeps them from more."""
     for each in cache.programs:
         level = Level.NOTE if each.cold else Level.OK
         yield Finding(level, "cache", each.text, "" if not each.cold or cache.causes else _why_cold(cache.has_doctor))
+    for line in cache.cold:
+        yield Finding(Level.WARNING, "cold now", line)
     for program, text in cache.causes:
         yield Finding(Level.NOTE, "cache", f"{program}: {text}", "More of it: docs/cache.md.")
 

@@ -57,6 +57,7 @@ def test_a_cold_conversation_is_told_of_and_a_warm_one_is_not(stack: Stack) -> N
             [ZAI_PROXY, command], env=stack.environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert f"{cache['programs'][0]['text']}" in done.stdout, done
+        assert f"cold now: {cold['text']}" in done.stdout, done
     shown = subprocess.check_output([ZAI_PROXY, "usage", "--cache", "--json"], env=stack.environment, timeout=60)
     assert json.loads(shown)["programs"] == cache["programs"]
 

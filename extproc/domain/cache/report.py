@@ -12,6 +12,7 @@ from extproc.domain.request.programs import label_of
 _MOST_PROGRAMS: Final = 50
 _MOST_CONVERSATIONS: Final = 20
 _MOST_FINDINGS: Final = 20
+_MOST_LINES: Final = 5
 _SHOWN_OF_A_SESSION: Final = 8
 _WORTH_SAYING: Final = 0.2
 
@@ -19,13 +20,14 @@ _WORTH_SAYING: Final = 0.2
 def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[str, object]:
     """For /status: ratios are 0 to 1, times Unix times, sums those of the last hour. `doctor` is whether Envoy tells of
     the parts of prompts. Sentences say which client it is where there are several."""
-    programs = ledger.programs(now)
+    programs, cold = ledger.programs(now), ledger.cold(now)
     several = len({each.client for each in programs}) > 1
     return {
         "doctor": doctor,
         "window_seconds": WINDOW_SECONDS,
         "programs": [_program(each, several) for each in programs[:_MOST_PROGRAMS]],
-        "conversations": [_conversation(each, several) for each in ledger.cold(now)[:_MOST_CONVERSATIONS]],
+        "cold": len(cold),
+        "conversations": [_conversation(each, several) for each in cold[:_MOST_CONVERSATIONS]],
         "findings": [_finding(each, several) for each in ledger.findings(now)[:_MOST_FINDINGS]],
     }
 
@@ -182,6 +184,17 @@ def _lost(price: Price) -> str:
         *([f"{price.credits:,.0f} credits"] if price.credits >= 0.5 else []),
     ]
     return " and ".join(words)
+
+
+def cold_lines(cache: Mapping[str, Any]) -> list[str]:
+    """A line for each of the conversations that are cold by `/status`, for those alone that lost most, and one that
+    says how many more there are. An older proxy does not say how many there are beyond those that it lists."""
+    conversations = cache["conversations"]
+    lines = [str(each["text"]) for each in conversations[:_MOST_LINES]]
+    more = max(int(cache.get("cold", 0)), len(conversations)) - len(lines)
+    if more > 0:
+        lines.append(f"{more} more; `zai-proxy usage --cache --json` has the worst of them")
+    return lines
 
 
 def whose(finding: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from extproc.commands.usage import print_usage
+from extproc.commands.doctor import verdict
+from extproc.commands.usage import _cache_lines, print_usage
 
 ROW: dict[str, Any] = {
     "day": "2026-11-26",
@@ -59,3 +60,43 @@ def test_where_nothing_was_counted_a_sentence_says_so(is_terminal: bool) -> None
     [line] = printed([], 80, is_terminal=is_terminal)
 
     assert line.startswith("No request has been counted yet. ")
+
+
+def cache(listed: int, **fields: int) -> dict[str, Any]:
+    """What a proxy says of healthy sessions and so many cold ones, as `/status` has them."""
+    conversations = [{"text": f"Claude Code, session {number}: 4 %"} for number in range(listed)]
+    programs = [{"text": "Claude Code: 88 %"}]
+    return {"cache": {"programs": programs, "conversations": conversations[:20], "findings": [], **fields}}
+
+
+def test_each_conversation_that_is_cold_has_a_line_beside_that_of_its_program() -> None:
+    lines = _cache_lines(cache(1))
+
+    assert lines == ["Claude Code: 88 %", "cold now: Claude Code, session 0: 4 %"]
+
+
+@pytest.mark.parametrize(("listed", "fields", "more"), [(6, {}, 1), (47, {"cold": 47}, 42)])
+def test_of_many_the_worst_five_have_one_and_the_others_are_counted(
+    listed: int, fields: dict[str, int], more: int
+) -> None:
+    _, *lines, last = _cache_lines(cache(listed, **fields))
+
+    assert lines == [f"cold now: Claude Code, session {number}: 4 %" for number in range(5)]
+    assert last.startswith(f"cold now: {more} more; ")
+
+
+def test_an_older_proxy_has_no_lines_of_the_cache() -> None:
+    assert _cache_lines({}) == []
+
+
+@pytest.mark.parametrize(
+    ("problems", "warnings", "text"),
+    [
+        (0, 0, "No problem was found."),
+        (1, 0, "1 problem was found."),
+        (0, 1, "No problem was found. 1 warning was found."),
+        (2, 3, "2 problems were found. 3 warnings were found."),
+    ],
+)
+def test_the_doctors_last_line_counts_problems_and_warnings(problems: int, warnings: int, text: str) -> None:
+    assert verdict(problems, warnings) == text

@@ -158,9 +158,20 @@ def test_a_program_whose_prompts_find_little_in_the_cache_is_noted_and_one_whose
     assert finding.advice.startswith("The proxy cannot tell which part")
 
 
+def test_a_conversation_that_finds_little_in_the_cache_is_a_warning_also_of_a_program_that_finds_much() -> None:
+    report = CacheReport([CachedProgram("Codex: 88 %", 1)], cold=["Codex, session sick: 4 %", "3 more"])
+    [program, *cold] = diagnosis.judge_cache(report)
+
+    assert program.level is Level.NOTE
+    assert [(finding.level, finding.found) for finding in cold] == [
+        (Level.WARNING, "Codex, session sick: 4 %"),
+        (Level.WARNING, "3 more"),
+    ]
+
+
 def test_what_keeps_prompts_out_of_the_cache_is_said_where_it_is_known() -> None:
     cause = ("Claude Code", "system block 1 changes with each request")
-    report = CacheReport([CachedProgram("Claude Code: 4 %", 1)], [cause], has_doctor=True)
+    report = CacheReport([CachedProgram("Claude Code: 4 %", 1)], causes=[cause], has_doctor=True)
     [program, finding] = diagnosis.judge_cache(report)
 
     assert program.advice == ""
