@@ -24,13 +24,14 @@ from enum import StrEnum
 from typing import Final
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
-from extproc.domain.cache.prompt import Cause, Change, Prompt, are_of_one, compared, differences
+from extproc.domain.cache.prompt import TOOL_LIST, Cause, Change, Prompt, are_of_one, compared, differences
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
 """So many changes in a row are a finding."""
 
-# Servers of tools start one after the other, so their list may grow several times at the beginning.
+# Servers of tools start one after the other, so their list may grow several times at the beginning. That what is in it
+# changes while it stays as long is no such growth, and has another name.
 _ENOUGH_OF_TOOLS: Final = 6
 _MOST_SPEAKERS: Final = 256
 _MOST_STRANDS: Final = 8
@@ -85,7 +86,7 @@ class Row:
         self.causes[change.cause] += 1
         [(cause, times)] = self.causes.most_common(1)
         cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
-        self.change = Change(change.name, cause, change.bytes, change.value)
+        self.change = replace(change, cause=cause, place=change.place or self.change.place)
         self.values = [*self.values, change.value][-_MOST_VALUES:]
         self.at = at
         self.requests = self.requests + 1 if is_news else 0
@@ -100,7 +101,7 @@ class Row:
 
     @property
     def is_enough(self) -> bool:
-        is_of_tools = self.change.name.startswith("the tool") and self.change.cause is Cause.UNKNOWN
+        is_of_tools = self.change.name == TOOL_LIST and self.change.cause is Cause.UNKNOWN
         return self.requests >= (_ENOUGH_OF_TOOLS if is_of_tools else ENOUGH)
 
 

@@ -13,6 +13,9 @@ from extproc.domain.request.record import record
 FIRST_MESSAGES: Final = 12
 """So many messages have a hash of their own."""
 
+TOOL_LIST: Final = "the tool list"
+"""What it is called where it grows, shrinks or comes in another order."""
+
 # Messages that may stand in front of those that a sliding window drops: a system prompt in two messages, and a task.
 _MOST_PINNED: Final = 3
 # So many messages in a row have to be the same, and no two of them alike, for those before them to have been dropped.
@@ -22,7 +25,7 @@ _SHORTEST_STAMPED: Final = 16
 _LONGEST_STAMP: Final = 2
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
-_TOOL_LIST: Final = "the tool list"
+_TOOLS_IN_IT: Final = "what is in the tool list"
 
 
 class Cause(StrEnum):
@@ -85,12 +88,16 @@ class Prompt:
 
 @record
 class Change:
-    """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now."""
+    """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now.
+    If it is several tools or messages, `count` is how many of them are known and `bytes` what they have together.
+    `place` says more exactly which part it is than the name, where that is known."""
 
     name: str
     cause: Cause
     bytes: int
     value: str
+    count: int = 0
+    place: str = ""
 
     @property
     def is_of_messages(self) -> bool:
@@ -151,7 +158,7 @@ def front_change(before: Prompt, now: Prompt) -> tuple[Change, int] | None:
     if not changes:
         return None
     differ = [old.hash != new.hash for old, new in zip(before.system, now.system, strict=True)]
-    first = 0 if changes[0].name == _TOOL_LIST else differ.index(True) + 1
+    first = 0 if changes[0].name in (TOOL_LIST, _TOOLS_IN_IT) else differ.index(True) + 1
     until = differ.index(True, first) if True in differ[first:] else len(differ)
     return changes[0], sum(part.bytes for part in now.system[first:until])
 
@@ -176,8 +183,11 @@ def are_of_one(before: Prompt, now: Prompt) -> bool:
 def _of_tools(before: Prompt, now: Prompt) -> Iterator[Change]:
     old, new = before.tools, now.tools
     if old is not None and new is not None and old.hash != new.hash:
+        # A list that grows is another matter: servers of tools start one after the other.
+        name = TOOL_LIST if old.count != new.count or old.as_set == new.as_set else _TOOLS_IN_IT
         is_same_set = (old.count, old.as_set) == (new.count, new.as_set)
-        yield Change(_TOOL_LIST, Cause.TOOLS_REORDERED if is_same_set else Cause.UNKNOWN, new.bytes, new.hash)
+        cause = Cause.TOOLS_REORDERED if is_same_set else Cause.UNKNOWN
+        yield Change(name, cause, new.bytes, new.hash, new.count)
 
 
 def _of_system(before: Prompt, now: Prompt) -> Iterator[Change]:
@@ -197,7 +207,8 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
     pairs = list(zip(before.messages[: max(0, settled)], now.messages, strict=False))
     changed = [(number, old, new) for number, (old, new) in enumerate(pairs, 1) if old.hash != new.hash]
     if len(changed) > 1 and all(_may_be_stamped(old, new) for _, old, new in changed):
-        return [Change("old messages", Cause.STAMPED, 0, changed[0][2].hash)]
+        size = sum(new.bytes for _, _, new in changed)
+        return [Change("old messages", Cause.STAMPED, size, changed[0][2].hash, len(changed))]
     if all(old.hash != new.hash for old, new in zip(before.messages, now.messages, strict=False)):
         return None
     if changed:
@@ -205,8 +216,21 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
-        return [Change(f"a message behind the {FIRST_MESSAGES}th", Cause.UNKNOWN, 0, new_end)]
+        name = f"a message behind the {FIRST_MESSAGES}th"
+        return [Change(name, Cause.UNKNOWN, 0, new_end, place=_place(before, now, settled))]
     return []
+
+
+def _place(before: Prompt, now: Prompt, settled: int) -> str:
+    """Which message differs, of those behind the first ones and up to a settled one. Of the last is told what all up to
+    it come to; so it may be any of those in front of the first that both prompts tell of."""
+    told = [
+        number for number in range(FIRST_MESSAGES + 1, settled + 1) if number in before.up_to and number in now.up_to
+    ]
+    number = next(number for number in told if before.up_to[number] != now.up_to[number])
+    if number == FIRST_MESSAGES + 1 or number - 1 in told:
+        return f"message {number}"
+    return f"one of the messages {FIRST_MESSAGES + 1} to {number}"
 
 
 def _dropped(before: Prompt, now: Prompt) -> Change | None:
@@ -219,7 +243,8 @@ def _dropped(before: Prompt, now: Prompt) -> Change | None:
         both = min(len(old) - first, len(new) - pinned)
         moved_up = _equal(old[first:], new[pinned:])
         if moved_up >= both - _UNSETTLED and len(set(old[first : first + moved_up])) >= _LEAST_IN_COMMON:
-            return Change("the oldest messages", Cause.DROPPED, 0, new[pinned])
+            size = sum(each.bytes for each in before.messages[pinned:first])
+            return Change("the oldest messages", Cause.DROPPED, size, new[pinned], first - pinned)
     return None
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from extproc.domain.cache.changes import Finding, When
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.ledger import WINDOW_SECONDS, CacheLedger, ColdConversation, Price, ProgramUse
-from extproc.domain.cache.prompt import Cause, Change
+from extproc.domain.cache.prompt import FIRST_MESSAGES, Cause, Change
 from extproc.domain.request.programs import label_of
 
 _MOST_PROGRAMS: Final = 50
@@ -40,7 +40,7 @@ def text_of(change: Change, *, is_cut: bool = False, when: When = When.EACH_REQU
 
 
 def _text_of(change: Change, when: When) -> str:
-    name, size = change.name, f"{change.bytes:,} bytes" if change.bytes else ""
+    name, size = change.place or change.name, f"{change.bytes:,} bytes" if change.bytes else ""
     match change.cause:
         case Cause.ATTRIBUTION:
             return f"{name} changes {when}: Claude Code's attribution line. Set CLAUDE_CODE_ATTRIBUTION_HEADER=0"
@@ -51,12 +51,12 @@ def _text_of(change: Change, when: When) -> str:
             )
         case Cause.STAMPED:
             return (
-                f"{name} change {when}, each by a word or a number: something such as the time is written "
-                "into all of them anew. Write it once, when a message is made, or into the last one alone"
+                f"{name} change {when}{_several(change)}, each by a word or a number: something such as the time is "
+                "written into all of them anew. Write it once, when a message is made, or into the last one alone"
             )
         case Cause.DROPPED:
             return (
-                f"{name} are dropped {when}, and all behind them is read anew. Drop many at once "
+                f"{name} are dropped {when}{_several(change)}, and all behind them is read anew. Drop many at once "
                 "and seldom, or sum them up"
             )
         case Cause.TOOLS_REORDERED:
@@ -72,7 +72,13 @@ def _text_of(change: Change, when: When) -> str:
                 "of its nodes was asked)"
             )
         case Cause.UNKNOWN:
+            size = f"{change.count} tools of {size}" if change.count else size
             return f"{name} changes {when}" + (f" ({size})" if size else "")
+
+
+def _several(change: Change) -> str:
+    """How many messages, as far as they are known, and their size."""
+    return f" ({change.count} of the first {FIRST_MESSAGES}, {change.bytes:,} bytes)" if change.count else ""
 
 
 def ratio(part: int, whole: int) -> float | None:

@@ -84,6 +84,26 @@ def test_a_list_of_tools_that_grows_at_the_beginning_is_none_and_one_that_never_
     assert taken([f"t3:99:{number % 2}:5" for number in range(4)]) == [("the tool list", Cause.TOOLS_REORDERED, 3)]
 
 
+def test_a_tool_that_changes_is_found_as_soon_as_any_other_part_and_one_more_begins_its_row_anew() -> None:
+    changing = [f"t9:99:{number:x}:{number:x}" for number in range(1, 5)]
+
+    assert taken(changing) == [("what is in the tool list", Cause.UNKNOWN, 3)]
+    assert taken([*changing[:3], "t10:99:a:a", "t10:99:b:b", "t10:99:c:c"]) == []
+
+
+def test_where_a_message_is_no_longer_known_exactly_it_is_called_what_it_was() -> None:
+    changes = Changes()
+    for number in range(7):
+        count = 18 + 2 * number
+        ends = [f"e{n}:{number if n >= 15 else 0}{n}" for n in range(13, count + 1)[-12:]]
+        read = read_prompt(" ".join([*(f"m9:{message:x}" for message in range(12)), *ends]))
+        assert read is not None
+        changes.take(SPEAKER, read, asked(number))
+
+    [finding] = changes.findings(NOON + 600, COLD_SECONDS)
+    assert (finding.requests, text_of(finding.change)) == (6, "one of the messages 13 to 19 changes with each request")
+
+
 def test_a_finding_says_whether_only_the_front_of_the_prompts_was_looked_at() -> None:
     changes = Changes()
     for number in range(4):

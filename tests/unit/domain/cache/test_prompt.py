@@ -46,7 +46,7 @@ def test_what_envoy_never_says_is_not_read(words: str) -> None:
         (MORE.replace("c1", "c2"), [("system block 3", Cause.DATE)]),
         (MORE.replace("c1:c9", "c2:c8"), [("system block 3", Cause.UNKNOWN)]),
         (MORE.replace("d1", "d2"), [("the tool list", Cause.TOOLS_REORDERED)]),
-        (MORE.replace("d1:d9", "d2:d8"), [("the tool list", Cause.UNKNOWN)]),
+        (MORE.replace("d1:d9", "d2:d8"), [("what is in the tool list", Cause.UNKNOWN)]),
         (MORE.replace("t12:31202:d1", "t13:32000:d2"), [("the tool list", Cause.UNKNOWN)]),
         (
             MORE.replace("b1", "b2").replace("d1", "d2"),
@@ -80,6 +80,30 @@ def test_the_last_messages_may_still_change_and_those_before_may_not() -> None:
     assert changed(MORE, longer.replace("e1", "e2")) == [("message 1", Cause.DATE)]
 
 
+@pytest.mark.parametrize(
+    ("length", "changing", "place"),
+    [(20, 13, "message 13"), (22, 16, "message 16"), (26, 19, "message 19"), (31, 19, "one of the messages 13 to 22")],
+)
+def test_a_message_behind_the_twelfth_is_named_as_exactly_as_it_is_known(
+    length: int, changing: int, place: str
+) -> None:
+    def words(count: int, version: str) -> str:
+        ends = [f"e{n}:{version if n >= changing else 'same'}{n}" for n in range(13, count + 1)[-12:]]
+        return " ".join([*(f"m9:{number:x}" for number in range(12)), *ends])
+
+    [change] = differences(prompt(words(length, "a")), prompt(words(length + 2, "b"))) or []
+    assert (change.name, change.place) == ("a message behind the 12th", place)
+
+
+def test_of_messages_that_are_stamped_or_dropped_the_number_and_size_are_told() -> None:
+    [old] = differences(prompt(stamped(6, "a")), prompt(stamped(8, "b"))) or []
+    messages = [f"{number:x}" for number in range(12)]
+    [oldest] = differences(prompt(chat(*messages[:10])), prompt(chat(*messages[2:]))) or []
+
+    assert (old.count, old.bytes) == (4, 40 + 41 + 42 + 43)
+    assert (oldest.count, oldest.bytes) == (2, 20)
+
+
 def test_behind_the_twelfth_message_only_that_one_differs_is_known() -> None:
     first = " ".join(f"m9:{number:x}" for number in range(12))
     before = f"{first} e13:a1 e14:a2 e15:a3 e16:a4"
@@ -109,16 +133,25 @@ def test_behind_the_twelfth_message_only_that_one_differs_is_known() -> None:
             "the tool list comes in another order with each request (31,202 bytes). Sort it by name",
         ),
         (
-            Change("old messages", Cause.STAMPED, 0, ""),
-            "old messages change with each request, each by a word or a number: something such as the time is written "
-            "into all of them anew. Write it once, when a message is made, or into the last one alone",
+            Change("old messages", Cause.STAMPED, 640, "", 6),
+            "old messages change with each request (6 of the first 12, 640 bytes), each by a word or a number: "
+            "something such as the time is written into all of them anew. Write it once, when a message is made, or "
+            "into the last one alone",
         ),
         (
-            Change("the oldest messages", Cause.DROPPED, 0, ""),
-            "the oldest messages are dropped with each request, and all behind them is read anew. Drop many at once "
-            "and seldom, or sum them up",
+            Change("the oldest messages", Cause.DROPPED, 4820, "", 2),
+            "the oldest messages are dropped with each request (2 of the first 12, 4,820 bytes), and all behind them "
+            "is read anew. Drop many at once and seldom, or sum them up",
         ),
         (Change("message 3", Cause.UNKNOWN, 138, ""), "message 3 changes with each request (138 bytes)"),
+        (
+            Change("what is in the tool list", Cause.UNKNOWN, 31202, "", 12),
+            "what is in the tool list changes with each request (12 tools of 31,202 bytes)",
+        ),
+        (
+            Change("a message behind the 12th", Cause.UNKNOWN, 0, "", place="message 19"),
+            "message 19 changes with each request",
+        ),
         (
             Change("message 3", Cause.UNKNOWN, 0, ""),
             "message 3 changes with each request",
