@@ -17,6 +17,7 @@ that is looked at for many short conversations too.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
@@ -129,6 +130,17 @@ class Interest:
         look.rest = max(0, look.rest - 1)
         return False
 
+    def waits(self, speaker: Speaker) -> int:
+        """After how many more requests of its program the prompts of a conversation are looked at, if that waits for
+        the budget alone; else 0. The speaker's model may be another one than the one that it asks for."""
+        whose = _key(speaker, "")[:-1]
+        looks = [look for key, look in self._looks.items() if key[:-1] == whose and look.warm < _WELL]
+        if not looks or any(look.left or look.rest for look in looks):
+            return 0
+        least = min(min(look.few, _least(speaker)) for look in looks)
+        lacking = least - self._budgets.get((speaker.client, speaker.program), AT_FIRST)
+        return max(0, ceil(lacking * (1 + RESTS)))
+
     def _takes_turns(self, key: _Key, asked: Asked) -> bool:
         """Whether answers that come short and others take turns in this conversation, of which one has come."""
         turns = self._turns.get(key) or _Turns()
@@ -138,9 +150,9 @@ class Interest:
 
     def _granted(self, speaker: Speaker, few: int) -> int:
         """Takes so many out of the budget, or what there is, if it is enough to be worth it."""
-        key, least = (speaker.client, speaker.program), _FEW if speaker.is_named else _FEW_OF_A_SOURCE
+        key = speaker.client, speaker.program
         granted = min(few, int(self._budgets[key]))
-        if granted < min(few, least):
+        if granted < min(few, _least(speaker)):
             return 0
         self._budgets[key] -= granted
         return granted
@@ -159,6 +171,11 @@ def _remember(memory: "OrderedDict[Key, Value]", key: Key, value: Value, most: i
     memory.move_to_end(key)
     if len(memory) > most:
         memory.popitem(last=False)
+
+
+def _least(speaker: Speaker) -> int:
+    """So many prompts in a row have to be granted, or none is worth it."""
+    return _FEW if speaker.is_named else _FEW_OF_A_SOURCE
 
 
 def _key(speaker: Speaker, model: str) -> _Key:

@@ -222,6 +222,11 @@ class CacheLedger:
         self._settle(now)
         return self._since_start
 
+    def waits_for_a_look(self, speaker: Speaker) -> int:
+        """After how many more requests of its program a conversation's prompts are looked at, if that waits for those
+        alone; else 0."""
+        return self._interest.waits(speaker)
+
     def findings(self, now: float) -> list[Finding]:
         """What keeps prompts out of the cache, as far as Envoy tells of their parts; the latest first."""
         self._settle(now)

@@ -22,13 +22,19 @@ def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[st
     the parts of prompts. Sentences say which client it is where there are several."""
     programs, cold = ledger.programs(now), ledger.cold(now)
     several = len({each.client for each in programs}) > 1
+    findings = ledger.findings(now)
+    named = {each.speaker for each in findings}
+
+    def waits(each: ColdConversation) -> int:
+        return ledger.waits_for_a_look(each.speaker) if doctor and each.speaker not in named else 0
+
     return {
         "doctor": doctor,
         "window_seconds": WINDOW_SECONDS,
         "programs": [_program(each, several) for each in programs[:_MOST_PROGRAMS]],
         "cold": len(cold),
-        "conversations": [_conversation(each, several) for each in cold[:_MOST_CONVERSATIONS]],
-        "findings": [_finding(each, several) for each in ledger.findings(now)[:_MOST_FINDINGS]],
+        "conversations": [_conversation(each, several, waits(each)) for each in cold[:_MOST_CONVERSATIONS]],
+        "findings": [_finding(each, several) for each in findings[:_MOST_FINDINGS]],
     }
 
 
@@ -135,14 +141,16 @@ def _finding(finding: Finding, several: bool) -> dict[str, object]:
     }
 
 
-def _conversation(cold: ColdConversation, several: bool) -> dict[str, object]:
+def _conversation(cold: ColdConversation, several: bool, waits: int) -> dict[str, object]:
+    """`waits` is after how many more requests of its program its prompts are looked at, 0 if that is no matter."""
     speaker, misses = cold.speaker, cold.misses
     name = _name(speaker.program or "A program without a name", speaker.client, several)
     if cold.sessions > 1:
         name += f", {cold.sessions} short sessions"
     elif speaker.session:
         name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
-    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price))
+    why = f"why is looked at after {waits:,} more requests of this program" if waits else ""
+    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price), why)
     return {
         **_who(speaker),
         "since": misses.since,

@@ -445,3 +445,29 @@ def test_prompts_with_nothing_in_common_are_no_short_sessions() -> None:
         for speaker, asked in sorted(pages, key=lambda page: page[1].ended):
             ledger.hear(speaker, asked, asked.ended)
             assert ledger.cold(asked.ended) == [], seed
+
+
+def test_a_cold_conversation_whose_prompts_are_not_looked_at_yet_says_when_they_are() -> None:
+    """Others have used up what the program may have looked at."""
+    ledger = CacheLedger(PRICES)
+    for number in range(12):
+        other = replace(SPEAKER, session=f"{number}")
+        row(ledger, 1, other, start=NOON - 1000)
+        for _ in range(5):
+            ledger.wants_parts(other)
+
+    waits, texts = [], []
+    for number in range(60):
+        sent = NOON + 20 * number
+        is_looked_at = ledger.wants_parts(SPEAKER)
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, 20_000 + 1000 * number, 0, 200), sent + 5)
+        waits.append(ledger.waits_for_a_look(SPEAKER))
+        told: Any = report.as_json(ledger, sent + 6, doctor=True)["conversations"]
+        texts.append(told[0]["text"] if told else "")
+        if is_looked_at:
+            break
+
+    assert waits == [*range(waits[0], 0, -1), 0]
+    assert texts[8].endswith(f"; why is looked at after {waits[8]} more requests of this program")
+    assert "why is looked at" not in texts[-1]
+    assert all("why is" not in each["text"] for each in conversations(ledger, sent + 6))
