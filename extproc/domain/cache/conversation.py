@@ -31,11 +31,13 @@ States of a conversation, and what leads from one to the next:
 | unproven | several claims in a row                                   | proven: they count, and so does each to come  |
 | unproven | a request that claims nothing                             | unproven: those before it never count         |
 | proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
-| proven   | six short claims in a row (`Patience` has the numbers)    | cold                                          |
-| proven   | of the latest sixteen claims two fifths are missed        | cold                                          |
+| proven   | six claims in a row find no more (`Patience` has numbers) | cold                                          |
+| proven   | a claim in doubt that finds more                          | proven, and the row begins anew with it       |
+| proven   | of the latest sixteen two fifths are short and missed     | cold                                          |
 | proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
 | cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
 | cold     | a claim that is met, where no longer so many are missed   | proven                                        |
+| cold     | three claims in a row that find more each time            | proven                                        |
 
 Why it has to be proven: prompts that have nothing in common grow too, by chance. But n of them in rising order are one
 case in n!. They may have been sorted, though. So where no session is named the answers have to show it as well: each is
