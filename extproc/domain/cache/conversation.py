@@ -16,7 +16,7 @@ Each claim is one of these, by what came from the cache:
 
 * met: nothing is missing but crumbs, which are a tenth of the due, or 2,048 tokens if that is more;
 * short: it is not met, and no more was found than ever before, though the prompts have grown by more than the block in
-  which a cache may count. What changes stands in one place, and all that can be found stands in front of it: tools,
+  which the cache counts. What changes stands in one place, and all that can be found stands in front of it: tools,
   say, which may be most of the prompt. It never grows;
 * in doubt: any other. More was found than before, or may be soon. In an honest conversation what can be found grows:
   the cache may lag behind, or two conversations take turns, or the client takes back the end of each prompt, such as
@@ -48,6 +48,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Final
 
 from extproc.domain.cache.rhythm import Step, chance_of_rule
@@ -81,6 +82,7 @@ _COLD_UNTIL_SHARE: Final = 0.25
 _FEWEST_FOUND: Final = 3
 _GROWING: Final = 3
 _LARGEST_BLOCK: Final = 1024
+_SMALLEST_BLOCK: Final = 512
 _FEWEST_TOKENS_LOST: Final = 50_000
 _NOTABLE_SHARE: Final = 1 / 12
 _CHANCE_OF_RULE: Final = 0.00002
@@ -156,7 +158,7 @@ class Claim:
 
     That one came at `before` (Unix time). Its answer had `answer` tokens and ended `pause` seconds before this request
     left. `found` is the most that any request before it in this conversation had from the cache, and `grown` by how
-    many tokens the due has grown since."""
+    many tokens the due has grown since. A cache that counts in blocks shows growth once it is a whole `block`."""
 
     asked: Asked
     due: int
@@ -165,6 +167,7 @@ class Claim:
     answer: int = 0
     before: float = 0.0
     grown: int = 0
+    block: int = _LARGEST_BLOCK
 
     @property
     def growth(self) -> int:
@@ -191,8 +194,8 @@ class Claim:
         """Whether something is wrong, if it goes on like that: no more was found, and more would have been if what can
         be found had grown with the prompts."""
         found = self.asked.cached
-        falls = found + _LARGEST_BLOCK <= self.found
-        return self.finds_no_more and (falls or not found or self.grown >= _LARGEST_BLOCK)
+        falls = found + self.block <= self.found
+        return self.finds_no_more and (falls or not found or self.grown >= self.block)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -238,10 +241,20 @@ def chance_of(claims: Sequence[Claim]) -> float:
 
 
 class CacheLife:
-    """How long the cache remembers a prompt, in seconds: so long for sure."""
+    """What is known of the cache: for how many seconds it remembers a prompt, for sure, and how it counts."""
 
     def __init__(self) -> None:
         self.seconds = _SHORTEST_LIFE
+        self._divisor = 0
+
+    @property
+    def block(self) -> int:
+        """So many tokens that some of them are surely a block: twice what divides all that was ever found."""
+        return min(max(2 * self._divisor, _SMALLEST_BLOCK), _LARGEST_BLOCK) if self._divisor else _LARGEST_BLOCK
+
+    def finds(self, cached: int) -> None:
+        """A request had so many tokens from the cache."""
+        self._divisor = gcd(self._divisor, cached)
 
     def bears_out(self, claim: Claim) -> bool:
         """Whether a claim says something: one that found its due does, and one that did not if it was soon enough."""
@@ -382,6 +395,7 @@ class Conversation:
 
     def take(self, asked: Asked) -> Told:
         """A request has ended."""
+        self._life.finds(asked.cached)
         last = self._last
         if last is None or asked.sent >= last.sent:
             self._last = asked
@@ -393,7 +407,8 @@ class Conversation:
             return self._breaks_off(asked, asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         grown = 0 if self._found_of is None else last.input - self._found_of
-        claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived, grown)
+        block = self._life.block
+        claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived, grown, block)
         if asked.sent > last.sent + LONGEST_PAUSE:
             return self._pauses(claim)
         self._unproven.append(claim)
@@ -526,4 +541,4 @@ class Conversation:
         misses = self.misses
         if misses is None or misses.requests < self._alarm:
             return False
-        return claim.due - misses.first_due >= _LARGEST_BLOCK
+        return claim.due - misses.first_due >= claim.block

@@ -188,6 +188,18 @@ def test_what_grows_but_is_not_met_is_not_known_to_be_lost() -> None:
     assert [(each.lost, each.unknown) for each in (grows, same_block)] == [(0, 15_000)] * 2
 
 
+@pytest.mark.parametrize(("block", "is_cold"), [(64, True), (1024, False)])
+def test_small_turns_show_a_fault_where_the_cache_counts_in_small_blocks(block: int, is_cold: bool) -> None:
+    life = CacheLife()
+    for blocks in (7, 8, 11):
+        life.finds(block * blocks)
+    conversation = Conversation(life, NAMED)
+    for number in range(9):
+        conversation.take(asked(number, cached=10_240, input=20_000 + 120 * number))
+
+    assert conversation.is_cold is is_cold
+
+
 def with_ends_of_their_own(length: int, *, cached: int = 0) -> list[Asked]:
     """A conversation of 4,000 tokens and 700 more with each turn, and 10,000 tokens at the end of each prompt that are
     not in the next. It finds so much of it, or all that is in both."""
