@@ -91,7 +91,7 @@ ratelimit nginx mime thought log logs gzip brotli deflate pdf png jpeg
 """
 
 VOCABULARY: Final = frozenset((_SMALL + _OF_INTERFACES).split())
-"""In lower case, without the plural in `s` where the singular is there too."""
+"""In lower case. A plural in `s` need not be among them."""
 
 
 def is_known(word: str) -> bool:

@@ -240,7 +240,7 @@ def chance_of(claims: Sequence[Claim]) -> float:
     return chance
 
 
-class CacheLife:
+class CacheTraits:
     """What is known of the cache: for how many seconds it remembers a prompt, for sure, and how it counts."""
 
     def __init__(self) -> None:
@@ -361,8 +361,8 @@ class Conversation:
     """The requests of one speaker, which are taken in the order in which they were sent. It remembers the last of them
     and the latest claims. It shares its `steps` with the others of its program; without any it has its own."""
 
-    def __init__(self, life: CacheLife, patience: Patience, steps: Steps | None = None) -> None:
-        self._life = life
+    def __init__(self, traits: CacheTraits, patience: Patience, steps: Steps | None = None) -> None:
+        self._traits = traits
         self._patience = patience
         self._last: Asked | None = None
         self._found = 0
@@ -395,7 +395,7 @@ class Conversation:
 
     def take(self, asked: Asked) -> Told:
         """A request has ended."""
-        self._life.finds(asked.cached)
+        self._traits.finds(asked.cached)
         last = self._last
         if last is None or asked.sent >= last.sent:
             self._last = asked
@@ -407,7 +407,7 @@ class Conversation:
             return self._breaks_off(asked, asked.missed)
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         grown = 0 if self._found_of is None else last.input - self._found_of
-        block = self._life.block
+        block = self._traits.block
         claim = Claim(asked, last.input, pause, self._found, last.output, last.arrived, grown, block)
         if asked.sent > last.sent + LONGEST_PAUSE:
             return self._pauses(claim)
@@ -418,7 +418,7 @@ class Conversation:
         self._is_proven = self._is_proven or self._is_proof(self._unproven)
         if not self._is_proven:
             return Told(unknown=sum(map(self._unknown_of, self._forgotten())))
-        borne_out = [(claim, self._life.bears_out(claim)) for claim in self._unproven]
+        borne_out = [(claim, self._traits.bears_out(claim)) for claim in self._unproven]
         self._unproven = []
         claims = [claim for claim, is_borne_out in borne_out if is_borne_out]
         for claim in claims:

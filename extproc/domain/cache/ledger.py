@@ -9,7 +9,7 @@ from extproc.domain.cache.changes import Changes, Finding, When
 from extproc.domain.cache.conversation import (
     SMALLEST_PROMPT,
     Asked,
-    CacheLife,
+    CacheTraits,
     Claim,
     Conversation,
     Misses,
@@ -157,7 +157,7 @@ class CacheLedger:
         self._since_start: dict[str, Sums] = {}
         self._changes = Changes()
         self._fronts = Fronts()
-        self._life = CacheLife()
+        self._traits = CacheTraits()
         self._interest = Interest()
         self._new: list[tuple[float, Speaker, Asked]] = []
 
@@ -292,7 +292,7 @@ class CacheLedger:
         conversation = self._conversations.get(speaker)
         if conversation is None:
             steps = None if sessions is None else sessions.steps
-            conversation = Conversation(self._life, patience_with(speaker), steps)
+            conversation = Conversation(self._traits, patience_with(speaker), steps)
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
         told = conversation.take(asked)
         for claim in told.claims:

@@ -11,7 +11,7 @@ from extproc.domain.cache.conversation import (
     NAMED,
     NAMELESS,
     Asked,
-    CacheLife,
+    CacheTraits,
     Claim,
     Conversation,
     Told,
@@ -34,7 +34,7 @@ def claims_of(conversation: Conversation, *requests: Asked) -> list[Claim]:
 
 
 def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_out() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     assert claims_of(conversation, *row(3)) == []
     assert [claim.due for claim in conversation.take(asked(3)).claims] == [20_000, 21_000, 22_000]
@@ -53,7 +53,7 @@ def test_the_claims_of_a_conversation_count_once_three_in_a_row_bear_each_other_
     ids=["shrinks", "says nothing new", "is far larger", "left before the last was answered", "is older"],
 )
 def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_begins_anew(odd: Asked) -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     claims_of(conversation, *row(4))
 
     assert conversation.take(odd).claims == ()
@@ -63,7 +63,7 @@ def test_a_request_that_does_not_follow_from_the_last_one_claims_nothing_and_beg
 
 
 def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold_and_one_that_finds_it_warm() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     claims_of(conversation, *row(NAMED.alarm))
     assert not conversation.is_cold
@@ -79,7 +79,7 @@ def test_six_requests_in_a_row_that_find_less_than_half_make_a_conversation_cold
 
 
 def test_large_tools_that_are_cached_do_not_hide_that_all_behind_them_is_missed() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     requests = [asked(number, input=58_000 + 1500 * number, cached=50_000 if number else 0) for number in range(30)]
 
     claims_of(conversation, *requests[:7])
@@ -94,7 +94,7 @@ def test_large_tools_that_are_cached_do_not_hide_that_all_behind_them_is_missed(
 
 def test_what_is_found_later_or_in_turns_but_grows_with_the_conversation_is_no_alarm() -> None:
     """A cache that has a prompt two requests later, or two conversations that take turns under one name."""
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     inputs = [20_000 + 5000 * number for number in range(30)]
     claims_of(
@@ -106,7 +106,7 @@ def test_what_is_found_later_or_in_turns_but_grows_with_the_conversation_is_no_a
 
 
 def test_crumbs_that_are_never_found_are_no_alarm() -> None:
-    small, large = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
+    small, large = Conversation(CacheTraits(), NAMED), Conversation(CacheTraits(), NAMED)
 
     claims_of(small, *[asked(number, input=8000 + 80 * number, cached=7500) for number in range(20)])
     claims_of(large, *[asked(number, input=99_000 + 50 * number, cached=90_000) for number in range(20)])
@@ -115,7 +115,7 @@ def test_crumbs_that_are_never_found_are_no_alarm() -> None:
 
 
 def test_half_of_its_due_is_enough_while_it_grows() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     claims_of(conversation, *[asked(number, cached=(19_000 + 1000 * number) // 2) for number in range(20)])
 
@@ -123,7 +123,7 @@ def test_half_of_its_due_is_enough_while_it_grows() -> None:
 
 
 def test_a_cold_conversation_stays_so_through_a_break_and_one_that_is_not_yet_begins_to_count_anew() -> None:
-    cold, unlucky = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
+    cold, unlucky = Conversation(CacheTraits(), NAMED), Conversation(CacheTraits(), NAMED)
     claims_of(cold, *row(7))
     claims_of(unlucky, *row(6))
 
@@ -144,7 +144,7 @@ def talk(length: int, *, seed: int = 0, first: int = 20_000, cached: int = 0) ->
 
 
 def test_without_a_session_each_prompt_has_to_hold_the_answer_before_it_and_ten_come_short() -> None:
-    conversation = Conversation(CacheLife(), NAMELESS)
+    conversation = Conversation(CacheTraits(), NAMELESS)
 
     claims_of(conversation, *talk(NAMELESS.alarm))
     assert not conversation.is_cold
@@ -167,7 +167,7 @@ def test_how_likely_it_is_that_prompts_hold_the_answers_before_them_by_chance() 
 def test_single_prompts_in_rising_order_of_size_are_no_conversation(step: int, answer: int) -> None:
     """Such as files that are summed up, the smallest first: whether they hold the answers before them is chance."""
     for seed in range(40):
-        random, conversation, size = Random(seed), Conversation(CacheLife(), NAMELESS), 4000
+        random, conversation, size = Random(seed), Conversation(CacheTraits(), NAMELESS), 4000
         for number in range(200):
             size += random.randint(1, 2 * step)
             single = asked(number, input=size, output=random.randint(1, 2 * answer), cached=1000)
@@ -190,10 +190,10 @@ def test_what_grows_but_is_not_met_is_not_known_to_be_lost() -> None:
 
 @pytest.mark.parametrize(("block", "is_cold"), [(64, True), (1024, False)])
 def test_small_turns_show_a_fault_where_the_cache_counts_in_small_blocks(block: int, is_cold: bool) -> None:
-    life = CacheLife()
+    traits = CacheTraits()
     for blocks in (7, 8, 11):
-        life.finds(block * blocks)
-    conversation = Conversation(life, NAMED)
+        traits.finds(block * blocks)
+    conversation = Conversation(traits, NAMED)
     for number in range(9):
         conversation.take(asked(number, cached=10_240, input=20_000 + 120 * number))
 
@@ -211,7 +211,7 @@ def with_ends_of_their_own(length: int, *, cached: int = 0) -> list[Asked]:
 
 def test_what_stands_in_the_last_message_alone_is_no_fault_that_the_cache_does_not_have_it() -> None:
     for patience in (NAMED, NAMELESS):
-        conversation = Conversation(CacheLife(), patience)
+        conversation = Conversation(CacheTraits(), patience)
         for each in with_ends_of_their_own(40):
             told = conversation.take(each)
             assert not conversation.is_cold
@@ -220,7 +220,7 @@ def test_what_stands_in_the_last_message_alone_is_no_fault_that_the_cache_does_n
 
 
 def test_a_fault_in_front_of_such_a_conversation_is_one_until_it_finds_its_history_again() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     *ill, last = with_ends_of_their_own(7, cached=1500)
     claims_of(conversation, *ill)
@@ -236,7 +236,7 @@ def test_a_fault_in_front_of_such_a_conversation_is_one_until_it_finds_its_histo
 
 def test_what_is_found_more_of_now_and_then_and_less_again_does_not_grow() -> None:
     """Tools in another order each time: the first, or the first two, may be the same by chance."""
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     found = (0, 0, 0, 1800, 0, 3600)
 
     claims_of(conversation, *(asked(number, cached=cached) for number, cached in enumerate(found)))
@@ -248,7 +248,7 @@ def test_what_is_found_more_of_now_and_then_and_less_again_does_not_grow() -> No
 
 
 def test_without_growth_worth_a_block_it_is_no_alarm_that_no_more_is_found() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     small = [asked(number, input=20_000 + 100 * number, cached=4096) for number in range(13)]
 
     claims_of(conversation, *small[:12])
@@ -258,8 +258,8 @@ def test_without_growth_worth_a_block_it_is_no_alarm_that_no_more_is_found() -> 
 
 
 def test_a_miss_after_a_pause_counts_only_if_something_was_found_after_one_as_long() -> None:
-    life = CacheLife()
-    slow, other = Conversation(life, NAMED), Conversation(life, NAMED)
+    traits = CacheTraits()
+    slow, other = Conversation(traits, NAMED), Conversation(traits, NAMED)
     pauses = [replace(asked(number), sent=100.0 * number, begun=100.0 * number + 2) for number in range(20)]
 
     assert claims_of(slow, *pauses) == []
@@ -282,7 +282,7 @@ def by_turns(length: int, every: int, *, first: int = 0) -> list[Asked]:
 
 
 def test_what_changes_with_every_second_request_is_an_alarm_until_the_cache_gives_more() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     claims_of(conversation, *by_turns(12, every=2))
     assert not conversation.is_cold
@@ -299,7 +299,7 @@ def test_what_changes_with_every_second_request_is_an_alarm_until_the_cache_give
 def test_what_changes_with_every_so_many_th_request_is_an_alarm_until_it_does_so_no_more(
     every: int, within: int
 ) -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     claims_of(conversation, *by_turns(within, every=every))
     assert conversation.is_cold
@@ -310,7 +310,7 @@ def test_what_changes_with_every_so_many_th_request_is_an_alarm_until_it_does_so
 
 
 def test_it_is_one_too_behind_tools_that_are_most_of_each_prompt_and_without_a_session() -> None:
-    tools, nameless = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMELESS)
+    tools, nameless = Conversation(CacheTraits(), NAMED), Conversation(CacheTraits(), NAMELESS)
 
     claims_of(tools, *(replace(each, cached=each.cached or 15_000) for each in by_turns(40, every=2)))
     claims_of(nameless, *(replace(each, cached=0 if n % 4 == 0 else each.input - 1200)
@@ -333,7 +333,7 @@ def to_the_minute(seed: int) -> Iterator[Asked]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_time_to_the_minute_is_an_alarm_within_ten_minutes_also_with_several_requests_a_minute(seed: int) -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     claims_of(conversation, *list(to_the_minute(seed))[:40])
     assert conversation.is_cold
@@ -341,7 +341,7 @@ def test_a_time_to_the_minute_is_an_alarm_within_ten_minutes_also_with_several_r
 
 def test_what_a_cache_forgets_now_and_then_by_chance_is_no_alarm() -> None:
     for seed in range(24):
-        random, conversation = Random(seed), Conversation(CacheLife(), NAMED)
+        random, conversation = Random(seed), Conversation(CacheTraits(), NAMED)
         share = (0.1, 0.2, 0.25)[seed % 3]
         for each in row(200):
             conversation.take(replace(each, cached=0 if random.random() < share else each.input - 1000))
@@ -349,7 +349,7 @@ def test_what_a_cache_forgets_now_and_then_by_chance_is_no_alarm() -> None:
 
 
 def test_what_misses_seldom_or_little_is_no_alarm() -> None:
-    seldom, small = Conversation(CacheLife(), NAMED), Conversation(CacheLife(), NAMED)
+    seldom, small = Conversation(CacheTraits(), NAMED), Conversation(CacheTraits(), NAMED)
 
     claims_of(seldom, *by_turns(200, every=15))
     claims_of(small, *[replace(each, input=4000 + 20 * n, cached=each.cached and 4000) for n, each in
@@ -373,7 +373,7 @@ def in_turns(length: int, turns: int, *, cached: int = 0) -> list[list[Asked]]:
 
 @pytest.mark.parametrize(("length", "turns"), [(2, 6), (4, 2), (6, 2)])
 def test_short_turns_with_pauses_between_them_are_an_alarm_like_a_long_one(length: int, turns: int) -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
 
     *before, last = in_turns(length, turns)
     claims_of(conversation, *(each for turn in before for each in turn))
@@ -383,7 +383,7 @@ def test_short_turns_with_pauses_between_them_are_an_alarm_like_a_long_one(lengt
 
 
 def test_what_is_found_within_a_turn_ends_the_misses_of_the_turns_before_and_those_behind_a_pause_are_none() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     ill, well = in_turns(4, 2)[0], in_turns(4, 10, cached=60_000)[1:]
 
     claims_of(conversation, *ill, *(each for turn in well for each in turn))
@@ -393,7 +393,7 @@ def test_what_is_found_within_a_turn_ends_the_misses_of_the_turns_before_and_tho
 
 def test_a_pause_begins_with_the_end_of_the_answer_before() -> None:
     """Answers of 70 seconds, and ten more until the next request: the cache was asked for the prompt all that time."""
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     slow = [replace(asked(n), sent=80.0 * n, begun=80.0 * n + 5, ended=80.0 * n + 70) for n in range(7)]
 
     assert [claim.pause for claim in claims_of(conversation, *slow)] == [10.0] * 6
@@ -401,7 +401,7 @@ def test_a_pause_begins_with_the_end_of_the_answer_before() -> None:
 
 
 def test_of_what_comes_after_a_longer_pause_than_the_cache_may_live_it_is_not_known_what_it_could_have() -> None:
-    conversation = Conversation(CacheLife(), NAMED)
+    conversation = Conversation(CacheTraits(), NAMED)
     claims_of(conversation, *row(4))
 
     after_90_seconds = replace(asked(4), sent=270.0, begun=272.0, ended=280.0, cached=1000)
@@ -411,7 +411,7 @@ def test_of_what_comes_after_a_longer_pause_than_the_cache_may_live_it_is_not_kn
 
 
 def test_of_requests_without_a_session_that_nothing_shows_to_be_of_one_conversation_nothing_is_known() -> None:
-    single = Conversation(CacheLife(), NAMELESS)
+    single = Conversation(CacheTraits(), NAMELESS)
     inputs = (30_000, 20_000, 21_000, 9000)
 
     told = [single.take(asked(number, input=tokens, cached=500)) for number, tokens in enumerate(inputs)]
