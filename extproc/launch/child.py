@@ -20,6 +20,8 @@ from extproc.launch.restart_policy import LONGEST_WAIT, Restarts
 log = structlog.get_logger("zai-proxy")
 
 _CHUNK_BYTES: Final = 64 * 1024
+# The least that lies in a pipe, which holds 64 KiB, when another line finds no room.
+_NEARLY_FULL: Final = 48 * 1024
 _LONGEST_LINE: Final = 64 * 1024
 _TAIL_LINES: Final = 8
 _ROOM_SECONDS: Final = 1.0
@@ -48,7 +50,8 @@ class Program:
     `prepare` makes before each start what the program needs. `until_ready` returns once it serves; when that has taken
     `most_seconds_to_start` after a crash, it hangs. `gives_sign` asks it for a sign of life, from when it is ready;
     after five seconds without one it hangs too. `descriptors` are open files that it gets beside the standard ones.
-    `merge_output` sends standard output the way of standard error, else it is inherited. Without one that is not
+    `merge_output` sends standard output the way of standard error, else it is inherited. One that `drops_output` loses
+    what it writes to standard error while we do not run and so do not read, instead of waiting. Without one that is not
     `essential` the others go on: it is started again however often it crashes, once a minute after ten times in a row.
     """
 
@@ -62,6 +65,7 @@ class Program:
     descriptors: tuple[int, ...] = ()
     noise: tuple[str, ...] = ()
     merge_output: bool = False
+    drops_output: bool = False
     essential: bool = True
 
 
@@ -95,6 +99,7 @@ class Child:
         self._process: Process | None = None
         self._waits_for_room = False
         self._refuses_its_settings = False
+        self._is_asked_to_end = False
         self._ending = asyncio.Event()
         self._gone = asyncio.Event()
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -105,7 +110,7 @@ class Child:
         try:
             while not self._ending.is_set():
                 why = await self._run_once()
-                if self._ending.is_set():
+                if self._ending.is_set() or self._has_done_as_asked:
                     return
                 self.started.set()
                 if self.essential and not self.ready.is_set():
@@ -124,10 +129,15 @@ class Child:
         self._ending.set()
 
     def ask_to_end(self) -> None:
-        """Lets it end in its own time, from when it is ready. From now on an end is no crash."""
-        self.expect_end()
+        """Lets it end in its own time, from when it is ready. If it crashes or hangs before it has, it is started again
+        and asked again."""
+        self._is_asked_to_end = True
         if self._ready_at is not None:
             self._signal(_END)
+
+    @property
+    def _has_done_as_asked(self) -> bool:
+        return self._is_asked_to_end and self._process is not None and self._process.returncode == 0
 
     @property
     def is_running(self) -> bool:
@@ -169,7 +179,7 @@ class Child:
             self._program.prepare()
             process = self._process = await self._start()
         except OSError as error:  # no room for another process, or for what it needs: that may pass
-            return f"cannot be started ({error.strerror})"
+            return f"cannot be started ({_describe_error(error)})"
         try:
             if self._ending.is_set():
                 process.kill()
@@ -186,7 +196,7 @@ class Child:
         return describe_exit(code) if self._silence is None else f"no sign of life for {self._silence:.0f} s"
 
     async def _start(self) -> Process:
-        bound = bound_to_this_process(self._program.command)
+        bound = bound_to_this_process(self._program.command, self._program.drops_output)
         return await asyncio.create_subprocess_exec(
             *bound.command,
             env=self._program.environment,
@@ -221,7 +231,7 @@ class Child:
             log.info(f"{self.name} is back", seconds=round(after, 1))
         self.ready.set()
         self.started.set()
-        if self._ending.is_set():
+        if self._is_asked_to_end or self._ending.is_set():
             self._signal(_END)
 
     async def _copy_output(self, stream: asyncio.StreamReader | None) -> None:
@@ -229,6 +239,9 @@ class Child:
             return
         rest = b""
         while chunk := await stream.read(_CHUNK_BYTES):
+            if self._program.drops_output and len(chunk) > _NEARLY_FULL:
+                log.warning(f"{self.name} wrote more than anybody read: lines of its log are missing, and it may write "
+                            "no more until it is started again")  # fmt: skip
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > _LONGEST_LINE:
                 lines, rest = [*lines, rest], b""
@@ -246,8 +259,9 @@ class Child:
 
     async def _wait_to_restart(self, why: str, wait: float | None) -> None:
         # If it refuses its settings now, though it has served with them, a file has gone or a port is taken. Either may
-        # change by itself, so it is tried again for ever.
-        if wait is None and self.essential and not self._refuses_its_settings:
+        # change by itself, so it is tried again for ever. So is one that has been asked to end: others still run.
+        goes_on = self._refuses_its_settings or self._is_asked_to_end
+        if wait is None and self.essential and not goes_on:
             raise ChildError(self._last_words(f"{self.name} crashed again and again, the last time with {why}"))
         if wait is None:
             wait = LONGEST_WAIT if self.essential else _SELDOM_SECONDS
@@ -274,6 +288,10 @@ class Child:
         if not self._tail:
             return headline
         return "\n".join([f"{headline}; its last words:", *(f"  {line}" for line in self._tail)])
+
+
+def _describe_error(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def describe_exit(code: int) -> str:

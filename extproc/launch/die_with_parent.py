@@ -1,13 +1,16 @@
 """Starts a program that ends with the process that started it, kill -9 of that process included, and not before.
 
-Run as a script, `python -I -S die_with_parent.py HOW WHOM PROGRAM ARGUMENT...`, it ties itself and then becomes the
-program. A small process of its own does this because Python code between fork and exec is not safe in a process with
-threads. There are two ways:
+Run as a script, `python -I -S die_with_parent.py HOW WHOM OUTPUT PROGRAM ARGUMENT...`, it ties itself and then becomes
+the program. A small process of its own does this because Python code between fork and exec is not safe in a process
+with threads. There are two ways:
 
 * `kernel` (Linux): it asks the kernel for the signal; WHOM is the parent. The kernel watches the *thread* that forked:
   start it from the main thread.
 * `pipe` (elsewhere): a process beside it waits for the end of a pipe that only the parent can write to, and kills the
   program. WHOM is the pipe's descriptor. The program knows nothing of it, so it may be anybody's.
+
+OUTPUT says what happens while nobody reads standard error and the pipe there is full: the program `waits`, or `drops`
+what it has to say.
 
 SIGTERM is blocked in what it becomes. A service manager may send it to every process at once, but only the parent may
 act on it: a proxy ends in order, and Envoy would be the first to go. The parent ends its children by SIGINT.
@@ -26,6 +29,8 @@ from typing import Final, NoReturn
 _PR_SET_PDEATHSIG: Final = 1
 _KERNEL: Final = "kernel"
 _PIPE: Final = "pipe"
+_WAITS: Final = "waits"
+_DROPS: Final = "drops"
 _HAS_THE_KERNELS: Final = sys.platform.startswith("linux")
 # Tests set it to go the way of other systems on one that has the kernel's.
 _ALWAYS_BY_PIPE: Final = "TETHER_BY_PIPE"
@@ -39,13 +44,15 @@ class BoundCommand:
     descriptors: tuple[int, ...]
 
 
-def bound_to_this_process(command: tuple[str, ...]) -> BoundCommand:
-    """The way to run `command` so that it ends with this process."""
+def bound_to_this_process(command: tuple[str, ...], drops_output: bool = False) -> BoundCommand:
+    """The way to run `command` so that it ends with this process. With `drops_output` it never waits until somebody
+    reads its standard error, which has to be a pipe that no other program writes to."""
     script = (sys.executable, "-I", "-S", __file__)
+    what = (_DROPS if drops_output else _WAITS, *command)
     if _HAS_THE_KERNELS and not os.environ.get(_ALWAYS_BY_PIPE):
-        return BoundCommand((*script, _KERNEL, str(os.getpid()), *command), ())
+        return BoundCommand((*script, _KERNEL, str(os.getpid()), *what), ())
     pipe = _end_of_this_process()
-    return BoundCommand((*script, _PIPE, str(pipe), *command), (pipe,))
+    return BoundCommand((*script, _PIPE, str(pipe), *what), (pipe,))
 
 
 @cache
@@ -57,8 +64,10 @@ def _end_of_this_process() -> int:
 
 def main(arguments: list[str]) -> None:
     """Becomes the program; exits with 127 if there is no such program, silently if the parent is gone already."""
-    how, whom, program = arguments[0], int(arguments[1]), arguments[2:]
+    how, whom, output, program = arguments[0], int(arguments[1]), arguments[2], arguments[3:]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    if output == _DROPS:
+        os.set_blocking(sys.stderr.fileno(), False)
     if how == _PIPE:
         _have_watched(whom)
     elif not _ask_the_kernel(whom, program[0]):

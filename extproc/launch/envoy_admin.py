@@ -23,17 +23,15 @@ _LAST_GATHERED: Final = "server.uptime"
 _POLL_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 2.0
 
-# Lines of Envoy's that tell us nothing: that filters of ours are unfinished (tests show that they do what we need),
-# that it ends (we have told it to), and one for each request while there is no processor (whose crash is logged once).
-NOISE: Final = (
-    "marked as work-in-progress",
-    "caught SIGINT",
-    "Received gRPC error on stream: 14",
-)
+# Lines of Envoy's that tell us nothing: that filters of ours are unfinished (tests show that they do what we need), and
+# that it ends (we have told it to).
+NOISE: Final = ("marked as work-in-progress", "caught SIGINT")
+# It would warn at each request while there is no processor, whose crash is logged once.
+_LOG_LEVELS: Final = ("-l", "warning", "--component-log-level", "ext_proc:error")
 
 
 def envoy_command(config: Path) -> tuple[str, ...]:
-    """The command line: as many threads as cores that we may use, warnings only."""
+    """The command line: as many threads as cores that we may use, warnings only (of ext_proc errors only)."""
     return (
         str(_ENVOY),
         *("-c", str(config)),
@@ -41,7 +39,7 @@ def envoy_command(config: Path) -> tuple[str, ...]:
         *("--concurrency", str(_cores())),
         *("--drain-time-s", _DRAIN_SECONDS),
         *("--drain-strategy", "immediate"),
-        *("-l", "warning"),
+        *_LOG_LEVELS,
     )
 
 

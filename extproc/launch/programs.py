@@ -1,6 +1,7 @@
 """The programs of a proxy: how the processor and Envoy are started, and what each of them gets to know."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import structlog
 
 from extproc.lasting_counts import LastingCounts
 from extproc.launch import envoy_config
@@ -18,6 +20,9 @@ from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, says_so
 from extproc.launch.runtime_directory import RuntimeDirectory
 from extproc.settings import Settings, misspelt_settings
 
+log = structlog.get_logger("zai-proxy")
+
+_STATE_DIR: Final = "STATE_DIR"
 # Envoy's configuration tells it everything: it can't leak what it does not have.
 _ENVOY_KNOWS: Final = ("PATH", "LANG", "TZ")
 _POLL_SECONDS: Final = 0.05
@@ -35,6 +40,9 @@ def processor(
 ) -> Program:
     """`zai-proxy extproc`, the only one that gets the key."""
     origin, socket = metrics_url(settings), directory.socket
+    environment = {**known_environment(), **overrides, **counts.environment, "EXTPROC_SOCKET": str(socket)}
+    # As it is now: a path from the working directory means nothing once that is deleted.
+    state = None if settings.state_dir is None else settings.state_dir.absolute()
 
     async def until_ready() -> None:
         # On the metrics port another program might answer. The socket is our processor's alone, and it opens that after
@@ -48,13 +56,13 @@ def processor(
 
     def prepare() -> None:
         directory.make()
-        if settings.state_dir is not None:  # it was there when we started; if it is gone, something has deleted it
-            settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if state is not None:
+            _set_state_directory(state, environment)
 
     return Program(
         name="extproc",
         command=zai_proxy("extproc"),
-        environment={**known_environment(), **overrides, **counts.environment, "EXTPROC_SOCKET": str(socket)},
+        environment=environment,
         until_ready=until_ready,
         gives_sign=gives_sign,
         prepare=prepare,
@@ -62,6 +70,24 @@ def processor(
         noise=_SAID_HERE,
         merge_output=merge_output,
     )
+
+
+def _set_state_directory(state: Path, environment: dict[str, str]) -> None:
+    """It was there when we started. If something has deleted it, it is made again; if that can't be, the processor is
+    better started without it than not at all."""
+    for name in [each for each in environment if each.upper() == _STATE_DIR]:
+        del environment[name]
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(state, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        log.warning(
+            f"{_STATE_DIR}={state} can't be used any more: until the processor is started again nothing is kept",
+            why=error.strerror,
+        )
+        return
+    environment[_STATE_DIR] = str(state)
 
 
 async def arrived_entries(client: httpx.AsyncClient, settings: Settings) -> int | None:
@@ -94,6 +120,7 @@ def envoy(settings: Settings, directory: RuntimeDirectory, admin: EnvoyAdmin) ->
         gives_sign=admin.gives_sign,
         prepare=prepare,
         noise=NOISE,
+        drops_output=True,
     )
 
 

@@ -221,16 +221,16 @@ class Supervisor:
         Where one of them has been restarted their counts say nothing: then it is enough that nothing more comes.
         """
         now = asyncio.get_running_loop().time
-        deadline, is_first_run = now() + _LAST_ENTRIES_SECONDS, not self._processor.restarts + self._envoy.restarts
+        deadline = now() + _LAST_ENTRIES_SECONDS
         last, since = None, now()
         await self._unless_cut(_POLL_SECONDS)  # an entry is written a moment after its request has ended
-        while not self._cutting.is_set() and now() < deadline:
+        while self._envoy.is_running and not self._cutting.is_set() and now() < deadline:
             seen = (await self._admin.log_entries(), await programs.arrived_entries(self._client, self._settings))
             if seen != last:
                 last, since = seen, now()
-            if None in seen or (is_first_run and seen[0] == seen[1]):
-                return
-            if not is_first_run and now() - since >= _ENTRIES_SECONDS:
+            is_first_run = not self._processor.restarts + self._envoy.restarts
+            is_settled = seen[0] == seen[1] if is_first_run else now() - since >= _ENTRIES_SECONDS
+            if None not in seen and is_settled:
                 return
             await self._unless_cut(_POLL_SECONDS)
 

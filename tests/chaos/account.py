@@ -21,11 +21,13 @@ _UNKNOWN: Final = 0
 @dataclass(frozen=True, slots=True)
 class Struck:
     """A blow from its first moment until everything was well again (steady seconds). What had ended at `settled_at` was
-    counted before, and had its line."""
+    counted before, and had its line. At `done_at` whoever struck had done it: what was killed was dead, what hangs was
+    silent from then on."""
 
     blow: Blow
     settled_at: float
     at: float
+    done_at: float
     well_at: float
 
     def touches(self, sent: Sent) -> bool:
@@ -44,7 +46,10 @@ class Struck:
         return (self.blow.costs_log or self.blow.costs_lines) and self._reaches(sent)
 
     def _reaches(self, sent: Sent) -> bool:
-        return sent.began <= self.well_at + _AROUND and (sent.ended or self.well_at) >= self.settled_at
+        """Whether its log entry may have been with a process that was lost: Envoy keeps those of requests that end
+        while there is nobody to tell, but tells one that hangs."""
+        lost_until = self.well_at if self.blow.hangs else self.done_at
+        return self.settled_at <= (sent.ended or lost_until) <= lost_until + _AROUND
 
 
 @dataclass

@@ -32,7 +32,7 @@ _SETTINGS: Final = {
     "RATE_LIMIT_BURST": "100",
     "MAX_WORKERS": "40",
     "QUEUE_TIMEOUT": "30",
-    "DRAIN_TIMEOUT": "20",
+    "DRAIN_TIMEOUT": "60",
     "RETRY_BUFFER_BYTES": "1048576",
 }
 _LIES: Final = (b"+OK\r\n", b"*1\r\n" * 50 + b":1\r\n", b"", b"-ERR no\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -83,6 +83,31 @@ async def test_while_the_processor_hangs_new_requests_are_refused_soon_and_strea
     assert restarts(proxy, "extproc") == 1
 
 
+async def test_while_the_supervisor_stands_still_and_the_processor_is_away_streams_go_on(
+    proxy: Supervised, simulator: Simulator
+) -> None:
+    """As after Ctrl-Z. What Envoy has to say of each request that it refuses fills no pipe."""
+    headers = {"x-sim": json.dumps({"events": 160, "pause": 0.01})}
+    async with (
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("POST", f"{proxy.url}/v1/messages", json=STREAM, headers=headers) as answer,
+    ):
+        arriving = answer.aiter_lines()
+        await anext(arriving)
+        with simulator.frozen():
+            processor = proxy.child("extproc")
+            proxy.signal(signal.SIGSTOP)
+            os.kill(processor, signal.SIGKILL)
+            statuses = {(await client.post(f"{proxy.url}/v1/messages", json=PROMPT)).status_code for _ in range(500)}
+        rest = [line async for line in arriving]
+    proxy.signal(signal.SIGCONT)
+
+    assert statuses == {503}
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
+    assert "gRPC error" not in proxy.output
+
+
 @pytest.mark.parametrize(
     ("child", "tether"),
     [("envoy", {}), ("dashboard", {}), ("envoy", BY_PIPE)],
@@ -195,3 +220,19 @@ async def test_a_directory_that_is_swept_away_costs_no_stream_and_everything_is_
     await eventually(lambda: answers(f"{proxy.url}/health"), bool)
 
     await eventually(lambda: ask(proxy).status_code, lambda status: status == 200)
+
+
+async def test_a_state_directory_that_can_not_be_made_again_keeps_no_processor_away(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    with running_proxy(tmp_path, simulator, KEY, "--no-dashboard", STATE_DIR=str(mount / "state")) as proxy:
+        mount.rename(tmp_path / "elsewhere")
+        mount.touch()
+        os.kill(proxy.child("extproc"), signal.SIGKILL)
+
+        await eventually(lambda: "extproc is back" in proxy.output, bool)
+        assert ask(proxy).status_code == 200
+
+    assert f"STATE_DIR={mount}/state can't be used any more: until the processor is started again" in proxy.output

@@ -173,6 +173,26 @@ async def test_told_to_stop_it_refuses_what_is_new_finishes_what_runs_and_exits_
     assert "crashed" not in proxy.output
 
 
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+async def test_a_processor_that_dies_or_hangs_during_the_drain_is_back_and_counts_what_ends_then(
+    proxy: Supervised, simulator: Simulator, blow: signal.Signals
+) -> None:
+    async with a_stream(proxy, events=50) as arriving:
+        with simulator.frozen():
+            proxy.signal(signal.SIGTERM)
+            await eventually(lambda: ask_briefly(proxy), lambda answer: answer.status_code == 503)
+            os.kill(proxy.child("extproc"), blow)
+            await eventually(lambda: "extproc is back" in proxy.output, bool)
+            refused = await eventually(lambda: ask_briefly(proxy), lambda answer: "shutting down" in answer.text)
+        rest = [line async for line in arriving]
+
+    assert refused.status_code == 503
+    assert any("message_stop" in line for line in rest), "the stream was cut"
+    assert await asyncio.to_thread(proxy.process.wait) == 0
+    assert "cut off" not in proxy.output
+    assert proxy.output.count(" 200 POST ") == 1, "the stream was not counted"
+
+
 async def test_told_to_stop_under_load_it_cuts_no_stream(proxy: Supervised, simulator: Simulator) -> None:
     async def streamed(client: httpx.AsyncClient, path: str) -> str:
         headers = {"x-sim": json.dumps({"events": 60, "pause": 0.05})}

@@ -107,8 +107,9 @@ def what_is_not_used(
         yield f"HTTPS_PROXY is set and not used for {url}: {why}"
     given = {name.upper(): value for name, value in environ.items() if value}
     for name in _UNUSED_PROXIES:
-        if name in given and https_proxy is None:
-            yield f"{name} is set and not used: for a proxy on the way to Z.AI set HTTPS_PROXY"
+        if name in given:
+            right = "for a proxy on the way to Z.AI set HTTPS_PROXY" if https_proxy is None else "HTTPS_PROXY alone is"
+            yield f"{name} is set and not used: {right}"
     if no_proxy and https_proxy is None:
         yield "NO_PROXY is set and not used: without HTTPS_PROXY every request goes straight"
     for name in _UNUSED_CERTIFICATES:

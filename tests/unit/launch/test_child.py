@@ -16,7 +16,7 @@ from common.settings import MAY_PASS, WRONG
 from extproc.lasting_counts import RestartReason
 from extproc.launch.child import Child, ChildError, Program, describe_exit
 from tests.harness.process_table import is_alive
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, wait_until
 
 SLEEPS = "import time; time.sleep(60)"
 STUBBORN = (
@@ -120,6 +120,72 @@ async def test_one_that_is_not_essential_may_fail_from_the_start_and_is_tried_ag
     assert not child.ready.is_set()
     await child.end(5)
     await running
+
+
+async def test_one_that_crashes_after_it_was_asked_to_end_is_started_again_and_asked_again(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    source = (
+        "import pathlib, signal, sys, threading\n"
+        f"flag, asked = pathlib.Path({str(flag)!r}), threading.Event()\n"
+        "signal.signal(signal.SIGINT, lambda *_: asked.set())\n"
+        "print('serves', flush=True)\nasked.wait()\n"
+        "if not flag.exists(): flag.touch(); sys.exit('worn out')\nprint('done', flush=True)"
+    )
+    lines: list[str] = []
+
+    async def until_ready() -> None:
+        await eventually(lambda: lines[-1:], lambda last: last == ["serves"])
+
+    program = Program("probe", (sys.executable, "-I", "-S", "-c", source), {}, until_ready, merge_output=True)
+    child = Child(program, lines.append)
+    running = asyncio.create_task(child.run())
+    await asyncio.wait_for(child.ready.wait(), 60)
+
+    child.ask_to_end()
+
+    await asyncio.wait_for(running, 60)
+    assert lines == ["serves", "worn out", "serves", "done"]
+    assert child.restarts == 1
+
+
+async def test_one_that_was_asked_to_end_and_crashes_again_and_again_takes_nobody_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("extproc.launch.child.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("extproc.launch.child.Restarts.wait_after", lambda _self, _served: None)
+    child, _ = python("import time; time.sleep(60)")
+    running = asyncio.create_task(child.run())
+    await asyncio.wait_for(child.ready.wait(), 60)
+
+    child.ask_to_end()  # which it takes for an interrupt
+
+    await eventually(lambda: child.restarts, lambda number: number >= 3)
+    assert not running.done()
+    await child.end(5)
+    await running
+
+
+async def test_what_was_lost_because_nobody_read_it_is_told(tmp_path: Path) -> None:
+    may_write, has_written = tmp_path / "may_write", tmp_path / "has_written"
+    source = (
+        "import os, pathlib, time\n"
+        f"while not os.path.exists({str(may_write)!r}): time.sleep(0.01)\n"
+        "for _ in range(100):\n  try: os.write(2, b'x' * 4095 + b'\\n')\n  except BlockingIOError: pass\n"
+        f"pathlib.Path({str(has_written)!r}).touch()\ntime.sleep(60)"
+    )
+    lines: list[str] = []
+    command = (sys.executable, "-I", "-S", "-c", source)
+    child = Child(Program("probe", command, {}, at_once, drops_output=True), lines.append)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(child.run())
+        await asyncio.wait_for(child.ready.wait(), 60)
+        may_write.touch()
+        wait_until(has_written.exists, "it has written")  # and we have not run, nor read
+        await eventually(lambda: lines, bool)
+        await child.end(5)
+        await running
+
+    assert [entry["event"].partition(":")[0] for entry in logs] == ["probe wrote more than anybody read"]
 
 
 @pytest.mark.parametrize("exit_code", [WRONG, MAY_PASS])

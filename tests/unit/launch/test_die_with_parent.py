@@ -81,3 +81,16 @@ def test_it_has_no_child_that_it_did_not_start() -> None:
     children = "import os\ntry: print(os.waitpid(-1, os.WNOHANG))\nexcept ChildProcessError: print('none')\n"
     with run(children) as program:
         assert program.communicate(timeout=60) == ("none\n", None)
+
+
+def test_one_that_drops_its_output_never_waits_until_somebody_reads_it() -> None:
+    source = (
+        "import os, sys\ntried = 0\nfor _ in range(100):\n  try: tried += 1; os.write(2, b'x' * 4096)\n"
+        f"  except BlockingIOError: pass\nprint(tried)  # {MARK}"
+    )
+    bound = bound_to_this_process((sys.executable, "-I", "-S", "-c", source), drops_output=True)
+    with subprocess.Popen(
+        bound.command, pass_fds=bound.descriptors, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.read() == "100\n"

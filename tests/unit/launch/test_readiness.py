@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from extproc.lasting_counts import LastingCounts
 from extproc.launch import programs
@@ -80,6 +81,37 @@ async def test_a_directory_for_the_state_that_was_swept_away_with_its_parent_is_
         processor.prepare()
 
     assert stat.filemode(state.stat().st_mode) == "drwx------"
+
+
+async def test_a_directory_for_the_state_that_can_not_be_made_again_is_left_out_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    monkeypatch.setenv("state_dir", "mount/state")
+    async with httpx.AsyncClient() as client:
+        directory, settings = RuntimeDirectory(tmp_path), Settings(state_dir=Path("mount/state"))
+        processor = programs.processor(settings, directory, client, LastingCounts.new(), {}, merge_output=False)
+        monkeypatch.chdir("/")
+
+        def named() -> dict[str, str]:
+            processor.prepare()
+            return {name: value for name, value in processor.environment.items() if name.upper() == "STATE_DIR"}
+
+        assert named() == {"STATE_DIR": f"{mount}/state"}
+
+        (mount / "state").rmdir()
+        mount.rmdir()
+        mount.touch()
+        with structlog.testing.capture_logs() as logs:
+            assert named() == {}
+        assert [(entry["event"].partition(":")[0], entry["why"]) for entry in logs] == [
+            (f"STATE_DIR={mount}/state can't be used any more", "Not a directory")
+        ]
+
+        mount.unlink()
+        assert named() == {"STATE_DIR": f"{mount}/state"}
 
 
 async def test_envoy_gives_a_sign_when_all_of_its_threads_have_handed_in_what_they_counted_since_the_last() -> None:

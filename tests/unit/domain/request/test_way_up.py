@@ -78,6 +78,15 @@ def test_what_is_set_and_changes_nothing_is_told_without_its_value() -> None:
     assert list(what_is_not_used({"SSL_CERT_DIR": "/etc/certs/"}, URL, None, None, "/etc/certs/ca.pem")) == []
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
+def test_other_variables_for_proxies_are_not_used_beside_https_proxy_either(name: str) -> None:
+    environ = {"HTTPS_PROXY": PROXY, name: PROXY}
+
+    assert list(what_is_not_used(environ, URL, PROXY, None, "")) == [
+        f"{name.upper()} is set and not used: HTTPS_PROXY alone is"
+    ]
+
+
 def test_exceptions_from_no_proxy_at_all_are_told_as_not_used() -> None:
     assert list(what_is_not_used({"NO_PROXY": "z.ai"}, URL, None, "z.ai", "")) == [
         "NO_PROXY is set and not used: without HTTPS_PROXY every request goes straight"
