@@ -848,40 +848,43 @@ function Answer:end_head(kind)
 end
 
 -- FRAMES. Most events bring nothing but a little more text, and are the same as the event before but for that text. What stands around
--- it is the frame: `opens` is all up to the quote before the text, `closes` the quote behind it and the rest of the event. If a piece
--- is one event in the frame of an event that did not matter, it does not matter either, whatever its text is: no value of these keys
--- does. So it is passed over.
+-- it is the frame: `opens` is all up to the quote before the text, `closes` the quote behind it and the rest of the event. An event in
+-- the frame of one that did not matter does not matter either, whatever its text is: no value of these keys does. So it is passed over.
 local TEXT_KEYS = { '"text" ?: ?"', '"thinking" ?: ?"', '"partial_json" ?: ?"', '"content" ?: ?"', '"reasoning_content" ?: ?"',
   '"arguments" ?: ?"', '"delta" ?: ?"' }
 local MOST_FRAMES = 64   -- so many frames are learned of an answer; where events differ in more than a text, it is given up then
 
 function Answer:learn_frame(event)
-  if self.frames == MOST_FRAMES or (self.opens and sub(event, 1, #self.opens) == self.opens) then return end
+  if self.frames == MOST_FRAMES or (self.opens and sub(event, 1, #self.opens) == self.opens) or find(event, "\r", 1, true) then return end
   self.frames = self.frames + 1
   for n = 1, #TEXT_KEYS do
     local _, opening = find(event, TEXT_KEYS[n])
     local closing = opening and find(event, '"', opening + 1, true)
     if closing and byte(event, closing - 1) ~= 92 then
       self.opens, self.closes = sub(event, 1, opening), sub(event, closing)
+      self.line_end = find(self.closes, "\n", 1, true) - 1
       return
     end
   end
 end
 
--- Whether the piece is one event in the frame. No other quote and no other line end may stand in it than those of the frame.
-function Answer:is_in_frame(text)
+-- `from` is the start of an event. Returns where the first event begins that is not in the frame, or not complete, and how many are before
+-- it. Between the frame's two parts no quote may stand and no line end.
+function Answer:pass_over_frames(text, from)
   local opens, closes = self.opens, self.closes
-  if not opens or sub(text, 1, #opens) ~= opens then return false end
-  local behind, closing = #opens + 1, #text - #closes + 1
-  return find(text, '"', behind, true) == closing and sub(text, closing) == closes and byte(text, closing - 1) ~= 92
-    and find(text, "\n", behind, true) == #text - 1 and not find(text, "\r", behind, true)
+  if not opens or find(text, "\r", from, true) then return from, 0 end
+  local i, opening, closing, line_end, count = from, #opens, #closes, self.line_end, 0
+  while sub(text, i, i + opening - 1) == opens do
+    local behind = i + opening
+    local quote = find(text, '"', behind, true)
+    if not quote or byte(text, quote - 1) == 92 or sub(text, quote, quote + closing - 1) ~= closes
+      or find(text, "\n", behind, true) ~= quote + line_end then break end
+    i, count = quote + closing, count + 1
+  end
+  return i, count
 end
 
 function Answer:feed_events(text)
-  if not self.opening and not self.after_cr and self:is_between_events() and self:is_in_frame(text) then
-    self.events = self.events + 1
-    return
-  end
   local i = 1
   if self.after_cr then
     self.after_cr = false
@@ -891,9 +894,15 @@ function Answer:feed_events(text)
   local is_dull = nil   -- whether nothing in the rest of this piece may matter
   while i <= n do
     if not self.opening and self:is_between_events() then
-      if is_dull == nil then is_dull = not self:may_matter(text, i) end
+      local count
+      if is_dull == nil then
+        i, count = self:pass_over_frames(text, i)
+        self.events = self.events + count
+        if i > n then return end
+        is_dull = not self:may_matter(text, i)
+      end
       if is_dull then
-        local from, count = i, nil
+        local from = i
         i, count = last_boundary(text, i)
         self.events = self.events + count
         if from == 1 and i > n and count == 1 then self:learn_frame(text) end

@@ -71,6 +71,21 @@ def test_events_and_bytes_are_counted_as_in_the_whole(text: bytes, frame: bytes)
     assert (in_pieces.events, in_pieces.bytes, in_pieces.apart) == (at_once.events, at_once.bytes, at_once.apart)
 
 
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.decode()[-60:].strip())
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.decode()[:30] or "nothing")
+def test_several_events_a_piece_say_what_the_whole_says(text: bytes, frame: bytes) -> None:
+    """Once a frame is known; the pieces end with an event, or within one."""
+    learned = [*event_pieces(OPENING), frame % b"first", frame % b"second"]
+    rest = b"".join(frame % each for each in (b"third", b"fourth", text, b"fifth", text, b"sixth", b"last"))
+    whole = b"".join(learned) + rest
+    expected, sizes = answers().ended("events", whole), answers().told_sizes("events", [whole])[-1]
+    for cut in (len(rest), *range(1, len(rest), 23)):
+        pieces = [*learned, *filter(None, (rest[:cut], rest[cut:]))]
+        assert answers().ended("events", *pieces) == expected, cut
+        told = answers().told_sizes("events", pieces)[-1]
+        assert (told.events, told.bytes, told.apart) == (sizes.events, sizes.bytes, sizes.apart), cut
+
+
 def test_what_changes_the_end_of_a_frame_is_read() -> None:
     said = [
         MESSAGES % b"first",
