@@ -14,7 +14,7 @@
 --                                     blocks from the last one that has a word of its own; LOOSE does not see which digits there are
 --   iBYTES:HASH:LOOSE                 instructions (Responses), one of the blocks too
 --   mBYTES:HASH:LOOSE                 one of the first messages, or items of input
---   eNUMBER:HASH                      of each of the last messages behind those, all up to it
+--   eNUMBER:HASH:BYTES                one of the last messages behind those; HASH is of all up to it
 --
 -- Only the first two messages have LOOSE, and only parts of up to 64 KiB.
 --
@@ -175,7 +175,7 @@ end
 local salt = 0
 local words = {}
 local blocks, block_rest, block_bytes = 0, 0, 0
-local messages, first_messages, chain, last_messages = 0, {}, 0, {}
+local messages, first_messages, chain, last_messages, last_sizes = 0, {}, 0, {}, {}
 local tools, tool_bytes, tools_in_order, tool_set = 0, 0, 0, 0
 local is_marked, part_is_marked, head = false, false, ""
 local steps, is_cut = 0, false
@@ -190,7 +190,7 @@ local function begin(with_salt)
   if with_salt ~= salt then seed = with_salt * 0xD6E8FEB86659FD93ULL end
   salt = with_salt
   words, blocks, block_rest, block_bytes = {}, 0, salt, 0
-  messages, first_messages, chain, last_messages = 0, {}, salt, {}
+  messages, first_messages, chain, last_messages, last_sizes = 0, {}, salt, {}, {}
   tools, tool_bytes, tools_in_order, tool_set = 0, 0, salt, 0
   is_marked, part_is_marked, head = false, false, ""
   steps, is_cut = 0, false
@@ -216,7 +216,7 @@ local function end_message(value)
   if messages <= MOST_MESSAGES then
     first_messages[messages] = "m" .. word_of(value)
   else
-    last_messages[messages % MOST_LAST] = chain
+    last_messages[messages % MOST_LAST], last_sizes[messages % MOST_LAST] = chain, hashed
   end
 end
 
@@ -448,7 +448,7 @@ local function told()
   end
   for n = 1, #first_messages do words[#words + 1] = first_messages[n] end
   for n = max(MOST_MESSAGES, messages - MOST_LAST) + 1, messages do
-    words[#words + 1] = "e" .. n .. ":" .. tohex(last_messages[n % MOST_LAST])
+    words[#words + 1] = "e" .. n .. ":" .. tohex(last_messages[n % MOST_LAST]) .. ":" .. last_sizes[n % MOST_LAST]
   end
   return concat(words, " ")
 end

@@ -70,13 +70,14 @@ class Tools:
 @record
 class Prompt:
     """The parts of a prompt. `system` are the blocks of the system prompt, or the instructions; `messages` the first
-    ones, and `up_to` has for some of the last a hash of all up to it, by its number from 1 on. `is_cut` is whether only
-    the front of it was looked at, since it is too large."""
+    ones. By the number (from 1 on) of some of the last, `up_to` has a hash of all up to it, and `sizes` its bytes.
+    `is_cut` is whether only the front of it was looked at, since it is too large."""
 
     tools: Tools | None
     system: tuple[Part, ...]
     messages: tuple[Part, ...]
     up_to: Mapping[int, str]
+    sizes: Mapping[int, int]
     is_marked: bool
     is_cut: bool = False
 
@@ -110,6 +111,7 @@ def read_prompt(words: str) -> Prompt | None:
     system: list[Part] = []
     messages: list[Part] = []
     up_to: dict[int, str] = {}
+    sizes: dict[int, int] = {}
     is_marked = is_cut = False
     try:
         for word in words.split():
@@ -125,10 +127,12 @@ def read_prompt(words: str) -> Prompt | None:
             elif kind == "m":
                 messages.append(_part(values))
             elif kind == "e":
-                up_to[int(values[0])] = values[1]
+                number = int(values[0])
+                up_to[number] = values[1]
+                sizes[number] = int(values[2]) if len(values) > 2 else 0  # an older Envoy does not say
     except (ValueError, IndexError):
         return None
-    return Prompt(tools, tuple(system), tuple(messages), up_to, is_marked, is_cut)
+    return Prompt(tools, tuple(system), tuple(messages), up_to, sizes, is_marked, is_cut)
 
 
 def _part(values: list[str]) -> Part:
@@ -216,21 +220,25 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
-        name = f"a message behind the {FIRST_MESSAGES}th"
-        return [Change(name, Cause.UNKNOWN, 0, new_end, place=_place(before, now, settled))]
+        return [_behind_the_first(before, now, settled)]
     return []
 
 
-def _place(before: Prompt, now: Prompt, settled: int) -> str:
-    """Which message differs, of those behind the first ones and up to a settled one. Of the last is told what all up to
-    it come to; so it may be any of those in front of the first that both prompts tell of."""
+def _behind_the_first(before: Prompt, now: Prompt, settled: int) -> Change:
+    """The message that differs, of those behind the first ones and up to a settled one. Of the last is told what all up
+    to it come to; so it may be any of those in front of the first that both prompts tell of."""
     told = [
         number for number in range(FIRST_MESSAGES + 1, settled + 1) if number in before.up_to and number in now.up_to
     ]
     number = next(number for number in told if before.up_to[number] != now.up_to[number])
-    if number == FIRST_MESSAGES + 1 or number - 1 in told:
-        return f"message {number}"
-    return f"one of the messages {FIRST_MESSAGES + 1} to {number}"
+    is_known = number == FIRST_MESSAGES + 1 or number - 1 in told
+    return Change(
+        name=f"a message behind the {FIRST_MESSAGES}th",
+        cause=Cause.UNKNOWN,
+        bytes=now.sizes[number] if is_known else 0,
+        value=now.up_to[settled],
+        place=f"message {number}" if is_known else f"one of the messages {FIRST_MESSAGES + 1} to {number}",
+    )
 
 
 def _dropped(before: Prompt, now: Prompt) -> Change | None:

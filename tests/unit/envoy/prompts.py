@@ -241,7 +241,7 @@ def read_prompt(body: bytes, salt: int = 1) -> str:
         if number <= 12:
             words.append("m" + _told(hashed, has_loose=number <= 2))
         elif number > len(messages) - 12:
-            words.append(f"e{number}:{chain:08x}")
+            words.append(f"e{number}:{chain:08x}:{hashed.size}")
     return " ".join(words)
 
 

@@ -21,7 +21,7 @@ def changed(before: str, now: str) -> list[tuple[str, Cause]] | None:
 
 
 def test_the_words_of_a_prompt_are_read() -> None:
-    read = prompt("sa74:a1:a9 sr400:b1 i9:c1 c t12:31202:d1:d9 m632:e1:e9 m20:f1 e13:0a e14:0b")
+    read = prompt("sa74:a1:a9 sr400:b1 i9:c1 c t12:31202:d1:d9 m632:e1:e9 m20:f1 e13:0a:7 e14:0b")
 
     assert [(part.bytes, part.hash, part.loose, part.is_attribution) for part in read.system] == [
         (74, "a1", "a9", True),
@@ -31,9 +31,10 @@ def test_the_words_of_a_prompt_are_read() -> None:
     assert read.tools is not None
     assert (read.tools.count, read.tools.bytes, read.tools.as_set) == (12, 31202, "d9")
     assert (read.length, read.up_to, read.is_marked) == (14, {13: "0a", 14: "0b"}, True)
+    assert read.sizes == {13: 7, 14: 0}
 
 
-@pytest.mark.parametrize("words", ["m", "m12", "t1:2:3", "e1", "sx:1:2", "e:1"])
+@pytest.mark.parametrize("words", ["m", "m12", "t1:2:3", "e1", "e1:2:x", "sx:1:2", "e:1"])
 def test_what_envoy_never_says_is_not_read(words: str) -> None:
     assert read_prompt(words) is None
 
@@ -81,18 +82,23 @@ def test_the_last_messages_may_still_change_and_those_before_may_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "changing", "place"),
-    [(20, 13, "message 13"), (22, 16, "message 16"), (26, 19, "message 19"), (31, 19, "one of the messages 13 to 22")],
+    ("length", "changing", "place", "size"),
+    [
+        (20, 13, "message 13", 1300),
+        (22, 16, "message 16", 1600),
+        (26, 19, "message 19", 1900),
+        (31, 19, "one of the messages 13 to 22", 0),
+    ],
 )
 def test_a_message_behind_the_twelfth_is_named_as_exactly_as_it_is_known(
-    length: int, changing: int, place: str
+    length: int, changing: int, place: str, size: int
 ) -> None:
     def words(count: int, version: str) -> str:
-        ends = [f"e{n}:{version if n >= changing else 'same'}{n}" for n in range(13, count + 1)[-12:]]
+        ends = [f"e{n}:{version if n >= changing else 'same'}{n}:{n}00" for n in range(13, count + 1)[-12:]]
         return " ".join([*(f"m9:{number:x}" for number in range(12)), *ends])
 
     [change] = differences(prompt(words(length, "a")), prompt(words(length + 2, "b"))) or []
-    assert (change.name, change.place) == ("a message behind the 12th", place)
+    assert (change.name, change.place, change.bytes) == ("a message behind the 12th", place, size)
 
 
 def test_of_messages_that_are_stamped_or_dropped_the_number_and_size_are_told() -> None:
