@@ -64,7 +64,7 @@ class Load:
     async def use_tools(self, stack: Stack) -> None:
         try:
             while True:
-                await self.ask(stack, "/api/mcp/web_search_prime/mcp", CALL, "tools", delay=0.3)
+                await self.ask(stack, "/api/mcp/web_search_prime/mcp", CALL, "tools", delay=_ANSWER_SECONDS)
         except httpx.TransportError:
             return
 
