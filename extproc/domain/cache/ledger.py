@@ -1,9 +1,12 @@
 """What came from the cache and what could have: by client and program, and the conversations that are cold now."""
 
+import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Final, NamedTuple, TypeVar
 
 from extproc.domain.cache.changes import Changes, Finding, When
 from extproc.domain.cache.conversation import (
@@ -35,7 +38,8 @@ COLD_SECONDS: Final = 900.0
 """How long a conversation that says nothing any more still counts as cold."""
 
 _SETTLES_AFTER: Final = 0.5
-_SETTLED_EVERY: Final = 5.0
+# For each request that is heard of so many are taken in at most, so that none has to wait for thousands.
+_SETTLED_AT_ONCE: Final = 4
 _MOST_NEW: Final = 10_000
 _PART_SECONDS: Final = 300
 _MOST_CONVERSATIONS: Final = 4096
@@ -145,6 +149,16 @@ class _Lately:
         return total
 
 
+class _Heard(NamedTuple):
+    """A request that was heard of at `at`. The `number` has those of one moment in the order in which they were."""
+
+    sent: float
+    number: int
+    at: float
+    speaker: Speaker
+    asked: Asked
+
+
 class CacheLedger:
     """Listens to finished requests. Its memory is bounded: the speakers and programs that were heard last. The sums of
     the last hour can be kept over a restart; conversations begin anew, and so do sums since the start."""
@@ -159,7 +173,11 @@ class CacheLedger:
         self._fronts = Fronts()
         self._traits = CacheTraits()
         self._interest = Interest()
-        self._new: list[tuple[float, Speaker, Asked]] = []
+        # What is not taken in yet: a heap by when it was sent, and in the order in which it was heard of.
+        self._numbers = count()
+        self._new: list[_Heard] = []
+        self._heard: deque[_Heard] = deque()
+        self._until = -math.inf
 
     def take(self, outcome: Outcome, now: float) -> None:
         """A request has ended. Nothing is made of one whose prompt nobody has counted, whose answer says nothing of a
@@ -171,9 +189,10 @@ class CacheLedger:
     def hear(self, speaker: Speaker, asked: Asked, now: float) -> None:
         """The same of a request whose speaker is known."""
         self._interest.take(speaker, asked)
-        self._new.append((now, speaker, asked))
-        if self._new[0][0] < now - _SETTLED_EVERY or len(self._new) >= _MOST_NEW:
-            self._settle(now)
+        heard = _Heard(asked.sent, next(self._numbers), now, speaker, asked)
+        heappush(self._new, heard)
+        self._heard.append(heard)
+        self._settle(now, _SETTLED_AT_ONCE)
 
     def wants_parts(self, speaker: Speaker) -> bool:
         """Whether to have Envoy tell of the parts of a prompt that is about to be sent; asked once of each. The
@@ -260,18 +279,20 @@ class CacheLedger:
                 is_cut = self._changes.is_cut(each.speaker)
                 yield Finding(each.speaker, change, misses.since, misses.at, misses.requests, is_cut)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: float, most: int = _MOST_NEW) -> None:
         """Takes in what was heard a moment ago and what was sent before that, in the order in which it was sent:
         Envoy's threads tell each of its own requests."""
         # More than is ever asked within that moment: the clock was set back.
-        until = now - _SETTLES_AFTER if len(self._new) < _MOST_NEW else float("inf")
-        last = max((asked.sent for heard, _, asked in self._new if heard <= until), default=None)
-        if last is None:
-            return
-        settled = sorted((each for each in self._new if each[2].sent <= last), key=lambda each: each[2].sent)
-        self._new = [each for each in self._new if each[2].sent > last]
-        for heard, speaker, asked in settled:
-            self._take(speaker, asked, heard)
+        before = now - _SETTLES_AFTER if len(self._new) < _MOST_NEW else math.inf
+        while self._heard and self._heard[0].at <= before:
+            self._until = max(self._until, self._heard.popleft().sent)
+        while self._new and self._new[0].sent <= self._until:
+            if not most:
+                return
+            most -= 1
+            heard = heappop(self._new)
+            self._take(heard.speaker, heard.asked, heard.at)
+        self._until = -math.inf
 
     def _take(self, speaker: Speaker, asked: Asked, now: float) -> None:
         prompt = read_prompt(asked.prompt) if asked.prompt else None

@@ -240,6 +240,23 @@ def test_a_clock_that_goes_back_does_not_make_it_keep_everything() -> None:
         ledger.hear(SPEAKER, Asked(NOON, NOON + 1, 20_000, 0), NOON - number)
 
     assert len(ledger._new) <= 10_000
+    assert len(ledger._heard) <= 10_000
+
+
+def test_however_many_are_heard_of_at_once_each_waits_for_a_few_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Asked] = []
+    monkeypatch.setattr(CacheLedger, "_take", lambda _self, _speaker, asked, _now: taken.append(asked))
+    ledger, at_once = CacheLedger(PRICES), []
+    for number in range(3000):
+        before, at = len(taken), NOON + number / 1000
+        ledger.hear(SPEAKER, Asked(at - 0.2, at, 20_000, 0), at)
+        at_once.append(len(taken) - before)
+    ledger.cold(NOON + 10)
+
+    assert max(at_once) <= 4
+    assert sum(at_once[2000:]) >= 900
+    assert len(taken) == 3000
+    assert taken == sorted(taken, key=lambda asked: asked.sent)
 
 
 def restarted(ledger: CacheLedger, now: float) -> CacheLedger:
