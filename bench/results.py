@@ -155,7 +155,6 @@ def _at(connections: int) -> str:
 _ENVOYS_CPU: Final = "envoy_cpu_us_per_event"
 
 GOALS: Final = (
-    _cpu_of_events("an event a write, paced", "sse_paced", 1.25),
     _cpu_of_events("an event a write, one at a time", "sse", 1.25),
     _cpu_of_events("64 events a write", "sse_packed", 2.0),
     Goal("SSE paced, p99, to bare Envoy", "paced", "p99_ms", Bound.AT_MOST, 1.25, against=Way.BARE),

@@ -24,8 +24,8 @@ from tests.chaos.load import Load
 from tests.chaos.output import Reader
 from tests.chaos.victim import Victim, running_victim
 from tests.harness.leaks import command_lines, dashboard_pages, environment_of, leaks, pages, parts_of, written_files
-from tests.harness.processes import seconds_to_start
 from tests.harness.process_table import is_alive
+from tests.harness.processes import seconds_to_start
 from tests.harness.stack import PROMPT, Simulator
 from tests.harness.supervised import KEY
 from tests.harness.waiting import eventually
