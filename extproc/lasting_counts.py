@@ -1,7 +1,8 @@
 """Counts that outlive the process that shows them: the supervisor keeps them in a file without a name and hands it on.
 
-The file is a row of 64-bit numbers, one for each count, mapped into the memory of everyone who has its descriptor. It
-stands in no directory, so nothing sweeps it away, and it is gone with the last process that holds it.
+The file is a row of 64-bit numbers, one for each count and one that says whether the proxy stops, mapped into the
+memory of everyone who has its descriptor. It stands in no directory, so nothing sweeps it away, and it is gone with the
+last process that holds it.
 """
 
 import mmap
@@ -42,7 +43,8 @@ _RESTARTS: Final = {
 }
 _LOST_LINES: Final = {loser: number for number, loser in enumerate(LineLoser, start=len(_RESTARTS))}
 _TOLD_LINES: Final = {loser: number for number, loser in enumerate(LineLoser, start=len(_RESTARTS) + len(_LOST_LINES))}
-_BYTES: Final = _NUMBER.size * (len(_RESTARTS) + len(_LOST_LINES) + len(_TOLD_LINES))
+_STOPS: Final = len(_RESTARTS) + len(_LOST_LINES) + len(_TOLD_LINES)
+_BYTES: Final = _NUMBER.size * (_STOPS + 1)
 
 
 class LastingCounts:
@@ -96,6 +98,15 @@ class LastingCounts:
     def lost_lines(self) -> int:
         """Log lines that could not be written, of all processes together."""
         return sum(map(self._read, _LOST_LINES.values()))
+
+    def mark_stopping(self) -> None:
+        """The proxy is on its way down: whoever is started from now on takes nothing new."""
+        self._add(_STOPS, 1)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the proxy is on its way down."""
+        return self._read(_STOPS) > 0
 
     def _add(self, place: int, amount: int) -> None:
         with self._adding:

@@ -91,6 +91,9 @@ class Service:
         metrics.build_info(version.VERSION, version.COMMIT, version.BUILD_TIME)
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
         self._counts = counts or LastingCounts.new()
+        if self._counts.is_stopping:  # another processor has died meanwhile, and this one takes its place
+            self.admission.drain()
+            self._stopping.set()
         metrics.registry.register(SupervisionCollector(self._counts))
         self.exported = CollectorRegistry()
         self.exported.register(VariantRegistry(metrics.registry, settings.deployment_variant))

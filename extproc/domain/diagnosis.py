@@ -253,10 +253,11 @@ def judge_environment(environ: Mapping[str, str], proxy_url: str, key: str) -> I
                 "holds the Z.AI key itself",
                 "Set it to any other word (or a client token): the proxy puts the key in, clients need not know it.",
             )
-    if any(environ.get(name) for name in _PROXIES) and not _spares_this_machine(environ):
+    variable = next((name for name in _PROXIES if environ.get(name)), None)
+    if variable is not None and not _spares_this_machine(environ):
         yield Finding(
             Level.NOTE,
-            "HTTP_PROXY",
+            variable.upper(),
             "is set, and some clients send even what is for this machine to that proxy",
             "Add 127.0.0.1,localhost to NO_PROXY.",
         )

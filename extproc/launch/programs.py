@@ -1,7 +1,6 @@
 """The programs of a proxy: how the processor and Envoy are started, and what each of them gets to know."""
 
 import asyncio
-import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -16,8 +15,9 @@ from extproc.lasting_counts import LastingCounts
 from extproc.launch import envoy_config
 from extproc.launch.addresses import metrics_url
 from extproc.launch.child import Program
-from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, envoy_command, says_something, until_answers
+from extproc.launch.envoy_admin import NOISE, EnvoyAdmin, answers, envoy_command, says_something
 from extproc.launch.runtime_directory import RuntimeDirectory
+from extproc.runtime.state_file import LOCK_NAME
 from extproc.settings import Settings, misspelt_settings
 
 log = structlog.get_logger("zai-proxy")
@@ -42,13 +42,13 @@ def processor(
     origin, socket = metrics_url(settings), directory.socket
     environment = {**known_environment(), **overrides, **counts.environment, "EXTPROC_SOCKET": str(socket)}
     # As it is now: a path from the working directory means nothing once that is deleted.
-    state = None if settings.state_dir is None else settings.state_dir.absolute()
+    state = None if settings.state_dir is None else _StateDirectory(settings.state_dir.absolute())
 
     async def until_ready() -> None:
         # On the metrics port another program might answer. The socket is our processor's alone, and it opens that after
         # its port.
         await _until_accepts(socket)
-        await until_answers(client, f"{origin}/readyz")
+        await _until_serves(client, settings)
 
     async def gives_sign() -> bool:
         # If its socket has been deleted, Envoy cannot reach it any more.
@@ -57,7 +57,7 @@ def processor(
     def prepare() -> None:
         directory.make()
         if state is not None:
-            _set_state_directory(state, environment)
+            state.set_in(environment)
 
     return Program(
         name="extproc",
@@ -72,22 +72,40 @@ def processor(
     )
 
 
-def _set_state_directory(state: Path, environment: dict[str, str]) -> None:
-    """It was there when we started. If something has deleted it, it is made again; if that can't be, the processor is
-    better started without it than not at all."""
-    for name in [each for each in environment if each.upper() == _STATE_DIR]:
-        del environment[name]
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(state, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
+class _StateDirectory:
+    """STATE_DIR, which is there when the proxy starts, or its place is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._disk = self._disk_of_path()
+
+    def set_in(self, environment: dict[str, str]) -> None:
+        """If something has deleted it, it is made again. If that can't be, or its disk is no longer there, a processor
+        is better started without it than not at all: what it would begin anew must not replace what is on that disk."""
+        for name in [each for each in environment if each.upper() == _STATE_DIR]:
+            del environment[name]
+        problem = self._problem()
+        if problem is None:
+            environment[_STATE_DIR] = str(self._path)
+            return
         log.warning(
-            f"{_STATE_DIR}={state} can't be used any more: until the processor is started again nothing is kept",
-            why=error.strerror,
+            f"{_STATE_DIR}={self._path} can't be used any more: until the processor is started again nothing is kept",
+            why=problem,
         )
-        return
-    environment[_STATE_DIR] = str(state)
+
+    def _problem(self) -> str | None:
+        try:
+            # A disk of the network may come back under another number, with what is ours.
+            if self._disk_of_path() != self._disk and not (self._path / LOCK_NAME).exists():
+                return "another disk is there than at the start"
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            return error.strerror
+        return None if os.access(self._path, os.W_OK | os.X_OK) else "it can't be written to"
+
+    def _disk_of_path(self) -> int:
+        """The number of the disk on which it is, or would be made."""
+        return next(each for each in (self._path, *self._path.parents) if os.path.lexists(each)).stat().st_dev
 
 
 async def arrived_entries(client: httpx.AsyncClient, settings: Settings) -> int | None:
@@ -134,6 +152,16 @@ def known_environment() -> dict[str, str]:
     do so again."""
     misspelt = misspelt_settings(os.environ)
     return {name: value for name, value in os.environ.items() if name not in misspelt}
+
+
+async def _until_serves(client: httpx.AsyncClient, settings: Settings) -> None:
+    """Returns once the processor takes requests or, where it was started while the proxy stops, the log alone."""
+    while True:
+        if await answers(client, f"{metrics_url(settings)}/readyz"):
+            return
+        if await arrived_entries(client, settings) is not None:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _until_accepts(socket: Path) -> None:

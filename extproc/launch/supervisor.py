@@ -188,6 +188,7 @@ class Supervisor:
         deadline = asyncio.get_running_loop().time() + self._settings.drain_timeout
         self._manager.tell(STOPPING)
         self._envoy.expect_end()
+        self._counts.mark_stopping()
         self._processor.ask_to_end()
         await self._admin.start_draining()
         log.info(

@@ -18,7 +18,8 @@ from common.file_lock import HeldError, hold
 log = structlog.get_logger("extproc.state")
 
 _MOST_BYTES: Final = 1024 * 1024
-_LOCK_NAME: Final = ".lock"
+LOCK_NAME: Final = ".lock"
+"""A file that is in each STATE_DIR that was ever used."""
 # How `StateFile.write` has the files of STATE_DIR named until they are whole.
 _UNFINISHED: Final = re.compile(r"\.(limits|cache|usage)\.json\.[a-z0-9_]{8}")
 _MOST_NAMES: Final = 10_000
@@ -79,7 +80,7 @@ def using(directory: Path | None) -> Iterator[None]:
     with ExitStack() as held:
         if directory is not None:
             try:
-                held.enter_context(hold(directory / _LOCK_NAME))
+                held.enter_context(hold(directory / LOCK_NAME))
                 _sweep(directory)
             except HeldError as holder:
                 log.warning(

@@ -193,6 +193,32 @@ async def test_a_processor_that_dies_or_hangs_during_the_drain_is_back_and_count
     assert proxy.output.count(" 200 POST ") == 1, "the stream was not counted"
 
 
+async def test_a_processor_that_is_back_during_the_drain_lets_nothing_new_in(
+    proxy: Supervised, simulator: Simulator
+) -> None:
+    statuses: list[int] = []
+
+    async def knock(client: httpx.AsyncClient) -> None:
+        while True:
+            statuses.append((await client.post(f"{proxy.url}/v1/messages", json=PROMPT)).status_code)
+
+    async with a_stream(proxy, events=50) as arriving, httpx.AsyncClient(timeout=30) as client:
+        with simulator.frozen():
+            proxy.signal(signal.SIGTERM)
+            await eventually(lambda: ask_briefly(proxy), lambda answer: answer.status_code == 503)
+            os.kill(proxy.child("extproc"), signal.SIGKILL)
+            knocking = [asyncio.create_task(knock(client)) for _ in range(4)]
+            await eventually(lambda: "extproc is back" in proxy.output, bool)
+        rest = [line async for line in arriving]
+        for task in knocking:
+            task.cancel()
+        await asyncio.gather(*knocking, return_exceptions=True)
+
+    assert any("message_stop" in line for line in rest)
+    assert set(statuses) == {503}
+    assert await asyncio.to_thread(proxy.process.wait) == 0
+
+
 async def test_told_to_stop_under_load_it_cuts_no_stream(proxy: Supervised, simulator: Simulator) -> None:
     async def streamed(client: httpx.AsyncClient, path: str) -> str:
         headers = {"x-sim": json.dumps({"events": 60, "pause": 0.05})}

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNUSED_PROXIES: Final = ("HTTP_PROXY", "ALL_PROXY")
+_ALONE: Final = "HTTPS_PROXY alone leads to Z.AI"
 _UNUSED_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR")
 
 
@@ -108,7 +109,11 @@ def what_is_not_used(
     given = {name.upper(): value for name, value in environ.items() if value}
     for name in _UNUSED_PROXIES:
         if name in given:
-            right = "for a proxy on the way to Z.AI set HTTPS_PROXY" if https_proxy is None else "HTTPS_PROXY alone is"
+            right = (
+                "for a proxy on the way to Z.AI set HTTPS_PROXY"
+                if https_proxy is None
+                else "HTTPS_PROXY alone leads to Z.AI"
+            )
             yield f"{name} is set and not used: {right}"
     if no_proxy and https_proxy is None:
         yield "NO_PROXY is set and not used: without HTTPS_PROXY every request goes straight"

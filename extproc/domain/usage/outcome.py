@@ -94,6 +94,8 @@ _ENDING_ERRORS: Final = {
     Ending.BROKEN_RESPONSE: ErrorType.READ_ERROR,
 }
 # Cut on this side: what Z.AI has done until then counts (a model may think for minutes).
+_PAGES: Final = ("text", "other")
+"""Kinds of answers that no model gives."""
 _CUT_HERE: Final = (Ending.CLIENT_LEFT, Ending.TIMEOUT)
 _SHORTEST_GENERATION: Final = 0.001
 
@@ -179,6 +181,8 @@ def _is_metered(entry: LogEntry, protocol: LlmProtocol | None) -> bool:
 
 def _may_have_generated(entry: LogEntry) -> bool:
     answer = entry.answer
+    if answer.kind in _PAGES:
+        return False
     if answer.is_opaque:
         return entry.response_bytes > 0 or entry.ending in _CUT_HERE
     # An error that nothing followed: its client left before the next attempt.

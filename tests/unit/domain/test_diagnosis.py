@@ -86,6 +86,7 @@ def test_a_base_url_that_leads_here_has_to_lead_to_an_api(name: str, path: str, 
 
 def test_a_proxy_of_the_environment_that_spares_this_machine_is_fine() -> None:
     environment = {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "example.com, 127.0.0.1"}
+    assert "ALL_PROXY" in levels(list(diagnosis.judge_environment({"all_proxy": "http://proxy:3128"}, PROXY, KEY)))
 
     assert "HTTP_PROXY" not in levels(list(diagnosis.judge_environment(environment, PROXY, KEY)))
 

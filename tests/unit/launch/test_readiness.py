@@ -114,6 +114,27 @@ async def test_a_directory_for_the_state_that_can_not_be_made_again_is_left_out_
         assert named() == {"STATE_DIR": f"{mount}/state"}
 
 
+@pytest.mark.parametrize("is_ours", [False, True])
+async def test_where_another_disk_is_than_at_the_start_only_one_that_was_used_before_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool
+) -> None:
+    state = tmp_path / "state"
+    async with httpx.AsyncClient() as client:
+        directory, settings = RuntimeDirectory(tmp_path), Settings(state_dir=state)
+        processor = programs.processor(settings, directory, client, LastingCounts.new(), {}, merge_output=False)
+        monkeypatch.setattr(programs._StateDirectory, "_disk_of_path", lambda _self: -1)
+        if is_ours:
+            state.mkdir()
+            (state / ".lock").touch()
+
+        with structlog.testing.capture_logs() as logs:
+            processor.prepare()
+
+    assert state.exists() == is_ours
+    assert processor.environment.get("STATE_DIR") == (str(state) if is_ours else None)
+    assert [entry["why"] for entry in logs] == ([] if is_ours else ["another disk is there than at the start"])
+
+
 async def test_envoy_gives_a_sign_when_all_of_its_threads_have_handed_in_what_they_counted_since_the_last() -> None:
     told = 7
     async with httpx.AsyncClient() as client:

@@ -83,7 +83,7 @@ def test_other_variables_for_proxies_are_not_used_beside_https_proxy_either(name
     environ = {"HTTPS_PROXY": PROXY, name: PROXY}
 
     assert list(what_is_not_used(environ, URL, PROXY, None, "")) == [
-        f"{name.upper()} is set and not used: HTTPS_PROXY alone is"
+        f"{name.upper()} is set and not used: HTTPS_PROXY alone leads to Z.AI"
     ]
 
 

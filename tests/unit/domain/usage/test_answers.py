@@ -81,6 +81,8 @@ ROWS = [
     Row("empty_stream", CHAT, ReadAnswer("empty"), error="read_error", changes={"response_bytes": 0}),
     Row("empty_body", MESSAGES, ReadAnswer("empty"), error="read_error", changes={"response_bytes": 0}),
     Row("page_of_a_firewall", MESSAGES, ReadAnswer("text"), error="read_error", changes={"response_bytes": 898}),
+    Row("a_client_leaves_a_page", MESSAGES, ReadAnswer("text"), LEFT, 499, "write_error"),
+    Row("a_client_leaves_what_is_no_text", MESSAGES, ReadAnswer("other"), LEFT, 499, "write_error"),
     Row("page_of_a_firewall_named_json", MESSAGES, ReadAnswer("json", unread="json"), error="read_error"),
     Row("json_error_in_a_200_whose_head_told", MESSAGES, ReadAnswer("json", code="1305", final=True), error="529",
         changes={"business_code": "1305"}),
