@@ -86,7 +86,8 @@ class Row:
         self.causes[change.cause] += 1
         [(cause, times)] = self.causes.most_common(1)
         cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
-        self.change = replace(change, cause=cause, place=change.place or self.change.place)
+        known = change if change.bytes or not self.change.place else self.change  # which of two says more exactly where
+        self.change = replace(change, cause=cause, place=known.place, bytes=known.bytes)
         self.values = [*self.values, change.value][-_MOST_VALUES:]
         self.at = at
         self.requests = self.requests + 1 if is_news else 0

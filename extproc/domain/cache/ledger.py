@@ -104,24 +104,28 @@ class ColdConversation:
 
 
 class _Lately:
-    """Sums of the last hour, in parts of five minutes."""
+    """Sums of the last hour, in parts of five minutes, by their number. Around a mark of five minutes those of both
+    sides come mixed: requests are taken in by when they were sent, and count when they have ended."""
 
     def __init__(self) -> None:
-        self._parts: deque[tuple[int, Sums]] = deque(maxlen=WINDOW_SECONDS // _PART_SECONDS)
+        self._parts: dict[int, Sums] = {}
 
     def add(self, sums: Sums, now: float) -> None:
         number = int(now // _PART_SECONDS)
-        if not self._parts or self._parts[-1][0] != number:
-            self._parts.append((number, Sums()))
-        self._parts[-1][1].add(sums)
+        if number not in self._parts:
+            self._parts[number] = Sums()
+            if len(self._parts) > WINDOW_SECONDS // _PART_SECONDS:
+                del self._parts[min(self._parts)]
+        if number in self._parts:
+            self._parts[number].add(sums)
 
     def parts(self) -> list[list[float]]:
         """Plain values for `restored`."""
-        return [[number, *(getattr(sums, name) for name in _SUMS)] for number, sums in self._parts]
+        return [[number, *(getattr(sums, name) for name in _SUMS)] for number, sums in sorted(self._parts.items())]
 
     def unknown(self) -> list[list[int]]:
         """The same of what is not known, as far as there is any."""
-        return [[number, sums.unknown] for number, sums in self._parts if sums.unknown]
+        return [[number, sums.unknown] for number, sums in sorted(self._parts.items()) if sums.unknown]
 
     @classmethod
     def restored(cls, parts: Iterable[list[Any]], unknown: Iterable[list[Any]], now: float) -> "_Lately":
@@ -137,13 +141,13 @@ class _Lately:
             if last - WINDOW_SECONDS // _PART_SECONDS < number <= last:
                 sums = Sums(*values)
                 sums.unknown = unknown_of.get(number, 0)
-                lately._parts.append((number, sums))
+                lately._parts[number] = sums
         return lately
 
     def total(self, now: float) -> Sums:
         first = int(now // _PART_SECONDS) - WINDOW_SECONDS // _PART_SECONDS
         total = Sums()
-        for number, sums in self._parts:
+        for number, sums in self._parts.items():
             if number > first:
                 total.add(sums)
         return total
@@ -284,7 +288,8 @@ class CacheLedger:
         Envoy's threads tell each of its own requests."""
         # More than is ever asked within that moment: the clock was set back.
         before = now - _SETTLES_AFTER if len(self._new) < _MOST_NEW else math.inf
-        while self._heard and self._heard[0].at <= before:
+        # What was heard of later than now was so before the clock was set back.
+        while self._heard and (self._heard[0].at <= before or self._heard[0].at > now):
             self._until = max(self._until, self._heard.popleft().sent)
         while self._new and self._new[0].sent <= self._until:
             if not most:

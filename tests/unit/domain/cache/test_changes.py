@@ -91,17 +91,24 @@ def test_a_tool_that_changes_is_found_as_soon_as_any_other_part_and_one_more_beg
     assert taken([*changing[:3], "t10:99:a:a", "t10:99:b:b", "t10:99:c:c"]) == []
 
 
-def test_where_a_message_is_no_longer_known_exactly_it_is_called_what_it_was() -> None:
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [
+        (18, "message 15 changes with each request (1,500 bytes)"),
+        (28, "one of the messages 13 to 19 changes with each request"),
+    ],
+)
+def test_where_a_message_stands_is_told_as_exactly_as_it_ever_was_known(first: int, text: str) -> None:
     changes = Changes()
     for number in range(7):
-        count = 18 + 2 * number
-        ends = [f"e{n}:{number if n >= 15 else 0}{n}" for n in range(13, count + 1)[-12:]]
+        count = first + 2 * number
+        ends = [f"e{n}:{number if n >= 15 else 0}{n}:{n}00" for n in range(13, count + 1)[-12:]]
         read = read_prompt(" ".join([*(f"m9:{message:x}" for message in range(12)), *ends]))
         assert read is not None
         changes.take(SPEAKER, read, asked(number))
 
     [finding] = changes.findings(NOON + 600, COLD_SECONDS)
-    assert (finding.requests, text_of(finding.change)) == (6, "one of the messages 13 to 19 changes with each request")
+    assert (finding.requests, text_of(finding.change)) == (6, text)
 
 
 def test_a_finding_says_whether_only_the_front_of_the_prompts_was_looked_at() -> None:

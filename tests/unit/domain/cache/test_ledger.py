@@ -243,6 +243,31 @@ def test_a_clock_that_goes_back_does_not_make_it_keep_everything() -> None:
     assert len(ledger._heard) <= 10_000
 
 
+def test_a_clock_that_is_set_back_or_was_far_ahead_once_does_not_make_it_wait() -> None:
+    for blip in (86_400.0, 0.0):
+        ledger = CacheLedger(PRICES)
+        for number in range(600):
+            at = NOON + number + (blip if number == 100 else 0.0) - (3600.0 if not blip and number > 100 else 0.0)
+            ledger.hear(SPEAKER, Asked(at - 2.0, at - 1.0, 20_000, 0), at)
+
+        ledger.cold(at + 1.0)
+        assert ledger.is_settled, blip
+
+
+def test_requests_that_end_on_both_sides_of_a_mark_of_five_minutes_are_all_in_the_last_hour() -> None:
+    ledger, seconds = CacheLedger(PRICES), (0.5, 20.0, 3.0, 11.0)
+    sent = [NOON + number for number in range(2700)]
+    ended = sorted((at + seconds[number % 4], at) for number, at in enumerate(sent))
+    for heard, at in ended:
+        ledger.hear(SPEAKER, Asked(at, at + 0.1, 20_000, 0), heard)
+    ledger.cold(heard + 1.0)
+
+    [use] = ledger.programs(heard + 1.0)
+    [again] = restarted(ledger, heard + 1.0).programs(heard + 1.0)
+    assert use.sums.requests == again.sums.requests == 2700
+    assert use.sums.unknown == again.sums.unknown > 0
+
+
 def test_however_many_are_heard_of_at_once_each_waits_for_a_few_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[Asked] = []
     monkeypatch.setattr(CacheLedger, "_take", lambda _self, _speaker, asked, _now: taken.append(asked))
