@@ -89,7 +89,7 @@ class Trial:
 
 def plan(model: str, chat_base: str, nonce: str) -> list[Sequence[Trial]]:
     """The trials in their order; those of one group are sent at the same time. The long prompts for the cache go last:
-    all else together takes less than one of them. `nonce` makes them new to the cache. `chat_base` is where the
+    all else that is answered takes less than one of them. `nonce` makes them new to the cache. `chat_base` is where the
     clients' Chat Completions go."""
     first, second = nonce[:3], nonce[::-1][:3] + "0"
     pair = (model, _another(model))
