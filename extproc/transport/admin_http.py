@@ -61,7 +61,7 @@ def create_app(
             if refusal is not None:
                 is_crowded = refusal.retry_after is not None
                 return too_many() if is_crowded else unauthorised("TOKEN, with a token of this proxy's clients")
-        page = exposition.page(request.headers.get("accept", ""), for_clients=for_clients)
+        page = await exposition.page(request.headers.get("accept", ""), for_clients=for_clients)
         return Response(page.body, headers={"content-type": page.content_type})
 
     async def healthz(_request: Request) -> Response:
@@ -95,7 +95,7 @@ def create_app(
     status_page = SparedPage(render_status)
 
     async def status(_request: Request) -> Response:
-        return Response(status_page.get(), media_type="application/json")
+        return Response(await status_page.get(), media_type="application/json")
 
     async def requests(request: Request) -> Response:
         if (refused := await owner.refuse(request)) is not None:

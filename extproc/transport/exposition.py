@@ -1,7 +1,8 @@
-"""Metrics and other pages: rendering one holds up every admission, so who asks too often gets the one that is there."""
+"""Metrics and other pages: rendering one holds up every admission, so who asks too often has to wait for the next."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,67 +11,67 @@ from prometheus_client.exposition import choose_encoder
 
 OLDEST_FOR_CLIENTS: Final = 1.0
 _OPENMETRICS: Final = "application/openmetrics-text"
-_LARGEST_SHARE: Final = 0.5
-_SECONDS_AT_ONCE: Final = 0.25
+_LONGEST_REST: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The metrics in one format, rendered at `at` (steady seconds) in `seconds`."""
+    """The metrics in one format."""
 
     body: bytes
     content_type: str
-    at: float
-    seconds: float
-
-
-class Exposition:
-    """Renders a registry. `clock` tells steady seconds."""
-
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._pages: dict[bool, Page] = {}
-
-    def page(self, accept: str, for_clients: bool) -> Page:
-        """The page in the format that is asked for: the text format, or OpenMetrics.
-
-        Clients share one that is up to a second old. On the metrics port it is new, unless rendering has only just
-        ended: half of the time at the most goes into it.
-        """
-        is_openmetrics = _OPENMETRICS in accept
-        page = self._pages.get(is_openmetrics)
-        if page is not None:
-            age = self._clock() - page.at
-            if age < (OLDEST_FOR_CLIENTS if for_clients else page.seconds):
-                return page
-        page = self._pages[is_openmetrics] = self._rendered(_OPENMETRICS if is_openmetrics else "")
-        return page
-
-    def _rendered(self, accept: str) -> Page:
-        began = self._clock()
-        encode, content_type = choose_encoder(accept)
-        body = encode(self._registry)
-        ended = self._clock()
-        return Page(body, content_type, ended, ended - began)
 
 
 class SparedPage:
-    """A page that is new for each who asks, unless rendering it would take more than half of the time. `clock` tells
-    steady seconds."""
+    """A page that shows how things stood when it was asked for, or later.
 
-    def __init__(self, render: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
+    Rendering takes half of the time at most: after each the page rests for as long as it took, and all that ask
+    meanwhile wait for one rendering. `clock` tells steady seconds.
+    """
+
+    def __init__(
+        self,
+        render: Callable[[], bytes],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._render = render
         self._clock = clock
-        self._page = b""
-        self._spent = 0.0
-        self._looked_at = clock()
+        self._sleep = sleep
+        self._body = b""
+        self._began = self._rests_until = float("-inf")
 
-    def get(self) -> bytes:
-        now = self._clock()
-        self._spent = max(0.0, self._spent - _LARGEST_SHARE * (now - self._looked_at))
-        self._looked_at = now
-        if not self._page or self._spent < _SECONDS_AT_ONCE:
-            self._page = self._render()
-            self._spent += self._clock() - now
-        return self._page
+    async def get(self, oldest: float = 0.0) -> bytes:
+        """The page; one that is there does while it is at most `oldest` seconds old."""
+        since = self._clock() - oldest
+        while self._began < since:
+            rest = self._rests_until - self._clock()
+            if rest > 0.0:
+                await self._sleep(rest)
+            else:
+                self._began = self._clock()
+                self._body = self._render()
+                ended = self._clock()
+                # A process that was stopped meanwhile would rest for as long as that.
+                self._rests_until = ended + min(ended - self._began, _LONGEST_REST)
+        return self._body
+
+
+class Exposition:
+    """Renders a registry, in the text format and in OpenMetrics. `clock` tells steady seconds."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        self._text = _Format(registry, clock, "")
+        self._openmetrics = _Format(registry, clock, _OPENMETRICS)
+
+    async def page(self, accept: str, for_clients: bool) -> Page:
+        """The page in the format that is asked for. Clients share one that is up to a second old."""
+        asked = self._openmetrics if _OPENMETRICS in accept else self._text
+        body = await asked.page.get(OLDEST_FOR_CLIENTS if for_clients else 0.0)
+        return Page(body, asked.content_type)
+
+
+class _Format:
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], accept: str) -> None:
+        encode, self.content_type = choose_encoder(accept)
+        self.page = SparedPage(lambda: encode(registry), clock)

@@ -104,11 +104,11 @@ async def test_tokens_of_small_events_are_estimated_right_after_many_large_ones(
         async with httpx.AsyncClient(timeout=60) as client:
             for path in ONE_OF_EACH:
                 estimated = await estimated_after_large_ones(client, stack, path)
-                assert 150 <= estimated <= 600, path
+                assert 100 <= estimated <= 600, path
 
 
 async def estimated_after_large_ones(client: httpx.AsyncClient, stack: Stack, path: str) -> float:
-    """Tokens of a stream that breaks off behind 300 of its small events, each of a token."""
+    """Tokens of a stream that its client leaves behind 291 to 300 of its small events, each of a token."""
     body = {**SURFACES[path], "stream": True}
     large = {"events": 10, "event_bytes": 4000, "output_tokens": 10_000}
     for _ in range(20):
