@@ -1,11 +1,12 @@
 """Whose prompts Envoy is asked to tell the parts of: to hash them costs time, and of most nobody has to know.
 
-Where nearly all of a prompt came from the cache nothing can have changed in it. So a conversation is of interest once
-an answer has had less, until one has nearly all again. A fault is named later for that: its first prompt is not seen,
-and the second has none to be held against.
+Where nearly all of a prompt came from the cache, or of what the one before had put there, nothing can have changed in
+it. So a conversation is of interest once an answer has had less, until one has its due again. A fault is named later
+for that: its first prompt is not seen, and the second has none to be held against.
 
 Two prompts in a row are enough to be compared. So a few in a row are looked at, at once, and then several times as many
-are passed over: whether it goes on, their tokens tell.
+are passed over: whether it goes on, their tokens tell. The first rest is the shortest: what was not found by then may
+have begun since.
 
 Where answers with too little take turns with others, so few in a row would seldom meet a change. But as long as a
 conversation goes on, prompts that are further apart tell it too. So each seventh is looked at, whatever it has.
@@ -20,10 +21,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
-from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
+from extproc.domain.cache.conversation import LONGEST_PAUSE, WARM, Asked, Speaker, misses_what_was_there
 
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
+
+LATER_RESTS: Final = 12
+"""The same where one row has been looked at before."""
 
 AT_FIRST: Final = 48
 """So many prompts of a client's program may be looked at before there was any to pass over."""
@@ -44,12 +48,22 @@ Value = TypeVar("Value")
 @dataclass(slots=True)
 class _Look:
     """How a conversation or a source is looked at: `left` more prompts, and then none of the next `rest`. `few` are as
-    many as are looked at in a row the next time. `warm` counts the latest answers that had nearly all."""
+    many as are looked at in a row the next time, for each of which `rests` are passed over then. `warm` counts the
+    latest answers that had nearly all."""
 
     few: int
     left: int = 0
     rest: int = 0
+    rests: int = RESTS
     warm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """After how many more `requests` prompts are looked at: of a conversation's own, or of its whole program."""
+
+    requests: int
+    is_for_program: bool
 
 
 @dataclass(slots=True)
@@ -62,6 +76,12 @@ class _Turns:
     sent: float = 0.0
     well: int = 0
     relapses: int = 0
+
+    def has_its_due(self, asked: Asked) -> bool:
+        """Whether a request, which is not taken yet, has what the one before had put into the cache. It is not known of
+        the first, nor after a pause in which the cache may have forgotten it."""
+        is_known = self.tokens > 0 and asked.sent - self.sent <= LONGEST_PAUSE
+        return is_known and not misses_what_was_there(asked, self.tokens, self.sent)
 
     def take(self, asked: Asked) -> None:
         if misses_what_was_there(asked, self.tokens, self.sent):
@@ -90,23 +110,30 @@ class Interest:
         """A request has ended. What is known before the next one is answered is the model that it asks for."""
         key = _key(speaker, asked.model or speaker.model)
         is_warm = asked.cached >= asked.input * WARM
-        if speaker.is_named and self._takes_turns(key, asked):
-            one = self._looks.get(key) or _Look(_ONE)
-            one.few, one.rest = _ONE, min(one.rest, RESTS)
-            self._put(key, one)
-            return
-        if is_warm and speaker.is_named:
-            look = self._looks.pop(key, None)
-            if look is not None:
-                self._save(speaker, look.left)
+        if speaker.is_named:
+            self._take_of_session(key, speaker, asked, is_warm)
             return
         look = self._looks.get(key)
         if look is None or (look.warm >= _WELL and not is_warm):
             look = _Look(_FEW_OF_A_SOURCE)
-        if speaker.is_named:
-            look.few = _FEW
         look.warm = look.warm + 1 if is_warm else 0
         self._put(key, look)
+
+    def _take_of_session(self, key: _Key, speaker: Speaker, asked: Asked, is_warm: bool) -> None:
+        turns = self._turns.get(key) or _Turns()
+        is_well = is_warm or turns.has_its_due(asked)
+        turns.take(asked)
+        _remember(self._turns, key, turns, _MOST_CONVERSATIONS)
+        if turns.are_taken:
+            look = self._looks.get(key) or _Look(_ONE)
+            look.few, look.rest = _ONE, min(look.rest, RESTS)
+            self._put(key, look)
+        elif not is_well:
+            look = self._looks.get(key) or _Look(_FEW)
+            look.few = _FEW
+            self._put(key, look)
+        elif (ended := self._looks.pop(key, None)) is not None:
+            self._save(speaker, ended.left)
 
     def takes_a_look(self, speaker: Speaker) -> bool:
         """Whether to look at this prompt, which is about to be sent; asked once of each. The speaker's model is the one
@@ -121,7 +148,9 @@ class Interest:
             return False
         if not look.left and not look.rest:
             look.left = self._granted(speaker, look.few)
-            look.rest = RESTS * look.left
+            look.rest = look.rests * look.left
+            if look.left:
+                look.rests = LATER_RESTS
             if look.left and not speaker.is_named:
                 look.few = min(2 * look.few, _MOST_IN_A_ROW)
         if look.left:
@@ -130,23 +159,18 @@ class Interest:
         look.rest = max(0, look.rest - 1)
         return False
 
-    def waits(self, speaker: Speaker) -> int:
-        """After how many more requests of its program the prompts of a conversation are looked at, if that waits for
-        the budget alone; else 0. The speaker's model may be another one than the one that it asks for."""
+    def waits(self, speaker: Speaker) -> Wait | None:
+        """What a conversation waits for until its prompts are looked at; None if they are, or if nothing is missing.
+        The speaker's model may be another one than the one that it asks for."""
         whose = _key(speaker, "")[:-1]
         looks = [look for key, look in self._looks.items() if key[:-1] == whose and look.warm < _WELL]
-        if not looks or any(look.left or look.rest for look in looks):
-            return 0
+        if not looks or any(look.left for look in looks):
+            return None
+        if rest := min(look.rest for look in looks):
+            return Wait(rest, is_for_program=False)
         least = min(min(look.few, _least(speaker)) for look in looks)
-        lacking = least - self._budgets.get((speaker.client, speaker.program), AT_FIRST)
-        return max(0, ceil(lacking * (1 + RESTS)))
-
-    def _takes_turns(self, key: _Key, asked: Asked) -> bool:
-        """Whether answers that come short and others take turns in this conversation, of which one has come."""
-        turns = self._turns.get(key) or _Turns()
-        turns.take(asked)
-        _remember(self._turns, key, turns, _MOST_CONVERSATIONS)
-        return turns.are_taken
+        lacking = ceil((least - self._budgets.get((speaker.client, speaker.program), AT_FIRST)) * (1 + RESTS))
+        return Wait(lacking, is_for_program=True) if lacking > 0 else None
 
     def _granted(self, speaker: Speaker, few: int) -> int:
         """Takes so many out of the budget, or what there is, if it is enough to be worth it."""

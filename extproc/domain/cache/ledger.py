@@ -20,7 +20,7 @@ from extproc.domain.cache.conversation import (
     patience_with,
 )
 from extproc.domain.cache.fronts import Fronts
-from extproc.domain.cache.interest import Interest
+from extproc.domain.cache.interest import Interest, Wait
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.cache.sessions import ShortSessions
 from extproc.domain.request.programs import program_of
@@ -245,9 +245,8 @@ class CacheLedger:
         self._settle(now)
         return self._since_start
 
-    def waits_for_a_look(self, speaker: Speaker) -> int:
-        """After how many more requests of its program a conversation's prompts are looked at, if that waits for those
-        alone; else 0."""
+    def waits_for_a_look(self, speaker: Speaker) -> Wait | None:
+        """What a conversation waits for until its prompts are looked at; None if they are, or if nothing is missing."""
         return self._interest.waits(speaker)
 
     def findings(self, now: float) -> list[Finding]:

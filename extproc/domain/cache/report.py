@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from extproc.domain.cache.changes import Finding, When
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.interest import Wait
 from extproc.domain.cache.ledger import WINDOW_SECONDS, CacheLedger, ColdConversation, Price, ProgramUse
 from extproc.domain.cache.prompt import FIRST_MESSAGES, Cause, Change
 from extproc.domain.request.programs import label_of
@@ -25,8 +26,8 @@ def as_json(ledger: CacheLedger, now: float, *, doctor: bool = False) -> dict[st
     findings = ledger.findings(now)
     named = {each.speaker for each in findings}
 
-    def waits(each: ColdConversation) -> int:
-        return ledger.waits_for_a_look(each.speaker) if doctor and each.speaker not in named else 0
+    def waits(each: ColdConversation) -> Wait | None:
+        return ledger.waits_for_a_look(each.speaker) if doctor and each.speaker not in named else None
 
     return {
         "doctor": doctor,
@@ -141,15 +142,15 @@ def _finding(finding: Finding, several: bool) -> dict[str, object]:
     }
 
 
-def _conversation(cold: ColdConversation, several: bool, waits: int) -> dict[str, object]:
-    """`waits` is after how many more requests of its program its prompts are looked at, 0 if that is no matter."""
+def _conversation(cold: ColdConversation, several: bool, wait: Wait | None) -> dict[str, object]:
+    """`wait` is what it waits for until its prompts are looked at, if for anything."""
     speaker, misses = cold.speaker, cold.misses
     name = _name(speaker.program or "A program without a name", speaker.client, several)
     if cold.sessions > 1:
         name += f", {cold.sessions} short sessions"
     elif speaker.session:
         name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
-    why = f"why is looked at after {waits:,} more requests of this program" if waits else ""
+    why = _when_looked_at(wait) if wait is not None else ""
     parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price), why)
     return {
         **_who(speaker),
@@ -160,6 +161,12 @@ def _conversation(cold: ColdConversation, several: bool, waits: int) -> dict[str
         **_price(cold.price),
         "text": "; ".join(filter(None, parts)),
     }
+
+
+def _when_looked_at(wait: Wait) -> str:
+    plural = "" if wait.requests == 1 else "s"
+    whose = f"request{plural} of this program" if wait.is_for_program else "of its requests"
+    return f"why is looked at after {wait.requests:,} more {whose}"
 
 
 def _tokens(total: int, cached: int, cacheable: int) -> dict[str, object]:

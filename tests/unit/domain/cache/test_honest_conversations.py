@@ -208,6 +208,25 @@ def test_each_fault_is_an_alarm_within_thirty_turns_and_its_cause_is_found(
     assert office.causes == {FAULTS[fault]}
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fault_that_begins_after_an_honest_start_is_found_as_soon_as_one_from_the_first(
+    seed: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    """Each prompt at the start is larger than the one before by more than a tenth."""
+    office = Office(seed, CLAUDE)
+    for _ in range(8):
+        office.person.prompt.append(office.person.new(20_000, 30_000))
+        office.person.ask()
+    assert office.causes == set()
+
+    office.person.change = fault
+    for _ in range(6):
+        office.person.prompt.append(office.person.new(50, 500))
+        office.person.ask()
+    assert office.causes == {FAULTS[fault]}
+
+
 def at_once(people: list[Person], requests: int) -> None:
     """Several take turns, request by request."""
     for number in range(requests * len(people)):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from extproc.domain.cache.conversation import Asked, Speaker
-from extproc.domain.cache.interest import AT_FIRST, RESTS, Interest
+from extproc.domain.cache.interest import AT_FIRST, LATER_RESTS, RESTS, Interest, Wait
 
 SPEAKER = Speaker("anna", "source-01", "Claude Code", "4a08be83-d265", "", "glm-5.3")
 NAMELESS = replace(SPEAKER, session="")
@@ -27,9 +27,17 @@ def test_a_conversation_is_of_interest_from_an_answer_with_too_little_to_one_wit
 
 
 def test_a_conversation_that_stays_cold_is_looked_at_five_times_in_a_row_at_once_and_then_rests_for_thirty() -> None:
-    found = looked(Interest(), [(SPEAKER, COLD)] * 106)
+    found = looked(Interest(), [(SPEAKER, COLD)] * 166)
 
-    assert found == [False] + ([True] * 5 + [False] * 30) * 3
+    assert found == [False] + [True] * 5 + [False] * 30 + ([True] * 5 + [False] * 60) * 2
+
+
+def test_a_conversation_that_grows_fast_and_has_its_due_keeps_its_looks_for_a_fault_that_begins_later() -> None:
+    honest = [Asked(10.0 * number, 2.0, 20_000 * (number + 1), 20_000 * number) for number in range(20)]
+    missed = [Asked(10.0 * number, 2.0, 20_000 * (number + 1), 10_000) for number in range(20, 30)]
+
+    found = looked(Interest(), [(SPEAKER, each) for each in [*honest, *missed]])
+    assert found == [False, True] + [False] * 19 + [True] * 5 + [False] * 4
 
 
 def test_a_conversation_whose_answers_take_turns_is_looked_at_each_seventh_time_until_they_no_longer_do() -> None:
@@ -47,14 +55,14 @@ def test_answers_that_are_cold_after_a_long_pause_or_for_what_is_new_in_a_prompt
 
     behind_a_miss = [number > 0 and number % 2 == 0 for number in range(20)]
     assert looked(Interest(), [(SPEAKER, each) for each in paused]) == behind_a_miss
-    assert looked(Interest(), [(SPEAKER, each) for each in large]) == [False] + [True] * 5 + [False] * 14
+    assert looked(Interest(), [(SPEAKER, each) for each in large]) == [False, True] + [False] * 18
 
 
 def test_a_source_without_sessions_is_looked_at_from_the_first_and_longer_each_time() -> None:
-    found = looked(Interest(), [(NAMELESS, COLD)] * 400)
+    found = looked(Interest(), [(NAMELESS, COLD)] * 500)
 
-    assert found[:252] == [True] * 12 + [False] * 72 + [True] * 24 + [False] * 144
-    assert found[252:] == [True] * 48 + [False] * 100
+    assert found[:396] == [True] * 12 + [False] * 72 + [True] * 24 + [False] * 288
+    assert found[396:] == [True] * 48 + [False] * 56
 
 
 def test_a_source_that_is_well_is_not_looked_at_until_it_is_not() -> None:
@@ -83,6 +91,23 @@ def test_of_whatever_traffic_no_more_than_one_prompt_in_seven_is_looked_at() -> 
     shares = {name: share(each) for name, each in traffic.items()}
     assert {name: each for name, each in shares.items() if each > 1 / (1 + RESTS)} == {}
     assert min(shares.values()) > 0.03
+
+
+def test_of_what_stays_cold_for_long_one_prompt_in_thirteen_is_looked_at() -> None:
+    for speaker in (SPEAKER, NAMELESS):
+        assert looked(Interest(), [(speaker, COLD)] * 30_000).count(True) / 30_000 < 1 / (1 + LATER_RESTS) + 0.002
+
+
+def test_a_conversation_that_rests_says_after_how_many_of_its_requests_it_is_looked_at() -> None:
+    interest, said = Interest(), []
+    for _ in range(37):
+        interest.takes_a_look(SPEAKER)
+        interest.take(SPEAKER, COLD)
+        said.append(interest.waits(SPEAKER))
+
+    assert said[:5] == [None] * 5
+    assert said[5:35] == [Wait(number, is_for_program=False) for number in range(30, 0, -1)]
+    assert said[35:] == [None] * 2
 
 
 def test_of_several_conversations_that_are_cold_for_long_each_is_looked_at() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from extproc.domain.cache import report
 from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.interest import Wait
 from extproc.domain.cache.ledger import COLD_SECONDS, WINDOW_SECONDS, CacheLedger
 from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import interpret
@@ -509,7 +510,22 @@ def test_a_cold_conversation_whose_prompts_are_not_looked_at_yet_says_when_they_
         if is_looked_at:
             break
 
-    assert waits == [*range(waits[0], 0, -1), 0]
-    assert texts[8].endswith(f"; why is looked at after {waits[8]} more requests of this program")
+    assert waits == [*(Wait(number, is_for_program=True) for number in range(len(waits) - 1, 0, -1)), None]
+    assert texts[8].endswith(f"; why is looked at after {len(waits) - 9} more requests of this program")
     assert "why is looked at" not in texts[-1]
     assert all("why is" not in each["text"] for each in conversations(ledger, sent + 6))
+
+
+def test_a_cold_conversation_whose_looks_found_nothing_says_when_it_is_looked_at_again() -> None:
+    """Envoy told of no parts."""
+    ledger, texts = CacheLedger(PRICES), []
+    for number in range(40):
+        sent = NOON + 20 * number
+        ledger.wants_parts(SPEAKER)
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, 20_000 + 1000 * number, 0, 200), sent + 5)
+        told: Any = report.as_json(ledger, sent + 6, doctor=True)["conversations"]
+        texts.append(told[0]["text"] if told else "")
+
+    assert texts[24].endswith("; why is looked at after 11 more of its requests")
+    assert texts[34].endswith("; why is looked at after 1 more of its requests")
+    assert "why is looked at" not in texts[35]
