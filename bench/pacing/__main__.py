@@ -13,13 +13,14 @@ from typing import Final
 
 import click
 
-from bench.pacing import load, plot, report
+from bench.pacing import decisions, load, plot, report
 from bench.pacing.load import Plan
 from bench.pacing.outcome import Outcome, outcome
 from bench.pacing.ways import Way, run, ways_of
 
 _INTERRUPTED: Final = 130
 _QUICK: Final = 60.0
+_DECISIONS, _QUICK_DECISIONS = 2000, 20
 
 
 def _ways(_context: click.Context, _option: click.Parameter, value: str) -> list[Way]:
@@ -53,6 +54,7 @@ def main(quick: bool, plans: list[Plan], only: list[Way], speed: float | None, o
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
     }
+    costs = decisions.measure(_QUICK_DECISIONS if quick else _DECISIONS)
     outcomes: dict[Plan, list[Outcome]] = {plan: [] for plan in plans}
     with tempfile.TemporaryDirectory(prefix="zai-pacing-") as name:
         for plan in plans:
@@ -66,10 +68,10 @@ def main(quick: bool, plans: list[Plan], only: list[Way], speed: float | None, o
                     raise click.ClickException(f"{plan.name}, {way.value}: {error}") from None
                 outcomes[plan].append(outcome(way, plan, ran, pace))
                 click.echo(f"{plan.name}, {way.value}: done", err=True)
-    table = report.as_markdown(outcomes)
+    table = f"{decisions.as_markdown(costs)}\n{report.as_markdown(outcomes)}"
     output.mkdir(parents=True, exist_ok=True)
     (output / "pacing.md").write_text(table)
-    (output / "pacing.json").write_text(json.dumps(report.as_json(outcomes, about), indent=1) + "\n")
+    (output / "pacing.json").write_text(json.dumps(report.as_json(outcomes, costs, about), indent=1) + "\n")
     for plan, ways in outcomes.items():
         plot.draw(plan, ways, output / f"pacing-{plan.name}")
     click.echo(table)

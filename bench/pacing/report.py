@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from bench.pacing.decisions import DecisionCost
 from bench.pacing.load import Plan
 from bench.pacing.outcome import Outcome
 from bench.pacing.ways import Way
@@ -37,7 +38,9 @@ def as_markdown(outcomes: Mapping[Plan, list[Outcome]]) -> str:
     return "\n".join(f"{plan.title}:\n\n{_table(each)}" for plan, each in outcomes.items())
 
 
-def as_json(outcomes: Mapping[Plan, list[Outcome]], about: dict[str, Any]) -> dict[str, Any]:
+def as_json(
+    outcomes: Mapping[Plan, list[Outcome]], decisions: list[DecisionCost], about: dict[str, Any]
+) -> dict[str, Any]:
     plans = {
         plan.name: {
             "places": plan.places,
@@ -47,7 +50,7 @@ def as_json(outcomes: Mapping[Plan, list[Outcome]], about: dict[str, Any]) -> di
         }
         for plan, ways in outcomes.items()
     }
-    return {"about": about, "plans": plans}
+    return {"about": about, "decisions": [asdict(each) for each in decisions], "plans": plans}
 
 
 def _table(outcomes: list[Outcome]) -> str:

@@ -51,6 +51,14 @@ def test_every_way_has_its_numbers_and_a_picture(folder: Path) -> None:
     assert set(document["plans"]["mixed"]["ways"]["paced"]["used_by"]) == {"glm-5.3", "glm-5.3-flash", "glm-4.7"}
 
 
+def test_a_decision_while_many_wait_has_its_cost_by_the_number_of_models(folder: Path) -> None:
+    costs = json.loads((folder / "pacing.json").read_text())["decisions"]
+
+    assert [each["models"] for each in costs] == [1, 3, 10, 50]
+    assert all(0.0 <= each["median_ms"] <= each["p99_ms"] for each in costs)
+    assert "A decision with 500 waiting" in (folder / "pacing.md").read_text()
+
+
 def test_a_wrong_way_is_one_clear_line(tmp_path: Path) -> None:
     done = run("--only", "paced,psychic", "--output", str(tmp_path))
     assert done.returncode == 2

@@ -39,8 +39,10 @@ class Gate:
 
     def next_change(self, t: Steady) -> float | None:
         """When more may be in flight, if nothing happens before; None if only an event can do it."""
-        times = (self.limit.next_change(t), self.release_lag.next_release(t, trying=self.limit.is_probing))
-        return min((at for at in times if at is not None), default=None)
+        of_limit, of_places = self.limit.next_change(t), self.release_lag.next_release(t, trying=self.limit.is_probing)
+        if of_limit is None or of_places is None:
+            return of_places if of_limit is None else of_limit
+        return min(of_limit, of_places)
 
     def excuses(self, level: int, started: float, t: Steady) -> bool:
         """Whether a place that the upstream gave back late may be why an attempt was refused that had `started` as the

@@ -141,8 +141,12 @@ class Limits:
         return self._has_place(model, t) and (model == MCP or self.rate.wait(t) <= 0.0)
 
     def _has_place(self, model: str, t: Steady) -> bool:
-        # The largest may be full for all models: then no other is looked at.
-        return all(gate.has_place(t) for gate in reversed(self._on_its_way(model)))
+        # The largest may be full for all models: then no other is looked at. This is asked of each model, whatever
+        # happens, so it is a loop: a generator takes twice as long.
+        for gate in reversed(self._on_its_way(model)):  # noqa: SIM110
+            if not gate.has_place(t):
+                return False
+        return True
 
     def rivals(self, waiting: Mapping[str, int], t: Steady) -> set[str]:
         """Which of some models that are free, and of which so many wait, take places from one another: not all of
