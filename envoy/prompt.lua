@@ -3,7 +3,7 @@
 --
 -- Hashed are the texts that a model is shown, in order, and not how JSON has them: a text alone and a list with that one text are
 -- the same, and marks for the cache (`cache_control`), which move on with each request, are left out. Of tools the keys count too,
--- since those of a schema are names.
+-- since those of a schema are names, and so do their marks.
 --
 -- What comes back is one line of words:
 --
@@ -39,7 +39,7 @@ local LONGEST_KEY = 64
 -- is sixteen.
 local MOST_BYTES, MOST_STEPS, STEPS_OF_A_PART = 8388608, 524288, 16
 local DEEPEST = 500   -- below that keys are taken for texts: nobody's brackets may fill the memory
-local MARK, TYPE = "cache_control", "type"
+local MARK, NO_MARK, TYPE = "cache_control", "a text that is longer", "type"
 local ATTRIBUTION, NO_ATTRIBUTION = "x-anthropic-billing-header", "a text that is not shorter, and another one"
 local SECTIONS = { system = "s", instructions = "i", tools = "t", messages = "m", input = "m" }
 local PLAIN, STRING, TOOL = 1, 2, 3
@@ -184,7 +184,7 @@ local steps, is_cut = 0, false
 local mode, depth, is_object = PLAIN, 0, {}
 local wants_key, is_key, key, escaped = false, false, "", false
 local section, part, skipped, part_start = nil, nil, nil, -1   -- of a part that began in an earlier piece less than 0
-local tool_depth, tool_in_string, in_scalar = 0, false, false
+local tool_depth, tool_in_string, tool_text, in_scalar = 0, false, "", false
 
 local function begin(with_salt)
   if with_salt ~= salt then seed = with_salt * 0xD6E8FEB86659FD93ULL end
@@ -299,7 +299,10 @@ local function end_key(text, p, i, stop)
   if key ~= "" then key = key .. sub(text, i + 1, stop)
   elseif depth == 1 or length == #MARK or (length == #TYPE and p[i + 1] == 121) then key = sub(text, i + 1, stop)
   else return end
-  if depth == 1 then section = SECTIONS[key] end
+  if depth == 1 then
+    section = SECTIONS[key]
+    is_marked = is_marked or key == MARK   -- of the whole prompt
+  end
   if part and not skipped and (key == MARK or key == TYPE) then
     skipped = depth
     part_is_marked = part_is_marked or key == MARK
@@ -332,6 +335,15 @@ local function feed_string(text, p, n, i)
   return stop + 1
 end
 
+-- A text of a tool itself, and not of what is in it: its keys are some of those. A piece may end within it.
+local function note_tool_text(text, i, stop, n)
+  tool_text = #tool_text + (stop or n) - i <= #MARK and tool_text .. sub(text, i + 1, stop or n) or NO_MARK
+  if stop then
+    part_is_marked = part_is_marked or tool_text == MARK
+    tool_text = ""
+  end
+end
+
 -- A tool goes into the hash as it stands there: its keys count, and it is no text.
 local function feed_tool(text, p, n, i)
   local from, inner, in_string, is_over = i, tool_depth, tool_in_string, false
@@ -340,6 +352,7 @@ local function feed_tool(text, p, n, i)
     taken = taken + 1
     if in_string then
       local stop, is_cut = end_of_string(text, i, is_escaped)
+      if inner == 1 and (not stop or tool_text ~= "" or stop - i == #MARK) then note_tool_text(text, i, stop, n) end
       is_escaped, in_string, i = is_cut, not stop, (stop or n - 1) + 1
     else
       local c = p[i]
@@ -391,7 +404,7 @@ local function feed(text)
         else
           begin_value(c)
           if part == "t" and depth == 2 then
-            mode, tool_depth, tool_in_string = TOOL, 0, false
+            mode, tool_depth, tool_in_string, tool_text = TOOL, 0, false, ""
             i = i - 1
           else
             if depth == 1 and c == 123 then section = nil end

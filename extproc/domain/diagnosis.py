@@ -188,7 +188,8 @@ def judge_cache(cache: CacheReport) -> Iterator[Finding]:
     what keeps them from more."""
     for each in cache.programs:
         level = Level.NOTE if each.cold else Level.OK
-        yield Finding(level, "cache", each.text, "" if not each.cold or cache.causes else _why_cold(cache.has_doctor))
+        is_explained = any(each.text.startswith(f"{program}:") for program, _ in cache.causes)
+        yield Finding(level, "cache", each.text, "" if not each.cold or is_explained else _why_cold(cache.has_doctor))
     for line in cache.cold:
         yield Finding(Level.WARNING, "cold now", line)
     for program, text in cache.causes:
@@ -198,8 +199,8 @@ def judge_cache(cache: CacheReport) -> Iterator[Finding]:
 def _why_cold(has_doctor: bool) -> str:
     if has_doctor:
         return (
-            "The proxy cannot tell which part of the prompts changes, or whether one does: docs/cache.md has what it "
-            "does not see."
+            "Which part of the prompts changes, or whether one does, is not known, or not yet: docs/cache.md has how "
+            "many requests it takes, and what cannot be told."
         )
     return (
         "Set CACHE_DOCTOR=on and start the proxy anew: then it says which part of the prompts changes (docs/cache.md)."

@@ -14,6 +14,9 @@ in between that were not looked at: that is no matter while the conversation wen
 | the cache missed    | its row ends         | one more                            | begins anew at 0    |
 | it did not miss     | nothing              | nothing                             | nothing             |
 
+Where so much came in between that the messages behind the first ones cannot be compared, the row of those stays as it
+is, and that nothing else changed says nothing.
+
 A row of three is a finding. It stands through at most twice as many hits in a row as ever were between two of its
 changes: where a part changes with each request there were none, and the first hit ends it.
 """
@@ -24,7 +27,17 @@ from enum import StrEnum
 from typing import Final
 
 from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
-from extproc.domain.cache.prompt import TOOL_LIST, Cause, Change, Prompt, are_of_one, compared, differences
+from extproc.domain.cache.prompt import (
+    LATER_MESSAGE,
+    TOOL_LIST,
+    Cause,
+    Change,
+    Prompt,
+    are_compared_to_the_end,
+    are_of_one,
+    compared,
+    differences,
+)
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
@@ -54,7 +67,8 @@ class When(StrEnum):
 class Finding:
     """A part that changes: in so many requests in a row of those that missed and were looked at. The first was sent at
     `since`, the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was.
-    Of what changes with each session the speaker has none, and `requests` are the first of theirs."""
+    `is_of_the_end` is whether it was always another one of the last messages that there were. Of what changes with each
+    session the speaker has none, and `requests` are the first of theirs."""
 
     speaker: Speaker
     change: Change
@@ -63,11 +77,13 @@ class Finding:
     requests: int
     is_cut: bool = False
     when: When = When.EACH_REQUEST
+    is_of_the_end: bool = False
 
 
 @dataclass(slots=True)
 class Row:
-    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes.
+    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes. `moves`
+    counts the changes in a row that were each of a message behind the one of the change before.
 
     Its cause is the one that more than half of the changes have. So a single odd one (a clock that gains a digit, a
     line that is rewritten once) does not hide a clock."""
@@ -77,6 +93,7 @@ class Row:
     change: Change
     requests: int = 0
     hits: int = 0
+    moves: int = 0
     values: list[str] = field(default_factory=list)
     causes: Counter[Cause] = field(default_factory=Counter)
 
@@ -86,8 +103,9 @@ class Row:
         self.causes[change.cause] += 1
         [(cause, times)] = self.causes.most_common(1)
         cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
+        self.moves = self.moves + 1 if change.number > self.change.number > 0 else 0
         known = change if change.bytes or not self.change.place else self.change  # which of two says more exactly where
-        self.change = replace(change, cause=cause, place=known.place, bytes=known.bytes)
+        self.change = replace(change, cause=cause, place=known.place, bytes=known.bytes, number=known.number)
         self.values = [*self.values, change.value][-_MOST_VALUES:]
         self.at = at
         self.requests = self.requests + 1 if is_news else 0
@@ -205,11 +223,18 @@ class Changes:
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.is_cut = prompt.is_cut
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
-        found = [(differences(before, prompt), index) for index, (before, _) in enumerate(memory.prompts)]
-        alike = min(((len(changes), -index) for changes, index in found if changes is not None), default=None)
+        found = [differences(before, prompt) for before, _ in memory.prompts]
+        alike = min(
+            (
+                (not are_compared_to_the_end(before, prompt), len(changes), -index)
+                for index, ((before, _), changes) in enumerate(zip(memory.prompts, found, strict=True))
+                if changes is not None
+            ),
+            default=None,
+        )
         if alike is not None:
-            index = -alike[1]
-            changes = found[index][0] or []
+            is_partial, index = alike[0], -alike[2]
+            changes = found[index] or []
             before, tokens = memory.prompts[index]
             if _continues(before, prompt, changes):
                 del memory.prompts[index]
@@ -217,10 +242,11 @@ class Changes:
                 is_missed = asked.cached < tokens * WARM
             if not speaker.is_named:
                 memory.count(is_missed=is_missed)
-            memory.parts = compared(before, prompt)
             if is_missed:
+                self._note(memory, changes, asked, is_partial=is_partial)
+            if is_missed and (changes or not is_partial):
                 memory.unchanged = 0 if changes else memory.unchanged + 1
-                self._note(memory, changes, asked)
+                memory.parts = compared(before, prompt)
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
         memory.goes_on, memory.hits_between = speaker.is_named, 0
 
@@ -271,6 +297,7 @@ class Changes:
                 row.requests,
                 memory.is_cut,
                 when=When.SOME_REQUESTS if row.hits else When.EACH_REQUEST,
+                is_of_the_end=row.moves >= ENOUGH - 1,
             )
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()
@@ -285,9 +312,10 @@ class Changes:
             self._speakers.popitem(last=False)
         return memory
 
-    def _note(self, memory: _Memory, changes: list[Change], asked: Asked) -> None:
+    def _note(self, memory: _Memory, changes: list[Change], asked: Asked, *, is_partial: bool) -> None:
         changed = {change.name: change for change in changes}
-        memory.rows = {name: row for name, row in memory.rows.items() if name in changed}
+        kept = {*changed, LATER_MESSAGE} if is_partial else changed.keys()
+        memory.rows = {name: row for name, row in memory.rows.items() if name in kept}
         for name, change in changed.items():
             row = memory.rows.setdefault(name, Row(asked.sent, asked.sent, change))
             row.add(change, asked.sent, memory.hits_between)

@@ -1,10 +1,11 @@
 """Which part in front of a program's prompts changes with each of its sessions, though others behind it stay.
 
 Observed: the tokens of each session's first request, and the parts of one of its later prompts, if any is looked at.
-Those of one session are held against those of the session before. If a part differs, none of what stands behind it can
-come from the cache that the session before has filled. It is a pity only if much behind it is the same, as far as the
-next part that differs. A part that is another one in three sessions in a row, never one that was there before, is a
-finding; a session in which nothing differs ends it.
+Those of one session are held against those of the few sessions before, and of these against the one that it has most in
+common with: main conversations and sub-agents of several kinds take turns. If a part differs, none of what stands
+behind it can come from the cache that the other session has filled. It is a pity only if much behind it is the same, as
+far as the next part that differs. A part that is another one in three sessions in a row, never one that was there
+before, is a finding; a session in which nothing differs ends it.
 """
 
 from collections import OrderedDict
@@ -20,6 +21,7 @@ _LEAST_BYTES: Final = 4096
 _MOST_BYTES_PER_TOKEN: Final = 8
 _MOST_SESSIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
+_MOST_FRONTS: Final = 6
 
 
 @dataclass(slots=True)
@@ -36,11 +38,11 @@ class _Session:
 
 @dataclass(slots=True)
 class _Program:
-    """Its latest request was sent at `heard` (Unix time). `prompt` is that of the latest session that was looked at,
-    `rows` has what changes, by the name of the part."""
+    """Its latest request was sent at `heard` (Unix time). `prompts` are those of the latest sessions that were looked
+    at, the latest last, and `rows` has what changes, by the name of the part."""
 
     heard: float = 0.0
-    prompt: Prompt | None = None
+    prompts: list[Prompt] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
 
 
@@ -66,9 +68,9 @@ class Fronts:
         if prompt is None or session.is_known:
             return
         session.is_known = True
-        before, program.prompt = program.prompt, prompt
-        if before is not None and session.is_soon:
-            _compare(program, before, prompt, session)
+        if session.is_soon:
+            _compare(program, prompt, session)
+        program.prompts = [*program.prompts, prompt][-_MOST_FRONTS:]
 
     def findings(self, now: float, within: float) -> list[Finding]:
         """What changes, as far as it did within these seconds. The speaker has no session."""
@@ -80,15 +82,15 @@ class Fronts:
         ]
 
 
-def _compare(program: _Program, before: Prompt, prompt: Prompt, session: _Session) -> None:
+def _compare(program: _Program, prompt: Prompt, session: _Session) -> None:
     """Notes what differs, if the first request of the session can have missed what is the same behind it."""
-    if (before.tools, before.system) == (prompt.tools, prompt.system):
-        program.rows = {}
-    found = front_change(before, prompt)
-    if found is None:
+    if any((before.tools, before.system) == (prompt.tools, prompt.system) for before in program.prompts):
+        values = {each.hash for each in (prompt.tools, *prompt.system) if each is not None}
+        program.rows = {name: row for name, row in program.rows.items() if row.change.value not in values}
         return
-    change, same = found
-    if same < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < same:
+    found = [each for before in reversed(program.prompts) if (each := front_change(before, prompt)) is not None]
+    change, same = max(found, key=lambda each: each[1], default=(None, 0))
+    if change is None or same < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < same:
         return
     row = program.rows.get(change.name) or Row(session.began, session.began, change)
     row.add(change, session.began, hits=0)

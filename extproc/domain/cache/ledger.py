@@ -263,13 +263,16 @@ class CacheLedger:
         ]
 
     def _changing(self, now: float) -> list[Finding]:
-        """The parts of prompts that change. Those that don't change with each request have to be worth a word."""
+        """The parts of prompts that change. Those that don't change with each request have to be worth a word, and so
+        do the last messages: a client may take back what it has put there for one turn."""
         found = self._changes.findings(now, COLD_SECONDS)
-        return [each for each in found if each.when is When.EACH_REQUEST or self._loses_much(each.speaker)]
+        return [each for each in found if self._is_worth_a_word(each)]
 
-    def _loses_much(self, speaker: Speaker) -> bool:
-        conversation = self._conversations.get(speaker)
-        return conversation is not None and conversation.loses_much
+    def _is_worth_a_word(self, finding: Finding) -> bool:
+        conversation = self._conversations.get(finding.speaker)
+        if finding.when is not When.EACH_REQUEST and (conversation is None or not conversation.loses_much):
+            return False
+        return not finding.is_of_the_end or (conversation is not None and conversation.is_cold)
 
     def _unchanged(self, now: float) -> Iterator[Finding]:
         """The cold conversations in which nothing changes: nothing is marked for the cache where that is needed, or the

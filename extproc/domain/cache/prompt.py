@@ -13,6 +13,7 @@ from extproc.domain.request.record import record
 FIRST_MESSAGES: Final = 12
 """So many messages have a hash of their own."""
 
+LATER_MESSAGE: Final = f"a message behind the {FIRST_MESSAGES}th"
 TOOL_LIST: Final = "the tool list"
 """What it is called where it grows, shrinks or comes in another order."""
 
@@ -91,7 +92,8 @@ class Prompt:
 class Change:
     """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now.
     If it is several tools or messages, `count` is how many of them are known and `bytes` what they have together.
-    `place` says more exactly which part it is than the name, where that is known."""
+    `place` says more exactly which part it is than the name, where that is known; `number` is that of a message behind
+    the first ones, 0 where it is not known."""
 
     name: str
     cause: Cause
@@ -99,6 +101,7 @@ class Change:
     value: str
     count: int = 0
     place: str = ""
+    number: int = 0
 
     @property
     def is_of_messages(self) -> bool:
@@ -170,9 +173,18 @@ def front_change(before: Prompt, now: Prompt) -> tuple[Change, int] | None:
 def compared(before: Prompt, now: Prompt) -> int:
     """How many parts of the prompt before `differences` holds against those of the next: the tools are one."""
     settled = max(0, before.length - _UNSETTLED)
-    if settled not in before.up_to or settled not in now.up_to:
+    if not are_compared_to_the_end(before, now):
         settled = min(settled, len(before.messages), len(now.messages))
     return (before.tools is not None) + len(before.system) + settled
+
+
+def are_compared_to_the_end(before: Prompt, now: Prompt) -> bool:
+    """Whether `differences` sees all of the messages that two prompts have in common. If many came in between, it sees
+    the first ones alone."""
+    settled = before.length - _UNSETTLED
+    if settled <= min(len(before.messages), len(now.messages)):
+        return True
+    return settled in before.up_to and settled in now.up_to
 
 
 def are_of_one(before: Prompt, now: Prompt) -> bool:
@@ -233,11 +245,12 @@ def _behind_the_first(before: Prompt, now: Prompt, settled: int) -> Change:
     number = next(number for number in told if before.up_to[number] != now.up_to[number])
     is_known = number == FIRST_MESSAGES + 1 or number - 1 in told
     return Change(
-        name=f"a message behind the {FIRST_MESSAGES}th",
+        name=LATER_MESSAGE,
         cause=Cause.UNKNOWN,
         bytes=now.sizes[number] if is_known else 0,
         value=now.up_to[settled],
         place=f"message {number}" if is_known else f"one of the messages {FIRST_MESSAGES + 1} to {number}",
+        number=number if is_known else 0,
     )
 
 

@@ -79,7 +79,7 @@ def _text_of(change: Change, when: When) -> str:
                 "of its nodes was asked)"
             )
         case Cause.UNKNOWN:
-            size = f"{change.count} tools of {size}" if change.count else size
+            size = f"{change.count} tools, {size} in all" if change.count else size
             return f"{name} changes {when}" + (f" ({size})" if size else "")
 
 
@@ -150,8 +150,11 @@ def _conversation(cold: ColdConversation, several: bool, wait: Wait | None) -> d
         name += f", {cold.sessions} short sessions"
     elif speaker.session:
         name += f", session {speaker.session[:_SHOWN_OF_A_SESSION]}"
+    if speaker.agent:
+        name += f", agent {speaker.agent[:_SHOWN_OF_A_SESSION]}"
     why = _when_looked_at(wait) if wait is not None else ""
-    parts = (_shares(name, misses.cached, misses.due, misses.input), _lost(cold.price), why)
+    lost = _lost(cold.price)
+    parts = (_shares(name, misses.cached, misses.due, misses.input), f"{lost} so far" if lost else "", why)
     return {
         **_who(speaker),
         "since": misses.since,

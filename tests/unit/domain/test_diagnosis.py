@@ -156,7 +156,7 @@ def test_a_program_whose_prompts_find_little_in_the_cache_is_noted_and_one_whose
     ]
     assert "CACHE_DOCTOR=on" in findings[1].advice
     [_, finding] = diagnosis.judge_cache(CacheReport(programs, has_doctor=True))
-    assert finding.advice.startswith("The proxy cannot tell which part")
+    assert finding.advice.startswith("Which part of the prompts changes, or whether one does, is not known, or not yet")
 
 
 def test_a_conversation_that_finds_little_in_the_cache_is_a_warning_also_of_a_program_that_finds_much() -> None:

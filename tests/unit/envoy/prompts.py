@@ -205,6 +205,7 @@ def read_prompt(body: bytes, salt: int = 1) -> str:
     messages: list[_Hash] = []
     is_marked = False
     for key, value in _parse(body).fields or ():
+        is_marked = is_marked or key == b"cache_control"
         section = _SECTIONS.get(key)
         if section is None or value.fields is not None or not (value.is_text or value.items is not None):
             continue
@@ -213,7 +214,8 @@ def read_prompt(body: bytes, salt: int = 1) -> str:
             is_raw = section == "t" and (part.items is not None or part.fields is not None)
             for text in [part.raw] if is_raw else part.texts():
                 hashed.add(text, ends=not is_raw)
-            is_marked = is_marked or (not is_raw and part.is_marked())
+            marks = [name for name, _ in part.fields or () if name == b"cache_control"]
+            is_marked = is_marked or bool(marks) or (not is_raw and part.is_marked())
             if section == "t":
                 tools.append(hashed)
             elif section == "m":

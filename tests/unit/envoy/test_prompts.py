@@ -125,6 +125,16 @@ def test_a_mark_that_moves_on_and_a_text_that_was_a_list_change_nothing() -> Non
     assert words({"messages": [marked]})[0] == "c"
 
 
+def test_a_mark_on_a_tool_or_on_the_whole_prompt_is_one_too_and_what_a_tool_takes_is_none() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    tool = {"name": "Read", "input_schema": {"properties": mark}}
+    body = {"tools": [tool], "messages": [{"role": "user", "content": "hello"}]}
+
+    assert "c" not in words(body)
+    assert "c" in words({**body, "tools": [tool, {"name": "Write", **mark}]})
+    assert words({**body, **mark}) == ["c", *words(body)]
+
+
 def test_each_part_has_a_word_and_claude_codes_line_a_letter() -> None:
     body = {
         "system": [{"type": "text", "text": ATTRIBUTION}, {"type": "text", "text": "You are helpful."}],

@@ -59,6 +59,6 @@ describe('what changes', () => {
 test('where nothing was found it says how to find out', () => {
   expect(causesInWords(aCacheLoss(), false, NO_NAMES)).toEqual(['CACHE_DOCTOR=on finds out what changes.'])
   expect(causesInWords(aCacheLoss(), true, NO_NAMES)).toEqual([
-    'Which part of its prompts changes, or whether one does, cannot be told.',
+    'Which part of its prompts changes, or whether one does, is not known, or not yet.',
   ])
 })

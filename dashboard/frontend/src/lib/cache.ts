@@ -56,7 +56,7 @@ export function causesInWords(
   }
   return [
     doctor
-      ? 'Which part of its prompts changes, or whether one does, cannot be told.'
+      ? 'Which part of its prompts changes, or whether one does, is not known, or not yet.'
       : 'CACHE_DOCTOR=on finds out what changes.',
   ]
 }

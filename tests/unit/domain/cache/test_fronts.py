@@ -50,6 +50,21 @@ def test_tools_in_another_order_are_one_too() -> None:
     assert sessions(*fronts) == [("the tool list", Cause.TOOLS_REORDERED, 4)]
 
 
+def test_sub_agents_of_several_kinds_that_take_turns_with_the_conversations_hide_nothing() -> None:
+    """Each session starts some: with a line of their own, or without one."""
+    kinds = ["sa90:{0} s9000:main", "sa90:{0}1 s8000:search", "s7000:review s60:a", "sa90:{0}2 s6000:plan"]
+    fronts = [f"t3:9000:5:5 {kind.format(number)}" for number in range(1, 5) for kind in kinds]
+
+    assert sessions(*fronts)[0][:2] == ("system block 1", Cause.ATTRIBUTION)
+
+
+def test_it_ends_with_the_session_in_which_the_line_stays_whatever_other_kinds_do() -> None:
+    ill = [f"sa90:{number} s9000:main" for number in range(5)]
+
+    assert sessions(*ill, "s7000:review s60:a", "s7000:review s60:a") == [("system block 1", Cause.ATTRIBUTION, 4)]
+    assert sessions(*ill, ill[-1]) == []
+
+
 @pytest.mark.parametrize(
     "fronts",
     [

@@ -117,6 +117,27 @@ def test_what_is_looked_up_for_the_last_message_alone_is_no_fault(speaker: Speak
         assert (office.alarms, office.causes) == ([], set()), seed
 
 
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+@pytest.mark.parametrize("messages", [1, 3, 5])
+def test_messages_that_are_there_for_one_turn_are_no_fault(speaker: Speaker, messages: int) -> None:
+    """Such as a reminder, or a call of a tool and its result, that the client takes back."""
+    taken = numbers()
+
+    def change(prompt: list[Piece], _number: int) -> list[Piece]:
+        number = next(taken)
+        return [*prompt, *((f"{place} of turn {number}", 1500 + place) for place in range(messages))]
+
+    office = Office(1, speaker, change)
+    office.person.answers = range(20, 400)
+    for _ in range(60):
+        office.person.prompt.append(office.person.new(20, 300))
+        office.person.ask()
+        office.person.now += office.person.random.uniform(3, 20)
+
+    assert office.alarms == []
+    assert office.causes == set()
+
+
 @pytest.mark.parametrize("expiry", [70.0, 120.0])
 def test_a_cache_that_forgets_sooner_is_no_clients_fault(expiry: float) -> None:
     for seed in range(20):
@@ -225,6 +246,29 @@ def test_a_fault_that_begins_after_an_honest_start_is_found_as_soon_as_one_from_
         office.person.prompt.append(office.person.new(50, 500))
         office.person.ask()
     assert office.causes == {FAULTS[fault]}
+
+
+@pytest.mark.parametrize("growth", [2, 3])
+@pytest.mark.parametrize("place", [13, 17, 41])
+def test_a_message_behind_the_first_ones_that_changes_is_named_for_as_long_as_it_does(place: int, growth: int) -> None:
+    """Also where so many messages come while none is looked at that the two looks have none of the last in common."""
+
+    def change(prompt: list[Piece], number: int) -> list[Piece]:
+        index = [index for index, (name, _) in enumerate(prompt) if name.startswith("piece")][:place][-1]
+        if len(prompt) < index + 8:
+            return prompt
+        return [*prompt[:index], (f"piece {place} as of {number}", prompt[index][1]), *prompt[index + 1 :]]
+
+    office = Office(1, CLAUDE, change)
+    named: list[bool] = []
+    for _ in range(120):
+        office.person.prompt += [office.person.new(50, 3000) for _ in range(growth - 1)]
+        office.person.ask()
+        office.person.now += 10
+        named.append(bool(office.ledger.findings(office.person.now)))
+
+    assert all(named[30:])
+    assert office.causes == {Cause.UNKNOWN}
 
 
 def at_once(people: list[Person], requests: int) -> None:

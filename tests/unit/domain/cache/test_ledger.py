@@ -112,7 +112,7 @@ def test_a_cold_conversation_is_told_with_what_it_costs() -> None:
             "lost_usd": 0.1539,
             "lost_credits": 35.1,
             "text": "Claude Code, session 4a08be83: 0 % of its input came from the cache, 96 % could have; "
-            "$0.15 and 35 credits",
+            "$0.15 and 35 credits so far",
         }
     ]
     [program] = programs(ledger, at)

@@ -152,7 +152,7 @@ def test_behind_the_twelfth_message_only_that_one_differs_is_known() -> None:
         (Change("message 3", Cause.UNKNOWN, 138, ""), "message 3 changes with each request (138 bytes)"),
         (
             Change("what is in the tool list", Cause.UNKNOWN, 31202, "", 12),
-            "what is in the tool list changes with each request (12 tools of 31,202 bytes)",
+            "what is in the tool list changes with each request (12 tools, 31,202 bytes in all)",
         ),
         (
             Change("a message behind the 12th", Cause.UNKNOWN, 0, "", place="message 19"),
