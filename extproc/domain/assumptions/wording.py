@@ -44,6 +44,7 @@ _LONGEST_NAME: Final = 40
 _KEPT_WORD: Final = re.compile(
     r"[\"'`(]*[A-Za-z]+([/'_-][A-Za-z]+)*[.,:;!?)\"'`]*|[0-9]{1,3}[.,:;]*|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}[.,]?"
 )
+_AROUND_A_NUMBER: Final = ".,:;-()/"
 _WORDS_IN_ONE: Final = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 _WRAPPED: Final = re.compile(r"(\[[0-9]{3,4}\])\[(.*)\]\[[^\]]*\]", re.DOTALL)
 _HEADER_NAME: Final = re.compile(r"[a-z]{1,12}(-([a-z]{1,12}|[0-9]{1,2}[a-z]))*")
@@ -103,7 +104,14 @@ def message(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(each if _may_be_shown(each) else GONE for each in text.split())
+    words = text.split()
+    numbers = [each.strip(_AROUND_A_NUMBER).isdigit() for each in words]
+    # Several in a row may be one, such as that of a telephone.
+    beside = [before or behind for before, behind in zip([False, *numbers], [*numbers[1:], False], strict=False)]
+    return " ".join(
+        each if _may_be_shown(each) and not (is_number and is_beside) else GONE
+        for each, is_number, is_beside in zip(words, numbers, beside, strict=True)
+    )
 
 
 def _may_be_shown(text: str) -> bool:

@@ -49,6 +49,8 @@ def test_the_form_codes_and_figures_stay() -> None:
         ("Unknown Model, please check", "Unknown Model, please check"),
         ("account 12345678 since 11:11:54.", "account … since 11:11:54."),
         ("account a7f33b of smith@example.org is locked", "account … of … is locked"),
+        ("account 138 123 456 has no balance; order (123, 456)", "account … … … has no balance; order … …"),
+        ("wait 5 to 10 seconds", "wait 5 to 10 seconds"),
     ],
 )
 def test_of_a_message_the_plain_words_stay(message: str, kept: str) -> None:
