@@ -146,6 +146,7 @@ lint: setup ## check style, types and the layers of the packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/unit/test_rooms.py
 	@$(call in_frontend,npm run --silent lint)
 
 format: setup ## format the code

@@ -11,7 +11,6 @@ import httpx
 
 from canary.domain.counts import Reading
 
-ATTEMPTS: Final = 3
 PAUSES: Final = (1.0, 2.0)
 """Seconds before the second and the third attempt."""
 MOST_BYTES: Final = 32 * 2**20

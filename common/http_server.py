@@ -46,7 +46,7 @@ class Connection(H11Protocol):
     def _make_room(self) -> None:
         others = [each for each in self.connections if isinstance(each, Connection) and each._counts]
         if len(others) > _MOST_FROM_ELSEWHERE:
-            # This one is quiet too, and the last to go.
+            # The new connection has asked nothing yet either, but it is the last one to be closed.
             min((each for each in others if each._is_quiet), key=lambda each: each._quiet_since).transport.abort()
 
     @property

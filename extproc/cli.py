@@ -229,7 +229,7 @@ def main() -> None:
         logs.StandardError().write(f"{error}\n")
         sys.exit(error.exit_code)
     except OSError as error:
-        # Of a file it would have its name.
+        # Only an error of the standard output names no file.
         if error.errno not in _NO_ROOM or error.filename is not None:
             raise
         logs.StandardError().write(f"not all could be written ({error.strerror})\n")

@@ -7,9 +7,9 @@ from typing import Final
 
 from dashboard.domain.samples import SeriesKey
 
-# A process tells the same start each time, but for rounding.
+# A process tells the moment of its start with each scrape. Rounding makes it differ by up to this, in seconds.
 _SAME_START: Final = 0.05
-# Between the clocks of two machines.
+# How far the clocks of two machines may be apart, in seconds.
 _CLOCK_DIFFERENCE: Final = 10.0
 
 

@@ -93,7 +93,7 @@ def _have_watched(parents_end: int) -> None:
     this = os.getpid()
     between = os.fork()
     if between == 0:
-        # Twice: the watcher is no child that the program would have to wait for, and knows nothing of.
+        # It forks once more, so that the watcher is no child of the program, which would have to wait for it.
         if os.fork() != 0:
             os._exit(0)
         _watch(parents_end, own_end, this)

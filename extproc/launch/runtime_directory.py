@@ -30,9 +30,9 @@ _LINGER: Final = Path("/var/lib/systemd/linger")
 _SOCKET: Final = "extproc.sock"
 _ENVOY_CONFIG: Final = "envoy.yaml"
 _DEMO_PREFIX: Final = f"{_PREFIX}demo-"
-# Demos of versions that held no lock have none in theirs.
+# The directory of a demo has this file. Versions that held no lock wrote none.
 _MARK: Final = ".locked"
-# Of what is swept away in each place: a start must not take long, however much lies there.
+# Bounds of what is looked at and swept away in each place: a start must not take long, however much lies there.
 _MOST_NAMES: Final = 20_000
 _MOST_SWEPT: Final = 1000
 _TRIES: Final = 10

@@ -171,7 +171,7 @@ class Scenario:
     # A body of one's own instead of either: texts (a packet each), pauses in seconds, and a mark at its end.
     play: tuple[str | float, ...] | None = None
 
-    # When it says it.
+    # How long it waits before and between the parts of an answer, in seconds.
     delay: float = 0.0
     first_event_delay: float = 0.0
     pause: float | None = None

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from extproc.domain.request.labels import OTHER
 from extproc.domain.request.routes import labels
 from tests.harness.raw_http import error_of, exchange
 from tests.harness.readings import Readings
@@ -27,6 +28,9 @@ UPSTREAM_PATHS = {
     "/api/v1/responses": "/api/v1/responses",
     "/api/mcp/web_search_prime/mcp": "/api/mcp/web_search_prime/mcp",
 }
+ANSWERED_HERE = {"/", "/health", "/metrics", "/api/hello", OTHER}
+"""Labels of what never goes to Z.AI."""
+
 BODY = {**PROMPT, "input": "hello", "jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
@@ -39,6 +43,18 @@ async def test_a_path_goes_where_the_table_says(stack: Stack, before: Readings, 
     assert entry["path"] == UPSTREAM_PATHS[path]
     label = path.partition("?")[0]
     await eventually(lambda: stack.metrics() - before, lambda d: d.value("zai_proxy_requests_total", path=label) == 1)
+
+
+async def test_each_path_of_the_table_is_one_that_envoy_routes(stack: Stack, before: Readings) -> None:
+    for label in sorted(labels() - ANSWERED_HERE):
+        already = len(stack.simulator.log())
+        httpx.get(f"{stack.url}{label.replace('{id}', 'some-id')}")
+        assert len(stack.simulator.log()) == already + 1, f"{label} does not reach Z.AI"
+
+    await eventually(
+        lambda: (stack.metrics() - before).labels("zai_proxy_requests_total", "path"),
+        lambda seen: seen == labels() - ANSWERED_HERE,
+    )
 
 
 @pytest.mark.parametrize("path", UPSTREAM_PATHS)

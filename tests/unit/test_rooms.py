@@ -77,6 +77,26 @@ def test_no_code_stands_where_the_layers_do_not_look() -> None:
     assert {file.name for file in ROOT.glob("*.py")} == {"hatch_build.py"}
 
 
+def test_what_is_only_computed_opens_no_file_and_asks_no_clock_in_passing() -> None:
+    """The layers see imports alone, and these need none, or one that is right for other reasons."""
+    pure = [
+        file
+        for room in ("extproc/domain", "dashboard/domain", "dashboard/records")
+        for file in ROOT.glob(f"{room}/**/*.py")
+    ]
+    calls = {
+        (str(file.relative_to(ROOT)), ast.unparse(node.func))
+        for file in pure
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+    }
+
+    asked = [
+        (file, call) for file, call in calls if call == "open" or call.rpartition(".")[2] in ("now", "today", "utcnow")
+    ]
+    assert sorted(asked) == []
+
+
 @pytest.mark.parametrize("room", rooms(), ids=str)
 def test_each_room_has_tests_in_a_folder_of_its_name(room: Path) -> None:
     assert list((UNIT / folder_for(room)).glob("test_*.py"))

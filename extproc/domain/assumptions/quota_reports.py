@@ -49,7 +49,7 @@ def _quota_moves(evidence: Evidence) -> Judgement:
     both = [(before[key], after[key]) for key in before.keys() & after.keys()]
     since = evidence.exchanges["quota before"].began
     until = evidence.exchanges["quota after"].began + evidence.exchanges["quota after"].ended
-    # One that began anew meanwhile has less used.
+    # A window that was reset between the two reports has less used, and that says nothing.
     both = [(then, now) for then, now in both if then.resets_at is None or not since <= then.resets_at <= until]
     shares = [(then.used_ratio, now.used_ratio) for then, now in both]
     counts = [(then.used, now.used) for then, now in both]

@@ -517,8 +517,8 @@ class Conversation:
                 self.misses = Misses.of(by_turns)
             self.is_cold = self.is_cold or bool(by_turns) or self._is_enough(claim)
         elif not self.is_cold:
-            # Missed, but more was found than before: if that goes on each begins the row anew, and if it does not the
-            # cache had not seen the conversation before, or finds now more and now less of what changes.
+            # It missed, but more was found than before. If that goes on, each such request begins the row anew. If it
+            # does not, the cache had not seen the conversation yet, or finds now more and now less of what changes.
             self._aside = self.misses if claim.is_missed else None
             self.misses = Misses.of([claim]) if claim.is_missed else None
         elif claim.is_met or self._growing >= _GROWING:

@@ -10,9 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.domain.quota.windows import QuotaWindow
+from extproc.domain.quota.windows import USUAL_SECONDS, QuotaWindow
 
-_DEFAULT_SECONDS: Final = 5 * 3600.0
 _MOST_SPANS: Final = 128
 _SHORTEST_SHARE: Final = 60
 _FEWEST_STEPS: Final = 2
@@ -35,14 +34,14 @@ class BurnMeter:
     def __init__(self) -> None:
         self._window: QuotaWindow | None = None
         self._at = 0.0
-        self._length = _DEFAULT_SECONDS
+        self._length = USUAL_SECONDS
         self._spans: deque[_Span] = deque()
 
     def observe(self, window: QuotaWindow, at: float) -> None:
         """Takes in what a report, asked for at Unix time `at`, says of the window."""
         previous, previous_at = self._window, self._at
         self._window, self._at = window, at
-        self._length = window.seconds or _DEFAULT_SECONDS
+        self._length = window.seconds or USUAL_SECONDS
         if window.used_ratio is None or window.is_over(at):
             return
         if previous is None or previous.used_ratio is None:

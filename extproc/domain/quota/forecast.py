@@ -5,9 +5,8 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from extproc.domain.quota.burn_rate import BurnMeter
-from extproc.domain.quota.windows import QuotaReport, QuotaWindow, moment, spoken
+from extproc.domain.quota.windows import USUAL_SECONDS, QuotaReport, QuotaWindow, moment, spoken
 
-_DEFAULT_SECONDS: Final = 5 * 3600.0
 _SHORTEST_SHARE: Final = 20
 _UNKNOWN_RESET_SHARE: Final = 5
 _FURTHEST: Final = 400 * 86400.0
@@ -80,7 +79,7 @@ def _forecast(window: QuotaWindow, meter: BurnMeter, asked_at: float, now: float
 
 def _horizon(window: QuotaWindow, now: float) -> float:
     """As far as the forecast looks ahead, but neither less than a twentieth of the window nor more than all of it."""
-    length = window.seconds or _DEFAULT_SECONDS
+    length = window.seconds or USUAL_SECONDS
     if window.resets_at is None:
         return length / _UNKNOWN_RESET_SHARE
     return min(max(window.resets_at - now, length / _SHORTEST_SHARE), length)

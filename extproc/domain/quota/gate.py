@@ -15,10 +15,9 @@ from typing import Final
 from extproc.domain.quota.gate_state import Cause, Closure, GateState
 from extproc.domain.quota.probe import LONGEST_BLIND_SECONDS, LONGEST_SECONDS, Prober
 from extproc.domain.quota.refusal import QuotaRefusal, refuse_held_back, refuse_used_up
-from extproc.domain.quota.windows import WINDOWS, QuotaReport, QuotaWindow
+from extproc.domain.quota.windows import SAME_RESET_SECONDS, WINDOWS, QuotaReport, QuotaWindow
 from extproc.domain.request.priority import Lane
 
-_SAME_RESET_SECONDS: Final = 60.0
 _FRESH: Final = 0.5
 # A report has whole percents, rounded down: it can say 99 % of a window that has nothing left. Only a window that is
 # used less than this surely has room.
@@ -220,7 +219,7 @@ class QuotaGate:
         if window.name not in self._disproved:
             return False
         reset = self._disproved[window.name]
-        return reset is None or window.resets_at is None or window.resets_at <= reset + _SAME_RESET_SECONDS
+        return reset is None or window.resets_at is None or window.resets_at <= reset + SAME_RESET_SECONDS
 
     @property
     def _knows_a_reset(self) -> bool:
@@ -252,4 +251,4 @@ def _has_moved_on(closure: Closure, window: QuotaWindow) -> bool:
     if window.resets_at is None:
         return (window.used_ratio or 0.0) < _FRESH
     known = closure.known_reset
-    return known is not None and window.resets_at > known + _SAME_RESET_SECONDS
+    return known is not None and window.resets_at > known + SAME_RESET_SECONDS

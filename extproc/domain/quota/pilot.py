@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from math import exp
 from typing import Final
 
-from extproc.domain.quota.windows import QuotaReport, QuotaWindow
+from extproc.domain.quota.windows import USUAL_SECONDS, QuotaReport, QuotaWindow
 from extproc.domain.request.priority import Lane
 
-_DEFAULT_SECONDS: Final = 5 * 3600.0
 # Parts of the window's length: how long each average remembers, and how long a share takes to follow.
 _MAIN_MEMORY: Final = 4
 _LANE_MEMORY: Final = 15
@@ -85,7 +84,7 @@ class WindowPilot:
     """Keeps one window. Amounts that lanes spend are in any one unit, like USD."""
 
     def __init__(self, seconds: float | None) -> None:
-        self._length = seconds or _DEFAULT_SECONDS
+        self._length = seconds or USUAL_SECONDS
         memory = self._length / _LANE_MEMORY
         self._main = _Pace(self._length / _MAIN_MEMORY)
         self._subagent, self._background = (_Follower(_Pace(memory), _Pace(memory)) for _ in range(2))

@@ -55,12 +55,17 @@ WINDOWS: Final[Mapping[str, Window]] = {
 """The windows that have a name of their own. Two can share a code: of these the one is meant that is used more, else
 the first. All that the proxy does with a window it does for each one here."""
 
+USUAL_SECONDS: Final = WINDOWS[FIVE_HOUR].seconds
+"""How long a window is taken to last of which nobody says it."""
+
+SAME_RESET_SECONDS: Final = 60.0
+"""Two moments of a reset that are no further apart are the same one."""
+
 LONGEST_SECONDS: Final = max(window.seconds for window in WINDOWS.values())
 
 _TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT, TIME_LIMIT})
 # TIME_LIMIT counts the month's calls of MCP tools; a model answers without them.
 _MODEL_TYPES: Final = frozenset({TOKENS_LIMIT, CREDIT_LIMIT})
-_SAME_RESET_SECONDS: Final = 60.0
 _CORRECTION: Final = 0.02
 
 
@@ -113,7 +118,7 @@ class QuotaWindow:
     def is_followed_by(self, later: "QuotaWindow") -> bool:
         """Whether a later report of this window tells of a new period: it has reset, or Z.AI has corrected it."""
         if self.resets_at is not None and later.resets_at is not None:
-            least = max(_SAME_RESET_SECONDS, (self.seconds or 0.0) / 20)
+            least = max(SAME_RESET_SECONDS, (self.seconds or 0.0) / 20)
             if later.resets_at - self.resets_at > least:
                 return True
         if self.used_ratio is None or later.used_ratio is None:
@@ -155,7 +160,7 @@ class QuotaReport:
             window = windows.get(name)
             if window is None or window.resets_at is None or latest.resets_at is None or latest.is_over(now):
                 continue
-            if window.resets_at < latest.resets_at - _SAME_RESET_SECONDS:
+            if window.resets_at < latest.resets_at - SAME_RESET_SECONDS:
                 return True
         return False
 

@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNUSED_PROXIES: Final = ("HTTP_PROXY", "ALL_PROXY")
-_ALONE: Final = "HTTPS_PROXY alone leads to Z.AI"
 _UNUSED_CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR")
 
 
