@@ -21,8 +21,12 @@ from dashboard.service import Service
 from dashboard.settings import Settings
 from dashboard.store import journal
 from dashboard.store.targets import FeedPosition
+from tests.harness import plain_http
 from tests.harness.proxy_in_process import ProxyInProcess
+from tests.harness.stack import PROMPT, Simulator
+from tests.harness.supervised import KEY, running_proxy
 from tests.harness.valkey import Valkey
+from tests.harness.waiting import eventually
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SEEN: Final[dict[str, Any]] = json.loads((FIXTURES / "seen.json").read_text())
@@ -41,7 +45,7 @@ def as_of_now(text: str) -> str:
     def moved(match: re.Match[str]) -> str:
         if match[1]:
             return str(int(match[0]) + round(later * 1000))
-        return repr(float(match[0]) + later)
+        return repr(float(match[0]) + later) if match[2] else str(int(match[0]) + round(later))
 
     day = datetime.fromtimestamp(RECORDED_AT, UTC).date()
     return _MOMENT.sub(moved, text).replace(str(day), str(datetime.now(UTC).date()))
@@ -231,6 +235,32 @@ async def test_the_feed_is_read_on_from_where_it_was_and_new_requests_come_on_to
     newest, second, *_ = (await ask(dashboard, "/api/requests", limit=500))["requests"]
     assert (newest["feed_id"], newest["model_asked"]) == ("run-of-today-1", "sonnet")
     assert as_then(second, before) == before
+
+
+# All of it at once
+
+
+@pytest.mark.slow
+async def test_zai_proxy_run_goes_on_with_the_state_and_the_database_of_the_older_version(
+    state_dir: Path, simulator: Simulator
+) -> None:
+    connection = sqlite3.connect(state_dir / "dashboard.db")
+    connection.executescript(as_of_now((FIXTURES / "dashboard.sql").read_text()))
+    connection.close()
+    settings = {"STATE_DIR": str(state_dir), "PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "4"}
+
+    with running_proxy(state_dir, simulator, KEY, **settings) as proxy:
+        status = plain_http.get(f"{proxy.metrics_url}/status").json()
+        assert limits_of(status)["in flight"]["limit"] == LIMITS["in flight"]["limit"]
+        assert [row["requests"] for row in status["usage"]] == [row["requests"] for row in SEEN["usage"]]
+
+        answer = httpx.post(f"{proxy.url}/v1/messages", json=PROMPT, timeout=30)
+        assert answer.status_code == 200, answer.text
+        table = await eventually(
+            lambda: plain_http.get(f"{proxy.dashboard_url}/api/requests", limit="500").json()["requests"],
+            lambda table: table[0]["path"] == "/v1/messages" and table[0]["model_asked"] == PROMPT["model"],
+        )
+        assert {each["feed_id"] for each in SEEN["requests"]} < {each["feed_id"] for each in table}
 
 
 def test_no_key_and_no_token_is_in_what_was_recorded() -> None:
