@@ -46,8 +46,8 @@ class RefusedStart:
     wants to be left alone, if it said so."""
 
     model: str
-    started: float
-    ended: float
+    started: Steady
+    ended: Steady
     cause: str
     until: float | None
 
@@ -56,7 +56,7 @@ class RefusedStart:
 class _Start:
     """An attempt that was not refused, as far as is known: when it began, and at which level of the larger gates."""
 
-    at: float
+    at: Steady
     model: str
     levels: tuple[tuple[Gate, int], ...]
 
@@ -76,8 +76,8 @@ class _AmbiguousRefusal:
     own: Gate
     gate: Gate
     level: int
-    started: float
-    at: float
+    started: Steady
+    at: Steady
     cause: str
     was_new: bool
     before: Lesson
@@ -94,7 +94,7 @@ class Attribution:
         """An attempt has begun, at these levels of the gates that it shares with other models."""
         self._starts.append(_Start(t, model, levels))
 
-    def got_through(self, model: str, since: float, t: Steady) -> bool:
+    def got_through(self, model: str, since: Steady, t: Steady) -> bool:
         """Whether an attempt that began since then was not refused, by what is known for sure."""
         return any(start.model == model and since <= start.at <= t - _VERDICT for start in self._starts)
 
@@ -219,7 +219,7 @@ class Attribution:
             if refusal.started <= start.at <= t - _VERDICT
         )
 
-    def _take_out(self, model: str, started: float) -> None:
+    def _take_out(self, model: str, started: Steady) -> None:
         """Removes the attempt that began then: it was refused, so it must not count as one that got through."""
         near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
         if near:

@@ -108,7 +108,7 @@ class ConcurrencyLimit:
         self._paused_until = -math.inf
         self._pause = _FIRST_PAUSE
         # When the first of those pauses began.
-        self._alone_since = -math.inf
+        self._alone_since = Steady(-math.inf)
         # When the last pause that the upstream asked for is over.
         self._told_until = -math.inf
 
@@ -285,7 +285,7 @@ class ConcurrencyLimit:
         return self._pause > 2 * _FIRST_PAUSE
 
     @property
-    def alone_since(self) -> float:
+    def alone_since(self) -> Steady:
         """Since when even single requests are refused, or were when they were last; -inf if they never were."""
         return self._alone_since
 
@@ -323,7 +323,7 @@ class ConcurrencyLimit:
         self._tried_from = None
         self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE)
 
-    def is_known(self, level: int, started_at: float) -> bool:
+    def is_known(self, level: int, started_at: Steady) -> bool:
         """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
         return level > self.limit or started_at < self._decreased_at
 
@@ -340,7 +340,7 @@ class ConcurrencyLimit:
         while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
 
-    def was_refused(self, level: int, started_at: float, t: Steady) -> None:
+    def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
         self._sure.refused(level, started_at, t)
 
@@ -351,7 +351,7 @@ class ConcurrencyLimit:
     def refused(
         self,
         level: int,
-        started_at: float,
+        started_at: Steady,
         cause: str,
         t: Steady,
         until: float | None = None,
@@ -412,7 +412,7 @@ class ConcurrencyLimit:
             self._lower(int(self._untried), t)
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
 
-    def _pause_as_told(self, until: float, started_at: float) -> bool:
+    def _pause_as_told(self, until: float, started_at: Steady) -> bool:
         """Starts nothing until then. Returns False if an earlier such pause has just ended: then waiting alone did not
         help."""
         has_helped = started_at >= self._told_until + _QUIET or started_at < self._told_until

@@ -44,7 +44,7 @@ class Gate:
             return of_places if of_limit is None else of_limit
         return min(of_limit, of_places)
 
-    def excuses(self, level: int, started: float, t: Steady) -> bool:
+    def excuses(self, level: int, started: Steady, t: Steady) -> bool:
         """Whether a place that the upstream gave back late may be why an attempt was refused that had `started` as the
         `level`-th in flight. While the limit falls nothing is excused: the plan is known to have shrunk."""
         return not self.limit.is_falling and self.release_lag.excuses(level, started, t)
@@ -75,6 +75,6 @@ class Gate:
             self.limit.correct(in_flight)
             self._history.note(in_flight, t)
 
-    def level(self, started: float, ended: float) -> int | None:
+    def level(self, started: Steady, ended: Steady) -> int | None:
         """The most in flight while an attempt ran; None if that is too long ago."""
         return self._history.highest(started, ended)

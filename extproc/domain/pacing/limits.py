@@ -54,7 +54,7 @@ class _Trial:
     """A model that was refused even alone is held together with another since then, to see whether that helps."""
 
     other: str
-    since: float
+    since: Steady
     refusals: int = 0
 
 
@@ -245,8 +245,8 @@ class Limits:
         model: str,
         error_class: ErrorClass,
         code: str,
-        started: float,
-        ended: float,
+        started: Steady,
+        ended: Steady,
         t: Steady,
         retry_after: float | None = None,
     ) -> None:

@@ -33,7 +33,7 @@ class OverloadBackoff:
             return 1.0
         return share
 
-    def overloaded(self, started_at: float, t: Steady) -> bool:
+    def overloaded(self, started_at: Steady, t: Steady) -> bool:
         """Takes note of an overload of an attempt; False for old news: an attempt that started before the last one."""
         if self._share < 1.0 and started_at < self._overloaded_at:
             return False

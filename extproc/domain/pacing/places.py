@@ -18,8 +18,8 @@ class Refusal:
     """An attempt that the upstream refused: by steady seconds when it began and ended, and as others are to be told."""
 
     model: str
-    started: float
-    ended: float
+    started: Steady
+    ended: Steady
     told: RefusedAttempt
 
 

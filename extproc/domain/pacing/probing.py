@@ -71,7 +71,7 @@ class ProbePolicy:
         """An attempt was sent under the limit."""
         self._balance = min(_MOST, self._balance + _SHARE)
 
-    def refused(self, started_at: float, t: Steady) -> None:
+    def refused(self, started_at: Steady, t: Steady) -> None:
         """An attempt that started then was refused by the limit."""
         self._balance = max(_LEAST, self._balance - 1.0)
         self._refused_at = t

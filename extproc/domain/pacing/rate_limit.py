@@ -129,7 +129,7 @@ class RateLimit:
             self._probes.tried()
             self._probe_until = t + max(_PROBE_SECONDS, _PROBE_REQUESTS / self._rate)
 
-    def refused(self, started_at: float, cause: str, t: Steady) -> None:
+    def refused(self, started_at: Steady, cause: str, t: Steady) -> None:
         """An attempt that started then was refused for coming too soon."""
         self.advance(t)
         last, self._refused_at = self._refused_at, t
@@ -168,7 +168,7 @@ class RateLimit:
         is_unsure = ceiling.half_life <= FIRST_HALF_LIFE and ceiling.is_doubtful(t)
         return is_unsure or t >= self._probes.due(ceiling, _QUIET, t)
 
-    def _through(self, last_refused: float, started_at: float) -> float:
+    def _through(self, last_refused: float, started_at: Steady) -> float:
         """How many a second got through lately; infinite if that is too short a time to tell.
 
         The upstream's bucket was empty at the last refusal, if that is not too long ago, and is empty now: what got
@@ -183,7 +183,7 @@ class RateLimit:
         until = bisect_left(self._sent, started_at)
         return (until - bisect_right(self._sent, started_at - seconds)) / seconds
 
-    def _take_out(self, started_at: float, t: Steady) -> None:
+    def _take_out(self, started_at: Steady, t: Steady) -> None:
         """Moves an attempt that did not get through to when it will be sent again."""
         index = bisect_right(self._sent, started_at) - 1
         if index >= 0:

@@ -105,14 +105,14 @@ class ReleaseLag:
         """Whether a place that has become free lately may still be taken, as far as is known of this lag."""
         return self._current(t) > 0.0 and 0 < self._since(t, LONGEST) <= _FEW
 
-    def refused(self, started: float, t: Steady) -> None:
+    def refused(self, started: Steady, t: Steady) -> None:
         """An attempt that started then was refused, for whatever reason: the doubt is not settled by it."""
         self._settle(t)
         doubt = self._doubt
         if doubt is not None and doubt.clean_at is not None and started >= doubt.clean_at - _ROUNDING:
             doubt.clean_at = None
 
-    def excuses(self, level: int, started: float, t: Steady) -> bool:
+    def excuses(self, level: int, started: Steady, t: Steady) -> bool:
         """Whether an attempt that started then as the `level`-th in flight was refused because a place was late, as far
         as can be told: then it teaches nothing else."""
         self._settle(t)

@@ -58,7 +58,7 @@ class SureLevel:
         if level > (self._in_trial[-1][0] if self._in_trial else self._level):
             self._in_trial.append((level, t))
 
-    def refused(self, level: int, started_at: float, t: Steady) -> None:
+    def refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then was refused, for whatever reason, and up to `level` were in flight with it.
         Neither its own level nor those from `level` on prove anything, nor does what has started since."""
         self.level(t)
