@@ -108,12 +108,13 @@ async def _gone(receive: Receive) -> None:
 
 
 async def _missed(parts: Parts, since: Position | None) -> tuple[list[Message], Position]:
-    """What a reader has missed, and the newest request and alert that there are."""
+    """What a reader has missed, and the newest request and alert that are known to it then. One that is new has missed
+    nothing, and knows nothing: what ends from now on is news to it, also what is in the store before it is let in."""
+    if since is None:
+        return [], (0, 0)
 
     def read(connection: sqlite3.Connection) -> tuple[list[Message], Position]:
         newest = (stored.newest_request(connection), journal.newest_alert(connection))
-        if since is None:
-            return [], newest
         if since[0] > newest[0] or since[1] > newest[1]:
             return [message(EventKind.RESET, Reset(), newest)], newest
         count, requests = stored.requests_after(connection, since[0], _MOST_REPLAYED)

@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +14,8 @@ from tests.integration.dashboard.fake_proxy import FakeProxy
 from tests.integration.dashboard.running import Dashboard, eventually
 
 pytestmark = pytest.mark.slow
+
+T = TypeVar("T")
 
 
 async def test_a_reader_sees_now_at_once_and_then_each_second(dashboard: Dashboard, proxy: FakeProxy) -> None:
@@ -36,6 +41,30 @@ async def test_a_reader_sees_each_request_as_it_finishes(dashboard: Dashboard, p
 
     assert event.name == "request"
     assert request == (await dashboard.get("/api/requests"))["requests"][0]
+
+
+async def test_a_reader_sees_a_request_that_finishes_while_it_is_being_let_in(
+    dashboard: Dashboard, proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dashboard.start()
+    await dashboard.until_up()
+    assert dashboard.service is not None
+    parts = dashboard.service.parts
+    read = parts.store.read
+
+    async def read_late(look: Callable[[sqlite3.Connection], T]) -> T:
+        monkeypatch.setattr(parts.store, "read", read)
+        proxy.finish()
+        await eventually(position, lambda newest: newest[0] == 1)
+        return await read(look)
+
+    async def position() -> tuple[int, int]:
+        return parts.hub.position
+
+    monkeypatch.setattr(parts.store, "read", read_late)
+    async with dashboard.events() as listener:
+        _, seen = await listener.next("request", within=10.0)
+    assert seen["request_id"] == "request-1"
 
 
 async def test_a_reader_that_comes_back_gets_what_it_missed(dashboard: Dashboard, proxy: FakeProxy) -> None:
