@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from extproc.domain.assumptions.vocabulary import is_known
@@ -105,13 +106,12 @@ def message(text: str) -> str:
 
 def _plain(text: str) -> str:
     words = text.split()
-    numbers = [each.strip(_AROUND_A_NUMBER).isdigit() for each in words]
-    # Several in a row may be one, such as that of a telephone.
-    beside = [before or behind for before, behind in zip([False, *numbers], [*numbers[1:], False], strict=False)]
-    return " ".join(
-        each if _may_be_shown(each) and not (is_number and is_beside) else GONE
-        for each, is_number, is_beside in zip(words, numbers, beside, strict=True)
-    )
+    # Several numbers in a row may be one, such as that of a telephone, whatever stands between them.
+    said = [place for place, each in enumerate(words) if any(map(str.isalnum, each))]
+    numbers = [words[place].strip(_AROUND_A_NUMBER).isdigit() for place in said]
+    is_beside = [number and other for number, other in pairwise(numbers)]
+    hidden = {place for pair, both in zip(pairwise(said), is_beside, strict=True) if both for place in pair}
+    return " ".join(each if _may_be_shown(each) and place not in hidden else GONE for place, each in enumerate(words))
 
 
 def _may_be_shown(text: str) -> bool:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from extproc.domain.cache.conversation import WARM, Asked, Speaker, misses_what_was_there
+from extproc.domain.cache.conversation import WARM, Asked, Speaker, goes_on_with, misses_what_was_there
 from extproc.domain.cache.prompt import (
     LATER_MESSAGE,
     TOOL_LIST,
@@ -67,8 +67,8 @@ class When(StrEnum):
 class Finding:
     """A part that changes: in so many requests in a row of those that missed and were looked at. The first was sent at
     `since`, the last that it may have changed in at `at` (Unix times). `is_cut` is whether only the front of them was.
-    `is_of_the_end` is whether it was always another one of the last messages that there were. Of what changes with each
-    session the speaker has none, and `requests` are the first of theirs."""
+    `may_be_the_end` is whether it may be no more than the end of each prompt, which a client takes back. Of what
+    changes with each session the speaker has none, and `requests` are the first of theirs."""
 
     speaker: Speaker
     change: Change
@@ -77,13 +77,15 @@ class Finding:
     requests: int
     is_cut: bool = False
     when: When = When.EACH_REQUEST
-    is_of_the_end: bool = False
+    may_be_the_end: bool = False
 
 
 @dataclass(slots=True)
 class Row:
-    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes. `moves`
-    counts the changes in a row that were each of a message behind the one of the change before.
+    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes.
+
+    Of a message behind the first ones, `placed` counts the changes in a row of the same message, as far as it is known
+    which one it was, and `rewritten` those in which the messages behind it stayed where they were.
 
     Its cause is the one that more than half of the changes have. So a single odd one (a clock that gains a digit, a
     line that is rewritten once) does not hide a clock."""
@@ -93,7 +95,8 @@ class Row:
     change: Change
     requests: int = 0
     hits: int = 0
-    moves: int = 0
+    placed: int = 0
+    rewritten: int = 0
     values: list[str] = field(default_factory=list)
     causes: Counter[Cause] = field(default_factory=Counter)
 
@@ -103,7 +106,9 @@ class Row:
         self.causes[change.cause] += 1
         [(cause, times)] = self.causes.most_common(1)
         cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
-        self.moves = self.moves + 1 if change.number > self.change.number > 0 else 0
+        if change.number:
+            self.placed = self.placed + 1 if change.number == self.change.number else 1
+        self.rewritten += change.is_in_place
         known = change if change.bytes or not self.change.place else self.change  # which of two says more exactly where
         self.change = replace(change, cause=cause, place=known.place, bytes=known.bytes, number=known.number)
         self.values = [*self.values, change.value][-_MOST_VALUES:]
@@ -117,6 +122,11 @@ class Row:
     def outlasts(self, hits: int) -> bool:
         """Whether it may still be going on after so many hits in a row."""
         return hits <= (_LONGER * self.hits if self.is_enough else _MOST_HITS)
+
+    @property
+    def may_be_the_end(self) -> bool:
+        """Whether it was another message each time, or nobody knows which one, and it may have been taken back."""
+        return self.change.name == LATER_MESSAGE and self.placed < ENOUGH and self.rewritten < ENOUGH
 
     @property
     def is_enough(self) -> bool:
@@ -158,11 +168,14 @@ class _Memory:
     hits_between: int = 0
 
     def follow(self, asked: Asked) -> bool:
-        """A named speaker's next request has ended. Whether it missed."""
-        is_missed = self.tokens > 0 and misses_what_was_there(asked, self.tokens, self.sent)
+        """A named speaker's next request has ended. Whether it missed; one that does not go on with the one before says
+        neither that nor the contrary."""
+        is_known = goes_on_with(asked, self.tokens)
+        is_missed = is_known and misses_what_was_there(asked, self.tokens, self.sent)
         self.goes_on = self.goes_on and asked.input > self.tokens
         self.tokens, self.sent = asked.input, asked.sent
-        self.count(is_missed=is_missed)
+        if is_known:
+            self.count(is_missed=is_missed)
         return is_missed
 
     def count(self, *, is_missed: bool) -> None:
@@ -222,7 +235,7 @@ class Changes:
             memory.prompts = []
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.is_cut = prompt.is_cut
-        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked else None
+        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
         found = [differences(before, prompt) for before, _ in memory.prompts]
         alike = min(
             (
@@ -297,7 +310,7 @@ class Changes:
                 row.requests,
                 memory.is_cut,
                 when=When.SOME_REQUESTS if row.hits else When.EACH_REQUEST,
-                is_of_the_end=row.moves >= ENOUGH - 1,
+                may_be_the_end=row.may_be_the_end,
             )
             for speaker, memory in self._speakers.items()
             for row in memory.rows.values()

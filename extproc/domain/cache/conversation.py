@@ -146,6 +146,12 @@ class Asked:
         return self.came or self.sent
 
 
+def goes_on_with(asked: Asked, tokens: int) -> bool:
+    """Whether a request may go on with a prompt of so many `tokens`, by its size. Small questions to the same model,
+    and other conversations, take turns with a conversation under one name."""
+    return 0 <= asked.input - tokens <= tokens * _LARGEST_GROWTH + _LARGEST_RESULT and tokens > 0
+
+
 def misses_what_was_there(asked: Asked, tokens: int, sent: float) -> bool:
     """Whether a request that goes on with a prompt of so many `tokens`, sent at `sent`, found clearly less than that
     had put into the cache. It is not said to after a pause in which the cache may have forgotten it."""
@@ -427,9 +433,8 @@ class Conversation:
         return Told(claims, late + sum(claim.unknown for claim in claims))
 
     def _grows(self, last: Asked, asked: Asked) -> bool:
-        growth = asked.input - last.input
         least = 1 if self._patience.knows_whose else max(1, last.output)
-        return least <= growth <= last.input * _LARGEST_GROWTH + _LARGEST_RESULT
+        return asked.input - last.input >= least and goes_on_with(asked, last.input)
 
     def _is_proof(self, claims: Sequence[Claim]) -> bool:
         if len(claims) < self._patience.proof:

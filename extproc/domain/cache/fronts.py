@@ -1,11 +1,13 @@
 """Which part in front of a program's prompts changes with each of its sessions, though others behind it stay.
 
 Observed: the tokens of each session's first request, and the parts of one of its later prompts, if any is looked at.
-Those of one session are held against those of the few sessions before, and of these against the one that it has most in
-common with: main conversations and sub-agents of several kinds take turns. If a part differs, none of what stands
-behind it can come from the cache that the other session has filled. It is a pity only if much behind it is the same, as
-far as the next part that differs. A part that is another one in three sessions in a row, never one that was there
-before, is a finding; a session in which nothing differs ends it.
+Those of one session are held against those of a few other sessions before, and of these against the one that it has
+most in common with: main conversations and sub-agents of several kinds take turns. If a part differs, none of what
+stands behind it can come from the cache that the other session has filled. It is a pity only if much behind it is the
+same, as far as the next part that differs.
+
+What stands the same behind a part makes a row of those that it is held against: a part that is another one three times
+in a row, never one that was there before, is a finding. A session whose front was there before as it is ends its row.
 """
 
 from collections import OrderedDict
@@ -14,14 +16,15 @@ from typing import Final
 
 from extproc.domain.cache.changes import Finding, Row, When
 from extproc.domain.cache.conversation import LONGEST_PAUSE, Asked, Speaker
-from extproc.domain.cache.prompt import Prompt, front_change
+from extproc.domain.cache.prompt import FrontChange, Prompt, front_change
 
 # Some thousand tokens. Claude Code 2.1.330 has 6,800 bytes behind its line.
 _LEAST_BYTES: Final = 4096
 _MOST_BYTES_PER_TOKEN: Final = 8
 _MOST_SESSIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
-_MOST_FRONTS: Final = 6
+_MOST_FRONTS: Final = 8
+_MOST_ROWS: Final = 8
 
 
 @dataclass(slots=True)
@@ -38,12 +41,12 @@ class _Session:
 
 @dataclass(slots=True)
 class _Program:
-    """Its latest request was sent at `heard` (Unix time). `prompts` are those of the latest sessions that were looked
-    at, the latest last, and `rows` has what changes, by the name of the part."""
+    """Its latest request was sent at `heard` (Unix time). `prompts` are the latest that were looked at, each with its
+    session, the latest last. `rows` has what changes in front of what stays the same."""
 
     heard: float = 0.0
-    prompts: list[Prompt] = field(default_factory=list)
-    rows: dict[str, Row] = field(default_factory=dict)
+    prompts: list[tuple[str, Prompt]] = field(default_factory=list)
+    rows: list[tuple[FrontChange, Row]] = field(default_factory=list)
 
 
 class Fronts:
@@ -69,29 +72,35 @@ class Fronts:
             return
         session.is_known = True
         if session.is_soon:
-            _compare(program, prompt, session)
-        program.prompts = [*program.prompts, prompt][-_MOST_FRONTS:]
+            _compare(program, speaker.session, prompt, session)
+        program.prompts = [*program.prompts, (speaker.session, prompt)][-_MOST_FRONTS:]
 
     def findings(self, now: float, within: float) -> list[Finding]:
         """What changes, as far as it did within these seconds. The speaker has no session."""
         return [
             Finding(key, row.change, row.since, row.at, row.requests, when=When.EACH_SESSION)
             for key, program in self._programs.items()
-            for row in program.rows.values()
-            if row.is_enough and now - row.at < within
+            for row in {row.change.name: row for _, row in program.rows if row.is_enough}.values()
+            if now - row.at < within
         ]
 
 
-def _compare(program: _Program, prompt: Prompt, session: _Session) -> None:
+def _compare(program: _Program, name: str, prompt: Prompt, session: _Session) -> None:
     """Notes what differs, if the first request of the session can have missed what is the same behind it."""
-    if any((before.tools, before.system) == (prompt.tools, prompt.system) for before in program.prompts):
-        values = {each.hash for each in (prompt.tools, *prompt.system) if each is not None}
-        program.rows = {name: row for name, row in program.rows.items() if row.change.value not in values}
+    others = [before for known, before in reversed(program.prompts) if known != name]
+    if any((before.tools, before.system) == (prompt.tools, prompt.system) for before in others):
+        program.rows = [(known, row) for known, row in program.rows if not known.is_before(prompt)]
         return
-    found = [each for before in reversed(program.prompts) if (each := front_change(before, prompt)) is not None]
-    change, same = max(found, key=lambda each: each[1], default=(None, 0))
-    if change is None or same < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < same:
+    found = [each for before in others if (each := front_change(before, prompt)) is not None]
+    most = max(found, key=lambda each: each.bytes, default=None)
+    if most is None or most.bytes < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < most.bytes:
         return
-    row = program.rows.get(change.name) or Row(session.began, session.began, change)
-    row.add(change, session.began, hits=0)
-    program.rows = {change.name: row}
+    alike = [row for known, row in program.rows if (known.change.name, known.same) == (most.change.name, most.same)]
+    if any(row.change.value == most.change.value for row in alike):
+        return  # another of the same session, which has that part too
+    row = next((row for row in alike if row.change.value == most.was), None)
+    if row is None:
+        row = Row(session.began, session.began, most.change)
+        others_rows = [(known, each) for known, each in program.rows if each not in alike]
+        program.rows = [*others_rows, (most, row)][-_MOST_ROWS:]
+    row.add(most.change, session.began, hits=0)

@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
-from extproc.domain.cache.conversation import LONGEST_PAUSE, WARM, Asked, Speaker, misses_what_was_there
+from extproc.domain.cache.conversation import (
+    LONGEST_PAUSE,
+    WARM,
+    Asked,
+    Speaker,
+    goes_on_with,
+    misses_what_was_there,
+)
 
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
@@ -79,12 +86,14 @@ class _Turns:
 
     def has_its_due(self, asked: Asked) -> bool:
         """Whether a request, which is not taken yet, has what the one before had put into the cache. It is not known of
-        the first, nor after a pause in which the cache may have forgotten it."""
-        is_known = self.tokens > 0 and asked.sent - self.sent <= LONGEST_PAUSE
+        one that does not go on with the one before, nor after a pause in which the cache may have forgotten it."""
+        is_known = goes_on_with(asked, self.tokens) and asked.sent - self.sent <= LONGEST_PAUSE
         return is_known and not misses_what_was_there(asked, self.tokens, self.sent)
 
     def take(self, asked: Asked) -> None:
-        if misses_what_was_there(asked, self.tokens, self.sent):
+        if not goes_on_with(asked, self.tokens):
+            pass  # it says nothing of this conversation, or begins it
+        elif misses_what_was_there(asked, self.tokens, self.sent):
             self.relapses += self.well > 0
             self.well = 0
         else:

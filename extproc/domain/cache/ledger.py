@@ -269,10 +269,14 @@ class CacheLedger:
         return [each for each in found if self._is_worth_a_word(each)]
 
     def _is_worth_a_word(self, finding: Finding) -> bool:
-        conversation = self._conversations.get(finding.speaker)
-        if finding.when is not When.EACH_REQUEST and (conversation is None or not conversation.loses_much):
+        if finding.when is not When.EACH_REQUEST and not self._loses_much(finding.speaker):
             return False
-        return not finding.is_of_the_end or (conversation is not None and conversation.is_cold)
+        conversation = self._conversations.get(finding.speaker)
+        return not finding.may_be_the_end or (conversation is not None and conversation.is_cold)
+
+    def _loses_much(self, speaker: Speaker) -> bool:
+        conversation = self._conversations.get(speaker)
+        return conversation is not None and conversation.loses_much
 
     def _unchanged(self, now: float) -> Iterator[Finding]:
         """The cold conversations in which nothing changes: nothing is marked for the cache where that is needed, or the
@@ -335,7 +339,7 @@ class CacheLedger:
         source without a session either those that were told apart by their prompts or, if none of them is cold, the one
         that its tokens tell of: the same requests may be in both."""
         told_apart: set[Speaker] = set()
-        changing = {each.speaker for each in self._changing(now) if each.when is When.SOME_REQUESTS}
+        changing = {each.speaker for each in self._changing(now) if self._loses_much(each.speaker)}
         cold = [each for each in self._conversations.items() if each[1].is_cold or each[0] in changing]
         for speaker, conversation in sorted(cold, key=lambda each: -each[0].strand):
             misses = conversation.misses if conversation.is_cold else conversation.lately

@@ -93,7 +93,8 @@ class Change:
     """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now.
     If it is several tools or messages, `count` is how many of them are known and `bytes` what they have together.
     `place` says more exactly which part it is than the name, where that is known; `number` is that of a message behind
-    the first ones, 0 where it is not known."""
+    the first ones, 0 where it is not known. `is_in_place` is whether those behind that message are as long as they
+    were: so it was rewritten, and not taken back with all that follows."""
 
     name: str
     cause: Cause
@@ -102,6 +103,7 @@ class Change:
     count: int = 0
     place: str = ""
     number: int = 0
+    is_in_place: bool = False
 
     @property
     def is_of_messages(self) -> bool:
@@ -156,18 +158,45 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
     return [*_of_tools(before, now), *_of_system(before, now), *messages]
 
 
-def front_change(before: Prompt, now: Prompt) -> tuple[Change, int] | None:
-    """The first part in front of the messages that differs, and how many bytes behind it are the same, up to the next
-    that does. None if none differs, or two fronts cannot be compared."""
+@record
+class FrontChange:
+    """The first part in front of the messages that differs. It `was` another one, by its hash. `same` are the hashes of
+    the blocks behind it that do not differ, up to the next that does, and `bytes` what they have together."""
+
+    change: Change
+    was: str
+    same: tuple[str, ...]
+    bytes: int
+
+    def is_before(self, prompt: Prompt) -> bool:
+        """Whether in a prompt the same blocks stand behind that part."""
+        first = _blocks_before(self.change.name)
+        return tuple(part.hash for part in prompt.system[first : first + len(self.same)]) == self.same
+
+
+def _blocks_before(name: str) -> int:
+    """How many blocks of the system prompt stand in front of what is behind this part."""
+    return 0 if name in (TOOL_LIST, _TOOLS_IN_IT) else int(name.rpartition(" ")[2])
+
+
+def front_change(before: Prompt, now: Prompt) -> FrontChange | None:
+    """What differs in front of the messages. None if nothing does, or two fronts cannot be compared."""
     if len(now.system) != len(before.system) or (now.tools is None) != (before.tools is None):
         return None
     changes = [*_of_tools(before, now), *_of_system(before, now)]
     if not changes:
         return None
     differ = [old.hash != new.hash for old, new in zip(before.system, now.system, strict=True)]
-    first = 0 if changes[0].name in (TOOL_LIST, _TOOLS_IN_IT) else differ.index(True) + 1
+    first = _blocks_before(changes[0].name)
     until = differ.index(True, first) if True in differ[first:] else len(differ)
-    return changes[0], sum(part.bytes for part in now.system[first:until])
+    was = before.system[first - 1] if first else before.tools
+    same = now.system[first:until]
+    return FrontChange(
+        changes[0],
+        was="" if was is None else was.hash,
+        same=tuple(part.hash for part in same),
+        bytes=sum(part.bytes for part in same),
+    )
 
 
 def compared(before: Prompt, now: Prompt) -> int:
@@ -244,6 +273,7 @@ def _behind_the_first(before: Prompt, now: Prompt, settled: int) -> Change:
     ]
     number = next(number for number in told if before.up_to[number] != now.up_to[number])
     is_known = number == FIRST_MESSAGES + 1 or number - 1 in told
+    behind = [(before.sizes[other], now.sizes[other]) for other in told if other > number]
     return Change(
         name=LATER_MESSAGE,
         cause=Cause.UNKNOWN,
@@ -251,6 +281,7 @@ def _behind_the_first(before: Prompt, now: Prompt, settled: int) -> Change:
         value=now.up_to[settled],
         place=f"message {number}" if is_known else f"one of the messages {FIRST_MESSAGES + 1} to {number}",
         number=number if is_known else 0,
+        is_in_place=bool(behind) and all(old == new > 0 for old, new in behind),
     )
 
 

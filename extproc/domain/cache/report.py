@@ -15,6 +15,7 @@ _MOST_CONVERSATIONS: Final = 20
 _MOST_FINDINGS: Final = 20
 _MOST_LINES: Final = 5
 _SHOWN_OF_A_SESSION: Final = 8
+_NAMELESS: Final = "Programs without a name"
 _WORTH_SAYING: Final = 0.2
 
 
@@ -96,7 +97,7 @@ def ratio(part: int, whole: int) -> float | None:
 def _program(use: ProgramUse, several: bool) -> dict[str, object]:
     sums = use.sums
     price = Price(sums.usd, sums.credits)
-    name = _name(use.program or "Programs without a name", use.client, several)
+    name = _name(use.program or _NAMELESS, use.client, several)
     text = _shares(name, sums.cached, sums.cacheable, sums.input, sums.unknown)
     lost = _lost(price)
     return {
@@ -131,7 +132,7 @@ def _who(speaker: Speaker) -> dict[str, object]:
 def _finding(finding: Finding, several: bool) -> dict[str, object]:
     return {
         **_who(finding.speaker),
-        "name": _name(finding.speaker.program or "A program", finding.speaker.client, several),
+        "name": _name(finding.speaker.program or _NAMELESS, finding.speaker.client, several),
         "cause": finding.change.cause.value,
         "part": finding.change.name,
         "bytes": finding.change.bytes,

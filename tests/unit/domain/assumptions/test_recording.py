@@ -50,6 +50,7 @@ def test_the_form_codes_and_figures_stay() -> None:
         ("account 12345678 since 11:11:54.", "account … since 11:11:54."),
         ("account a7f33b of smith@example.org is locked", "account … of … is locked"),
         ("account 138 123 456 has no balance; order (123, 456)", "account … … … has no balance; order … …"),
+        ("call 555 - 123 - 456 for help", "call … … … … … for help"),
         ("wait 5 to 10 seconds", "wait 5 to 10 seconds"),
     ],
 )

@@ -53,7 +53,8 @@ def words_of(prompt: list[Piece]) -> str:
         words.append(f"s{'a' if 'line' in name else ''}{size}:{_hash(name)}:{loose}")
     words += [f"m{size}:{_hash(name)}" for name, size in messages[:12]]
     chain = list(accumulate((name for name, _ in messages), lambda before, name: _hash(before, name), initial=""))
-    return " ".join([*words, *(f"e{number}:{chain[number]}" for number in range(13, len(messages) + 1)[-12:])])
+    last = range(13, len(messages) + 1)[-12:]
+    return " ".join([*words, *(f"e{number}:{chain[number]}:{messages[number - 1][1]}" for number in last)])
 
 
 def _hash(*names: str) -> str:

@@ -58,6 +58,34 @@ def test_sub_agents_of_several_kinds_that_take_turns_with_the_conversations_hide
     assert sessions(*fronts)[0][:2] == ("system block 1", Cause.ATTRIBUTION)
 
 
+def test_a_line_that_a_session_shares_with_its_sub_agents_is_named() -> None:
+    found = Fronts()
+    for number in range(1, 6):
+        for agent, front in (
+            ("", "sa90:{0} s9000:main"),
+            ("a1", "sa90:{0} s8000:search"),
+            ("a2", "sa90:{0} s8000:search"),
+        ):
+            speaker = replace(SPEAKER, session=f"s-{number}", agent=agent)
+            asked = Asked(NOON + 30 * number, NOON + 30 * number + 1, 6000, 0)
+            found.take(speaker, asked, None)
+            found.take(speaker, replace(asked, sent=asked.sent + 5, input=7000), prompt(front.format(number), number))
+
+    [finding] = found.findings(NOON + 200, COLD_SECONDS)
+    assert (finding.change.cause, finding.requests) == (Cause.ATTRIBUTION, 4)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["main", "one", "main", "two", "main", "three", "main", "main", "four", "main"],
+        ["one", "two", "one", "three", "one", "two", "three", "one"],
+    ],
+)
+def test_kinds_of_agents_whose_role_stands_in_front_of_what_all_share_are_no_fault(kinds: list[str]) -> None:
+    assert sessions(*(f"s400:{kind} s9000:rules" for kind in kinds)) == []
+
+
 def test_it_ends_with_the_session_in_which_the_line_stays_whatever_other_kinds_do() -> None:
     ill = [f"sa90:{number} s9000:main" for number in range(5)]
 

@@ -118,8 +118,8 @@ def test_what_is_looked_up_for_the_last_message_alone_is_no_fault(speaker: Speak
 
 
 @pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
-@pytest.mark.parametrize("messages", [1, 3, 5])
-def test_messages_that_are_there_for_one_turn_are_no_fault(speaker: Speaker, messages: int) -> None:
+@pytest.mark.parametrize(("messages", "growth"), [(1, 1), (3, 1), (5, 1), (8, 3), (9, 2), (12, 1)])
+def test_messages_that_are_there_for_one_turn_are_no_fault(speaker: Speaker, messages: int, growth: int) -> None:
     """Such as a reminder, or a call of a tool and its result, that the client takes back."""
     taken = numbers()
 
@@ -130,7 +130,7 @@ def test_messages_that_are_there_for_one_turn_are_no_fault(speaker: Speaker, mes
     office = Office(1, speaker, change)
     office.person.answers = range(20, 400)
     for _ in range(60):
-        office.person.prompt.append(office.person.new(20, 300))
+        office.person.prompt += [office.person.new(20, 300) for _ in range(growth)]
         office.person.ask()
         office.person.now += office.person.random.uniform(3, 20)
 
@@ -269,6 +269,29 @@ def test_a_message_behind_the_first_ones_that_changes_is_named_for_as_long_as_it
 
     assert all(named[30:])
     assert office.causes == {Cause.UNKNOWN}
+
+
+@pytest.mark.parametrize("fault", [attribution, clock, shuffled_tools, rewritten_message])
+@pytest.mark.parametrize("every", [3, 5, 8])
+def test_small_questions_to_the_same_model_in_between_hide_no_fault(
+    every: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    """Titles and pages to sum up, under the name of the conversation."""
+    office = Office(0, CLAUDE, fault)
+    named: list[bool] = []
+    for number in range(1, 121):
+        office.person.prompt.append(office.person.new(50, 3000))
+        office.person.ask()
+        office.person.now += 5
+        if number % every == 0:
+            question = office.person.other()
+            question.change, question.prompt = as_it_is, [question.new(2100, 9000)]
+            question.ask()
+            office.person.now = question.now + 1
+        named.append(bool(office.ledger.findings(office.person.now)))
+
+    assert named.count(True) > 100
+    assert office.causes == {FAULTS[fault]}
 
 
 def at_once(people: list[Person], requests: int) -> None:
