@@ -252,7 +252,7 @@ class Changes:
             if _continues(before, prompt, changes):
                 del memory.prompts[index]
             if not is_apart:
-                is_missed = asked.cached < tokens * WARM
+                is_missed = asked.cached < tokens * WARM and (goes_on_with(asked, tokens) or not speaker.is_named)
             if not speaker.is_named:
                 memory.count(is_missed=is_missed)
             if is_missed:

@@ -1,13 +1,14 @@
 """Which part in front of a program's prompts changes with each of its sessions, though others behind it stay.
 
 Observed: the tokens of each session's first request, and the parts of one of its later prompts, if any is looked at.
-Those of one session are held against those of a few other sessions before, and of these against the one that it has
-most in common with: main conversations and sub-agents of several kinds take turns. If a part differs, none of what
-stands behind it can come from the cache that the other session has filled. It is a pity only if much behind it is the
-same, as far as the next part that differs.
+Sub-agents count like sessions. Those of one are held against those of the latest few, and of these against the one that
+it has most in common with: main conversations and sub-agents of several kinds take turns. If a part differs, none of
+what stands behind it can come from the cache that the other has filled. It is a pity only if much behind it is the
+same, as far as the next part that differs. A part of quite another length is a role of agents of another kind.
 
 What stands the same behind a part makes a row of those that it is held against: a part that is another one three times
-in a row, never one that was there before, is a finding. A session whose front was there before as it is ends its row.
+in a row, never one that was there before, is a finding. A session whose front was there before as it is ends its row;
+that of the agents of one session may be the same.
 """
 
 from collections import OrderedDict
@@ -23,7 +24,7 @@ _LEAST_BYTES: Final = 4096
 _MOST_BYTES_PER_TOKEN: Final = 8
 _MOST_SESSIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
-_MOST_FRONTS: Final = 8
+_MOST_FRONTS: Final = 16
 _MOST_ROWS: Final = 8
 
 
@@ -87,20 +88,27 @@ class Fronts:
 
 def _compare(program: _Program, name: str, prompt: Prompt, session: _Session) -> None:
     """Notes what differs, if the first request of the session can have missed what is the same behind it."""
-    others = [before for known, before in reversed(program.prompts) if known != name]
-    if any((before.tools, before.system) == (prompt.tools, prompt.system) for before in others):
-        program.rows = [(known, row) for known, row in program.rows if not known.is_before(prompt)]
+    the_same = [known for known, before in program.prompts if _have_one_front(before, prompt)]
+    if the_same:
+        if any(known != name for known in the_same):
+            program.rows = [(known, row) for known, row in program.rows if not known.is_before(prompt)]
         return
-    found = [each for before in others if (each := front_change(before, prompt)) is not None]
-    most = max(found, key=lambda each: each.bytes, default=None)
+    found = [front_change(before, prompt) for _, before in reversed(program.prompts)]
+    most = max((each for each in found if each is not None), key=lambda each: each.bytes, default=None)
     if most is None or most.bytes < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < most.bytes:
         return
+    if not most.is_of_a_kind:
+        return
     alike = [row for known, row in program.rows if (known.change.name, known.same) == (most.change.name, most.same)]
-    if any(row.change.value == most.change.value for row in alike):
-        return  # another of the same session, which has that part too
     row = next((row for row in alike if row.change.value == most.was), None)
+    if row is None and any(row.change.value == most.change.value for row in alike):
+        return  # another of the same session, which has that part too
     if row is None:
         row = Row(session.began, session.began, most.change)
         others_rows = [(known, each) for known, each in program.rows if each not in alike]
         program.rows = [*others_rows, (most, row)][-_MOST_ROWS:]
     row.add(most.change, session.began, hits=0)
+
+
+def _have_one_front(one: Prompt, other: Prompt) -> bool:
+    return (one.tools, one.system) == (other.tools, other.system)

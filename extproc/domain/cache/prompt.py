@@ -24,6 +24,9 @@ _LEAST_IN_COMMON: Final = 3
 # Two texts of at least so many bytes whose lengths differ by so little may be one that was stamped anew.
 _SHORTEST_STAMPED: Final = 16
 _LONGEST_STAMP: Final = 2
+# A block with other words in it, such as a path or an id, differs by so many bytes, or by such a part of it.
+_LONGEST_WORD: Final = 32
+_WORDS_SHARE: Final = 0.1
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
 _TOOLS_IN_IT: Final = "what is in the tool list"
@@ -161,12 +164,14 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
 @record
 class FrontChange:
     """The first part in front of the messages that differs. It `was` another one, by its hash. `same` are the hashes of
-    the blocks behind it that do not differ, up to the next that does, and `bytes` what they have together."""
+    the blocks behind it that do not differ, up to the next that does, and `bytes` what they have together.
+    `is_of_a_kind` is whether it looks like the same part with other words in it, by its length or number."""
 
     change: Change
     was: str
     same: tuple[str, ...]
     bytes: int
+    is_of_a_kind: bool
 
     def is_before(self, prompt: Prompt) -> bool:
         """Whether in a prompt the same blocks stand behind that part."""
@@ -189,13 +194,18 @@ def front_change(before: Prompt, now: Prompt) -> FrontChange | None:
     differ = [old.hash != new.hash for old, new in zip(before.system, now.system, strict=True)]
     first = _blocks_before(changes[0].name)
     until = differ.index(True, first) if True in differ[first:] else len(differ)
-    was = before.system[first - 1] if first else before.tools
     same = now.system[first:until]
+    if first:
+        old, new = before.system[first - 1], now.system[first - 1]
+        was, is_of_a_kind = old.hash, abs(old.bytes - new.bytes) <= max(_LONGEST_WORD, old.bytes * _WORDS_SHARE)
+    else:
+        was, is_of_a_kind = (before.tools.hash, before.tools.count == changes[0].count) if before.tools else ("", False)
     return FrontChange(
         changes[0],
-        was="" if was is None else was.hash,
+        was=was,
         same=tuple(part.hash for part in same),
         bytes=sum(part.bytes for part in same),
+        is_of_a_kind=is_of_a_kind,
     )
 
 

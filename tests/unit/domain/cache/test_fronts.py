@@ -75,6 +75,25 @@ def test_a_line_that_a_session_shares_with_its_sub_agents_is_named() -> None:
     assert (finding.change.cause, finding.requests) == (Cause.ATTRIBUTION, 4)
 
 
+@pytest.mark.parametrize(("count", "agents"), [(1, 6), (4, 8)])
+def test_a_line_that_is_each_sub_agents_own_is_named_also_within_one_session(count: int, agents: int) -> None:
+    """As Claude Code has it, whose line follows from the first message."""
+    found, sent = Fronts(), NOON
+    for number in range(count * agents):
+        speaker = replace(SPEAKER, session=f"s-{number // agents}", agent=f"a-{number}")
+        sent += 30
+        found.take(speaker, Asked(sent, sent + 1, 6000, 0), None)
+        found.take(speaker, Asked(sent + 5, sent + 6, 7000, 0), prompt(f"sa90:{number} s9000:search", number))
+
+    [finding] = found.findings(sent + 10, COLD_SECONDS)
+    assert (finding.change.cause, finding.requests) == (Cause.ATTRIBUTION, count * agents - 1)
+
+
+def test_roles_of_another_length_and_other_tools_are_no_fault() -> None:
+    assert sessions(*(f"s{400 + 70 * number}:{number} s9000:rules" for number in range(9))) == []
+    assert sessions(*(f"t{number}:900:{number}:{number} s9000:rules" for number in range(1, 9))) == []
+
+
 @pytest.mark.parametrize(
     "kinds",
     [
