@@ -17,7 +17,8 @@ from tests.harness.fleet import Fleet, running_fleet
 from tests.harness.stack import PROMPT, Stack
 from tests.harness.waiting import eventually
 
-pytestmark = pytest.mark.slow
+# Three measurements of up to three minutes each, and what is learned in between, where the machine is busy.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PLACES: Final = {"glm-5.3": 2, "glm-5.3-flash": 6, "glm-4.7": 1}
 LIMITS: Final = [f"--model-concurrency={model}={places}" for model, places in PLACES.items()]
