@@ -134,7 +134,7 @@ def _limit_by_model(evidence: Evidence) -> Judgement:
         return untold(f"{seen}; one got {why(other[0])}")
     if count_passed(own) == len(own):
         return told(True, seen) if count_passed(both) > before else untold(seen)
-    # As many of the first model had passed before, when it was asked alone: then the second one takes its places.
+    # No more of the first model were asked than had passed alone. If no more passed in all, the second took its places.
     return told(False, seen) if count_passed(both) <= before and len(own) <= before else untold(seen)
 
 

@@ -99,16 +99,21 @@ def _compare(program: _Program, name: str, prompt: Prompt, session: _Session) ->
         return
     if not most.is_of_a_kind:
         return
-    alike = [row for known, row in program.rows if (known.change.name, known.same) == (most.change.name, most.same)]
+    alike = [row for known, row in program.rows if _is_one_row(known, most)]
     row = next((row for row in alike if row.change.value == most.was), None)
     if row is None and any(row.change.value == most.change.value for row in alike):
         return  # another of the same session, which has that part too
     if row is None:
         row = Row(session.began, session.began, most.change)
-        others_rows = [(known, each) for known, each in program.rows if each not in alike]
-        program.rows = [*others_rows, (most, row)][-_MOST_ROWS:]
+        others = [(known, each) for known, each in program.rows if not _is_one_row(known, most)]
+        program.rows = [*others, (most, row)][-_MOST_ROWS:]
     row.add(most.change, session.began, hits=0)
 
 
 def _have_one_front(one: Prompt, other: Prompt) -> bool:
     return (one.tools, one.system) == (other.tools, other.system)
+
+
+def _is_one_row(one: FrontChange, other: FrontChange) -> bool:
+    """Whether it is the same part, in front of the same blocks."""
+    return (one.change.name, one.same) == (other.change.name, other.same)
