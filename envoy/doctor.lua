@@ -1,12 +1,10 @@
--- THE CACHE DOCTOR: tells the processor the parts of an admitted prompt, as hashes (prompt.lua). It does so only for prompts that the
--- processor wants to know of: those of conversations that get too little from the cache. Their bodies have been read for the model's
--- name, so the whole body is here.
+-- THE CACHE DOCTOR: tells the processor the parts of an admitted prompt, as hashes (prompt.lua). It is made only for prompts that
+-- the processor wants to know of: those of conversations that get too little from the cache. Their bodies have been read for the
+-- model's name, so the whole body is here.
 
 local SALT = ${PROMPT_SALT}   -- nil with CACHE_DOCTOR=off, and then no route switches this filter on
 
 function envoy_on_request(handle)
-  local decided = handle:streamInfo():dynamicMetadata():get("zai")
-  if not decided or not decided.parts then return end
   local body = handle:body()
   if not body then return end
   local function bytes(from, length)
