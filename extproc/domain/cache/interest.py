@@ -33,7 +33,7 @@ from extproc.domain.cache.conversation import (
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
 
-LATER_RESTS: Final = 12
+LATER_RESTS: Final = 24
 """The same where one row has been looked at before."""
 
 AT_FIRST: Final = 48
