@@ -118,7 +118,7 @@ class Attribution:
             return None
         blamed = self._blamed(attempt, own, known, t)
         for gate, level in known.items():
-            gate.limit.distrust(level)
+            gate.limit.distrust(level, attempt.started)
         is_start = all(gate.limit.is_untried(t) for gate in known)
         for gate in blamed:
             gate.limit.refused(
@@ -139,7 +139,7 @@ class Attribution:
         full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
         excused = [(gate, level) for gate, level in full if gate.excuses(level, attempt.started, t)]
         for gate, level in excused:
-            gate.limit.distrust(level)
+            gate.limit.distrust(level, attempt.started)
         return bool(excused)
 
     def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> Sequence[Gate]:

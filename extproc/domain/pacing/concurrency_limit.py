@@ -43,8 +43,8 @@ from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
-from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, ProbePolicy
-from extproc.domain.pacing.sure_level import SureLevel
+from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, QUIET, ProbePolicy
+from extproc.domain.pacing.sure_level import SureLevel, forget_refused
 
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
 # this long without one has proven to be there.
@@ -64,7 +64,7 @@ _CLIMB: Final = 1 / 4
 # of a refusal is here before the next.
 _TRIAL: Final = 0.8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
-_QUIET: Final = 10.0
+_SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
 # Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
 _LONGEST_PAUSE: Final = 8.0
@@ -101,6 +101,8 @@ class ConcurrencyLimit:
         self._in_trial: deque[tuple[int, float]] = deque()
         self._tried_at = -math.inf
         self._decreased_at = -math.inf
+        # When an attempt under this limit was last refused, whichever limit that was put down to.
+        self._refused_at = -math.inf
         self._falling = False
         # What the limit was before it began to fall, and whether it goes back there now.
         self._before_fall: float | None = None
@@ -201,9 +203,9 @@ class ConcurrencyLimit:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= t - _VERDICT:
             self._prove(self._in_trial.popleft()[0], t)
-        if self._is_down_to_one and self._probes.is_quiet(t):
+        if self._is_down_to_one and t >= self._refused_at + QUIET:
             # More is not proven: what has run since before the fall would not have been cut off by it.
-            self._prove(1, t)
+            self._prove(1, t, has_got_through=False)
             self._sure.assume(1)
         if t < self._paused_until:
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
@@ -221,13 +223,16 @@ class ConcurrencyLimit:
         elif self._proven >= self.limit and t >= self._decreased_at + _VERDICT:
             self._step(self.ceiling, t)
 
-    def _prove(self, level: int, t: Steady) -> None:
+    def _prove(self, level: int, t: Steady, *, has_got_through: bool = True) -> None:
         self._proven = level
         if self._pause > _FIRST_PAUSE and self._before_fall is not None:
             self._recovering = True
             self._grown_at = t
         self._pause = _FIRST_PAUSE
-        self._falling = self._falling and self._proven < self.limit
+        if self._falling and (self._proven >= self.limit or self._recovering):
+            self._falling = False
+            if has_got_through:
+                self._probes.settled()
 
     def _recover(self, t: Steady) -> None:
         if self._before_fall is not None and self.limit < int(self._before_fall):
@@ -255,7 +260,7 @@ class ConcurrencyLimit:
             if self._before_fall is None:
                 self.ceiling = None
             else:
-                self._recovering = True
+                self._recovering, self._falling = True, False
             self.adjustments.note(Direction.INCREASE, "probe held", before, limit, t)
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
@@ -335,13 +340,18 @@ class ConcurrencyLimit:
         """Whether so many have not been in flight since the plan last shrank."""
         return level > self.proven
 
-    def distrust(self, level: int) -> None:
-        """The `level`-th in flight was refused, for whatever reason: what is on trial from there on proves nothing."""
+    def distrust(self, level: int, started_at: Steady) -> None:
+        """An attempt that started then, and while which up to `level` were in flight, was refused for whatever reason:
+        what is on trial from that level on proves nothing. While the limit falls, neither does what counts an attempt
+        that waits to be sent again: nothing may have got through."""
+        if self._falling:
+            forget_refused(self._in_trial, level, started_at)
         while self._in_trial and self._in_trial[-1][0] >= level:
             self._in_trial.pop()
 
     def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
+        self._refused_at = t
         self._sure.refused(level, started_at, t)
 
     def is_untried(self, t: Steady) -> bool:
@@ -366,8 +376,10 @@ class ConcurrencyLimit:
         `nothing_gets_through` says that nothing has got through since the start, under this limit or a larger one: then
         the refusal of a single request is a storm, though nothing was proven.
         """
+        at = t if refused_at is None else refused_at
+        self._refused_at = max(self._refused_at, at)
         self.advance(t)
-        self._probes.refused(started_at, t if refused_at is None else refused_at)
+        self._probes.refused(started_at, at)
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if level > before:
@@ -380,7 +392,7 @@ class ConcurrencyLimit:
             if is_answered:
                 self._step_back(t)
             else:
-                self._shrink(level, t, self._at_first if nothing_gets_through else 0.0)
+                self._shrink(level, at, t, self._at_first if nothing_gets_through else 0.0)
         else:
             return  # one of the burst that caused the last decrease
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
@@ -402,7 +414,7 @@ class ConcurrencyLimit:
         self._paused_until = self._told_until
         self._pause = _FIRST_PAUSE
         self._grown_at = t
-        self.adjustments.note(Direction.INCREASE, "it was the account's limit", limit, self.limit, t)
+        self.adjustments.note(Direction.INCREASE, "it was the limit of several models", limit, self.limit, t)
 
     def overloaded(self, cause: str, t: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
@@ -415,7 +427,7 @@ class ConcurrencyLimit:
     def _pause_as_told(self, until: float, started_at: Steady) -> bool:
         """Starts nothing until then. Returns False if an earlier such pause has just ended: then waiting alone did not
         help."""
-        has_helped = started_at >= self._told_until + _QUIET or started_at < self._told_until
+        has_helped = started_at >= self._told_until + _SOON_AFTER_PAUSE or started_at < self._told_until
         self._told_until = max(self._told_until, until)
         self.pause(until)
         return has_helped
@@ -439,7 +451,7 @@ class ConcurrencyLimit:
         self._before_fall = None
         self._lower(level - 1, t)
 
-    def _shrink(self, level: int, t: Steady, at_least: float) -> None:
+    def _shrink(self, level: int, refused_at: float, t: Steady, at_least: float) -> None:
         if self._before_fall is None:
             self._before_fall = max(float(self._proven), self._untried, at_least)
         self._probes.fell(t)
@@ -450,7 +462,7 @@ class ConcurrencyLimit:
         if level == 1:
             if self._pause == _FIRST_PAUSE:
                 self._alone_since = t
-            self.pause(t + self._pause)
+            self.pause(refused_at + self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         self._lower(int(level * _BACK_OFF), t)
 
@@ -469,8 +481,8 @@ class ConcurrencyLimit:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and t < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
-        if self._is_down_to_one and not self._probes.is_quiet(t):
-            return self._probes.quiet_at
+        if self._is_down_to_one and t < self._refused_at + QUIET:
+            return self._refused_at + QUIET
         if not self._waiting or self.limit >= self._maximum:
             return None
         if self._may_return:

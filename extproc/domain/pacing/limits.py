@@ -254,7 +254,7 @@ class Limits:
         overloads teach anything.
 
         If it asked to be left alone for up to an hour (`retry_after`, in seconds since the end), nothing new of the
-        model starts until that has passed.
+        model starts until that has passed; nothing of the account if it was its rate.
         """
         is_pause = retry_after is not None and 0.0 < retry_after <= _LONGEST_PAUSE
         until = ended + retry_after if is_pause and retry_after is not None else None
@@ -272,7 +272,7 @@ class Limits:
         else:
             return
         if until is not None:
-            own.limit.pause(until)
+            (own if model == MCP else self._account).limit.pause(until)
 
     def _too_many(self, attempt: RefusedStart, own: Gate, t: Steady) -> None:
         model = attempt.model

@@ -11,7 +11,8 @@ plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.
 what has just changed is likely to change again. So:
 
     soon after a fall       one after 12 s and one more after 12 s: a storm of refusals looks like a smaller plan, and
-                            passes
+                            passes. Until something gets through, each 12 s for three minutes: a storm may last that
+                            long, and what runs since before it may keep all places
     soon after a change     one try each minute
     later                   one try each 110 seconds
     at a full hour          one at once: that is when plans change
@@ -40,8 +41,9 @@ _SOON_IS_OVER: Final = 1200.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
 _RETURNS: Final = 2
+_MOST_RETURNS: Final = 15
 # This long after a refusal a retry may still be waiting to be sent: in flight here, but not there.
-_QUIET: Final = 10.0
+QUIET: Final = 10.0
 
 # One in 150 attempts: with the refusals that changes of the plan cost anyway, under one in 100.
 _SHARE: Final = 1 / 150
@@ -85,7 +87,11 @@ class ProbePolicy:
     def fell(self, t: Steady) -> None:
         """What was proven is gone, for good or for a while."""
         self._changed_at = t
-        self._returns = _RETURNS
+        self._returns = _MOST_RETURNS
+
+    def settled(self) -> None:
+        """It is known how far the limit fell: what has begun since gets through, so it is no storm."""
+        self._returns = min(self._returns, _RETURNS)
 
     @property
     def may_return(self) -> bool:
@@ -109,7 +115,7 @@ class ProbePolicy:
     @property
     def quiet_at(self) -> float:
         """When the last refusal is so old that its request is surely not waiting to be sent again any more."""
-        return self._refused_at + _QUIET
+        return self._refused_at + QUIET
 
     def is_quiet(self, t: Steady) -> bool:
         """Whether no refusal is so young that its retry may still be on its way."""

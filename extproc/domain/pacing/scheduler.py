@@ -542,7 +542,8 @@ class Pacing:
         if lane in self._lane_throttle.closed(t):
             opens_at = self._lane_throttle.opens_at(lane, t)
             wait = max(wait, math.inf if opens_at is None else opens_at - t)
-        return math.ceil(max(1.0, min(wait, _LONGEST_RETRY_AFTER)))
+        # A pause ends when the upstream said so; everything else is a guess.
+        return math.ceil(max(1.0, min(wait, _LONGEST_RETRY_AFTER), self._places.pause_left(model, t)))
 
     def _learned(self, now: float) -> Learned:
         """What is known of the share, or of the plan while it is shared."""

@@ -62,14 +62,7 @@ class SureLevel:
         """An attempt that started then was refused, for whatever reason, and up to `level` were in flight with it.
         Neither its own level nor those from `level` on prove anything, nor does what has started since."""
         self.level(t)
-        is_out = False
-        while self._in_trial:
-            trial, since = self._in_trial[-1]
-            is_own = started_at - _BEGINS_WITHIN < since <= started_at
-            if trial < level and since <= started_at and (is_out or not is_own):
-                break
-            self._in_trial.pop()
-            is_out = is_out or is_own
+        forget_refused(self._in_trial, level, started_at)
 
     def assume(self, level: int) -> None:
         """It is known in another way that so many are there at least."""
@@ -83,3 +76,17 @@ class SureLevel:
         self._level = min(self._level, level)
         while self._in_trial and self._in_trial[-1][0] > limit:
             self._in_trial.pop()
+
+
+def forget_refused(in_trial: deque[tuple[int, float]], level: int, started_at: Steady) -> None:
+    """Takes what proves nothing any more out of levels and since when they are in use: an attempt that started then was
+    refused, and up to `level` were in flight with it. That is its own level, those from `level` on, and what has
+    started since, which was counted with it."""
+    is_out = False
+    while in_trial:
+        trial, since = in_trial[-1]
+        is_own = started_at - _BEGINS_WITHIN < since <= started_at
+        if trial < level and since <= started_at and (is_out or not is_own):
+            break
+        in_trial.pop()
+        is_out = is_out or is_own

@@ -180,7 +180,7 @@ def refuse_alone_at_the_start(*, nothing_gets_through: bool) -> ConcurrencyLimit
     limit = ConcurrencyLimit(3, 8)
     for level, at in ((3, 1.0), (2, 2.0), (1, 3.0)):
         limit.start(0, Steady(at))
-        limit.distrust(level)
+        limit.distrust(level, Steady(at))
         limit.refused(level, at, "upstream 1302", Steady(at + 0.2), nothing_gets_through=nothing_gets_through)
         limit.end()
     return limit

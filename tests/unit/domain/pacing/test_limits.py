@@ -198,9 +198,9 @@ def test_what_runs_since_before_a_fall_does_not_keep_the_limit_from_coming_back(
     assert not limit.is_falling
 
 
-def test_a_try_after_a_fall_that_is_refused_leaves_the_limit_where_it_was_and_comes_twice() -> None:
+def test_tries_while_a_limit_falls_leave_it_where_it_was_if_they_are_refused_and_end_after_three_minutes() -> None:
     limit, now = fallen()
-    for _ in range(2):
+    for _ in range(15):
         now = hold(limit, now, 12.5)
         assert (limit.in_flight, limit.limit, limit.is_probing) == (8, 8, True)
         limit.refused(8, now - 0.2, "upstream 1302", now)
@@ -208,7 +208,22 @@ def test_a_try_after_a_fall_that_is_refused_leaves_the_limit_where_it_was_and_co
         assert (limit.in_flight, limit.limit) == (7, 6)
 
     hold(limit, now, 60.0)
-    assert (limit.in_flight, limit.limit) == (7, 6), "a plan that has shrunk gets no more tries while it drains"
+    assert (limit.in_flight, limit.limit) == (7, 6), "that is no storm: what runs is longer than any"
+
+
+def test_a_plan_that_has_shrunk_a_little_is_tried_twice_once_it_is_known_how_far() -> None:
+    limit, now = fallen()
+    for _ in range(2):
+        limit.end()
+    now = saturate(limit, now, 5.0)
+    assert not limit.is_falling
+    for _ in range(2):
+        while not limit.is_probing:
+            now = saturate(limit, now, 0.1)
+        limit.refused(7, now, "upstream 1302", now)
+
+    now = saturate(limit, now, 40.0)
+    assert not limit.is_probing
 
 
 def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
@@ -222,6 +237,74 @@ def test_a_plan_that_refuses_even_one_is_left_alone_for_a_while() -> None:
     assert limit.limit == 1
     assert limit.places(1.0, 5.6) == 0
     assert limit.places(1.0, 30.0) == 1
+
+
+def refused_alone() -> ConcurrencyLimit:
+    """A limit of three whose only request was refused at 5.5 s, and waits to be sent again."""
+    limit = places()
+    limit.start(0, 0.0)
+    limit.advance(5.0)
+    limit.end()
+    limit.start(0, 5.0)
+    limit.was_refused(1, 5.0, 5.5)
+    limit.refused(1, 5.0, "upstream 1302", 5.5)
+    return limit
+
+
+def test_while_attempts_are_refused_for_whatever_reason_one_in_flight_proves_nothing() -> None:
+    limit = refused_alone()
+    limit.was_refused(1, 10.0, 10.1)
+
+    limit.set_demand(False, 16.0)
+    assert limit.sure(16.0) == 0
+
+    limit.set_demand(False, 20.2)
+    assert limit.sure(20.2) == 1
+
+
+def tried_beside_one_that_waits() -> ConcurrencyLimit:
+    """In a storm one more is tried at 19.5 s, while what was refused waits to be sent again."""
+    limit = refused_alone()
+    limit.refused(1, 7.0, "upstream 1302", 7.1)
+    limit.was_refused(1, 12.0, 12.1)
+    for now in (19.0, 19.5):
+        limit.set_demand(True, now)
+    assert (limit.limit, limit.is_probing) == (2, True)
+    limit.start(1, 19.5)
+    return limit
+
+
+def test_a_refused_try_beside_one_that_waits_to_be_sent_again_is_no_proof_that_one_gets_through() -> None:
+    limit = tried_beside_one_that_waits()
+    limit.was_refused(2, 19.5, 19.7)
+    limit.distrust(2, 19.5)
+    limit.refused(2, 19.5, "upstream 1302", 19.7)
+    limit.end()
+
+    limit.set_demand(True, 22.0)
+
+    assert limit.is_falling
+    assert limit.limit == 1
+
+
+def test_after_a_storm_levels_are_not_tried_one_at_a_time() -> None:
+    limit = tried_beside_one_that_waits()
+    limit.set_demand(True, 21.6)
+    limit.set_demand(True, 23.0)
+    before = limit.limit
+    assert before >= 2, "one has got through, so the limit is on its way back"
+
+    limit.start(0, 23.0)
+
+    assert limit.usable(1.0, 23.1) == before
+
+
+def test_the_pause_after_a_single_request_was_refused_is_counted_from_its_refusal() -> None:
+    limit = refused_alone()
+
+    limit.refused(1, 9.0, "upstream 1302", 10.0, refused_at=9.2)
+
+    assert limit.pause_left(10.0) == pytest.approx(1.2)
 
 
 def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_what_was_proven() -> None:

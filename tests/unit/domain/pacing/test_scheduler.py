@@ -172,6 +172,28 @@ def test_who_has_waited_through_a_pause_is_told_when_it_ends() -> None:
     assert decision.answer.retry_after == 110
 
 
+def test_who_finds_no_room_in_the_queue_during_a_long_pause_is_told_when_it_ends() -> None:
+    paced = pacing(max_workers=3)
+    fill(paced, 3)
+    paced.observe(Attempt("r2", EPOCH, EPOCH, ErrorClass.CONCURRENCY, "1302", 3000.0), EPOCH)
+
+    answers = fill(paced, 300, now=EPOCH + 200.0, prefix="new")
+
+    assert isinstance(answers[-1], Refused)
+    assert answers[-1].retry_after == 2800
+
+
+def test_a_retry_after_for_the_rate_stops_all_models_and_no_tool() -> None:
+    paced = pacing()
+    paced.arrive(PacedRequest("r0", "s", asked="glm-a", model="glm-a"), EPOCH)
+    paced.observe(Attempt("r0", EPOCH, EPOCH, ErrorClass.FREQUENCY, "1303", 30.0), EPOCH)
+    paced.leave("r0", EPOCH)
+
+    assert paced.arrive(PacedRequest("r1", "s", asked="glm-b", model="glm-b"), EPOCH + 29.0) == Queued(1)
+    assert paced.arrive(PacedRequest("tool", "s", asked=MCP, model=MCP), EPOCH + 29.0) == Admitted()
+    assert admitted(paced, EPOCH + 30.0) == ["r1"]
+
+
 def test_who_has_waited_too_long_is_refused_and_leaves_the_queue() -> None:
     paced = pacing(mode=PacingMode.FIXED, queue_timeout=10.0)
     fill(paced, 4)
