@@ -77,6 +77,8 @@ class Lesson:
     limit: float
     ceiling: Ceiling | None
     proven: int
+    before_fall: float | None
+    """What the limit was before it began to fall; None if it has not."""
 
 
 class ConcurrencyLimit:
@@ -399,7 +401,8 @@ class ConcurrencyLimit:
 
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""
-        return Lesson(self._untried, None if self.ceiling is None else replace(self.ceiling), self._proven)
+        ceiling = None if self.ceiling is None else replace(self.ceiling)
+        return Lesson(self._untried, ceiling, self._proven, self._before_fall)
 
     def take_back(self, before: Lesson, t: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
@@ -410,7 +413,7 @@ class ConcurrencyLimit:
         self._proven = max(self._proven, min(before.proven, self.limit))
         self._sure.assume(self._proven)
         self._falling = self._recovering = False
-        self._before_fall = None
+        self._before_fall = before.before_fall
         self._paused_until = self._told_until
         self._pause = _FIRST_PAUSE
         self._grown_at = t

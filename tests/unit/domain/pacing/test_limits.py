@@ -211,6 +211,17 @@ def test_tries_while_a_limit_falls_leave_it_where_it_was_if_they_are_refused_and
     assert (limit.in_flight, limit.limit) == (7, 6), "that is no storm: what runs is longer than any"
 
 
+def test_what_was_there_before_a_fall_is_not_forgotten_when_a_refusal_within_it_is_taken_back() -> None:
+    limit, now = fallen()
+    lesson = limit.lesson()
+    limit.refused(6, now + 1.0, "upstream 1302", now + 1.0)
+
+    limit.take_back(lesson, now + 2.0)
+
+    assert limit.has_fallen
+    assert limit.limit == 6
+
+
 def test_a_plan_that_has_shrunk_a_little_is_tried_twice_once_it_is_known_how_far() -> None:
     limit, now = fallen()
     for _ in range(2):
