@@ -23,6 +23,7 @@ from tests.unit.domain.pacing.worlds import (
     run_both,
     score,
     scores,
+    that_changes_its_kind,
     worth,
 )
 
@@ -32,6 +33,8 @@ _ASKED: Final = int(os.environ.get("PACING_SEEDS", "0"))
 WorldOf = Callable[[random.Random, float, float], Plan]
 # Seconds between two changes, the share of the oracle's score that may be lost, hours of plan, and how many plans.
 _PACES: Final = ((600.0, 0.030, 3000.0, 12), (1800.0, 0.015, 3600.0, 8), (7200.0, 0.010, 14400.0, 3))
+# What may be lost where the kind of the plan changes so often: four limits do at once then, and not one.
+_IF_ALL_CHANGES: Final = {1800.0: 0.025}
 
 
 def lost(results: Sequence[Score]) -> float:
@@ -44,7 +47,8 @@ def test_little_is_lost_of_what_one_could_use_who_knew_the_plan(
     world: WorldOf, every: float, most: float, horizon: float, seeds: int
 ) -> None:
     results = scores(world, every, horizon, _ASKED or seeds)
-    assert lost(results) <= most
+    may_be_lost = _IF_ALL_CHANGES.get(every, most) if world is that_changes_its_kind else most
+    assert lost(results) <= may_be_lost
     assert sum(each.seen_by_clients for each in results) <= 0.002 * sum(each.attempts for each in results)
 
 
@@ -85,14 +89,17 @@ def test_a_name_that_is_served_by_one_model_and_then_by_another_costs_little() -
         assert result.seen_by_clients <= 0.002 * result.attempts
 
 
-@pytest.mark.parametrize("mean", [2.0, 5.0, 10.0, 30.0])
+@pytest.mark.parametrize("mean", [2.0, 5.0, 20.0, 60.0])
+@pytest.mark.parametrize("seconds", [15.0, 40.0, 120.0])
 @pytest.mark.parametrize("is_by_model", [True, False])
-def test_after_a_storm_of_refusals_what_was_proven_is_back_within_20_seconds(is_by_model: bool, mean: float) -> None:
-    """For 15 s all is refused. What began before goes on meanwhile, and is in use."""
-    for seed in range(_ASKED or 8):
+def test_after_a_storm_of_refusals_what_was_proven_is_back_within_20_seconds(
+    is_by_model: bool, seconds: float, mean: float
+) -> None:
+    """All is refused. What began before goes on meanwhile, and is in use."""
+    for seed in range(_ASKED or 4):
         rng = random.Random(seed * 7919)
-        sizes = [rng.randint(1, 7) for _ in MODELS]
-        storm = [(120.0, 0), (135.0, 1)]
+        sizes, over = [rng.randint(1, 7) for _ in MODELS], 120.0 + seconds
+        storm = [(120.0, 0), (over, 1)]
         if is_by_model:
             gates = [
                 Gate(frozenset([model]), [(0.0, size), *((at, size * there) for at, there in storm)])
@@ -101,8 +108,10 @@ def test_after_a_storm_of_refusals_what_was_proven_is_back_within_20_seconds(is_
             plan = Plan([(0.0, PLENTY)], gates, mean=mean)
         else:
             plan = Plan([(0.0, sum(sizes)), *((at, sum(sizes) * there) for at, there in storm)], mean=mean)
-        world = World(plan, pacing_for(len(crowd())), seed, 160.0, epoch=EPOCH + 1.0).run(crowd())
-        refused = max(at for at, error in world.attempts if error is not None and at <= 135.0)
+        world = World(plan, pacing_for(len(crowd())), seed, over + 25.0, epoch=EPOCH + 1.0).run(crowd())
+        refused = [at for at, error in world.attempts if error is not None and 120.0 <= at <= over]
+        if not refused:
+            continue  # answers that began before keep all places
         enough = 0.9 * sum(sizes)
-        back = next((state.at for state in world.usage if state.at > 135.0 and state.ours >= enough), math.inf)
-        assert back - refused <= 20.0, seed
+        back = next((state.at for state in world.usage if state.at > over and state.ours >= enough), math.inf)
+        assert back - refused[-1] <= 20.0, seed

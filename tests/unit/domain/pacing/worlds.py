@@ -39,8 +39,8 @@ class Score:
 
 
 def draw(rng: random.Random, least: int, most: int, every: float, horizon: float) -> Changes:
-    """A number that becomes another one each `every` seconds, more or less."""
-    changes, at = [(0.0, rng.randint(least, most))], every * rng.uniform(0.5, 1.5)
+    """A number that becomes another one each `every` seconds, more or less, and has done so since before the start."""
+    changes, at = [(0.0, rng.randint(least, most))], every * rng.random()
     while at < horizon:
         others = [number for number in range(least, most + 1) if number != changes[-1][1]]
         changes.append((at, rng.choice(others)))
@@ -71,17 +71,15 @@ def of_models_that_share(rng: random.Random, every: float, horizon: float) -> Pl
 
 
 def that_changes_its_kind(rng: random.Random, every: float, horizon: float) -> Plan:
-    """Limits by model for half of the time, then one of the account; or the other way round."""
-    half = horizon / 2
-    total = rng.randint(3, 20)
-    sizes = [rng.randint(1, 7) for _ in MODELS]
-    first = rng.random() < 0.5
-    of_account: Changes = [(0.0, total if first else PLENTY), (half, PLENTY if first else total)]
-    gates = [
-        Gate(frozenset([model]), [(0.0, PLENTY if first else size), (half, size if first else PLENTY)])
-        for model, size in zip(MODELS, sizes, strict=True)
-    ]
-    return Plan(of_account, gates, mean=rng.uniform(2.0, 60.0))
+    """Limits by model, then one of the account, and so on in turns."""
+    first, total = rng.randint(0, 1), rng.randint(3, 20)
+    moments = [at for at, _ in draw(rng, 0, 1, every, horizon)]
+
+    def in_turns(size: int, turn: int) -> Changes:
+        return [(at, size if number % 2 == turn else PLENTY) for number, at in enumerate(moments)]
+
+    gates = [Gate(frozenset([model]), in_turns(rng.randint(1, 7), 1 - first)) for model in MODELS]
+    return Plan(in_turns(total, first), gates, mean=rng.uniform(2.0, 60.0))
 
 
 WORLDS: Sequence[Callable[[random.Random, float, float], Plan]] = (
