@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from extproc.domain.cache.conversation import WARM, Asked, Speaker, goes_on_with, misses_what_was_there
+from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.prompt import (
     LATER_MESSAGE,
     TOOL_LIST,
@@ -38,6 +38,7 @@ from extproc.domain.cache.prompt import (
     compared,
     differences,
 )
+from extproc.domain.cache.succession import WARM, Asked, Place, Succession, goes_on_with, misses_what_was_there
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
@@ -134,23 +135,32 @@ class Row:
         return self.requests >= (_ENOUGH_OF_TOOLS if is_of_tools else ENOUGH)
 
 
+@record
+class _Seen:
+    """A prompt that was looked at, with its tokens, sent at `sent` (Unix time)."""
+
+    prompt: Prompt
+    tokens: int
+    sent: float
+
+
 @dataclass(slots=True)
 class _Memory:
     """What is known of one speaker's prompts. Times are Unix times, of when a prompt was sent.
 
-    Of those that were looked at: `prompts` are the last few with their tokens, the latest last, and `rows` what changes
-    in them, by the name of the part. The latest was sent at `heard`; `requests` counts them. `unmarked` is the latest,
-    if it lacks marks that it needs; `is_cut` is whether only its front was looked at. `unchanged` counts the latest
-    misses in which nothing changed, in `parts` parts.
+    Of those that were looked at: `prompts` are the last few, the latest last, `aside` may interrupt them or begin
+    another conversation, and `rows` has what changes in them, by the name of the part. The latest was sent at `heard`;
+    `requests` counts them. `unmarked` is the latest, if it lacks marks that it needs; `is_cut` is whether only its
+    front was looked at. `unchanged` counts the latest misses in which nothing changed, in `parts` parts.
 
     Of those that were not: the latest was sent at `passed`, the latest of them that missed at `missed`. Of all that
     were looked at in a row, the first was sent at `began`.
 
-    Of both, if the speaker is named: the latest had `tokens` and was sent at `sent`. `goes_on` is whether each since
-    the last that was looked at was larger than the one before. `hits` counts those since the last miss; `hits_between`
+    Of both, if the speaker is named: `succession` tells which goes on with which. `goes_on` is whether each since the
+    last that was looked at was larger than the one before. `hits` counts those since the last miss; `hits_between`
     are the most in a row that a miss ended since the last that was looked at."""
 
-    prompts: list[tuple[Prompt, int]] = field(default_factory=list)
+    prompts: list[_Seen] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
     is_cut: bool = False
@@ -161,22 +171,30 @@ class _Memory:
     began: float = 0.0
     unchanged: int = 0
     parts: int = 0
-    tokens: int = 0
-    sent: float = 0.0
+    succession: Succession = field(default_factory=Succession)
     goes_on: bool = False
+    aside: _Seen | None = None
     hits: int = 0
     hits_between: int = 0
 
-    def follow(self, asked: Asked) -> bool:
-        """A named speaker's next request has ended. Whether it missed; one that does not go on with the one before says
-        neither that nor the contrary."""
-        is_known = goes_on_with(asked, self.tokens)
-        is_missed = is_known and misses_what_was_there(asked, self.tokens, self.sent)
-        self.goes_on = self.goes_on and asked.input > self.tokens
-        self.tokens, self.sent = asked.input, asked.sent
-        if is_known:
-            self.count(is_missed=is_missed)
-        return is_missed
+    def follow(self, asked: Asked) -> tuple[Place, bool]:
+        """A named speaker's next request has ended. Where it stands, and whether it missed; one that does not go on
+        with the one before says neither that nor the contrary."""
+        latest = self.succession.last
+        place, before = self.succession.take(asked)
+        if place is Place.ASIDE:
+            return place, False
+        if before is None:
+            self.goes_on = False
+            return place, False
+        if place is Place.NEXT_TO_ASIDE and self.aside is not None and self.aside.sent == before.sent:
+            self.prompts, self.goes_on = [self.aside], True
+        elif place is Place.NEXT_TO_ASIDE and latest is not None:
+            self.goes_on = self.goes_on and before.input > latest.input
+        self.goes_on = self.goes_on and asked.input > before.input
+        is_missed = misses_what_was_there(asked, before)
+        self.count(is_missed=is_missed)
+        return place, is_missed
 
     def count(self, *, is_missed: bool) -> None:
         """Counts hits in a row, and forgets what they end."""
@@ -191,7 +209,7 @@ class _Memory:
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to go on with one of these, as a value to compare: the kinship to the closest, and how
         long that one is. The kinship is 0 if it goes on with none."""
-        return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
+        return max(((_kinship(each.prompt, prompt), each.prompt.length) for each in self.prompts), default=(0, 0))
 
     def worth(self, now: float) -> tuple[bool, float]:
         """A value to compare: what is worth least is forgotten first. First goes what had a single request, or none for
@@ -230,37 +248,44 @@ class Changes:
         if source.began <= source.passed:
             source.began = asked.sent
         is_apart = memory.heard <= source.passed
-        is_missed = speaker.is_named and (memory.follow(asked) or memory.missed > memory.heard)
+        place, is_missed = memory.follow(asked) if speaker.is_named else (Place.NEXT, False)
+        is_missed = is_missed or (speaker.is_named and memory.missed > memory.heard)
         if is_apart and not memory.goes_on:
             memory.prompts = []
-        memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
-        memory.is_cut = prompt.is_cut
-        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
-        found = [differences(before, prompt) for before, _ in memory.prompts]
+        found = [differences(before.prompt, prompt) for before in memory.prompts]
         alike = min(
             (
-                (not are_compared_to_the_end(before, prompt), len(changes), -index)
-                for index, ((before, _), changes) in enumerate(zip(memory.prompts, found, strict=True))
+                (not are_compared_to_the_end(before.prompt, prompt), len(changes), -index)
+                for index, (before, changes) in enumerate(zip(memory.prompts, found, strict=True))
                 if changes is not None
             ),
             default=None,
         )
+        if alike is None and place is Place.ASIDE:
+            memory.aside = _Seen(prompt, asked.input, asked.sent)
+            return
+        memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
+        memory.is_cut = prompt.is_cut
+        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
         if alike is not None:
             is_partial, index = alike[0], -alike[2]
             changes = found[index] or []
-            before, tokens = memory.prompts[index]
-            if _continues(before, prompt, changes):
+            before = memory.prompts[index]
+            if _continues(before.prompt, prompt, changes):
                 del memory.prompts[index]
             if not is_apart:
-                is_missed = asked.cached < tokens * WARM and (goes_on_with(asked, tokens) or not speaker.is_named)
+                is_missed = asked.cached < before.tokens * WARM and (
+                    goes_on_with(asked, before.tokens) or not speaker.is_named
+                )
             if not speaker.is_named:
                 memory.count(is_missed=is_missed)
             if is_missed:
                 self._note(memory, changes, asked, is_partial=is_partial)
-            if is_missed and (changes or not is_partial):
+            # Nothing in the one before changed only if less than that was found. Else it was something behind it.
+            if is_missed and (changes or (not is_partial and asked.cached < before.tokens * WARM)):
                 memory.unchanged = 0 if changes else memory.unchanged + 1
-                memory.parts = compared(before, prompt)
-        memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
+                memory.parts = compared(before.prompt, prompt)
+        memory.prompts = [*memory.prompts, _Seen(prompt, asked.input, asked.sent)][-_MOST_PROMPTS:]
         memory.goes_on, memory.hits_between = speaker.is_named, 0
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
@@ -270,7 +295,7 @@ class Changes:
         if memory is None:
             return
         memory.passed = asked.sent
-        is_missed = memory.follow(asked) if speaker.is_named else asked.cached < asked.input * WARM
+        is_missed = memory.follow(asked)[1] if speaker.is_named else asked.cached < asked.input * WARM
         if is_missed:
             memory.missed = asked.sent
 

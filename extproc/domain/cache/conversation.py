@@ -1,7 +1,8 @@
 """What a request could have had from the cache, and when a conversation has too little of it.
 
 Observed: the tokens of each request that was answered, when it left, when its answer began and ended, and under which
-name of a conversation it came. Nobody says which request goes on with which, and no text is known.
+name of a conversation it came. Nobody says which request goes on with which, and no text is known. What interrupts a
+conversation under its name is told from it by its size (`succession`).
 
 A request *claims* its due, the whole prompt before it, if there is no other reading than that it goes on with that:
 
@@ -29,13 +30,14 @@ States of a conversation, and what leads from one to the next:
 | state    | event                                                     | next                                          |
 | -------- | --------------------------------------------------------- | --------------------------------------------- |
 | unproven | several claims in a row                                   | proven: they count, and so does each to come  |
-| unproven | a request that claims nothing                             | unproven: those before it never count         |
-| proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
+| any      | a request that interrupts it                              | the same: it claims nothing, and proves none  |
+| unproven | a request that begins anew                                | unproven: those before it never count         |
+| proven   | a request that begins anew, and not for a pause alone     | unproven, and the row of short claims is over |
 | proven   | six claims in a row find no more (`Patience` has numbers) | cold                                          |
 | proven   | a claim in doubt that finds more                          | proven, and the row begins anew with it       |
 | proven   | of the latest sixteen two fifths are short and missed     | cold                                          |
 | proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
-| cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
+| cold     | a request that begins anew, and not for a pause alone     | cold, but claims have to be proven anew       |
 | cold     | a claim that is met, where no longer so many are missed   | proven                                        |
 | cold     | three claims in a row that find more each time            | proven                                        |
 
@@ -52,21 +54,13 @@ from math import gcd
 from typing import Final
 
 from extproc.domain.cache.rhythm import Step, chance_of_rule
+from extproc.domain.cache.succession import LONGEST_PAUSE, Asked, Place, Succession
 from extproc.domain.request.record import record
 
 SMALLEST_PROMPT: Final = 2048
 """Tokens of a prompt that is worth a look. Caches keep nothing of very short ones, and titles are made with those."""
 
-WARM: Final = 0.9
-"""The share of a prompt from which on nothing in it can have changed but its end."""
-
-LONGEST_PAUSE: Final = 240.0
-"""Seconds between two requests being sent after which nothing is claimed: caches of this kind forget after five
-minutes."""
-
 _SHORTEST_LIFE: Final = 60.0
-_LARGEST_GROWTH: Final = 0.5
-_LARGEST_RESULT: Final = 16_384
 _MISSED_BELOW: Final = 0.5
 _CRUMB_SHARE: Final = 0.1
 _LARGEST_CRUMB: Final = 2048
@@ -109,53 +103,6 @@ class Speaker:
     def is_named(self) -> bool:
         """Whether its requests say that they are of one conversation."""
         return bool(self.session)
-
-
-@record
-class Asked:
-    """One request that was answered.
-
-    Times are Unix times. It came at `came` (0 if not known: it left at once) and may have waited for its turn. It left
-    at `sent`. Its answer began at `begun` and ended at `ended` (0 if not known: as it began).
-
-    Counts are tokens: `input` of the whole prompt, `cached` of what came from the cache, `output` of what the next
-    prompt may repeat of the answer.
-
-    `prompt` is what Envoy tells of its parts, empty if it tells nothing. `needs_marks` is whether its API caches only
-    what is marked for it. `model` is what it asked for, empty if that is the speaker's."""
-
-    sent: float
-    begun: float
-    input: int
-    cached: int
-    output: int = 0
-    prompt: str = ""
-    needs_marks: bool = False
-    model: str = ""
-    ended: float = 0.0
-    came: float = 0.0
-
-    @property
-    def missed(self) -> int:
-        """Tokens of it that did not come from the cache."""
-        return max(0, self.input - self.cached)
-
-    @property
-    def arrived(self) -> float:
-        """When it came or, if that is not known, when it left."""
-        return self.came or self.sent
-
-
-def goes_on_with(asked: Asked, tokens: int) -> bool:
-    """Whether a request may go on with a prompt of so many `tokens`, by its size. Small questions to the same model,
-    and other conversations, take turns with a conversation under one name."""
-    return 0 <= asked.input - tokens <= tokens * _LARGEST_GROWTH + _LARGEST_RESULT and tokens > 0
-
-
-def misses_what_was_there(asked: Asked, tokens: int, sent: float) -> bool:
-    """Whether a request that goes on with a prompt of so many `tokens`, sent at `sent`, found clearly less than that
-    had put into the cache. It is not said to after a pause in which the cache may have forgotten it."""
-    return asked.sent - sent <= LONGEST_PAUSE and asked.cached < min(tokens, asked.input) * WARM
 
 
 @record
@@ -370,7 +317,7 @@ class Conversation:
     def __init__(self, traits: CacheTraits, patience: Patience, steps: Steps | None = None) -> None:
         self._traits = traits
         self._patience = patience
-        self._last: Asked | None = None
+        self._succession = Succession() if patience.knows_whose else Succession(most_aside=0)
         self._found = 0
         self._found_of: int | None = None
         self._unproven: list[Claim] = []
@@ -386,7 +333,8 @@ class Conversation:
     @property
     def heard(self) -> float:
         """When its latest request left (Unix time), 0 before the first."""
-        return 0.0 if self._last is None else self._last.sent
+        last = self._succession.last
+        return 0.0 if last is None else last.sent
 
     @property
     def loses_much(self) -> bool:
@@ -402,15 +350,25 @@ class Conversation:
     def take(self, asked: Asked) -> Told:
         """A request has ended."""
         self._traits.finds(asked.cached)
-        last = self._last
-        if last is None or asked.sent >= last.sent:
-            self._last = asked
-        if last is None:
+        first = self._succession.last is None
+        place, last = self._succession.take(asked)
+        if first:
             # What other conversations have in common with it, such as tools, the cache may have known.
             self._break_off(asked)
             return Told(unknown=asked.missed)
-        if asked.sent < last.begun or not self._grows(last, asked):
+        if place is Place.ASIDE:
+            self._steps.take(breaks_off=True)
+            return Told(unknown=asked.missed)
+        if last is None or not self._grows(last, asked):
             return self._breaks_off(asked, asked.missed)
+        if place is Place.NEXT:
+            return self._goes_on(asked, last)
+        unproven = sum(map(self._unknown_of, self._unproven))
+        self._break_off(last)
+        told = self._goes_on(asked, last)
+        return Told(told.claims, told.unknown + unproven)
+
+    def _goes_on(self, asked: Asked, last: Asked) -> Told:
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         grown = 0 if self._found_of is None else last.input - self._found_of
         block = self._traits.block
@@ -434,7 +392,7 @@ class Conversation:
 
     def _grows(self, last: Asked, asked: Asked) -> bool:
         least = 1 if self._patience.knows_whose else max(1, last.output)
-        return asked.input - last.input >= least and goes_on_with(asked, last.input)
+        return asked.input - last.input >= least
 
     def _is_proof(self, claims: Sequence[Claim]) -> bool:
         if len(claims) < self._patience.proof:

@@ -7,8 +7,9 @@ what stands behind it can come from the cache that the other has filled. It is a
 same, as far as the next part that differs. A part of quite another length is a role of agents of another kind.
 
 What stands the same behind a part makes a row of those that it is held against: a part that is another one three times
-in a row, never one that was there before, is a finding. A session whose front was there before as it is ends its row;
-that of the agents of one session may be the same.
+in a row, never one that was there before, is a finding. Where nobody knows what it is it takes six: it may be the role
+of an agent, of which a program has a few. A session whose front was there before as it is ends its row; that of the
+agents of one session may be the same.
 """
 
 from collections import OrderedDict
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from extproc.domain.cache.changes import Finding, Row, When
-from extproc.domain.cache.conversation import LONGEST_PAUSE, Asked, Speaker
-from extproc.domain.cache.prompt import FrontChange, Prompt, front_change
+from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.prompt import Cause, FrontChange, Prompt, front_change, have_one_front
+from extproc.domain.cache.succession import LONGEST_PAUSE, Asked
 
 # Some thousand tokens. Claude Code 2.1.330 has 6,800 bytes behind its line.
 _LEAST_BYTES: Final = 4096
@@ -26,6 +28,7 @@ _MOST_SESSIONS: Final = 4096
 _MOST_PROGRAMS: Final = 256
 _MOST_FRONTS: Final = 16
 _MOST_ROWS: Final = 8
+_ENOUGH_OF_UNKNOWN: Final = 6
 
 
 @dataclass(slots=True)
@@ -81,37 +84,34 @@ class Fronts:
         return [
             Finding(key, row.change, row.since, row.at, row.requests, when=When.EACH_SESSION)
             for key, program in self._programs.items()
-            for row in {row.change.name: row for _, row in program.rows if row.is_enough}.values()
+            for row in {row.change.name: row for _, row in program.rows if _is_enough(row)}.values()
             if now - row.at < within
         ]
 
 
 def _compare(program: _Program, name: str, prompt: Prompt, session: _Session) -> None:
     """Notes what differs, if the first request of the session can have missed what is the same behind it."""
-    the_same = [known for known, before in program.prompts if _have_one_front(before, prompt)]
+    the_same = [known for known, before in program.prompts if have_one_front(before, prompt)]
     if the_same:
         if any(known != name for known in the_same):
             program.rows = [(known, row) for known, row in program.rows if not known.is_before(prompt)]
         return
     found = [front_change(before, prompt) for _, before in reversed(program.prompts)]
-    most = max((each for each in found if each is not None), key=lambda each: each.bytes, default=None)
+    of_a_kind = [each for each in found if each is not None and each.is_of_a_kind]
+    most = max(of_a_kind, key=lambda each: each.bytes, default=None)
     if most is None or most.bytes < _LEAST_BYTES or session.missed * _MOST_BYTES_PER_TOKEN < most.bytes:
         return
-    if not most.is_of_a_kind:
-        return
-    alike = [row for known, row in program.rows if _is_one_row(known, most)]
-    row = next((row for row in alike if row.change.value == most.was), None)
-    if row is None and any(row.change.value == most.change.value for row in alike):
+    row = next((row for known, row in program.rows if _is_one_row(known, most)), None)
+    if row is not None and most.change.value in row.values:
         return  # another of the same session, which has that part too
     if row is None:
-        row = Row(session.began, session.began, most.change)
-        others = [(known, each) for known, each in program.rows if not _is_one_row(known, most)]
-        program.rows = [*others, (most, row)][-_MOST_ROWS:]
+        row = Row(session.began, session.began, most.change, values=[most.was])
+        program.rows = [*program.rows, (most, row)][-_MOST_ROWS:]
     row.add(most.change, session.began, hits=0)
 
 
-def _have_one_front(one: Prompt, other: Prompt) -> bool:
-    return (one.tools, one.system) == (other.tools, other.system)
+def _is_enough(row: Row) -> bool:
+    return row.is_enough and (row.change.cause is not Cause.UNKNOWN or row.requests >= _ENOUGH_OF_UNKNOWN)
 
 
 def _is_one_row(one: FrontChange, other: FrontChange) -> bool:

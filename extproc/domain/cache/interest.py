@@ -17,18 +17,12 @@ that is looked at for many short conversations too.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
-from extproc.domain.cache.conversation import (
-    LONGEST_PAUSE,
-    WARM,
-    Asked,
-    Speaker,
-    goes_on_with,
-    misses_what_was_there,
-)
+from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.succession import LONGEST_PAUSE, WARM, Asked, Place, Succession, misses_what_was_there
 
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
@@ -75,32 +69,23 @@ class Wait:
 
 @dataclass(slots=True)
 class _Turns:
-    """How answers that come short and others take turns in a conversation. `tokens` are those of its latest prompt,
-    which was sent at `sent`; `well` counts the latest answers that did not come short, and `relapses` how often one did
-    behind such."""
+    """How answers that come short and others take turns in a conversation. Of the latest in a row `well` did not come
+    short, or `short` did. `relapses` counts how often one did behind others that did not."""
 
-    tokens: int = 0
-    sent: float = 0.0
+    succession: Succession = field(default_factory=Succession)
     well: int = 0
+    short: int = 0
     relapses: int = 0
 
-    def has_its_due(self, asked: Asked) -> bool:
-        """Whether a request, which is not taken yet, has what the one before had put into the cache. It is not known of
-        one that does not go on with the one before, nor after a pause in which the cache may have forgotten it."""
-        is_known = goes_on_with(asked, self.tokens) and asked.sent - self.sent <= LONGEST_PAUSE
-        return is_known and not misses_what_was_there(asked, self.tokens, self.sent)
-
-    def take(self, asked: Asked) -> None:
-        if not goes_on_with(asked, self.tokens):
-            pass  # it says nothing of this conversation, or begins it
-        elif misses_what_was_there(asked, self.tokens, self.sent):
-            self.relapses += self.well > 0
-            self.well = 0
-        else:
-            self.well += 1
-        if self.well > _WELL:
+    def take(self, asked: Asked, before: Asked) -> bool:
+        """Whether a request has what the one before had put into the cache. It is not said to after a pause in which
+        the cache may have forgotten it."""
+        is_missed = misses_what_was_there(asked, before)
+        self.relapses += is_missed and self.well > 0
+        self.well, self.short = (0, self.short + 1) if is_missed else (self.well + 1, 0)
+        if self.well > _WELL or self.short > _FEW:
             self.relapses = 0
-        self.tokens, self.sent = asked.input, asked.sent
+        return not is_missed and asked.sent - before.sent <= LONGEST_PAUSE
 
     @property
     def are_taken(self) -> bool:
@@ -130,9 +115,12 @@ class Interest:
 
     def _take_of_session(self, key: _Key, speaker: Speaker, asked: Asked, is_warm: bool) -> None:
         turns = self._turns.get(key) or _Turns()
-        is_well = is_warm or turns.has_its_due(asked)
-        turns.take(asked)
         _remember(self._turns, key, turns, _MOST_CONVERSATIONS)
+        latest = turns.succession.last
+        place, before = turns.succession.take(asked)
+        if place is Place.ASIDE and latest is not None and asked.input < latest.input:
+            return  # a small question says nothing of the conversation that it interrupts
+        is_well = (before is not None and turns.take(asked, before)) or is_warm
         if turns.are_taken:
             look = self._looks.get(key) or _Look(_ONE)
             look.few, look.rest = _ONE, min(look.rest, RESTS)

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 from extproc.domain.cache.changes import Changes, Finding, When
 from extproc.domain.cache.conversation import (
     SMALLEST_PROMPT,
-    Asked,
     CacheTraits,
     Claim,
     Conversation,
@@ -23,6 +22,7 @@ from extproc.domain.cache.fronts import Fronts
 from extproc.domain.cache.interest import Interest, Wait
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.cache.sessions import ShortSessions
+from extproc.domain.cache.succession import Asked
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
 from extproc.domain.request.routes import LlmProtocol

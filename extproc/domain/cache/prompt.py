@@ -29,6 +29,8 @@ _LONGEST_WORD: Final = 32
 _WORDS_SHARE: Final = 0.1
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
+# So few messages may be no more than those with which all conversations of a program begin.
+_SHORT: Final = 4
 _TOOLS_IN_IT: Final = "what is in the tool list"
 
 
@@ -227,12 +229,25 @@ def are_compared_to_the_end(before: Prompt, now: Prompt) -> bool:
 
 
 def are_of_one(before: Prompt, now: Prompt) -> bool:
-    """Whether two prompts are of one conversation or of its forks, whatever becomes of their front: they have the only
-    message in common, or two. A single one may be the same for all, such as a system prompt among the messages."""
-    common = [old.hash == new.hash for old, new in zip(before.messages, now.messages, strict=False)]
-    if sum(common) >= min(2, max(1, len(common))):
+    """Whether two prompts are of one conversation or of its forks. They have the only message in common, or two: a
+    single one may be the same for all, such as a system prompt among the messages. All conversations of a program may
+    begin with more of the same, though. So where their fronts differ nearly all messages have to be the same, and two
+    of one length that have another document between the same words are two."""
+    messages = _of_messages(before, now)
+    if any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in messages or ()):
         return True
-    return any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in _of_messages(before, now) or ())
+    if messages is None and now.length == before.length:
+        return False
+    pairs = list(zip(before.messages, now.messages, strict=False))
+    common = sum(old.hash == new.hash for old, new in pairs)
+    if not have_one_front(before, now) and common < len(pairs) - (before.length > _SHORT):
+        return False
+    return common >= min(2, max(1, len(pairs)))
+
+
+def have_one_front(one: Prompt, other: Prompt) -> bool:
+    """Whether nothing differs in front of the messages."""
+    return (one.tools, one.system) == (other.tools, other.system)
 
 
 def _of_tools(before: Prompt, now: Prompt) -> Iterator[Change]:
@@ -268,7 +283,10 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         return None
     if changed:
         number, old, new = changed[0]
-        return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
+        cause = _cause(old, new)
+        if cause is Cause.UNKNOWN and now.length == before.length:
+            return None  # such as of another document, between the same words
+        return [Change(f"message {number}", cause, new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
         return [_behind_the_first(before, now, settled)]

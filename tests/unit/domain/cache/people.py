@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, count
 from typing import Final
 
-from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.succession import Asked
 
 EXPIRY = 300.0
 Piece = tuple[str, int]

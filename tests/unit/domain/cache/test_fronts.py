@@ -1,15 +1,17 @@
 """What changes in front of the prompts of a program's sessions."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from extproc.domain.cache.changes import When
-from extproc.domain.cache.conversation import LONGEST_PAUSE, Asked, Speaker
+from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.fronts import Fronts
 from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
 from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
 from extproc.domain.cache.report import as_json, text_of
+from extproc.domain.cache.succession import LONGEST_PAUSE, Asked
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 
 NOON = 1_795_608_000.0
@@ -42,6 +44,30 @@ def test_a_line_that_is_another_one_in_each_session_in_front_of_much_that_stays_
     assert sessions(*fronts[:3]) == []
     assert sessions(*fronts[:4]) == [("system block 1", Cause.ATTRIBUTION, 3)]
     assert sessions(*fronts) == [("system block 1", Cause.ATTRIBUTION, 4)]
+
+
+def test_a_part_of_which_nobody_knows_what_it_is_has_to_be_another_one_six_times() -> None:
+    fronts = [f"t3:9000:5:5 s90:{number} s9000:b" for number in range(8)]
+
+    assert sessions(*fronts[:6]) == []
+    assert sessions(*fronts[:7]) == [("system block 1", Cause.UNKNOWN, 6)]
+
+
+@pytest.mark.parametrize("kinds", ["abcabcabcd", "aabbccdd", "abcdabcd", "abcdefabcdef"])
+@pytest.mark.parametrize(
+    "lengths", [dict.fromkeys("abcdef", 90), dict(zip("abcdef", (23, 31, 52, 45, 9, 29), strict=True))]
+)
+def test_roles_of_agents_in_front_of_what_all_share_are_none(kinds: str, lengths: dict[str, int]) -> None:
+    assert sessions(*(f"t3:9000:5:5 s{lengths[kind]}:{kind} s9000:b" for kind in kinds)) == []
+
+
+def test_a_line_of_any_length_such_as_a_path_is_named_and_stays_so() -> None:
+    random = Random(1)
+    fronts = [f"t3:9000:5:5 s{random.randint(40, 160)}:{number:x} s9000:b" for number in range(24)]
+
+    found = [bool(sessions(*fronts[:count])) for count in range(len(fronts) + 1)]
+    assert found.index(True) <= 12
+    assert all(found[found.index(True) :])
 
 
 def test_tools_in_another_order_are_one_too() -> None:

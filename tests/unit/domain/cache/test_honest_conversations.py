@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.ledger import CacheLedger
 from extproc.domain.cache.prompt import Cause
+from extproc.domain.cache.succession import Asked
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from tests.unit.domain.cache.people import (
     EXPIRY,
@@ -271,15 +272,11 @@ def test_a_message_behind_the_first_ones_that_changes_is_named_for_as_long_as_it
     assert office.causes == {Cause.UNKNOWN}
 
 
-@pytest.mark.parametrize("fault", [attribution, clock, shuffled_tools, rewritten_message])
-@pytest.mark.parametrize("every", [3, 5, 8])
-def test_small_questions_to_the_same_model_in_between_hide_no_fault(
-    every: int, fault: Callable[[list[Piece], int], list[Piece]]
-) -> None:
-    """Titles and pages to sum up, under the name of the conversation."""
-    office = Office(0, CLAUDE, fault)
-    named: list[bool] = []
-    for number in range(1, 121):
+def interrupted(office: Office, every: int, requests: int) -> list[tuple[bool, bool]]:
+    """A conversation with titles and pages to sum up in between, under its name: whether it is cold and whether the
+    cause is named, after each of its requests."""
+    found = []
+    for number in range(1, requests + 1):
         office.person.prompt.append(office.person.new(50, 3000))
         office.person.ask()
         office.person.now += 5
@@ -288,10 +285,51 @@ def test_small_questions_to_the_same_model_in_between_hide_no_fault(
             question.change, question.prompt = as_it_is, [question.new(2100, 9000)]
             question.ask()
             office.person.now = question.now + 1
-        named.append(bool(office.ledger.findings(office.person.now)))
+        now = office.person.now
+        found.append((bool(office.ledger.cold(now)), bool(office.ledger.findings(now))))
+    return found
 
-    assert named.count(True) > 100
+
+@pytest.mark.parametrize("fault", [attribution, clock, shuffled_tools, rewritten_message])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_small_questions_to_the_same_model_in_between_hide_no_fault(
+    every: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    office = Office(0, CLAUDE, fault)
+    named = [is_named for _, is_named in interrupted(office, every, 120)]
+
+    assert named[24]
+    assert named.count(True) > 75
     assert office.causes == {FAULTS[fault]}
+
+
+@pytest.mark.parametrize("fault", [attribution, clock, rewritten_message])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_nor_do_they_hide_that_it_is_cold_where_nothing_is_looked_at(
+    every: int, fault: Callable[[list[Piece], int], list[Piece]]
+) -> None:
+    office = Office(0, CLAUDE, fault, doctor=False)
+
+    assert all(is_cold for is_cold, _ in interrupted(office, every, 120)[16:])
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_nor_do_they_hide_that_nothing_is_marked_for_the_cache(every: int) -> None:
+    office = Office(0, CLAUDE)
+    office.person.cache = PrefixCache(forgets=lambda: True)
+    office.person.tell = lambda speaker, asked: office.hear(speaker, replace(asked, needs_marks=True))
+
+    assert all(is_named for _, is_named in interrupted(office, every, 60)[20:])
+    assert office.causes == {Cause.CACHE_CONTROL}
+
+
+@pytest.mark.parametrize("doctor", [True, False], ids=["with the doctor", "without it"])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 8])
+def test_a_conversation_that_is_often_interrupted_is_no_alarm(every: int, doctor: bool) -> None:
+    office = Office(0, CLAUDE, doctor=doctor)
+    interrupted(office, every, 120)
+
+    assert (office.alarms, office.causes) == ([], set())
 
 
 def at_once(people: list[Person], requests: int) -> None:

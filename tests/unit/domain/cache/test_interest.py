@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from extproc.domain.cache.conversation import Asked, Speaker
+from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.interest import AT_FIRST, LATER_RESTS, RESTS, Interest, Wait
+from extproc.domain.cache.succession import Asked
 
 SPEAKER = Speaker("anna", "source-01", "Claude Code", "4a08be83-d265", "", "glm-5.3")
 NAMELESS = replace(SPEAKER, session="")
-COLD, WARM = Asked(1.0, 2.0, 20_000, 17_999), Asked(1.0, 2.0, 20_000, 18_000)
+COLD, WARM = Asked(1.0, 1.0, 20_000, 17_999), Asked(1.0, 1.0, 20_000, 18_000)
 
 
 def looked(interest: Interest, traffic: Iterable[tuple[Speaker, Asked]]) -> list[bool]:
@@ -47,6 +48,21 @@ def test_a_conversation_whose_answers_take_turns_is_looked_at_each_seventh_time_
     assert found[:7] == [False, True, False, False, True, False, False]
     assert found[7:84] == ([True] + [False] * 6) * 11
     assert found[84:] == [False] * 36
+
+
+def test_once_all_answers_come_short_several_in_a_row_are_looked_at_again() -> None:
+    traffic = [(SPEAKER, WARM if number % 3 else COLD) for number in range(30)] + [(SPEAKER, COLD)] * 60
+    found = looked(Interest(), traffic)
+
+    assert [True] * 5 in [found[first : first + 5] for first in range(30, 75)]
+
+
+def test_a_small_question_neither_begins_nor_ends_it() -> None:
+    question = replace(COLD, input=3000, cached=0)
+    warm, cold = ([(SPEAKER, each) for _ in range(20) for each in (usual, question)] for usual in (WARM, COLD))
+
+    assert looked(Interest(), warm).count(True) == 0
+    assert looked(Interest(), cold)[:6] == [False] + [True] * 5
 
 
 def test_answers_that_are_cold_after_a_long_pause_or_for_what_is_new_in_a_prompt_are_no_turns() -> None:

@@ -231,11 +231,15 @@ def test_what_else_may_become_of_the_front_is_no_window(before: str, now: str) -
 
 
 def test_messages_that_are_all_the_same_have_not_moved_up() -> None:
-    before, now = chat("a", "b", "b", "b", "b", "b"), chat("b", "b", "b", "b", "b", "c")
+    before, now = chat("a", "b", "b", "b", "b", "b"), chat("b", "b", "b", "b", "b", "c", "d")
 
     assert changed(before, now) == [("message 1", Cause.UNKNOWN)]
 
 
+OTHER_FRONT = "s9:2:8 s7:1:1"
+
+
+@pytest.mark.parametrize("front", ["s9:1:9", OTHER_FRONT], ids=["the same front", "another front"])
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
@@ -244,16 +248,37 @@ def test_messages_that_are_all_the_same_have_not_moved_up() -> None:
         (["system", "a"], ["system", "a", "b", "c"], True),
         (["system", "a"], ["system", "b"], False),
         (["system", "a", "b", "c"], ["system", "d", "e", "f", "g"], False),
-        (["system", "a", "b", "c"], ["other", "a", "b", "c", "d"], True),
+        (["system", "a", "b", "c", "d"], ["other", "a", "b", "c", "d", "e"], True),
         (["a", "b", "c", "d"], ["a", "b"], True),
         (list("abcdefg"), list("cdefghi"), True),
         ([], ["a"], False),
     ],
 )
 def test_two_prompts_are_of_one_conversation_if_they_have_more_in_common_than_all_have(
-    before: list[str], now: list[str], expected: bool
+    before: list[str], now: list[str], expected: bool, front: str
 ) -> None:
-    assert are_of_one(prompt(chat(*before)), prompt(chat(*now, system="s9:2:8 s7:1:1"))) is expected
+    assert are_of_one(prompt(chat(*before)), prompt(chat(*now, system=front))) is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (["task", "example", "own"], ["task", "example", "other"]),
+        (["task", "example", "own"], ["task", "example", "other", "d", "e"]),
+        (["task", "example", "own", "d", "e"], ["task", "example", "other", "f", "g", "h", "i"]),
+    ],
+)
+def test_that_all_conversations_of_a_program_begin_with_the_same_makes_no_two_with_other_fronts_one(
+    before: list[str], now: list[str]
+) -> None:
+    assert not are_of_one(prompt(chat(*before)), prompt(chat(*now, system=OTHER_FRONT)))
+
+
+def test_documents_between_the_same_words_are_neither_one_conversation_nor_a_message_that_changes() -> None:
+    one, other = (chat("task", "example", document, "well", "briefly") for document in ("novel", "poem"))
+
+    assert not are_of_one(prompt(one), prompt(other))
+    assert changed(one, other) is None
 
 
 def test_a_conversation_that_is_stamped_anew_is_one() -> None:
