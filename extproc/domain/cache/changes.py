@@ -27,7 +27,9 @@ from enum import StrEnum
 from typing import Final
 
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.lanes import WARM, Asked, goes_on_with, misses_what_was_there
 from extproc.domain.cache.prompt import (
+    FIRST_MESSAGES,
     LATER_MESSAGE,
     TOOL_LIST,
     Cause,
@@ -35,10 +37,12 @@ from extproc.domain.cache.prompt import (
     Prompt,
     are_compared_to_the_end,
     are_of_one,
+    bytes_compared,
     compared,
     differences,
+    in_common,
+    keeps_the_last,
 )
-from extproc.domain.cache.succession import WARM, Asked, Place, Succession, goes_on_with, misses_what_was_there
 from extproc.domain.request.record import record
 
 ENOUGH: Final = 3
@@ -54,6 +58,7 @@ _MOST_PROMPTS: Final = 4
 _MOST_VALUES: Final = 8
 _MOST_HITS: Final = 24
 _LONGER: Final = 2
+_MOST_BYTES_PER_TOKEN: Final = 8
 
 
 class When(StrEnum):
@@ -135,32 +140,24 @@ class Row:
         return self.requests >= (_ENOUGH_OF_TOOLS if is_of_tools else ENOUGH)
 
 
-@record
-class _Seen:
-    """A prompt that was looked at, with its tokens, sent at `sent` (Unix time)."""
-
-    prompt: Prompt
-    tokens: int
-    sent: float
-
-
 @dataclass(slots=True)
 class _Memory:
     """What is known of one speaker's prompts. Times are Unix times, of when a prompt was sent.
 
-    Of those that were looked at: `prompts` are the last few, the latest last, `aside` may interrupt them or begin
-    another conversation, and `rows` has what changes in them, by the name of the part. The latest was sent at `heard`;
-    `requests` counts them. `unmarked` is the latest, if it lacks marks that it needs; `is_cut` is whether only its
-    front was looked at. `unchanged` counts the latest misses in which nothing changed, in `parts` parts.
+    Of those that were looked at: `prompts` are the last few with their tokens, the latest last, and `rows` what changes
+    in them, by the name of the part. The latest was sent at `heard`; `requests` counts them. `unmarked` is the latest,
+    if it lacks marks that it needs; `is_cut` is whether only its front was looked at. `unchanged` counts the latest
+    misses in which nothing changed, in `parts` parts. `begin_alike` is how many of the first messages of two of them
+    were the same, where fewest were.
 
     Of those that were not: the latest was sent at `passed`, the latest of them that missed at `missed`. Of all that
     were looked at in a row, the first was sent at `began`.
 
-    Of both, if the speaker is named: `succession` tells which goes on with which. `goes_on` is whether each since the
-    last that was looked at was larger than the one before. `hits` counts those since the last miss; `hits_between`
-    are the most in a row that a miss ended since the last that was looked at."""
+    Of both, if the speaker is named: `latest` is the latest. `goes_on` is whether each since the last that was looked
+    at was larger than the one before. `hits` counts those since the last miss; `hits_between` are the most in a row
+    that a miss ended since the last that was looked at."""
 
-    prompts: list[_Seen] = field(default_factory=list)
+    prompts: list[tuple[Prompt, int]] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
     is_cut: bool = False
@@ -171,30 +168,24 @@ class _Memory:
     began: float = 0.0
     unchanged: int = 0
     parts: int = 0
-    succession: Succession = field(default_factory=Succession)
+    begin_alike: int = FIRST_MESSAGES
+    latest: Asked | None = None
     goes_on: bool = False
-    aside: _Seen | None = None
     hits: int = 0
     hits_between: int = 0
 
-    def follow(self, asked: Asked) -> tuple[Place, bool]:
-        """A named speaker's next request has ended. Where it stands, and whether it missed; one that does not go on
-        with the one before says neither that nor the contrary."""
-        latest = self.succession.last
-        place, before = self.succession.take(asked)
-        if place is Place.ASIDE:
-            return place, False
-        if before is None:
-            self.goes_on = False
-            return place, False
-        if place is Place.NEXT_TO_ASIDE and self.aside is not None and self.aside.sent == before.sent:
-            self.prompts, self.goes_on = [self.aside], True
-        elif place is Place.NEXT_TO_ASIDE and latest is not None:
-            self.goes_on = self.goes_on and before.input > latest.input
-        self.goes_on = self.goes_on and asked.input > before.input
-        is_missed = misses_what_was_there(asked, before)
-        self.count(is_missed=is_missed)
-        return place, is_missed
+    def follow(self, asked: Asked) -> bool:
+        """A named speaker's next request has ended. Whether it missed; one that does not go on with the one before says
+        neither that nor the contrary."""
+        latest, self.latest = self.latest, replace(asked, prompt="")
+        if latest is None:
+            return False
+        is_known = goes_on_with(asked, latest.input)
+        is_missed = is_known and misses_what_was_there(asked, latest)
+        self.goes_on = self.goes_on and asked.input > latest.input
+        if is_known:
+            self.count(is_missed=is_missed)
+        return is_missed
 
     def count(self, *, is_missed: bool) -> None:
         """Counts hits in a row, and forgets what they end."""
@@ -206,10 +197,16 @@ class _Memory:
             self.unchanged = 0
         self.rows = {name: row for name, row in self.rows.items() if row.outlasts(self.hits)}
 
+    def enough(self) -> list[Row]:
+        """What has changed often enough. What may be no more than the end that a client takes back counts only if
+        nothing further in front does: everything behind that is read anew."""
+        rows = [row for row in self.rows.values() if row.is_enough]
+        return [row for row in rows if not row.may_be_the_end] or rows
+
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to go on with one of these, as a value to compare: the kinship to the closest, and how
         long that one is. The kinship is 0 if it goes on with none."""
-        return max(((_kinship(each.prompt, prompt), each.prompt.length) for each in self.prompts), default=(0, 0))
+        return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
 
     def worth(self, now: float) -> tuple[bool, float]:
         """A value to compare: what is worth least is forgotten first. First goes what had a single request, or none for
@@ -239,6 +236,17 @@ class Changes:
         del self._speakers[strand]
         return strand, True
 
+    def goes_on(self, speaker: Speaker, prompt: Prompt) -> bool:
+        """Whether a prompt is known to go on with one before it of this conversation: it has the last message of that,
+        or more in common with it than others had. Two that begin alike need not go on with one another."""
+        memory = self._speakers.get(speaker)
+        if memory is None or not memory.prompts:
+            return False
+        known = [before for before, _ in memory.prompts]
+        common = max(in_common(before, prompt) for before in known)
+        memory.begin_alike = min(common, memory.begin_alike)
+        return common > memory.begin_alike or any(keeps_the_last(before, prompt) for before in known)
+
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
         """A request has ended that had this prompt. It is compared with one that others came behind which were not
         looked at only if they all went on with it: else what a person did to the conversation in between would be taken
@@ -248,45 +256,44 @@ class Changes:
         if source.began <= source.passed:
             source.began = asked.sent
         is_apart = memory.heard <= source.passed
-        place, is_missed = memory.follow(asked) if speaker.is_named else (Place.NEXT, False)
-        is_missed = is_missed or (speaker.is_named and memory.missed > memory.heard)
+        is_missed = speaker.is_named and (memory.follow(asked) or memory.missed > memory.heard)
         if is_apart and not memory.goes_on:
             memory.prompts = []
-        found = [differences(before.prompt, prompt) for before in memory.prompts]
+        memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
+        memory.is_cut = prompt.is_cut
+        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
+        found = [differences(before, prompt) for before, _ in memory.prompts]
         alike = min(
             (
-                (not are_compared_to_the_end(before.prompt, prompt), len(changes), -index)
-                for index, (before, changes) in enumerate(zip(memory.prompts, found, strict=True))
+                (not are_compared_to_the_end(before, prompt), len(changes), -index)
+                for index, ((before, _), changes) in enumerate(zip(memory.prompts, found, strict=True))
                 if changes is not None
             ),
             default=None,
         )
-        if alike is None and place is Place.ASIDE:
-            memory.aside = _Seen(prompt, asked.input, asked.sent)
-            return
-        memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
-        memory.is_cut = prompt.is_cut
-        memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
         if alike is not None:
             is_partial, index = alike[0], -alike[2]
             changes = found[index] or []
-            before = memory.prompts[index]
-            if _continues(before.prompt, prompt, changes):
+            before, tokens = memory.prompts[index]
+            if _continues(before, prompt, changes):
                 del memory.prompts[index]
             if not is_apart:
-                is_missed = asked.cached < before.tokens * WARM and (
-                    goes_on_with(asked, before.tokens) or not speaker.is_named
-                )
+                is_missed = asked.cached < tokens * WARM and (goes_on_with(asked, tokens) or not speaker.is_named)
             if not speaker.is_named:
                 memory.count(is_missed=is_missed)
             if is_missed:
                 self._note(memory, changes, asked, is_partial=is_partial)
-            # Nothing in the one before changed only if less than that was found. Else it was something behind it.
-            if is_missed and (changes or (not is_partial and asked.cached < before.tokens * WARM)):
+            # Where all that was compared was found, what keeps the rest out stands behind it.
+            is_found = asked.cached >= min(tokens * WARM, bytes_compared(before, prompt) / _MOST_BYTES_PER_TOKEN)
+            if is_missed and (changes or not (is_partial or is_found)):
                 memory.unchanged = 0 if changes else memory.unchanged + 1
-                memory.parts = compared(before.prompt, prompt)
-        memory.prompts = [*memory.prompts, _Seen(prompt, asked.input, asked.sent)][-_MOST_PROMPTS:]
+                memory.parts = compared(before, prompt)
+        memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
         memory.goes_on, memory.hits_between = speaker.is_named, 0
+
+    def forget(self, speaker: Speaker) -> None:
+        """Another conversation takes the place of this one."""
+        self._speakers.pop(speaker, None)
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on. If it
@@ -295,7 +302,7 @@ class Changes:
         if memory is None:
             return
         memory.passed = asked.sent
-        is_missed = memory.follow(asked)[1] if speaker.is_named else asked.cached < asked.input * WARM
+        is_missed = memory.follow(asked) if speaker.is_named else asked.cached < asked.input * WARM
         if is_missed:
             memory.missed = asked.sent
 
@@ -338,8 +345,7 @@ class Changes:
                 may_be_the_end=row.may_be_the_end,
             )
             for speaker, memory in self._speakers.items()
-            for row in memory.rows.values()
-            if row.is_enough
+            for row in memory.enough()
         ]
         return sorted((each for each in found if now - each.at < within), key=lambda each: -each.at)
 
@@ -362,7 +368,7 @@ class Changes:
 def _source(speaker: Speaker) -> Speaker:
     """Under which it is remembered when prompts were passed over: the speaker, without the number of a conversation
     that was told apart."""
-    return replace(speaker, strand=0) if speaker.strand else speaker
+    return speaker if speaker.is_named else replace(speaker, strand=0)
 
 
 def _kinship(before: Prompt, now: Prompt) -> int:

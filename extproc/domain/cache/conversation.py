@@ -1,8 +1,8 @@
 """What a request could have had from the cache, and when a conversation has too little of it.
 
 Observed: the tokens of each request that was answered, when it left, when its answer began and ended, and under which
-name of a conversation it came. Nobody says which request goes on with which, and no text is known. What interrupts a
-conversation under its name is told from it by its size (`succession`).
+name of a conversation it came. Nobody says which request goes on with which, and no text is known. Those that take
+turns under one name were sorted by their sizes before (`lanes`).
 
 A request *claims* its due, the whole prompt before it, if there is no other reading than that it goes on with that:
 
@@ -30,14 +30,13 @@ States of a conversation, and what leads from one to the next:
 | state    | event                                                     | next                                          |
 | -------- | --------------------------------------------------------- | --------------------------------------------- |
 | unproven | several claims in a row                                   | proven: they count, and so does each to come  |
-| any      | a request that interrupts it                              | the same: it claims nothing, and proves none  |
-| unproven | a request that begins anew                                | unproven: those before it never count         |
-| proven   | a request that begins anew, and not for a pause alone     | unproven, and the row of short claims is over |
+| unproven | a request that claims nothing                             | unproven: those before it never count         |
+| proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
 | proven   | six claims in a row find no more (`Patience` has numbers) | cold                                          |
 | proven   | a claim in doubt that finds more                          | proven, and the row begins anew with it       |
 | proven   | of the latest sixteen two fifths are short and missed     | cold                                          |
 | proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
-| cold     | a request that begins anew, and not for a pause alone     | cold, but claims have to be proven anew       |
+| cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
 | cold     | a claim that is met, where no longer so many are missed   | proven                                        |
 | cold     | three claims in a row that find more each time            | proven                                        |
 
@@ -53,8 +52,8 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Final
 
+from extproc.domain.cache.lanes import LONGEST_PAUSE, Asked, goes_on_with
 from extproc.domain.cache.rhythm import Step, chance_of_rule
-from extproc.domain.cache.succession import LONGEST_PAUSE, Asked, Place, Succession
 from extproc.domain.request.record import record
 
 SMALLEST_PROMPT: Final = 2048
@@ -68,6 +67,7 @@ _SMALLEST_CHANCE: Final = 0.0001
 _MOST_UNPROVEN: Final = 32
 _STEPS_KEPT: Final = 48
 _MOST_BREAKS_SHARE: Final = 1 / 3
+_FEW_BREAKS_SHARE: Final = 1 / 6
 _CLAIMS_KEPT: Final = 64
 _LATEST: Final = 16
 _FEWEST_CLAIMS: Final = 12
@@ -88,8 +88,8 @@ class Speaker:
     """Whose conversation it is. A cache belongs to a model, and so does a conversation here.
 
     `client` is empty without client tokens, `program` where it is not known, `session` and `agent` where the program
-    names none. `source` stands for an address. Conversations without a session that were told apart by their prompts
-    have a number each, from 1 on: `strand`."""
+    names none. `source` stands for an address. Conversations that were told apart under one name have a number each:
+    `strand`, from 1 on. Those of a session are told apart by their sizes, those without one by their prompts."""
 
     client: str
     source: str
@@ -246,9 +246,9 @@ nothing."""
 
 def patience_with(speaker: Speaker) -> Patience:
     """How much a conversation of this speaker's needs."""
-    if speaker.strand:
-        return TOLD_APART
-    return NAMED if speaker.is_named else NAMELESS
+    if speaker.is_named:
+        return NAMED
+    return TOLD_APART if speaker.strand else NAMELESS
 
 
 @dataclass(slots=True)
@@ -309,6 +309,11 @@ class Steps:
         """Whether they look like those of a conversation: no more than a third breaks off."""
         return sum(self._breaks) <= len(self._breaks) * _MOST_BREAKS_SHARE
 
+    @property
+    def seldom_break(self) -> bool:
+        """Whether they look so even more than that: no more than a sixth does."""
+        return sum(self._breaks) <= len(self._breaks) * _FEW_BREAKS_SHARE
+
 
 class Conversation:
     """The requests of one speaker, which are taken in the order in which they were sent. It remembers the last of them
@@ -317,7 +322,7 @@ class Conversation:
     def __init__(self, traits: CacheTraits, patience: Patience, steps: Steps | None = None) -> None:
         self._traits = traits
         self._patience = patience
-        self._succession = Succession() if patience.knows_whose else Succession(most_aside=0)
+        self._last: Asked | None = None
         self._found = 0
         self._found_of: int | None = None
         self._unproven: list[Claim] = []
@@ -333,8 +338,13 @@ class Conversation:
     @property
     def heard(self) -> float:
         """When its latest request left (Unix time), 0 before the first."""
-        last = self._succession.last
-        return 0.0 if last is None else last.sent
+        return 0.0 if self._last is None else self._last.sent
+
+    @property
+    def unproven_tokens(self) -> int:
+        """Tokens of its claims that are not proven yet: if nothing follows, nobody knows whether they could have come
+        from the cache."""
+        return sum(map(self._unknown_of, self._unproven))
 
     @property
     def loses_much(self) -> bool:
@@ -347,28 +357,20 @@ class Conversation:
         """The latest claims, whether they are short or not; None if there are none."""
         return Misses.of(self._latest) if self._latest else None
 
-    def take(self, asked: Asked) -> Told:
-        """A request has ended."""
+    def take(self, asked: Asked, *, begins_anew: bool = False) -> Told:
+        """A request has ended. `begins_anew` is whether it is known not to go on with the one before."""
         self._traits.finds(asked.cached)
-        first = self._succession.last is None
-        place, last = self._succession.take(asked)
-        if first:
+        last = self._last
+        if last is None or asked.sent >= last.sent:
+            self._last = asked
+        if last is None:
             # What other conversations have in common with it, such as tools, the cache may have known.
             self._break_off(asked)
             return Told(unknown=asked.missed)
-        if place is Place.ASIDE:
-            self._steps.take(breaks_off=True)
-            return Told(unknown=asked.missed)
-        if last is None or not self._grows(last, asked):
+        if self._patience.knows_whose and asked.input == last.input and asked.sent >= last.begun:
+            return Told(unknown=asked.missed)  # the same question once more
+        if begins_anew or asked.sent < last.begun or not self._grows(last, asked):
             return self._breaks_off(asked, asked.missed)
-        if place is Place.NEXT:
-            return self._goes_on(asked, last)
-        unproven = sum(map(self._unknown_of, self._unproven))
-        self._break_off(last)
-        told = self._goes_on(asked, last)
-        return Told(told.claims, told.unknown + unproven)
-
-    def _goes_on(self, asked: Asked, last: Asked) -> Told:
         pause = max(0.0, asked.sent - max(last.begun, last.ended))
         grown = 0 if self._found_of is None else last.input - self._found_of
         block = self._traits.block
@@ -392,7 +394,7 @@ class Conversation:
 
     def _grows(self, last: Asked, asked: Asked) -> bool:
         least = 1 if self._patience.knows_whose else max(1, last.output)
-        return asked.input - last.input >= least
+        return asked.input - last.input >= least and goes_on_with(asked, last.input)
 
     def _is_proof(self, claims: Sequence[Claim]) -> bool:
         if len(claims) < self._patience.proof:
@@ -411,7 +413,7 @@ class Conversation:
     def _breaks_off(self, asked: Asked, unknown: int) -> Told:
         """A request claims nothing, and so nothing proves those before it. Of `unknown` of its tokens nobody can tell
         whether the cache could have had them."""
-        unknown += sum(map(self._unknown_of, self._unproven))
+        unknown += self.unproven_tokens
         self._steps.take(breaks_off=True)
         self._break_off(asked)
         return Told(unknown=unknown)
@@ -434,7 +436,7 @@ class Conversation:
     @property
     def _alarm(self) -> int:
         """How many claims in a row have to be short."""
-        return self._patience.alarm if self._steps.go_on else self._patience.alarm_in_doubt
+        return self._patience.alarm if self._steps.seldom_break else self._patience.alarm_in_doubt
 
     def _by_turns(self) -> Sequence[Claim]:
         """The latest claims if those that come short and others take turns, and it is worth a word; else none."""

@@ -18,8 +18,8 @@ from typing import Final
 
 from extproc.domain.cache.changes import Finding, Row, When
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.lanes import LONGEST_PAUSE, Asked
 from extproc.domain.cache.prompt import Cause, FrontChange, Prompt, front_change, have_one_front
-from extproc.domain.cache.succession import LONGEST_PAUSE, Asked
 
 # Some thousand tokens. Claude Code 2.1.330 has 6,800 bytes behind its line.
 _LEAST_BYTES: Final = 4096

@@ -22,7 +22,7 @@ from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
 from extproc.domain.cache.conversation import Speaker
-from extproc.domain.cache.succession import LONGEST_PAUSE, WARM, Asked, Place, Succession, misses_what_was_there
+from extproc.domain.cache.lanes import LONGEST_PAUSE, WARM, Asked, Lanes, misses_what_was_there
 
 RESTS: Final = 6
 """For each prompt that is looked at so many are passed over."""
@@ -39,6 +39,7 @@ _FEW_OF_A_SOURCE: Final = 12
 _MOST_IN_A_ROW: Final = 48
 _WELL: Final = 24
 _TURNS: Final = 2
+_CHANCE: Final = 2
 _MOST_CONVERSATIONS: Final = 4096
 _MOST_BUDGETS: Final = 256
 _Key: TypeAlias = tuple[str, str, str, str, str, str]
@@ -69,27 +70,61 @@ class Wait:
 
 @dataclass(slots=True)
 class _Turns:
-    """How answers that come short and others take turns in a conversation. Of the latest in a row `well` did not come
-    short, or `short` did. `relapses` counts how often one did behind others that did not."""
+    """How answers that come short and others take turns in a conversation, of which the latest was sent at `sent`. Of
+    the latest in a row `well` did not come short, or `short` did. `relapses` counts how often one did behind others
+    that did not. `is_ill` is whether the latest answer had less than its due. There were so many `requests`."""
 
-    succession: Succession = field(default_factory=Succession)
+    sent: float = 0.0
+    requests: int = 0
+    is_ill: bool = False
     well: int = 0
     short: int = 0
     relapses: int = 0
 
-    def take(self, asked: Asked, before: Asked) -> bool:
-        """Whether a request has what the one before had put into the cache. It is not said to after a pause in which
-        the cache may have forgotten it."""
+    def take(self, asked: Asked, before: Asked | None) -> None:
+        """A request goes on with the one before, None if it is the first."""
+        self.sent, self.requests = asked.sent, self.requests + 1
+        is_warm = asked.cached >= asked.input * WARM
+        if before is None:
+            self.is_ill = not is_warm
+            return
         is_missed = misses_what_was_there(asked, before)
         self.relapses += is_missed and self.well > 0
         self.well, self.short = (0, self.short + 1) if is_missed else (self.well + 1, 0)
         if self.well > _WELL or self.short > _FEW:
             self.relapses = 0
-        return not is_missed and asked.sent - before.sent <= LONGEST_PAUSE
+        # After a pause the cache may have forgotten it: then it is not known.
+        self.is_ill = not is_warm and (is_missed or asked.sent - before.sent > LONGEST_PAUSE)
 
     @property
     def are_taken(self) -> bool:
         return self.relapses >= _TURNS
+
+
+@dataclass(slots=True)
+class _Session:
+    """The conversations under one name, by the numbers of their lanes."""
+
+    lanes: Lanes = field(default_factory=Lanes)
+    turns: dict[int, _Turns] = field(default_factory=dict)
+
+    def take(self, asked: Asked) -> bool:
+        """Whether a request says something of a conversation. Small questions do not, and few of them seem to go on
+        with one another by chance."""
+        largest = self.lanes.largest()
+        sequel = self.lanes.take(asked)
+        if sequel.is_new:
+            self.turns[sequel.lane] = _Turns()
+        turns = self.turns[sequel.lane]
+        turns.take(asked, sequel.before)
+        if asked.input < largest and turns.requests <= _CHANCE:
+            turns.is_ill = False
+            return False
+        return True
+
+    def going_on(self, now: float) -> list[_Turns]:
+        """Those that were heard of lately."""
+        return [each for each in self.turns.values() if now - each.sent <= LONGEST_PAUSE]
 
 
 class Interest:
@@ -97,35 +132,33 @@ class Interest:
 
     def __init__(self) -> None:
         self._looks: OrderedDict[_Key, _Look] = OrderedDict()
-        self._turns: OrderedDict[_Key, _Turns] = OrderedDict()
+        self._sessions: OrderedDict[_Key, _Session] = OrderedDict()
         self._budgets: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def take(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended. What is known before the next one is answered is the model that it asks for."""
         key = _key(speaker, asked.model or speaker.model)
-        is_warm = asked.cached >= asked.input * WARM
         if speaker.is_named:
-            self._take_of_session(key, speaker, asked, is_warm)
+            self._take_of_session(key, speaker, asked)
             return
+        is_warm = asked.cached >= asked.input * WARM
         look = self._looks.get(key)
         if look is None or (look.warm >= _WELL and not is_warm):
             look = _Look(_FEW_OF_A_SOURCE)
         look.warm = look.warm + 1 if is_warm else 0
         self._put(key, look)
 
-    def _take_of_session(self, key: _Key, speaker: Speaker, asked: Asked, is_warm: bool) -> None:
-        turns = self._turns.get(key) or _Turns()
-        _remember(self._turns, key, turns, _MOST_CONVERSATIONS)
-        latest = turns.succession.last
-        place, before = turns.succession.take(asked)
-        if place is Place.ASIDE and latest is not None and asked.input < latest.input:
-            return  # a small question says nothing of the conversation that it interrupts
-        is_well = (before is not None and turns.take(asked, before)) or is_warm
-        if turns.are_taken:
+    def _take_of_session(self, key: _Key, speaker: Speaker, asked: Asked) -> None:
+        session = self._sessions.get(key) or _Session()
+        _remember(self._sessions, key, session, _MOST_CONVERSATIONS)
+        if not session.take(asked):
+            return
+        going_on = session.going_on(asked.sent)
+        if any(each.are_taken for each in going_on):
             look = self._looks.get(key) or _Look(_ONE)
             look.few, look.rest = _ONE, min(look.rest, RESTS)
             self._put(key, look)
-        elif not is_well:
+        elif any(each.is_ill for each in going_on):
             look = self._looks.get(key) or _Look(_FEW)
             look.few = _FEW
             self._put(key, look)

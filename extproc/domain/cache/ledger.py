@@ -20,9 +20,9 @@ from extproc.domain.cache.conversation import (
 )
 from extproc.domain.cache.fronts import Fronts
 from extproc.domain.cache.interest import Interest, Wait
+from extproc.domain.cache.lanes import LONGEST_PAUSE, Asked, Lanes
 from extproc.domain.cache.prompt import Cause, Change, read_prompt
 from extproc.domain.cache.sessions import ShortSessions
-from extproc.domain.cache.succession import Asked
 from extproc.domain.request.programs import program_of
 from extproc.domain.request.record import record
 from extproc.domain.request.routes import LlmProtocol
@@ -170,6 +170,7 @@ class CacheLedger:
     def __init__(self, prices: PriceTable) -> None:
         self._prices = prices
         self._conversations: OrderedDict[Speaker, Conversation] = OrderedDict()
+        self._lanes: OrderedDict[Speaker, Lanes] = OrderedDict()
         self._short_sessions: OrderedDict[Speaker, ShortSessions] = OrderedDict()
         self._lately: OrderedDict[tuple[str, str], _Lately] = OrderedDict()
         self._since_start: dict[str, Sums] = {}
@@ -238,7 +239,8 @@ class CacheLedger:
     def cold(self, now: float) -> list[ColdConversation]:
         """The conversations that are cold now, those first that lost most."""
         self._settle(now)
-        return sorted(self._cold(now), key=lambda each: (-each.price.usd, -each.misses.due))
+        found = (replace(each, speaker=_name_of(each.speaker)) for each in self._cold(now))
+        return sorted(found, key=lambda each: (-each.price.usd, -each.misses.due))
 
     def since_start(self, now: float) -> Mapping[str, Sums]:
         """The sums of each program since the start; those without a name have `""`."""
@@ -256,17 +258,20 @@ class CacheLedger:
         named = {each.speaker for each in found}
         parts = {(*_program_of(each.speaker), each.change.name) for each in found}
         of_sessions = self._fronts.findings(now, COLD_SECONDS)
-        return [
+        told = [
             *found,
             *(each for each in of_sessions if (*_program_of(each.speaker), each.change.name) not in parts),
             *(each for each in self._unchanged(now) if each.speaker not in named),
         ]
+        # Of two conversations under one name the latest word.
+        of_names = {(_name_of(each.speaker), each.change.name): each for each in reversed(told)}
+        return [replace(each, speaker=name) for (name, _), each in reversed(of_names.items())]
 
     def _changing(self, now: float) -> list[Finding]:
         """The parts of prompts that change. Those that don't change with each request have to be worth a word, and so
         do the last messages: a client may take back what it has put there for one turn."""
         found = self._changes.findings(now, COLD_SECONDS)
-        return [each for each in found if self._is_worth_a_word(each)]
+        return [each for each in found if self._is_worth_a_word(each) and not self._is_left(each.speaker)]
 
     def _is_worth_a_word(self, finding: Finding) -> bool:
         if finding.when is not When.EACH_REQUEST and not self._loses_much(finding.speaker):
@@ -307,12 +312,18 @@ class CacheLedger:
 
     def _take(self, speaker: Speaker, asked: Asked, now: float) -> None:
         prompt = read_prompt(asked.prompt) if asked.prompt else None
-        if prompt is not None and not speaker.is_named:
-            speaker, is_new = self._changes.told_apart(speaker, prompt, asked.sent)
-            if is_new:
-                self._conversations.pop(speaker, None)
-        if speaker.is_named:
+        sessions = self._sessions_like(speaker) if speaker.is_named else None
+        begins_anew = False
+        if sessions is not None:
             self._fronts.take(speaker, asked, prompt)
+            speaker, is_new = self._lane_of(speaker, asked, sessions)
+        elif prompt is not None:
+            speaker, is_new = self._changes.told_apart(speaker, prompt, asked.sent)
+            begins_anew = not self._changes.goes_on(speaker, prompt)
+        else:
+            is_new = False
+        if is_new and (ended := self._conversations.pop(speaker, None)) is not None:
+            self._add(speaker, Sums(unknown=ended.unproven_tokens), now)
         if prompt is None:
             self._changes.pass_over(speaker, asked)
         else:
@@ -320,33 +331,62 @@ class CacheLedger:
         self._add(speaker, Sums(1, asked.input, asked.cached, asked.cached), now)
         if not self._pays_off(speaker.model, now):
             return
-        sessions = self._sessions_like(speaker) if speaker.is_named else None
         conversation = self._conversations.get(speaker)
         if conversation is None:
             steps = None if sessions is None else sessions.steps
             conversation = Conversation(self._traits, patience_with(speaker), steps)
         _put(self._conversations, speaker, conversation, _MOST_CONVERSATIONS)
-        told = conversation.take(asked)
+        told = conversation.take(asked, begins_anew=begins_anew)
         for claim in told.claims:
             self._add(speaker, self._sums_of(claim, speaker.model), now)
         if sessions is not None and not conversation.is_cold:
-            sessions.take(speaker, told)
+            sessions.take(replace(speaker, strand=0), told)
         if told.unknown:
             self._add(speaker, Sums(unknown=told.unknown), now)
 
+    def _lane_of(self, speaker: Speaker, asked: Asked, sessions: ShortSessions) -> tuple[Speaker, bool]:
+        """Which conversation under a session's name a request is of, and whether that is a new one."""
+        lanes = self._lanes.get(speaker)
+        is_first = lanes is None
+        lanes = lanes or Lanes()
+        _put(self._lanes, speaker, lanes, _MOST_CONVERSATIONS)
+        sequel = lanes.take(asked)
+        lane = replace(speaker, strand=sequel.lane)
+        if sequel.is_new:
+            self._changes.forget(lane)
+            if not is_first:
+                sessions.steps.take(breaks_off=True)
+        return lane, sequel.is_new
+
+    def _is_left(self, speaker: Speaker) -> bool:
+        """Whether a session's name has gone on with another conversation, and for so long that this one is over."""
+        if not speaker.is_named:
+            return False
+        lanes = [self._conversations.get(replace(speaker, strand=number)) for number in (1, 2)]
+        heard = self._conversations[speaker].heard if speaker in self._conversations else 0.0
+        return any(lane is not None and lane.heard - heard > LONGEST_PAUSE for lane in lanes)
+
     def _cold(self, now: float) -> Iterator[ColdConversation]:
-        """Those that are cold by their tokens, and those of which a part is known that changes with some requests. Of a
-        source without a session either those that were told apart by their prompts or, if none of them is cold, the one
-        that its tokens tell of: the same requests may be in both."""
-        told_apart: set[Speaker] = set()
+        """Those that are cold by their tokens, and those of which a part is known that changes with some requests. Of
+        those under a session's name the one that lost most. Of a source without a session either those that were told
+        apart by their prompts or, if none of them is cold, the one that its tokens tell of: the same requests may be in
+        both."""
+        told: set[Speaker] = set()
         changing = {each.speaker for each in self._changing(now) if self._loses_much(each.speaker)}
-        cold = [each for each in self._conversations.items() if each[1].is_cold or each[0] in changing]
-        for speaker, conversation in sorted(cold, key=lambda each: -each[0].strand):
-            misses = conversation.misses if conversation.is_cold else conversation.lately
-            heard = max(conversation.heard, self._changes.missed(speaker) if speaker.strand else 0.0)
-            if misses is None or now - heard >= COLD_SECONDS or speaker in told_apart:
+        found = []
+        for speaker, conversation in self._conversations.items():
+            if not (conversation.is_cold or speaker in changing) or self._is_left(speaker):
                 continue
-            told_apart.add(replace(speaker, strand=0))
+            misses = conversation.misses if conversation.is_cold else conversation.lately
+            is_told_apart = speaker.strand and not speaker.is_named
+            heard = max(conversation.heard, self._changes.missed(speaker) if is_told_apart else 0.0)
+            if misses is not None and now - heard < COLD_SECONDS:
+                found.append((speaker, misses))
+        for speaker, misses in sorted(found, key=lambda each: (not each[0].strand, each[1].cached - each[1].due)):
+            name = replace(speaker, strand=0)
+            if name in told and (speaker.is_named or not speaker.strand):
+                continue
+            told.add(name)
             price = self._price(speaker.model, misses.due - misses.cached, misses.at)
             yield ColdConversation(speaker, misses, price)
 
@@ -415,6 +455,11 @@ def _asked(outcome: Outcome) -> Asked | None:
         model=entry.model_asked,
         came=entry.started,
     )
+
+
+def _name_of(speaker: Speaker) -> Speaker:
+    """The speaker, by the name under which its requests came: a session may have several conversations."""
+    return replace(speaker, strand=0) if speaker.is_named else speaker
 
 
 def _program_of(speaker: Speaker) -> tuple[str, str, str]:

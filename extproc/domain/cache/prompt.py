@@ -29,8 +29,11 @@ _LONGEST_WORD: Final = 32
 _WORDS_SHARE: Final = 0.1
 # The last messages of a prompt may still change once: a client takes back what it has put there for one turn.
 _UNSETTLED: Final = 2
-# So few messages may be no more than those with which all conversations of a program begin.
+# For each four messages one may have been taken back, and three at most: so few may be no more than those with which
+# all conversations of a program begin.
 _SHORT: Final = 4
+_MOST_TAKEN_BACK: Final = 3
+_DISTINCT: Final = 3
 _TOOLS_IN_IT: Final = "what is in the tool list"
 
 
@@ -219,6 +222,13 @@ def compared(before: Prompt, now: Prompt) -> int:
     return (before.tools is not None) + len(before.system) + settled
 
 
+def bytes_compared(before: Prompt, now: Prompt) -> int:
+    """How many bytes, at least, the prompt before has in the parts that `differences` compares."""
+    settled = max(0, min(before.length - _UNSETTLED, len(now.messages)))
+    tools = 0 if before.tools is None else before.tools.bytes
+    return tools + sum(part.bytes for part in (*before.system, *before.messages[:settled]))
+
+
 def are_compared_to_the_end(before: Prompt, now: Prompt) -> bool:
     """Whether `differences` sees all of the messages that two prompts have in common. If many came in between, it sees
     the first ones alone."""
@@ -231,18 +241,46 @@ def are_compared_to_the_end(before: Prompt, now: Prompt) -> bool:
 def are_of_one(before: Prompt, now: Prompt) -> bool:
     """Whether two prompts are of one conversation or of its forks. They have the only message in common, or two: a
     single one may be the same for all, such as a system prompt among the messages. All conversations of a program may
-    begin with more of the same, though. So where their fronts differ nearly all messages have to be the same, and two
-    of one length that have another document between the same words are two."""
-    messages = _of_messages(before, now)
-    if any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in messages or ()):
+    begin with more of the same, though. So two are none if of one length the last message alone differs, if nothing
+    behind the first old one that differs comes back, or if their fronts differ and more messages than a client may
+    take back."""
+    if any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in _of_messages(before, now) or ()):
         return True
-    if messages is None and now.length == before.length:
-        return False
     pairs = list(zip(before.messages, now.messages, strict=False))
-    common = sum(old.hash == new.hash for old, new in pairs)
-    if not have_one_front(before, now) and common < len(pairs) - (before.length > _SHORT):
+    equal = [old.hash == new.hash for old, new in pairs]
+    first = equal.index(False) if False in equal else len(equal)
+    if now.length == before.length and (first == now.length - 1 or _is_of_another(before, now)):
         return False
-    return common >= min(2, max(1, len(pairs)))
+    if first < min(len(equal), before.length - _UNSETTLED) and not any(equal[first:]):
+        return False
+    if not have_one_front(before, now) and equal.count(False) > min(_MOST_TAKEN_BACK, (before.length - 1) // _SHORT):
+        return False
+    return sum(equal) >= min(2, max(1, len(equal)))
+
+
+def _is_of_another(before: Prompt, now: Prompt) -> bool:
+    """Whether of two prompts of one length an old message differs, but not the last one: nothing new was asked, so it
+    is another document between the same words."""
+    settled = max(0, before.length - _UNSETTLED)
+    pairs = list(zip(before.messages, now.messages, strict=False))
+    changed = [(old, new) for old, new in pairs[:settled] if old.hash != new.hash]
+    if not changed or _cause(*changed[0]) is not Cause.UNKNOWN:
+        return False
+    return keeps_the_last(before, now)
+
+
+def in_common(before: Prompt, now: Prompt) -> int:
+    """How many of the first messages of two prompts are the same."""
+    return sum(old.hash == new.hash for old, new in zip(before.messages, now.messages, strict=False))
+
+
+def keeps_the_last(before: Prompt, now: Prompt) -> bool:
+    """Whether the last message of a prompt stands in the same place of another one, as far as that is known. Of those
+    behind the first ones their lengths are."""
+    place = before.length
+    if 0 < place <= min(len(before.messages), len(now.messages)):
+        return before.messages[place - 1].hash == now.messages[place - 1].hash
+    return place not in before.sizes or place not in now.sizes or before.sizes[place] == now.sizes[place]
 
 
 def have_one_front(one: Prompt, other: Prompt) -> bool:
@@ -274,8 +312,12 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
     if now.length < before.length:
         return None
     settled = before.length - _UNSETTLED
-    pairs = list(zip(before.messages[: max(0, settled)], now.messages, strict=False))
+    everything = list(zip(before.messages, now.messages, strict=False))
+    pairs = everything[: max(0, settled)]
     changed = [(number, old, new) for number, (old, new) in enumerate(pairs, 1) if old.hash != new.hash]
+    comes_back = not changed or any(old.hash == new.hash for old, new in everything[changed[0][0] :])
+    if not comes_back and not _are_the_same_texts([(old, new) for _, old, new in changed]):
+        return None
     if len(changed) > 1 and all(_may_be_stamped(old, new) for _, old, new in changed):
         size = sum(new.bytes for _, _, new in changed)
         return [Change("old messages", Cause.STAMPED, size, changed[0][2].hash, len(changed))]
@@ -283,10 +325,9 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         return None
     if changed:
         number, old, new = changed[0]
-        cause = _cause(old, new)
-        if cause is Cause.UNKNOWN and now.length == before.length:
-            return None  # such as of another document, between the same words
-        return [Change(f"message {number}", cause, new.bytes, new.hash)]
+        if now.length == before.length and _is_of_another(before, now):
+            return None
+        return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
         return [_behind_the_first(before, now, settled)]
@@ -338,6 +379,16 @@ def _may_be_stamped(old: Part, new: Part) -> bool:
     if old.loose and old.loose == new.loose:
         return True
     return min(old.bytes, new.bytes) >= _SHORTEST_STAMPED and abs(old.bytes - new.bytes) <= _LONGEST_STAMP
+
+
+def _are_the_same_texts(changed: Sequence[tuple[Part, Part]]) -> bool:
+    """Whether messages that all differ are those of before with other stamps in them: one differs in nothing but
+    digits, or each is as long as it was and their lengths are not all one, as those of pieces of a document are."""
+    if any(old.loose and old.loose == new.loose for old, new in changed):
+        return True
+    if len(changed) < 2 or not all(_may_be_stamped(old, new) for old, new in changed):
+        return False
+    return len({old.bytes for old, _ in changed}) >= min(_DISTINCT, len(changed))
 
 
 def _cause(old: Part, new: Part) -> Cause:

@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.lanes import Asked
 from extproc.domain.cache.ledger import CacheLedger
-from extproc.domain.cache.succession import Asked
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.routes import classify
 from extproc.domain.usage.outcome import Outcome, interpret

@@ -12,7 +12,7 @@ from itertools import accumulate, count
 from typing import Final
 
 from extproc.domain.cache.conversation import Speaker
-from extproc.domain.cache.succession import Asked
+from extproc.domain.cache.lanes import Asked
 
 EXPIRY = 300.0
 Piece = tuple[str, int]

@@ -8,10 +8,10 @@ import pytest
 from extproc.domain.cache.changes import When
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.fronts import Fronts
+from extproc.domain.cache.lanes import LONGEST_PAUSE, Asked
 from extproc.domain.cache.ledger import COLD_SECONDS, CacheLedger
 from extproc.domain.cache.prompt import Cause, Prompt, read_prompt
 from extproc.domain.cache.report import as_json, text_of
-from extproc.domain.cache.succession import LONGEST_PAUSE, Asked
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 
 NOON = 1_795_608_000.0

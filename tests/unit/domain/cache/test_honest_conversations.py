@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from extproc.domain.cache.conversation import Speaker
+from extproc.domain.cache.lanes import Asked
 from extproc.domain.cache.ledger import CacheLedger
 from extproc.domain.cache.prompt import Cause
-from extproc.domain.cache.succession import Asked
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from tests.unit.domain.cache.people import (
     EXPIRY,
@@ -330,6 +330,39 @@ def test_a_conversation_that_is_often_interrupted_is_no_alarm(every: int, doctor
     interrupted(office, every, 120)
 
     assert (office.alarms, office.causes) == ([], set())
+
+
+def documents(office: Office, pieces: tuple[int, int], size: tuple[int, int], behind: int) -> None:
+    """A batch: each document, in some pieces, stands behind the same examples and in front of the same words."""
+    for _ in range(100):
+        each = office.person.other()
+        pieces_of_it = [each.new(*size) for _ in range(each.random.randint(*pieces))]
+        each.prompt = [
+            ("system prompt", 2000),
+            ("example", 500),
+            ("its answer", 500),
+            *pieces_of_it,
+            *((f"words {number}", 20) for number in range(behind)),
+        ]
+        each.now = office.person.now
+        each.ask()
+        office.person.now = each.now + 1
+
+
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+@pytest.mark.parametrize(
+    ("pieces", "size", "behind"),
+    [((1, 1), (2000, 9000), 0), ((1, 1), (2000, 9000), 2), ((1, 4), (1000, 4000), 2), ((2, 10), (1000, 1000), 0)],
+    ids=["one piece", "words behind it", "several pieces", "pieces of one size"],
+)
+def test_a_batch_of_documents_is_no_fault(
+    speaker: Speaker, pieces: tuple[int, int], size: tuple[int, int], behind: int
+) -> None:
+    for seed in range(4):
+        office = Office(seed, speaker)
+        documents(office, pieces, size, behind)
+
+        assert (office.alarms, office.causes) == ([], set()), seed
 
 
 def at_once(people: list[Person], requests: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.interest import AT_FIRST, LATER_RESTS, RESTS, Interest, Wait
-from extproc.domain.cache.succession import Asked
+from extproc.domain.cache.lanes import Asked
 
 SPEAKER = Speaker("anna", "source-01", "Claude Code", "4a08be83-d265", "", "glm-5.3")
 NAMELESS = replace(SPEAKER, session="")
@@ -58,8 +58,8 @@ def test_once_all_answers_come_short_several_in_a_row_are_looked_at_again() -> N
 
 
 def test_a_small_question_neither_begins_nor_ends_it() -> None:
-    question = replace(COLD, input=3000, cached=0)
-    warm, cold = ([(SPEAKER, each) for _ in range(20) for each in (usual, question)] for usual in (WARM, COLD))
+    questions = [replace(COLD, input=3000 - 10 * number, cached=0) for number in range(20)]
+    warm, cold = ([(SPEAKER, each) for asked in questions for each in (usual, asked)] for usual in (WARM, COLD))
 
     assert looked(Interest(), warm).count(True) == 0
     assert looked(Interest(), cold)[:6] == [False] + [True] * 5

@@ -10,8 +10,8 @@ import pytest
 from extproc.domain.cache import report
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.interest import Wait
+from extproc.domain.cache.lanes import Asked
 from extproc.domain.cache.ledger import COLD_SECONDS, WINDOW_SECONDS, CacheLedger
-from extproc.domain.cache.succession import Asked
 from extproc.domain.usage.log_entry import EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import interpret
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
@@ -336,18 +336,61 @@ def test_of_sessions_too_short_to_claim_anything_it_is_not_known_what_they_could
     assert program["text"].endswith("; whether more of it could have is not known")
 
 
-def test_of_two_agents_that_take_turns_under_one_session_it_is_known_of_the_larger_one_alone() -> None:
+def test_of_two_agents_that_take_turns_under_one_session_each_could_have_had_its_own() -> None:
     ledger = CacheLedger(PRICES)
-    small, large = [], []
+    agents: tuple[list[int], list[int]] = ([], [])
     for number in range(30):
         sent = NOON + 5 * number
         tokens = (60_000 if number % 2 else 20_000) + 350 * number
-        (large if number % 2 else small).append(tokens)
+        agents[number % 2].append(tokens)
         ledger.hear(SPEAKER, Asked(sent, sent + 1, tokens, 0, 200, ended=sent + 3), sent + 3)
 
     [program] = programs(ledger, sent + 6)
-    assert program["cacheable_tokens"] == sum(large[:-1])
-    assert program["unknown_tokens"] == pytest.approx(sum(small) + large[0], rel=0.01)
+    assert program["cacheable_tokens"] == sum(sum(each[:-1]) for each in agents)
+    assert program["unknown_tokens"] == sum(each[0] for each in agents)
+
+
+@pytest.mark.parametrize("of_main", [2, 4, 6])
+@pytest.mark.parametrize("of_agents", [1, 2, 5])
+def test_sub_agents_under_the_sessions_name_hide_nothing_of_its_main_conversation(of_main: int, of_agents: int) -> None:
+    ledger, sent, main, cold = CacheLedger(PRICES), NOON, 30_000, []
+    for _ in range(20):
+        for _ in range(of_main):
+            sent, main = sent + 5, main + 700
+            ledger.hear(SPEAKER, Asked(sent, sent + 1, main, 0, 200, ended=sent + 3), sent + 3)
+            cold.append(bool(ledger.cold(sent + 4)))
+        for number in range(of_agents):
+            sent, tokens = sent + 5, 8_000 + 900 * number
+            found = tokens - 900 if number else 0
+            ledger.hear(SPEAKER, Asked(sent, sent + 1, tokens, found, 200, ended=sent + 3), sent + 3)
+
+    assert all(cold[12:])
+
+
+def test_of_two_conversations_under_one_session_that_are_cold_one_is_told() -> None:
+    ledger = CacheLedger(PRICES)
+    for number in range(40):
+        sent = NOON + 5 * number
+        tokens = (60_000 if number % 2 else 20_000) + 700 * number
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, tokens, 0, 200, ended=sent + 3), sent + 3)
+
+    [cold] = ledger.cold(sent + 6)
+    assert cold.speaker == SPEAKER
+    assert cold.misses.due > 60_000 * 10
+
+
+def test_a_conversation_that_was_compacted_is_no_longer_told_of_after_some_minutes() -> None:
+    ledger, sent = CacheLedger(PRICES), NOON
+    for number in range(60):
+        sent += 10
+        is_old = number < 20
+        tokens = (90_000 if is_old else 9_000) + 700 * number
+        found = 0 if is_old else tokens - 700
+        ledger.hear(SPEAKER, Asked(sent, sent + 1, tokens, found, 200, ended=sent + 3), sent + 3)
+        if number == 19:
+            assert ledger.cold(sent + 4)
+
+    assert ledger.cold(sent + 4) == []
 
 
 def test_of_what_is_known_and_what_is_not_both_are_said() -> None:
