@@ -284,7 +284,8 @@ class Changes:
             if is_missed:
                 self._note(memory, changes, asked, is_partial=is_partial)
             # Where all that was compared was found, what keeps the rest out stands behind it.
-            is_found = asked.cached >= min(tokens * WARM, bytes_compared(before, prompt) / _MOST_BYTES_PER_TOKEN)
+            there = min(tokens * WARM, bytes_compared(before, prompt) / _MOST_BYTES_PER_TOKEN)
+            is_found = asked.cached >= max(1, there)
             if is_missed and (changes or not (is_partial or is_found)):
                 memory.unchanged = 0 if changes else memory.unchanged + 1
                 memory.parts = compared(before, prompt)
