@@ -13,8 +13,8 @@ what has just changed is likely to change again. So:
     soon after a fall       one after 12 s and one more after 12 s: a storm of refusals looks like a smaller plan, and
                             passes. Until something gets through, each 12 s for three minutes: a storm may last that
                             long, and what runs since before it may keep all places
-    soon after a change     one try each minute
-    later                   one try each 110 seconds
+    soon after a change     one try each 68 seconds: that is for half an hour
+    later                   one try each 95 seconds
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
 
@@ -33,11 +33,11 @@ FIRST_HALF_LIFE: Final = 20.0
 LONGEST_IN_FLIGHT: Final = 60.0
 LONGEST_HALF_LIFE: Final = 240.0
 
-# With a minute between two tries growth is found after 30 s in the median. The longer pause keeps 95 of 100 below two
-# minutes, with the seconds that it takes to get there.
-_SOON: Final = 60.0
-_LATER: Final = 110.0
-_SOON_IS_OVER: Final = 1200.0
+# Growth is found after half a pause in the median, and nearly always within two minutes, with the seconds that it takes
+# to get there. Less than a minute would be more than one refused try a minute.
+_SOON: Final = 68.0
+_LATER: Final = 95.0
+_SOON_IS_OVER: Final = 1800.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
 _RETURNS: Final = 2

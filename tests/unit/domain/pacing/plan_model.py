@@ -100,7 +100,7 @@ class Paces(Protocol):
 
 
 @dataclass(slots=True)
-class _Sent:
+class Sent:
     """A request on its way: who sent it, when this attempt began, and which one it is."""
 
     id: str
@@ -143,7 +143,7 @@ class World:
         self._capacity = plan.capacity[0][1]
         self._tokens, self._filled_at = plan.burst, 0.0
         self._waiting: dict[str, tuple[Agent, float]] = {}
-        self._waiting_again: dict[str, _Sent] = {}
+        self._waiting_again: dict[str, Sent] = {}
         self._wake = math.inf
         self._state: tuple[int, int, int, bool] | None = None
         self._unlogged: list[Attempt] = []
@@ -273,13 +273,13 @@ class World:
 
     def _go(self, request_id: str, agent: Agent, wait: float) -> None:
         self.waits.append((self.now, agent, wait))
-        self._send(_Sent(request_id, agent, self._serving(agent), self.now))
+        self._send(Sent(request_id, agent, self._serving(agent), self.now))
 
-    def _send(self, sent: _Sent) -> None:
+    def _send(self, sent: Sent) -> None:
         sent.started = self.now
         self._at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
 
-    def _reach(self, sent: _Sent) -> None:
+    def _reach(self, sent: Sent) -> None:
         model = sent.model = self._serving(sent.agent)
         error = self._verdict(model)
         self.attempts.append((self.now, error))
@@ -320,7 +320,7 @@ class World:
     def _service_time(self) -> float:
         return self.rng.lognormvariate(self._mu, self.plan.sigma)
 
-    def _end(self, sent: _Sent) -> None:
+    def _end(self, sent: Sent) -> None:
         self._count()
         self._running[sent.model] -= 1
         self._ours -= 1
@@ -331,7 +331,7 @@ class World:
             self._at(self.now + self.rng.uniform(0.0, self.plan.release_lag), late)
         self._leave(sent)
 
-    def _leave(self, sent: _Sent) -> None:
+    def _leave(self, sent: Sent) -> None:
         self.pacing.leave(sent.id, self.epoch + self.now)
         agent = sent.agent
         if agent.think:
@@ -339,7 +339,7 @@ class World:
         else:
             self._ask(agent)
 
-    def _fail(self, sent: _Sent, error: ErrorClass) -> None:
+    def _fail(self, sent: Sent, error: ErrorClass) -> None:
         if not self._unlogged:
             turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
             self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
@@ -353,7 +353,7 @@ class World:
         sent.attempt += 1
         self._at(self.now + pause, lambda: self._again(sent))
 
-    def _again(self, sent: _Sent) -> None:
+    def _again(self, sent: Sent) -> None:
         if isinstance(self.pacing.retry(sent.id, self.epoch + self.now), Queued):
             self._waiting_again[sent.id] = sent
         else:

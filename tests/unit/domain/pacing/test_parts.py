@@ -146,13 +146,13 @@ def broken_at(seen: float) -> Ceiling:
     return Ceiling(5.0, seen, 20.0)
 
 
-def test_a_limit_that_broke_is_tried_again_after_a_minute_and_later_less_often() -> None:
+def test_a_limit_that_broke_is_tried_again_after_little_more_than_a_minute_and_later_less_often() -> None:
     policy = ProbePolicy()
     policy.changed(0.0)
     policy.refused(0.0, 0.0)
-    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 68.0
     policy.refused(1801.0, 1801.0)
-    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1911.0
+    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1896.0
 
 
 def test_dense_work_pays_for_tries_of_its_own() -> None:
@@ -160,7 +160,7 @@ def test_dense_work_pays_for_tries_of_its_own() -> None:
     policy.refused(0.0, 0.0)
     for _ in range(149):
         policy.sent()
-    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 68.0
     for _ in range(2):
         policy.sent()
     assert policy.due(broken_at(0.0), 2.0, 1.0) == 20.0
@@ -181,7 +181,7 @@ def test_when_the_plan_may_have_changed_a_try_is_due_at_once_unless_a_refusal_te
     policy.expect_change(100.0)
     assert policy.due(broken_at(90.0), 2.0, 100.0) == 92.0
     policy.refused(101.0, 101.0)
-    assert policy.due(broken_at(101.0), 2.0, 101.0) == 161.0
+    assert policy.due(broken_at(101.0), 2.0, 101.0) == 169.0
 
 
 def test_a_refused_request_counts_as_waiting_to_be_sent_again_until_it_must_have_been() -> None:

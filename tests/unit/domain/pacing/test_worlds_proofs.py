@@ -16,9 +16,11 @@ from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Gate, Plan, World
 from tests.unit.domain.pacing.worlds import (
     MODELS,
     PLENTY,
+    REFUSAL,
     WORLDS,
     Score,
     crowd,
+    draw,
     pacing_for,
     run_both,
     score,
@@ -50,6 +52,24 @@ def test_little_is_lost_of_what_one_could_use_who_knew_the_plan(
     may_be_lost = _IF_ALL_CHANGES.get(every, most) if world is that_changes_its_kind else most
     assert lost(results) <= may_be_lost
     assert sum(each.seen_by_clients for each in results) <= 0.002 * sum(each.attempts for each in results)
+
+
+@pytest.mark.parametrize(
+    ("every", "horizon", "seeds"), [(600.0, 6000.0, 16), (1800.0, 14400.0, 8), (7200.0, 43200.0, 5)]
+)
+def test_with_one_place_or_two_little_more_is_lost_than_the_best_pause_between_tries_would(
+    every: float, horizon: float, seeds: int
+) -> None:
+    """A refusal costs most there. A try each `pause` seconds is refused nearly always, and growth of one place is found
+    after half a pause: what that loses of one and a half places is least at sqrt(2 * 2 s * every)."""
+    agents = [Agent(f"agent-{number}") for number in range(24)]
+    got = best = 0.0
+    for seed in range(_ASKED or seeds):
+        rng = random.Random(seed * 7919)
+        result = score(Plan(draw(rng, 1, 2, every, horizon), mean=rng.uniform(2.0, 60.0)), agents, seed, horizon)
+        got, best = got + result.got, best + result.best
+    pause = math.sqrt(2 * REFUSAL * every)
+    assert 1 - got / best <= 1.25 * (REFUSAL / pause + pause / (2 * every)) / 1.5
 
 
 def with_one_that_rests(world: str, rng: random.Random) -> Plan:
