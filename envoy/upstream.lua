@@ -17,6 +17,7 @@ local LONG_SILENCE = ${LONG_SILENCE_MS}
 local NOTHING_ANSWERS = ${NOTHING_ANSWERS}   -- with a place for the seconds
 -- How long a refusal that passes by itself may make a client pause, in the header's own unit.
 local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
+local SHORTEST_WAIT = ${SHORTEST_WAIT}   -- seconds after which a client may come back that is refused, where nobody knows better
 
 local function note(handle, report)
   if report.begun and not report.begun_at then report.begun_at = tonumber(handle:timestamp()) end   -- ms since 1970
@@ -41,11 +42,13 @@ local function silence_before(handle, metadata)
 end
 
 -- A retry waits until the processor answers, once there is a place. Where it is not there, or says nothing for too long, it goes on.
+-- Returns after how many seconds the client may come back if this try is refused too; nil if nobody knows.
 local function await_turn(handle, id)
-  handle:httpCall("extproc", {
+  local _, message = handle:httpCall("extproc", {
     [":method"] = "POST", [":path"] = "/zai.proxy.Turns/Await", [":authority"] = "extproc",
     ["content-type"] = "application/grpc", ["te"] = "trailers", ["x-exchange"] = id,
   }, "\0\0\0\0\0", LONGEST_TURN)
+  return tonumber(message and message:match("^%z....(%d+)$"))
 end
 
 function envoy_on_request(handle)
@@ -64,9 +67,11 @@ function envoy_on_request(handle)
     metadata:set("zai.answer", "attempt", attempt)
     metadata:set("zai.answer", "began", 0)
     local decided = metadata:get("zai")
-    if decided and decided.id then await_turn(handle, decided.id) end
+    local wait = decided and decided.id and await_turn(handle, decided.id)
+    -- The metadata object does not outlive the call above.
+    if wait then handle:streamInfo():dynamicMetadata():set("zai.answer", "wait", wait) end
   end
-  -- From here on it waits for nothing but a connection. The metadata object does not outlive the call above.
+  -- From here on it waits for nothing but a connection.
   handle:streamInfo():dynamicMetadata():set("zai.answer", "began", tonumber(handle:timestamp()))
 end
 
@@ -100,6 +105,10 @@ local function mark_failed(handle, headers, code)
   if TRANSIENT[code] then
     headers:add("x-zai-transient", "1")
     remove_misleading(headers)
+    -- Envoy makes a retry-after of this on the way to the client. Here the router, which may try again, would wait as long itself.
+    local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
+    local wait = math.max(SHORTEST_WAIT, math.min(noted and noted.wait or 0, LONGEST_PAUSE["retry-after"]))
+    headers:add("x-zai-wait", string.format("%d", wait))
     return
   end
   -- Clients try a 429 again for minutes. One with a code of Z.AI's ("quota used up", "no balance") stays as it is; of any other

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from common.ports import reachable
+from extproc.domain.pacing.config import PacingMode
 from extproc.domain.request import near_paths, web_origins
 from extproc.domain.request.business_codes import (
     KNOWN_NAMES,
@@ -20,6 +21,7 @@ from extproc.domain.request.business_codes import (
     TRANSIENT_CODES,
     TRANSIENT_WORDS,
 )
+from extproc.domain.request.refusals import SHORTEST_WAIT
 from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
@@ -42,6 +44,8 @@ _CONNECT_SECONDS: Final = 10
 # An attempt is not repeated if the next one would begin so long after it: only one that waited for a connection until
 # the end does. One that is refused at once is followed after a back-off, and that is 8 s at most.
 _LONG_SILENCE_SECONDS: Final = 9
+# So many retries may be on their way at the same time where nothing paces them, or a fifth of what runs.
+_RETRIES_AT_ONCE: Final = 10
 _PROXY: Final = "upstream_proxy"
 PROXY_AUTHORIZATION: Final = "ZAI_PROXY_AUTHORIZATION"
 """The variable of Envoy's environment that holds what it says to HTTPS_PROXY about who it is."""
@@ -170,6 +174,8 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "MESSAGE_TIMEOUT_MS": str(int(1000 * (_DECISION_SECONDS + settings.queue_timeout))),
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
+        # Paced retries wait in the processor for their turns: what bounds those that go at once would refuse the rest.
+        "MOST_RETRIES": str(_RETRIES_AT_ONCE if settings.pacing is PacingMode.OFF else settings.max_workers),
         "NEAR_CHAT": near_paths.NEAR_CHAT,
         "NEAR_COMPLETIONS": near_paths.NEAR_COMPLETIONS,
         "NEAR_EMBEDDINGS": near_paths.NEAR_EMBEDDINGS,
@@ -190,6 +196,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "RETRY_BODY_LIMIT": str(max(1, 2 * settings.retry_buffer_bytes)),
         "RIGHT_MESSAGES": near_paths.RIGHT_MESSAGES,
         "RIGHT_OF_OPENAI": near_paths.RIGHT_OF_OPENAI,
+        "SHORTEST_WAIT": str(SHORTEST_WAIT),
         "SPOKEN_NAMES": lua_set(SPOKEN_NAMES),
         "STREAM_IDLE_TIMEOUT": _duration(settings.stream_idle_timeout),
         "TARGET_AUTHORITY": origin.authority,

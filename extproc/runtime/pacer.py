@@ -127,8 +127,9 @@ class Pacer:
             model=model if is_call else places_name(model),
         )
 
-    async def wait_again(self, exchange_id: str) -> None:
-        """Returns when an exchange that the upstream has refused may be sent again."""
+    async def wait_again(self, exchange_id: str) -> int | None:
+        """Returns when an exchange that the upstream has refused may be sent again: the whole seconds after which its
+        client may come back if it is refused once more, None for one that is not paced."""
         answer = self.pacing.retry(exchange_id, self.now())
         if isinstance(answer, Queued):
             place = self._retries[exchange_id] = asyncio.get_running_loop().create_future()
@@ -138,6 +139,7 @@ class Pacer:
                 await place
             finally:
                 self._retries.pop(exchange_id, None)
+        return self.pacing.comes_back_in(exchange_id, self.now())
 
     def give_up(self, exchange_id: str) -> bool:
         """Ends the first wait of a request, for its operator. False if it does not wait."""

@@ -12,7 +12,8 @@ _EXCHANGE: Final = "x-exchange"
 
 
 class RetryGate:
-    """`/zai.proxy.Turns/Await` with the exchange's id in `x-exchange`; request and answer are empty messages."""
+    """`/zai.proxy.Turns/Await` with the exchange's id in `x-exchange`. The request is an empty message; the answer has
+    the whole seconds after which the client may come back if it is refused again, or is empty if nobody knows."""
 
     def __init__(self, admission: Admission, pacer: Pacer) -> None:
         self._admission = admission
@@ -23,11 +24,12 @@ class RetryGate:
         return {_PATH: self._wait}
 
     async def _wait(self, call: Call) -> None:
+        wait: int | None = None
         exchange = self._admission.find(call.headers.get(_EXCHANGE, ""))
         if exchange is not None:
             exchange.waits = True
             try:
-                await self._pacer.wait_again(exchange.id)
+                wait = await self._pacer.wait_again(exchange.id)
             finally:
                 exchange.waits = False
-        call.write(b"")
+        call.write(b"" if wait is None else b"%d" % wait)

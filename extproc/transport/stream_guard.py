@@ -20,6 +20,7 @@ from typing import Final
 from extproc.domain.request.business_codes import BusinessCode, http_status
 from extproc.domain.request.business_codes import classify as classify_code
 from extproc.domain.request.error_bodies import error_object, extract_code
+from extproc.domain.request.refusals import SHORTEST_WAIT
 from extproc.domain.request.routes import Dialect, Route, classify
 from extproc.domain.usage.outcome import ENDED_ERROR
 from extproc.transport import wire
@@ -32,7 +33,6 @@ _PATH: Final = "/zai.proxy.Guard/FirstEvent"
 
 # Clients count the seconds to the first byte, and a thinking model is silent for minutes.
 _LONGEST_HOLD: Final = 10.0
-_WAIT: Final = 2  # seconds
 # The longest pause that a refusal which passes may ask of a client, in the unit of the header; as in upstream.lua.
 _LONGEST_PAUSE: Final = {"retry-after": 60, "retry-after-ms": 60_000}
 _LONGEST_NUMBER: Final = 9  # in digits
@@ -120,7 +120,8 @@ class StreamGuard:
         if body:
             self._keep(exchange_id, body)
         held = {header.key: header.raw_value for header in head.response_headers.headers.headers}
-        changed = _head(event, code, exchange_id, held)
+        wait = int(answer["wait"].number_value) if "wait" in answer else 0
+        changed = _head(event, code, exchange_id, held, wait)
         call.write(_error(changed, _misleading(held) if code.transient else [], body))
 
     def _keep(self, exchange_id: str, body: bytes) -> None:
@@ -185,8 +186,11 @@ def _is_certain(status: int, code: str) -> bool:
     return status == 401 or (status == 429 and code.isdecimal() and len(code) == 4)
 
 
-def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes]) -> dict[str, str]:
-    """The headers that make an error answer of a head that holds these."""
+def _head(
+    event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping[str, bytes], wait: int
+) -> dict[str, str]:
+    """The headers that make an error answer of a head that holds these. `wait` is after how many seconds the client may
+    come back, 0 if nobody knows."""
     status = event.status or http_status(event.code)
     changed = {"x-zai-exchange": exchange_id}
     if event.code:
@@ -197,10 +201,9 @@ def _head(event: FirstEvent, code: BusinessCode, exchange_id: str, held: Mapping
         changed |= {":status": str(status), "content-type": "application/json"}
     if code.transient:
         changed["x-zai-transient"] = "1"
-        if not event.status:
-            # Where the answer has no retry-after, Envoy makes one of this on its way to the client. It is not set
-            # here because the router, which may try again, would wait as long as that itself.
-            changed["x-zai-wait"] = str(_WAIT)
+        # Where the answer has no retry-after, Envoy makes one of this on its way to the client. It is not set here
+        # because the router, which may try again, would wait as long as that itself.
+        changed["x-zai-wait"] = str(max(SHORTEST_WAIT, min(wait, _LONGEST_PAUSE["retry-after"])))
     elif event.code and _is_certain(status, event.code) and "x-should-retry" not in held:
         changed["x-should-retry"] = "false"
     return changed

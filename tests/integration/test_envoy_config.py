@@ -72,6 +72,15 @@ def test_envoy_takes_the_config_of_every_combination_of_settings(certificates: C
         validate(path)
 
 
+@pytest.mark.parametrize(("pacing", "at_once"), [("on", 77), ("fixed", 77), ("off", 10)])
+def test_all_workers_may_wait_to_be_sent_again_where_something_paces_them(pacing: str, at_once: int) -> None:
+    config = yaml.load(render(Settings(pacing=pacing, max_workers=77), SOCKET), yaml.CSafeLoader)  # type: ignore[arg-type]
+
+    [upstream] = [cluster for cluster in config["static_resources"]["clusters"] if cluster["name"] == "zai"]
+    [thresholds] = upstream["circuit_breakers"]["thresholds"]
+    assert thresholds["retry_budget"]["min_retry_concurrency"] == at_once
+
+
 def test_every_field_is_known_to_the_typed_api(certificates: Certificates) -> None:
     distinct: dict[str, dict[str, object]] = {}
     for chosen in combinations(certificates):

@@ -292,6 +292,30 @@ async def test_a_refused_request_is_sent_again_when_there_is_a_place_and_before_
         assert not [name for entry in stack.simulator.log() for name in entry["headers"] if "attempt-count" in name]
 
 
+async def test_a_storm_that_strikes_more_requests_than_ten_shows_none_of_them_a_refusal(tmp_path: Path) -> None:
+    with running_stack(tmp_path, PACING="on", MAX_WORKERS="20", CONCURRENCY_LIMIT_INITIAL="16", **FAST) as stack:
+        stack.simulator.limit(concurrency=0)
+        asked = [asyncio.create_task(post(stack, **played(delay=0.1))) for _ in range(16)]
+        await eventually(lambda: len(stack.simulator.log()), lambda refused: refused >= 16)
+        stack.simulator.limit(concurrency=20)
+
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+        assert stack.envoy_stat("cluster.zai.upstream_rq_retry_overflow") == 0
+
+
+async def test_who_is_refused_after_all_is_told_by_those_who_wait_when_to_come_back(tmp_path: Path) -> None:
+    settings = {"PACING": "fixed", "CONCURRENCY_LIMIT_INITIAL": "1", "MAX_RETRIES": "1", **FAST}
+    with running_stack(tmp_path, **settings) as stack:
+        refused = asyncio.create_task(post(stack, **played(code="1302", delay=1)))
+        await eventually(lambda: stack.simulator.stats()["in_flight"], lambda number: number == 1)
+        others = [asyncio.create_task(post(stack, **played(delay=0.1))) for _ in range(3)]
+
+        answer = await refused
+        assert (answer.status_code, len(answer.headers.get_list("retry-after"))) == (429, 1)
+        assert 2 < int(answer.headers["retry-after"]) <= 60
+        await asyncio.gather(*others)
+
+
 async def test_a_client_that_leaves_while_it_waits_to_be_sent_again_frees_everything(tmp_path: Path) -> None:
     with running_stack(tmp_path, PACING="on", CONCURRENCY_LIMIT_INITIAL="4", **FAST) as stack:
         stack.simulator.limit(concurrency=1)

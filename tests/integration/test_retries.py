@@ -144,12 +144,48 @@ async def test_retries_end_and_the_last_answer_goes_to_the_client(stack: Stack, 
     response = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(code="1302"), timeout=60)
 
     assert response.status_code == 429
+    assert response.headers["retry-after"] == "2"
     assert response.json()["error"]["code"] == "1302"
     assert len(stack.simulator.log()) == 4
     difference = await after_one_request(stack, before)
     assert difference.value("zai_proxy_retry_attempts_total", reason="429") == 3
     assert difference.value("zai_proxy_zai_errors_total", code="1302") == 4
     assert difference.value("zai_proxy_upstream_errors_total", error_type="429") == 1
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("code", ["1303", "1305", "1312", "1234", "500"])
+async def test_who_is_refused_after_all_for_what_passes_is_told_when_to_come_back(
+    stack: Stack, code: str, framing: str
+) -> None:
+    body = b"x" * 17_000_000  # too large to be sent again
+
+    answer = httpx.post(
+        f"{stack.url}/v1/messages", content=body, headers=simulating(code=code, framing=framing), timeout=60
+    )
+
+    assert answer.status_code in (429, 500, 529)
+    assert answer.headers.get_list("retry-after") == ["2"]
+    assert len(stack.simulator.log()) == 1
+
+
+@pytest.mark.parametrize(("told", "shown"), [("1", "1"), ("20", "20"), ("61", "2")])
+async def test_a_refusal_that_passes_keeps_z_ais_own_retry_after_if_it_is_short(
+    stack: Stack, told: str, shown: str
+) -> None:
+    body = b"x" * 17_000_000
+
+    answer = httpx.post(
+        f"{stack.url}/v1/messages", content=body, headers=simulating(code="1302", retry_after=told), timeout=60
+    )
+
+    assert answer.headers.get_list("retry-after") == [shown]
+
+
+async def test_a_refusal_that_does_not_pass_tells_nobody_to_come_back(stack: Stack) -> None:
+    answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, headers=simulating(code="1310"), timeout=30)
+
+    assert "retry-after" not in answer.headers
 
 
 async def test_a_prompt_within_the_retry_buffer_is_sent_again_whole(stack: Stack) -> None:

@@ -230,6 +230,8 @@ class ConcurrencyLimit:
         if self._pause > _FIRST_PAUSE and self._before_fall is not None:
             self._recovering = True
             self._grown_at = t
+            if has_got_through:
+                self._paused_until = self._told_until
         self._pause = _FIRST_PAUSE
         if self._falling and (self._proven >= self.limit or self._recovering):
             self._falling = False
@@ -300,6 +302,16 @@ class ConcurrencyLimit:
     def _is_down_to_one(self) -> bool:
         """Whether the fall has ended at one place, and one is in flight that may have started before it."""
         return self._falling and self._proven == 0 and self.limit == self._in_flight == 1
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether it returns to what it was before it fell."""
+        return self._recovering
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it neither falls nor returns to what it was before it fell."""
+        return not (self._falling or self._recovering)
 
     @property
     def is_probing(self) -> bool:

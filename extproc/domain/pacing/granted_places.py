@@ -67,6 +67,13 @@ class GrantedPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
 
+    def comes_back(self, model: str, t: Steady) -> bool:
+        return False
+
+    def crowding(self, model: str, t: Steady) -> Collection[str]:
+        """None: what is granted is granted to each model on its own."""
+        return ()
+
     def may_be_late(self, model: str, t: Steady) -> bool:
         return False
 

@@ -173,11 +173,28 @@ class Limits:
         gates = self._on_its_way(model)
         if any(gate.in_flight >= gate.limit.sure(t) for gate in gates):
             return False
+        return self._is_calm(model, t)
+
+    def comes_back(self, model: str, t: Steady) -> bool:
+        """Whether the upstream had one more of a model before a storm that is over, as far as is known."""
+        gates = self._on_its_way(model)
+        are_back = all(gate.comes_back(t) or gate.in_flight < gate.limit.sure(t) for gate in gates)
+        return are_back and self._is_calm(model, t)
+
+    def _is_calm(self, model: str, t: Steady) -> bool:
+        """Whether nothing but the number of places may be why one more of a model is refused."""
+        gates = self._on_its_way(model)
         if any(gate.release_lag.is_in_doubt(t) for gate in gates):
             return False
         if gates[0].backoff.share(t) < 1.0:
             return False
         return model == MCP or self.rate.is_proven(t)
+
+    def crowding(self, model: str, t: Steady) -> set[str]:
+        """The models of which no more may start if one of a model is to have a place that the upstream is known to
+        have. None if it is known to have one left, and none while much more is in flight than it is known to have."""
+        crowded = {gate for gate in self._on_its_way(model) if gate.is_crowded(t)}
+        return {each for each in self._models if not crowded.isdisjoint(self._on_its_way(each))} if crowded else set()
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""

@@ -42,6 +42,13 @@ class Places(Protocol):
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
 
+    def comes_back(self, model: str, t: Steady) -> bool:
+        """Whether the upstream had one more of a model before a storm that is over, as far as is known here."""
+
+    def crowding(self, model: str, t: Steady) -> Collection[str]:
+        """The models of which no more may start if one of a model is to have a place that the upstream is known to
+        have; none if it is known to have one left, or none at all."""
+
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
 
@@ -120,6 +127,12 @@ class OwnPlaces:
 
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.limits.is_proven(model, t)
+
+    def comes_back(self, model: str, t: Steady) -> bool:
+        return self.limits.comes_back(model, t)
+
+    def crowding(self, model: str, t: Steady) -> Collection[str]:
+        return self.limits.crowding(model, t)
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         return self.limits.may_be_late(model, t)

@@ -22,13 +22,18 @@ _LAST_BUT_ONE: Final = 2
 _PATIENCE: Final = 8.0
 # So long after the latest refusal most storms are over: the last try is not spent before.
 _LAST_PATIENCE: Final = 15.0
+# At its deadline a request goes in any case, and where all places are taken that is a refusal. So for so long before
+# that, but for a part of the time-out at most, a proven place is kept for it.
+_HURRY: Final = 10.0
+_HURRYS_SHARE: Final = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingRetry:
     """A request that waits to be sent again: when it first came, since when it waits now, how often it was refused.
 
-    It may go from `ready_at` on if there is a place, and from `deadline` on in any case.
+    It may go from `ready_at` on if there is a place, and from `deadline` on in any case. From `hurries_at` on a place
+    is kept for it, if it is patient.
     """
 
     id: str
@@ -37,6 +42,7 @@ class WaitingRetry:
     arrived: float
     since: float
     deadline: float
+    hurries_at: float
     ready_at: float
     refusals: int
     asked: str
@@ -79,8 +85,9 @@ class RetryQueue:
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(t, refusals, cause, limits_know)
         deadline = arrived + self._timeout
+        hurries_at = deadline - min(_HURRY, self._timeout * _HURRYS_SHARE)
         self._waiting[request_id] = WaitingRetry(
-            request_id, source, lane, arrived, t, deadline, ready_at, refusals, asked, model
+            request_id, source, lane, arrived, t, deadline, hurries_at, ready_at, refusals, asked, model
         )
 
     def tell(self, request_id: str, refusals: int, cause: ErrorClass, t: Steady, *, limits_know: bool) -> None:
@@ -114,6 +121,10 @@ class RetryQueue:
         """Those that may go once there is a place, in their order."""
         return (retry for retry in self._waiting.values() if retry.ready_at <= t or retry.deadline <= t)
 
+    def are_patient(self, model: str, t: Steady) -> bool:
+        """Whether all of a model that may go are patient."""
+        return all(each.is_patient for each in self.ready(t) if each.model == model)
+
     def is_worth_a_try(self, retry: WaitingRetry, t: Steady, *, knows_all: bool) -> bool:
         """Whether one that is patient may take a place that is not proven, since nobody else has tried one for a while.
         Before its last try that has to be a long while, and nobody may have been refused meanwhile: `knows_all` says
@@ -134,11 +145,11 @@ class RetryQueue:
         return {retry.source for retry in self._waiting.values()}
 
     def next_changes(self, t: Steady) -> list[float]:
-        """When one becomes ready or reaches its deadline."""
+        """When one becomes ready, hurries or reaches its deadline."""
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.deadline, self._tries_at(retry))
+            for at in (retry.ready_at, retry.hurries_at, retry.deadline, self._tries_at(retry))
             if at > t
         ]
 

@@ -3,39 +3,51 @@
 If a request that was refused twice is refused once more, its client may be the one to hear of it. So it takes only a
 place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
 others may go before it; but a place that is free here and may only not be back at the upstream yet is kept for it.
+Where no others wait, it takes also one that there was before a storm that is over.
+
+`new` are the models of which new requests wait.
 """
 
 from collections import Counter
+from collections.abc import Collection
 
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.places import Places
 from extproc.domain.pacing.retry_queue import RetryQueue, WaitingRetry
 
 
-def next_to_go(retries: RetryQueue, places: Places, t: Steady) -> WaitingRetry | None:
+def next_to_go(retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> WaitingRetry | None:
     """The first that may go now, or has waited so long that it goes in any case; None if there is none."""
-    return next((each for each in retries.ready(t) if _may_go(each, retries, places, t)), None)
+    return next((each for each in retries.ready(t) if _may_go(each, retries, places, new, t)), None)
 
 
-def wanting(retries: RetryQueue, places: Places, t: Steady) -> Counter[str]:
+def wanting(retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> Counter[str]:
     """How many of each model wait for nothing but a place and the rate."""
-    return Counter(each.model for each in retries.ready(t) if _takes(each, retries, places, t))
+    return Counter(each.model for each in retries.ready(t) if _takes(each, retries, places, new, t))
 
 
 def kept_for(retries: RetryQueue, places: Places, t: Steady) -> set[str]:
     """The models whose next place is kept for one of those."""
-    return {each.model for each in retries.ready(t) if _waits_for_a_late_place(each, places, t)}
+    kept: set[str] = set()
+    for each in retries.ready(t):
+        if _waits_for_a_late_place(each, places, t):
+            kept.add(each.model)
+        elif each.is_patient and t >= each.hurries_at:
+            kept.update(places.crowding(each.model, t))
+    return kept
 
 
-def _may_go(retry: WaitingRetry, retries: RetryQueue, places: Places, t: Steady) -> bool:
-    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, retries, places, t))
+def _may_go(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> bool:
+    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, retries, places, new, t))
 
 
-def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, t: Steady) -> bool:
+def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> bool:
     """Whether it would take the next place of its model."""
     if _waits_for_a_late_place(retry, places, t):
         return False
     if not retry.is_patient or places.is_proven(retry.model, t):
+        return True
+    if places.comes_back(retry.model, t) and retry.model not in new and retries.are_patient(retry.model, t):
         return True
     is_worth_a_try = retries.is_worth_a_try(retry, t, knows_all=places.teaches_at_once)
     return is_worth_a_try and places.lets_nothing_through(retry.model, t)

@@ -240,7 +240,8 @@ class Pacing:
         t = self._time(now)
         decisions: list[Decision] = []
         self._places.advance(t)
-        while (retry := next_to_go(self._retry_queue, self._places, t)) is not None:
+        new = self._queue.by_model(self._lane_throttle.closed(t)) if self._retry_queue else ()
+        while (retry := next_to_go(self._retry_queue, self._places, new, t)) is not None:
             self._retry_queue.cancel(retry.id)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
@@ -378,6 +379,13 @@ class Pacing:
         t = self._time(now)
         return self._expected_wait(self._name_for(model), t)
 
+    def comes_back_in(self, request_id: str, now: float) -> int | None:
+        """Whole seconds after which a request may come back that runs and may be refused; None if it does not run here,
+        or is not paced."""
+        t = self._time(now)
+        run = self._running.get(request_id)
+        return None if run is None else self._retry_after(run.model, t, run.lane)
+
     def status(self, now: float) -> PacingStatus:
         t = self._time(now)
         limit, rate = self.limits
@@ -457,12 +465,15 @@ class Pacing:
             return False
         if self._queue.has(model, closed):
             return True
-        return bool(self._retry_queue) and any(retry.model == model for retry in self._retry_queue.ready(t))
+        if not self._retry_queue:
+            return False
+        is_first = all(retry.model != model for retry in self._retry_queue.ready(t))
+        return not is_first or model in kept_for(self._retry_queue, self._places, t)
 
     def _wanting(self, t: Steady) -> Counter[str]:
         """How many of each model wait for nothing but a place and the rate."""
         waiting = self._queue.by_model(self._lane_throttle.closed(t))
-        return waiting + wanting(self._retry_queue, self._places, t) if self._retry_queue else waiting
+        return waiting + wanting(self._retry_queue, self._places, waiting, t) if self._retry_queue else waiting
 
     def _weights(self) -> Mapping[str, float]:
         """How many sources work for each model; one that works for several counts for a part in each of them."""

@@ -8,6 +8,8 @@ from typing import Final
 
 from extproc.domain.request.routes import Dialect
 
+SHORTEST_WAIT: Final = 2
+"""After so many seconds whoever is refused for something that passes may come back, where nobody knows better."""
 # A wait that a client may be asked to sit out.
 _NEAR_SECONDS: Final = 60
 _LONGEST_ORIGIN: Final = 200

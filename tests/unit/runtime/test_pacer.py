@@ -227,8 +227,25 @@ async def test_a_refused_request_waits_for_a_place_before_all_that_came_later() 
     assert isinstance(await later.decided(), Admitted)
 
 
+async def test_who_is_sent_again_is_told_when_to_come_back_by_how_many_wait_for_its_place() -> None:
+    told = []
+    for others in (0, 3):
+        requests = Requests(pacer := pacer_of())
+        requests.begin("refused")
+        for number in range(others):
+            requests.begin(f"waits-{number}")
+        told.append(await asyncio.wait_for(pacer.wait_again("refused"), 60))
+
+    alone, behind = told
+    assert alone is not None
+    assert behind is not None
+    assert 1 <= alone < behind
+
+
 async def test_a_request_that_nobody_knows_is_sent_again_at_once() -> None:
-    await asyncio.wait_for(pacer_of().wait_again("of a processor before"), 60)
+    told = await asyncio.wait_for(pacer_of().wait_again("of a processor before"), 60)
+
+    assert told is None, "nobody knows when to come back either"
 
 
 async def test_whoever_wants_to_know_hears_of_every_change() -> None:

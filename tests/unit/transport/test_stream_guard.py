@@ -63,12 +63,16 @@ class Guarded:
         self.guard = StreamGuard(True, max_retries, lambda result: self.results.update([result]))
 
     def ask(
-        self, exchange: str = "run-1", attempt: int = 1, headers: Mapping[str, str] = MappingProxyType({})
+        self,
+        exchange: str = "run-1",
+        attempt: int = 1,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        wait: int | None = None,
     ) -> tuple[Stream, "asyncio.Task[None]"]:
         held = [pb.HeaderValue(key=name, raw_value=value.encode()) for name, value in headers.items()]
         head = pb.ProcessingRequest(response_headers=pb.HttpHeaders(headers=pb.HeaderMap(headers=held)))
         answer, processor = Struct(), Struct()
-        answer.update({"attempt": attempt})
+        answer.update({"attempt": attempt} if wait is None else {"attempt": attempt, "wait": wait})
         processor.update({"id": exchange, "path": "/v1/messages"})
         head.metadata_context.filter_metadata["zai"].CopyFrom(processor)
         if attempt > 1:
@@ -181,6 +185,16 @@ async def test_the_last_try_tells_the_client_when_to_come_back() -> None:
     assert stream.head["x-zai-wait"] == "2"
     assert stream.body == BUSY
     assert results == {"refused": 1}
+
+
+@pytest.mark.parametrize(("known", "told"), [(1, "2"), (17, "17"), (600, "60")])
+async def test_when_to_come_back_is_what_the_processor_has_said_to_the_last_try(known: int, told: str) -> None:
+    guarded = Guarded()
+    stream, asking = guarded.ask(attempt=4, wait=known)
+    await guarded.tell("1305", event(BUSY), attempt=4)
+    await asking
+
+    assert stream.head["x-zai-wait"] == told
 
 
 async def test_without_retries_the_first_try_is_the_last() -> None:
@@ -311,6 +325,7 @@ async def test_an_open_error_keeps_its_status_and_its_json() -> None:
         "x-zai-exchange": "run-1",
         "x-zai-code": "1302",
         "x-zai-transient": "1",
+        "x-zai-wait": "2",
         "x-zai-end": "1",
     }
     assert stream.common.body_mutation.body == text.encode()

@@ -1,0 +1,180 @@
+"""In a storm the upstream refuses even single requests. It passes, and so hardly a client is to hear of
+it."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from extproc.domain.pacing.clock import Steady
+from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
+from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.limits import Limits
+from extproc.domain.pacing.places import OwnPlaces
+from extproc.domain.pacing.retry_queue import RetryQueue
+from extproc.domain.pacing.retry_turns import next_to_go
+from extproc.domain.pacing.scheduler import Pacing
+from extproc.domain.request.business_codes import ErrorClass
+from extproc.domain.request.priority import Lane
+from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Gate, Plan, World
+
+SIZES = {"glm-a": 5, "glm-b": 6, "glm-c": 4}
+BEGINS = 60.0
+# Of 36 clients, refusals of the proxy itself included.
+MOST_SEEN = 2
+
+
+def in_storm(
+    seconds: float, sizes: dict[str, int], clients: Callable[[int], int], seed: int, *, by_model: bool
+) -> World:
+    """A storm of so many seconds, in which each model has so many clients for so many places, with answers of two
+    seconds and the time-out that is the default."""
+    storm = [(BEGINS, 0), (BEGINS + seconds, 1)]
+    total = sum(sizes.values())
+
+    def capacity(size: int) -> list[tuple[float, int]]:
+        return [(0.0, size), *((at, size * there) for at, there in storm)]
+
+    gates = [Gate(frozenset([model]), capacity(size)) for model, size in sizes.items()] if by_model else []
+    plan = Plan([(0.0, 1000)] if by_model else capacity(total), gates, mean=2.0)
+    agents = [
+        Agent(f"{model}-{number}", model=model) for model, size in sizes.items() for number in range(clients(size))
+    ]
+    pacing = Pacing(PacingConfig(max_workers=60, rate_initial=80.0, rate_burst=40.0, rate_max=1000.0))
+    return World(plan, pacing, seed, BEGINS + seconds + 60.0, epoch=EPOCH + 1.0).run(agents)
+
+
+def back_after(world: World, seconds: float, enough: float) -> float:
+    """How long after the last refusal of a storm of so many seconds so many places are in use again."""
+    over = BEGINS + seconds
+    in_use = [state.ours for state in world.usage if state.at <= over][-1]
+    later = (state.at for state in world.usage if state.at > over and state.ours >= enough)
+    back = over if in_use >= enough else next(later, math.inf)
+    refused = [at for at, error in world.attempts if error is not None and BEGINS <= at <= over]
+    return back - refused[-1]
+
+
+@pytest.mark.parametrize("by_model", [True, False], ids=["by model", "of the account"])
+@pytest.mark.parametrize("seconds", [15.0, 25.0, 40.0])
+def test_of_many_clients_next_to_none_hears_of_a_storm_and_its_places_are_back_within_20_seconds(
+    seconds: float, by_model: bool
+) -> None:
+    refused = 0
+    for seed in range(8):
+        world = in_storm(seconds, SIZES, lambda size: 2 * size + 2, seed, by_model=by_model)
+        refused += world.refused_to_clients
+        assert back_after(world, seconds, 0.8 * 15) <= 20.0, seed
+    assert refused <= 8 * MOST_SEEN
+
+
+@pytest.mark.parametrize("clients", [1, 2, 3])
+@pytest.mark.parametrize("by_model", [True, False], ids=["by model", "of the account"])
+@pytest.mark.parametrize("seconds", [15.0, 40.0])
+def test_where_few_wait_what_was_proven_is_back_within_20_seconds_of_the_last_refusal(
+    seconds: float, by_model: bool, clients: int
+) -> None:
+    for seed in range(12):
+        world = in_storm(seconds, SIZES, lambda _: clients, seed, by_model=by_model)
+        assert back_after(world, seconds, 0.8 * clients * len(SIZES)) <= 20.0, seed
+
+
+def test_what_gets_through_ends_a_pause() -> None:
+    limit = ConcurrencyLimit(3, 8)
+    for level, at in ((3, 1.0), (2, 2.0), (1, 3.0)):
+        limit.start(0, Steady(at))
+        limit.distrust(level, Steady(at))
+        limit.refused(level, at, "upstream 1302", Steady(at + 0.2), nothing_gets_through=True)
+        limit.end()
+    limit.start(0, Steady(4.3))
+    limit.refused(1, 4.25, "upstream 1302", Steady(6.0), nothing_gets_through=True)
+    limit.end()
+    assert limit.usable(1.0, Steady(6.2)) == 0
+
+    limit.advance(Steady(6.4))
+
+    assert limit.usable(1.0, Steady(6.4)) == 1
+
+
+def crowded() -> Limits:
+    """Two run of glm-a, as many as are known to be there, and one of glm-b."""
+    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
+    for model in ("glm-a", "glm-a", "glm-b"):
+        limits.start(model, {}, Steady(1.0))
+    limits.advance(Steady(9.0))
+    return limits
+
+
+def test_where_all_places_are_in_use_one_comes_free_if_no_more_of_their_models_start() -> None:
+    limits = crowded()
+
+    assert limits.crowding("glm-a", Steady(9.0)) == {"glm-a", "glm-b"}, "the account's are all in use, too"
+    limits.end("glm-b", Steady(10.0), refused=False)
+    assert limits.crowding("glm-a", Steady(10.0)) == {"glm-a"}
+    limits.end("glm-a", Steady(11.0), refused=False)
+    assert not limits.crowding("glm-a", Steady(11.0)), "one is free"
+
+
+def test_while_nothing_gets_through_there_is_no_place_to_keep() -> None:
+    limits = crowded()
+    for _ in range(2):
+        limits.end("glm-a", Steady(10.0), refused=False)
+    limits.start("glm-a", {}, Steady(11.0))
+    limits.of("glm-a").refused(1, 11.0, "upstream 1302", Steady(11.1), nothing_gets_through=True)
+
+    assert not limits.crowding("glm-a", Steady(12.0))
+
+
+def after_a_storm() -> tuple[OwnPlaces, Steady]:
+    """Three of glm-a were fine, then even single requests were refused, and now one has got through and runs."""
+    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
+    for _ in range(3):
+        limits.start("glm-a", {}, Steady(1.0))
+    limits.advance(Steady(9.0))
+    for _ in range(3):
+        limits.end("glm-a", Steady(10.0), refused=False)
+    for at in (12.0, 16.0, 24.0, 36.0):
+        limits.start("glm-a", {}, Steady(at))
+        limits.refused("glm-a", ErrorClass.CONCURRENCY, "1302", at, at + 0.1, Steady(at + 0.1))
+        limits.end("glm-a", Steady(at + 0.1), refused=True)
+    limits.start("glm-a", {}, Steady(50.0))
+    for tenth in range(500, 560):
+        limits.set_demand({"glm-a": 1}, Steady(tenth / 10))
+        limits.advance(Steady(tenth / 10))
+    return OwnPlaces(limits), Steady(56.0)
+
+
+def waiting(**refusals: int) -> RetryQueue:
+    """Those of glm-a that were refused so often."""
+    retries = RetryQueue(200.0)
+    for request_id, times in refusals.items():
+        cause = ErrorClass.CONCURRENCY
+        arguments = (request_id, "s", Lane.MAIN, 11.0, Steady(50.0), times, cause)
+        retries.push(*arguments, limits_know=True, asked="glm-a", model="glm-a")
+    return retries
+
+
+@pytest.mark.parametrize("refusals", [2, 3])
+def test_after_a_storm_the_last_tries_go_where_something_got_through_and_nobody_else_can_show_more(
+    refusals: int,
+) -> None:
+    places, now = after_a_storm()
+    assert not places.is_proven("glm-a", now), "one is known to be there, and is in use"
+
+    def goes(retries: RetryQueue, *new: str) -> str | None:
+        retry = next_to_go(retries, places, new, now)
+        return retry and retry.id
+
+    assert goes(waiting(patient=refusals)) == "patient"
+    assert goes(waiting(patient=refusals), "glm-a") is None, "a new request can be refused more often"
+    assert goes(waiting(patient=refusals), "glm-b") == "patient"
+    assert goes(waiting(patient=refusals, other=1)) == "other"
+
+
+def test_during_a_storm_no_place_is_one_that_comes_back() -> None:
+    limits = crowded()
+    for _ in range(2):
+        limits.end("glm-a", Steady(10.0), refused=False)
+    limits.start("glm-a", {}, Steady(11.0))
+    limits.of("glm-a").refused(1, 11.0, "upstream 1302", Steady(11.1), nothing_gets_through=True)
+
+    assert not limits.comes_back("glm-a", Steady(12.0))
