@@ -292,9 +292,12 @@ class Changes:
         memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
         memory.goes_on, memory.hits_between = speaker.is_named, 0
 
-    def forget(self, speaker: Speaker) -> None:
-        """Another conversation takes the place of this one."""
-        self._speakers.pop(speaker, None)
+    def begin_anew(self, speaker: Speaker) -> None:
+        """Another conversation takes the place of this one. Its prompts may still be compared with the latest of that,
+        as it may be a fork of it, or have the same front."""
+        memory = self._speakers.get(speaker)
+        if memory is not None:
+            memory.latest, memory.goes_on = None, False
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on. If it

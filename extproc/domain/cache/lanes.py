@@ -11,7 +11,7 @@ latest request, and what is learned of a conversation is learned of a lane.
 | is a little shorter          | the latest lane, and begins it anew: its end was taken back              |
 | than the latest              |                                                                          |
 | goes on with neither of them | a new lane, in place of the one that was left longer ago                 |
-|                              | or, while the latest has had less than six in a row, of the one with     |
+|                              | or, while the latest has had less than twelve in a row, of the one with  |
 |                              | fewer requests: a question does not end the conversation it interrupts   |
 
 A lane that was left is gone after the pause in which a cache forgets.
@@ -31,7 +31,7 @@ minutes."""
 
 _LARGEST_GROWTH: Final = 0.5
 _LARGEST_RESULT: Final = 16_384
-_SETTLED: Final = 6
+_SETTLED: Final = 12
 _NEAR: Final = 0.8
 
 

@@ -353,7 +353,7 @@ class CacheLedger:
         sequel = lanes.take(asked)
         lane = replace(speaker, strand=sequel.lane)
         if sequel.is_new:
-            self._changes.forget(lane)
+            self._changes.begin_anew(lane)
             if not is_first:
                 sessions.steps.take(breaks_off=True)
         return lane, sequel.is_new

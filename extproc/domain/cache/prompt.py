@@ -160,10 +160,12 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
         return None
     if (now.tools is None) != (before.tools is None):
         return None
+    front = [*_of_tools(before, now), *_of_system(before, now)]
     messages = _of_messages(before, now)
     if messages is None:
-        return None
-    return [*_of_tools(before, now), *_of_system(before, now), *messages]
+        # Whatever the messages are of, the front is one that changes.
+        return front if front and _is_of_another(before, now) else None
+    return [*front, *messages]
 
 
 @record
@@ -249,7 +251,7 @@ def are_of_one(before: Prompt, now: Prompt) -> bool:
     pairs = list(zip(before.messages, now.messages, strict=False))
     equal = [old.hash == new.hash for old, new in pairs]
     first = equal.index(False) if False in equal else len(equal)
-    if now.length == before.length and (first == now.length - 1 or _is_of_another(before, now)):
+    if (now.length == before.length and first == now.length - 1) or _is_of_another(before, now):
         return False
     if first < min(len(equal), before.length - _UNSETTLED) and not any(equal[first:]):
         return False
@@ -264,7 +266,7 @@ def _is_of_another(before: Prompt, now: Prompt) -> bool:
     settled = max(0, before.length - _UNSETTLED)
     pairs = list(zip(before.messages, now.messages, strict=False))
     changed = [(old, new) for old, new in pairs[:settled] if old.hash != new.hash]
-    if not changed or _cause(*changed[0]) is not Cause.UNKNOWN:
+    if now.length != before.length or not changed or _cause(*changed[0]) is not Cause.UNKNOWN:
         return False
     return keeps_the_last(before, now)
 
@@ -325,7 +327,7 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         return None
     if changed:
         number, old, new = changed[0]
-        if now.length == before.length and _is_of_another(before, now):
+        if _is_of_another(before, now):
             return None
         return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)

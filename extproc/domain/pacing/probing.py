@@ -14,7 +14,7 @@ what has just changed is likely to change again. So:
                             passes. Until something gets through, each 12 s for three minutes: a storm may last that
                             long, and what runs since before it may keep all places
     soon after a change     one try each 68 seconds: that is for half an hour
-    later                   one try each 95 seconds
+    later                   one try each 92 seconds, 110 where there are one or two places
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
 
@@ -36,7 +36,9 @@ LONGEST_HALF_LIFE: Final = 240.0
 # Growth is found after half a pause in the median, and nearly always within two minutes, with the seconds that it takes
 # to get there. Less than a minute would be more than one refused try a minute.
 _SOON: Final = 68.0
-_LATER: Final = 95.0
+_LATER: Final = 92.0
+_LATER_OF_FEW: Final = 110.0
+_FEW: Final = 2
 _SOON_IS_OVER: Final = 1800.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
@@ -56,13 +58,23 @@ _LEAST: Final = -3.0
 class ProbePolicy:
     """The next try of one limit. Is told of its attempts, its refusals and of when it was found to have changed.
 
-    Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes.
+    Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes, and
+    `later_of_few` where one of the smallest levels is all that there is: a refusal weighs most there.
     """
 
-    __slots__ = ("_balance", "_changed_at", "_expected_at", "_later", "_refused_at", "_returns", "_soon")
+    __slots__ = (
+        "_balance",
+        "_changed_at",
+        "_expected_at",
+        "_later",
+        "_later_of_few",
+        "_refused_at",
+        "_returns",
+        "_soon",
+    )
 
-    def __init__(self, soon: float = _SOON, later: float = _LATER) -> None:
-        self._soon, self._later = soon, later
+    def __init__(self, soon: float = _SOON, later: float = _LATER, later_of_few: float = _LATER_OF_FEW) -> None:
+        self._soon, self._later, self._later_of_few = soon, later, later_of_few
         self._balance = 1.0
         self._changed_at = 0.0
         self._refused_at = -math.inf
@@ -127,7 +139,8 @@ class ProbePolicy:
             return self._refused_at + verdict
         if self._returns:
             return self.return_at
-        pause = self._soon if t < self._changed_at + _SOON_IS_OVER else self._later
+        later = self._later_of_few if ceiling.level <= _FEW + 1 else self._later
+        pause = self._soon if t < self._changed_at + _SOON_IS_OVER else later
         due = ceiling.seen + pause
         if self._balance >= 1.0:
             due = min(due, ceiling.doubtful_at())

@@ -52,7 +52,7 @@ class RateLimit:
         self.adjustments = Adjustments("requests/s")
         self.ceiling: Ceiling | None = None
         self._minimum, self._maximum, self._burst = minimum, maximum, burst
-        self._probes = ProbePolicy(_PROBE_SOON, _PROBE_LATER)
+        self._probes = ProbePolicy(_PROBE_SOON, _PROBE_LATER, _PROBE_LATER)
         self._rate = min(max(initial, minimum), maximum)
         self._share = 1.0
         self._bucket = TokenBucket(self._rate, burst)

@@ -349,6 +349,28 @@ def documents(office: Office, pieces: tuple[int, int], size: tuple[int, int], be
         office.person.now = each.now + 1
 
 
+@pytest.mark.parametrize("agents", [1, 2])
+@pytest.mark.parametrize("doctor", [True, False], ids=["with the doctor", "without it"])
+def test_sub_agents_that_come_at_once_under_the_sessions_name_hide_no_fault(agents: int, doctor: bool) -> None:
+    office = Office(0, CLAUDE, attribution, doctor=doctor)
+    cold, named = [], []
+    for _ in range(20):
+        for _ in range(5):
+            office.person.prompt.append(office.person.new(50, 3000))
+            office.person.ask()
+            office.person.now += 3
+            cold.append(bool(office.ledger.cold(office.person.now)))
+            named.append(bool(office.ledger.findings(office.person.now)))
+        team = [office.person.other() for _ in range(agents)]
+        for number, each in enumerate(team):
+            each.prompt = [("system of agents", 1500), each.new(1000 + 2000 * number, 3000 + 2000 * number)]
+        at_once(team, 3)
+        office.person.now = max(each.now for each in team) + 1
+
+    assert cold.count(True) > 60
+    assert not doctor or named.count(True) > 90
+
+
 @pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
 @pytest.mark.parametrize(
     ("pieces", "size", "behind"),

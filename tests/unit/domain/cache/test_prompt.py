@@ -274,6 +274,12 @@ def test_that_all_conversations_of_a_program_begin_with_the_same_makes_no_two_wi
     assert not are_of_one(prompt(chat(*before)), prompt(chat(*now, system=OTHER_FRONT)))
 
 
+def test_of_two_prompts_of_one_length_a_front_that_differs_is_told_whatever_their_messages_are_of() -> None:
+    one, other = (chat(text, "ack", "go on", "next", system=f"s9:{text}:9") for text in ("novel", "poem"))
+
+    assert changed(one, other) == [("system block 1", Cause.DATE)]
+
+
 def test_documents_between_the_same_words_are_neither_one_conversation_nor_a_message_that_changes() -> None:
     one, other = (chat("task", "example", document, "well", "briefly") for document in ("novel", "poem"))
 

@@ -152,7 +152,7 @@ def test_a_limit_that_broke_is_tried_again_after_little_more_than_a_minute_and_l
     policy.refused(0.0, 0.0)
     assert policy.due(broken_at(0.0), 2.0, 1.0) == 68.0
     policy.refused(1801.0, 1801.0)
-    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1896.0
+    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1893.0
 
 
 def test_dense_work_pays_for_tries_of_its_own() -> None:
