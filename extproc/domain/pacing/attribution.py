@@ -15,9 +15,7 @@ to where the others were. Where all models are at their limits at once both look
 comes next tells.
 
 A model that is refused even alone, again and again, while another gets through, may share its limit with that one:
-then the two are held to what the other had, and if that does not help, it is let go. So are two that fall by turns,
-each while the other gets through. If one of them is held together with others already, it is the account's limit. Pure:
-the caller brings the time.
+then the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
 """
 
 from collections import deque
