@@ -197,6 +197,10 @@ class _Memory:
             self.unchanged = 0
         self.rows = {name: row for name, row in self.rows.items() if row.outlasts(self.hits)}
 
+    def common_with(self, prompt: Prompt) -> int:
+        """How many of the first messages a prompt has in common with one of these at most; all if there is none."""
+        return max((in_common(before, prompt) for before, _ in self.prompts), default=FIRST_MESSAGES)
+
     def enough(self) -> list[Row]:
         """What has changed often enough. What may be no more than the end that a client takes back counts only if
         nothing further in front does: everything behind that is read anew."""
@@ -242,10 +246,8 @@ class Changes:
         memory = self._speakers.get(speaker)
         if memory is None or not memory.prompts:
             return False
-        known = [before for before, _ in memory.prompts]
-        common = max(in_common(before, prompt) for before in known)
-        memory.begin_alike = min(common, memory.begin_alike)
-        return common > memory.begin_alike or any(keeps_the_last(before, prompt) for before in known)
+        is_kept = any(keeps_the_last(before, prompt) for before, _ in memory.prompts)
+        return is_kept or memory.common_with(prompt) > memory.begin_alike
 
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
         """A request has ended that had this prompt. It is compared with one that others came behind which were not
@@ -262,6 +264,7 @@ class Changes:
         memory.heard, memory.requests = max(memory.heard, asked.sent), memory.requests + 1
         memory.is_cut = prompt.is_cut
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
+        memory.begin_alike = min(memory.begin_alike, memory.common_with(prompt))
         found = [differences(before, prompt) for before, _ in memory.prompts]
         alike = min(
             (

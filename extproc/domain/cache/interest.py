@@ -39,7 +39,7 @@ _FEW_OF_A_SOURCE: Final = 12
 _MOST_IN_A_ROW: Final = 48
 _WELL: Final = 24
 _TURNS: Final = 2
-_CHANCE: Final = 2
+_MOST_BY_CHANCE: Final = 2
 _MOST_CONVERSATIONS: Final = 4096
 _MOST_BUDGETS: Final = 256
 _Key: TypeAlias = tuple[str, str, str, str, str, str]
@@ -117,7 +117,7 @@ class _Session:
             self.turns[sequel.lane] = _Turns()
         turns = self.turns[sequel.lane]
         turns.take(asked, sequel.before)
-        if asked.input < largest and turns.requests <= _CHANCE:
+        if asked.input < largest and turns.requests <= _MOST_BY_CHANCE:
             turns.is_ill = False
             return False
         return True

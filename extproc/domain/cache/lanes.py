@@ -31,8 +31,8 @@ minutes."""
 
 _LARGEST_GROWTH: Final = 0.5
 _LARGEST_RESULT: Final = 16_384
-_SETTLED: Final = 12
-_NEAR: Final = 0.8
+_SETTLED_AFTER: Final = 12
+_NEAR_SHARE: Final = 0.8
 
 
 @record
@@ -136,14 +136,14 @@ class Lanes:
         latest, left = self._latest, self._left
         if latest is None or left is None:
             return _Lane(1 if latest is None or latest.number == 2 else 2, asked), latest
-        is_interrupting = latest.in_a_row < _SETTLED and latest.requests < left.requests
+        is_interrupting = latest.in_a_row < _SETTLED_AFTER and latest.requests < left.requests
         gone, stays = (latest, left) if is_interrupting else (left, latest)
         return _Lane(gone.number, asked), stays
 
 
 def _is_near(asked: Asked, before: Asked) -> bool:
     """Whether a prompt is a little shorter than the one before: its end was taken back, or the client went back."""
-    return before.input * _NEAR <= asked.input < before.input
+    return before.input * _NEAR_SHARE <= asked.input < before.input
 
 
 def _may_follow(asked: Asked, before: Asked) -> bool:

@@ -31,9 +31,9 @@ _WORDS_SHARE: Final = 0.1
 _UNSETTLED: Final = 2
 # For each four messages one may have been taken back, and three at most: so few may be no more than those with which
 # all conversations of a program begin.
-_SHORT: Final = 4
+_MESSAGES_FOR_EACH: Final = 4
 _MOST_TAKEN_BACK: Final = 3
-_DISTINCT: Final = 3
+_FEWEST_LENGTHS: Final = 3
 _TOOLS_IN_IT: Final = "what is in the tool list"
 
 
@@ -255,7 +255,9 @@ def are_of_one(before: Prompt, now: Prompt) -> bool:
         return False
     if first < min(len(equal), before.length - _UNSETTLED) and not any(equal[first:]):
         return False
-    if not have_one_front(before, now) and equal.count(False) > min(_MOST_TAKEN_BACK, (before.length - 1) // _SHORT):
+    if not have_one_front(before, now) and equal.count(False) > min(
+        _MOST_TAKEN_BACK, (before.length - 1) // _MESSAGES_FOR_EACH
+    ):
         return False
     return sum(equal) >= min(2, max(1, len(equal)))
 
@@ -390,7 +392,7 @@ def _are_the_same_texts(changed: Sequence[tuple[Part, Part]]) -> bool:
         return True
     if len(changed) < 2 or not all(_may_be_stamped(old, new) for old, new in changed):
         return False
-    return len({old.bytes for old, _ in changed}) >= min(_DISTINCT, len(changed))
+    return len({old.bytes for old, _ in changed}) >= min(_FEWEST_LENGTHS, len(changed))
 
 
 def _cause(old: Part, new: Part) -> Cause:

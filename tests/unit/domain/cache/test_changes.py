@@ -287,6 +287,29 @@ def test_nor_does_it_where_as_much_was_found_as_there_is_to_compare() -> None:
     assert changes.unchanged(SPEAKER) is None
 
 
+def test_a_prompt_goes_on_with_one_whose_end_it_has_taken_back_once_they_have_more_in_common_than_before() -> None:
+    changes, found_to = Changes(), []
+    for number in range(5):
+        words = [*(f"m9:{each}" for each in range(1, number + 3)), f"m9:f{number}"]
+        told = read_prompt(" ".join(words))
+        assert told is not None
+        found_to.append(changes.goes_on(NAMELESS, told))
+        changes.take(NAMELESS, told, asked(number))
+
+    assert found_to == [False, False, True, True, True]
+
+
+def test_documents_behind_the_same_words_do_not_go_on_with_one_another() -> None:
+    changes, found_to = Changes(), []
+    for number in range(5):
+        told = read_prompt(f"m9:1 m9:2 m9:f{number}")
+        assert told is not None
+        found_to.append(changes.goes_on(NAMELESS, told))
+        changes.take(NAMELESS, told, asked(number))
+
+    assert found_to == [False] * 5
+
+
 def by_turns(*fronts: int) -> tuple[Changes, list[list[tuple[str, When]]]]:
     """What is found after each request of a conversation that is looked at now and then: what stands in front of its
     prompts, and the cache misses where that is another one than before. A negative one is not looked at."""
