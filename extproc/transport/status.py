@@ -44,7 +44,7 @@ def describe_pacing(pace: PacingStatus) -> dict[str, object]:
 
 
 def describe_limits(pace: PacingStatus) -> list[dict[str, object]]:
-    """The limits that hold requests back, with their latest moves; none without pacing."""
+    """The account's limits that hold requests back, with their latest moves; none without pacing."""
     if not is_paced(pace):
         return []
     return [
@@ -64,7 +64,6 @@ def describe_model_limits(pace: PacingStatus) -> list[dict[str, object]]:
     return [
         {
             **_describe_limit(each.model, each.limit),
-            "account": ACCOUNT,
             "in_flight": each.in_flight,
             "waiting": each.waiting,
             "in_use": round(each.share_in_use, 3),
@@ -76,6 +75,7 @@ def describe_model_limits(pace: PacingStatus) -> list[dict[str, object]]:
 def _describe_limit(name: str, limit: LimitStatus) -> dict[str, object]:
     return {
         "name": name,
+        "account": ACCOUNT,
         "limit": round(limit.limit, 3),
         "ceiling": None if limit.ceiling is None else round(limit.ceiling, 3),
         "confidence": round(limit.confidence, 3),

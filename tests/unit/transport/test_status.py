@@ -98,3 +98,16 @@ async def test_a_month_of_ever_new_clients_is_no_more_than_the_dashboard_takes()
     assert len(page.content) < LARGEST_ANSWER / 2
     assert len({row["day"] for row in page.json()["usage"]}) == 31
     assert sum(row["requests"] for row in page.json()["usage"]) == 31 * 6000 * 10**9
+
+
+async def test_every_limit_says_whose_account_it_is_of() -> None:
+    proxy = ProxyInProcess()
+    proxy.arrive("runs", asked="glm-4.7")
+
+    page = await status(proxy)
+
+    assert [(each["account"], each["name"]) for each in (*page["limits"], *page["model_limits"])] == [
+        ("main", "in flight"),
+        ("main", "requests/s"),
+        ("main", "glm-4.7"),
+    ]
