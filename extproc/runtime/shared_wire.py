@@ -25,7 +25,10 @@ class UnreadableAnswerError(Exception):
 
 
 def keys(plan: str) -> tuple[str, str, str]:
-    """The keys of a plan, the second for older versions alone; what is in braces keeps all in one slot of a cluster."""
+    """The keys of a plan, the second for older versions alone; what is in braces keeps all in one slot of a cluster.
+
+    The plan is one account's, so what stands under them is all of that account.
+    """
     name = f"zai-proxy:{{{plan}}}"
     return f"{name}:limits", f"{name}:events", f"{name}:models"
 

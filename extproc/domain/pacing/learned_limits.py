@@ -11,7 +11,7 @@ from extproc.domain.request.model_names import model_name
 
 VERSION: Final = 1
 ACCOUNT: Final = "main"
-"""The only account so far: each key of what was learned begins with its account's name."""
+"""The only account so far: everything that was learned is kept under the name of its account."""
 MOST_MODELS: Final = 50
 """How many models have a limit of their own."""
 _FEWEST_IN_FLIGHT: Final = 1.0
@@ -67,12 +67,14 @@ class Learned:
     groups: tuple[LearnedGroup, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """A dict of plain values, fit for JSON. Who does not know of models, or of groups, passes them over."""
+        """A dict of plain values, fit for JSON. Older versions pass over what they do not know, which may be accounts,
+        models or groups."""
+        whole = {"concurrency": asdict(self.concurrency), "rate": asdict(self.rate)}
         return {
             "version": VERSION,
             "saved_at": self.saved_at,
-            "concurrency": asdict(self.concurrency),
-            "rate": asdict(self.rate),
+            **whole,  # for older versions, which look for it here
+            "accounts": {ACCOUNT: whole},
             "models": {ACCOUNT: {model: asdict(known) for model, known in self.models.items()}},
             "groups": {ACCOUNT: [{"models": list(each.models), **asdict(each.limit)} for each in self.groups]},
         }
@@ -101,18 +103,26 @@ class Learned:
 
 
 def read_learned(data: object) -> Learned:
-    """What `as_dict` wrote. Raises ValueError, naming the value, for anything that it can't have written."""
+    """What `as_dict` wrote, also that of an older version. Raises ValueError, naming the value, for anything else."""
     values = _mapping(data, "the file")
     if values.get("version") != VERSION or isinstance(values.get("version"), bool):
         raise ValueError(f"version={values.get('version')!r}: need {VERSION}")
     saved_at = _number(values, "saved_at", _EARLIEST, _LATEST)
+    whole = _whole(values)
     return Learned(
         saved_at,
-        _limit(_mapping(values.get("concurrency"), "concurrency"), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at),
-        _limit(_mapping(values.get("rate"), "rate"), _FEWEST_PER_SECOND, _MOST_PER_SECOND, saved_at),
+        _limit(_mapping(whole.get("concurrency"), "concurrency"), _FEWEST_IN_FLIGHT, _MOST_IN_FLIGHT, saved_at),
+        _limit(_mapping(whole.get("rate"), "rate"), _FEWEST_PER_SECOND, _MOST_PER_SECOND, saved_at),
         _models(_mapping(values.get("models", {}), "models"), saved_at),
         _groups(_mapping(values.get("groups", {}), "groups"), saved_at),
     )
+
+
+def _whole(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Where the limits of the account as a whole stand: older versions named no account."""
+    if "accounts" not in values:
+        return values
+    return _mapping(_mapping(values["accounts"], "accounts").get(ACCOUNT), f"{ACCOUNT} of accounts")
 
 
 def _models(values: Mapping[str, object], saved_at: float) -> Mapping[str, LearnedLimit]:

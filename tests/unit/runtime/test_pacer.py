@@ -303,7 +303,8 @@ async def test_what_was_learned_is_there_after_a_restart(state: StateFile) -> No
     await ended(pacer_of(PacingMode.ADAPTIVE, state=state))
     saved = state.read()
     assert isinstance(saved, dict)
-    state.write({**saved, "concurrency": {**saved["concurrency"], "limit": 7}})
+    saved["accounts"]["main"]["concurrency"]["limit"] = 7
+    state.write(saved)
 
     assert pacer_of(PacingMode.ADAPTIVE, state=state).status().concurrency.limit == 7
 

@@ -553,13 +553,20 @@ def test_a_restored_limit_keeps_to_the_settings() -> None:
         (("version",), True),
         (("saved_at",), math.nan),
         (("saved_at",), -1),
-        (("concurrency",), None),
-        (("concurrency", "limit"), 0),
-        (("concurrency", "limit"), 1e9),
-        (("concurrency", "limit"), "8"),
-        (("rate", "limit"), -1.0),
-        (("rate", "limit"), math.inf),
-        (("concurrency", "ceiling"), 5),
+        (
+            (
+                "accounts",
+                ACCOUNT,
+                "concurrency",
+            ),
+            None,
+        ),
+        (("accounts", ACCOUNT, "concurrency", "limit"), 0),
+        (("accounts", ACCOUNT, "concurrency", "limit"), 1e9),
+        (("accounts", ACCOUNT, "concurrency", "limit"), "8"),
+        (("accounts", ACCOUNT, "rate", "limit"), -1.0),
+        (("accounts", ACCOUNT, "rate", "limit"), math.inf),
+        (("accounts", ACCOUNT, "concurrency", "ceiling"), 5),
     ],
 )
 def test_a_damaged_snapshot_is_refused_and_changes_nothing(path: tuple[str, ...], value: object) -> None:

@@ -15,7 +15,7 @@ from tests.unit.runtime.shared_limits.fleet import Store
 from tests.unit.runtime.shared_limits.test_script import LIMITS, NOW, SETTLED, Plan
 
 OLDER: Final = Path(__file__).with_name("script_before_models.lua").read_text()
-LEARNED: Final = {key: value for key, value in LIMITS.as_dict().items() if key != "models"}
+LEARNED: Final = {key: LIMITS.as_dict()[key] for key in ("version", "saved_at", "concurrency", "rate")}
 RULING: Final = {"usable": 4, "pace": 1000.0, "burst": 1000.0, "limit": 4, "rate": 1000.0, "breath": 1.0}
 
 
@@ -173,3 +173,23 @@ def test_a_second_newcomer_leaves_the_first_in_the_lead(plan: Plan, older: Older
     assert not plan.tell("second", SETTLED + 0.5).leads
     assert not older.leads(SETTLED + 0.6)
     assert plan.tell("new", SETTLED + 0.7).leads
+
+
+def test_what_a_leader_that_names_no_account_has_learned_is_taken(plan: Plan, store: Store) -> None:
+    plan.tell("leader", NOW)
+    plan.rule("leader", SETTLED, usable=4, places=PlanPlaces({"big": ModelPlaces(2, 2)}, new=4, tools=2))
+    ruling = json.loads(str(store.client.hget(store.keys[0], "ruling")))
+    del ruling["learned"]["accounts"]
+    store.client.hset(store.keys[0], "ruling", json.dumps(ruling))
+
+    answer = plan.tell("new", SETTLED)
+    assert answer.plan_limits is not None
+    assert (answer.plan_limits.learned, answer.plan_limits.own_limit_of("big")) == (LIMITS, 2)
+
+
+def test_what_is_learned_now_is_read_by_replicas_that_name_no_account(plan: Plan, store: Store) -> None:
+    plan.tell("leader", NOW)
+    plan.rule("leader", SETTLED, usable=4)
+
+    learned = json.loads(str(store.client.hget(store.keys[0], "ruling")))["learned"]
+    assert {name: learned[name] for name in LEARNED} == LEARNED
