@@ -11,7 +11,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 
-from extproc.domain.pacing.learned_limits import Learned, LearnedGroup, LearnedLimit
 from extproc.domain.pacing.limits import UNKNOWN
 from extproc.domain.pacing.plan_view import PlanLimits
 from extproc.domain.pacing.records import Attempt
@@ -27,6 +26,7 @@ from extproc.runtime.shared_limits import SharedLimits
 from extproc.service import Service
 from extproc.settings import Settings
 from tests.harness.processes import make_key
+from tests.harness.shared_places import models_that_share
 
 
 class ProxyInProcess:
@@ -78,11 +78,8 @@ class ProxyInProcess:
         self.service.pacer.pacing.observe(Attempt(exchange_id, now, now, ErrorClass.CONCURRENCY, code), now)
 
     def let_share(self, *models: str, places: int) -> None:
-        """It knows of a plan of twenty places, of which these models have so many, each alone and all together."""
-        now = time.time()
-        of_all, of_these, rate = (LearnedLimit(limit, None, None, None) for limit in (20.0, float(places), 50.0))
-        learned = Learned(now, of_all, rate, dict.fromkeys(models, of_these), (LearnedGroup(models, of_these),))
-        self.service.pacer.pacing.restore(learned.as_dict(), now)
+        """It knows that these models share so many places."""
+        self.service.pacer.pacing.restore(models_that_share(*models, places=places), time.time())
 
     def report_quota(self, used: float, resets_at: float, age: float = 0.0) -> None:
         """Z.AI's monitor API has told of the five-hour window; `used` is a share."""

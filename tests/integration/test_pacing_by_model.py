@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from extproc.domain.pacing.learned_limits import Learned, LearnedGroup, LearnedLimit
+from tests.harness.shared_places import models_that_share
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually
 
@@ -189,16 +189,8 @@ async def test_a_refusal_of_mcp_slows_mcp_alone_and_its_calls_wait_for_places_of
             assert int((await queued).headers["x-zai-queue-ms"]) > 500
 
 
-def write_models_that_share(path: Path, *models: str, places: int) -> None:
-    """What a proxy has kept of a plan of which some models have so many places, each alone and all together."""
-    of_these, of_all = (LearnedLimit(limit, None, None, None) for limit in (float(places), 20.0))
-    groups = (LearnedGroup(models, of_these),)
-    learned = Learned(time.time(), of_all, of_all, dict.fromkeys(models, of_these), groups)
-    path.write_text(json.dumps(learned.as_dict()))
-
-
 async def test_a_model_whose_places_others_have_taken_shows_that_it_shares_them(tmp_path: Path) -> None:
-    write_models_that_share(tmp_path / "limits.json", "glm-5.3", "glm-4.7", places=2)
+    (tmp_path / "limits.json").write_text(json.dumps(models_that_share("glm-5.3", "glm-4.7", places=2)))
     with running_stack(tmp_path, STATE_DIR=str(tmp_path), **FAST) as stack:
         async with client_of(stack) as client:
             held = [asyncio.create_task(client.ask("glm-4.7", seconds=6.0)) for _ in range(2)]
