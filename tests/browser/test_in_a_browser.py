@@ -218,6 +218,9 @@ def test_a_model_that_shares_its_places_says_with_which_other(browser: Browser, 
                 for model, other in (("glm-5.3", "glm-4.7"), ("glm-4.7", "glm-5.3")):
                     cell = table.get_by_role("cell", name=f"{model} shares 6 places with {other}, 0 in use", exact=True)
                     expect(cell).to_be_visible()
+                for size in (PHONE, {"width": 520, "height": 800}, WIDE):
+                    page.set_viewport_size(size)
+                    assert page.evaluate(CUT) == [], size
         finally:
             beside.kill()
             caller.close()

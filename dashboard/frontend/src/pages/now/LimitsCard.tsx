@@ -26,7 +26,7 @@ const COLUMNS: readonly Column<ModelLimit>[] = [
       <>
         <span className="whitespace-nowrap">{gateInWords(model)}</span>
         {shares !== null && (
-          <span className="block min-w-56 text-xs text-soft">{sharingInWords(shares)}</span>
+          <span className="block text-xs text-soft @lg:min-w-56">{sharingInWords(shares)}</span>
         )}
       </>
     ),
