@@ -47,6 +47,13 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else _EMPTY
 
 
+def texts(value: object, most: int) -> tuple[str, ...]:
+    """The lines in a list, at most so many."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return ()
+    return tuple(line for each in value[:most] if (line := text(each)) is not None)
+
+
 def objects(value: object, most: int) -> list[Mapping[str, Any]]:
     """The objects in a list, at most so many."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):

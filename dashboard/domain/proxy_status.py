@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboard.domain.cache import SAYS_NOTHING, CacheStatus, read_cache
-from dashboard.domain.lenient import mapping, moment, number, objects, text, whole
+from dashboard.domain.lenient import mapping, moment, number, objects, text, texts, whole
 
 _MOST_REQUESTS: Final = 2000
 _MOST_LIMITS: Final = 20
@@ -63,9 +63,20 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPlaces:
+    """So many places (`value`) that a model has together with others: it surely shares them with those in `models`,
+    and with those in `maybe` as far as is tried."""
+
+    models: tuple[str, ...]
+    maybe: tuple[str, ...]
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelLimit:
     """The places of one model: how many of it may run (`value`), how many do, and how many wait for one. `model` is
-    `mcp` for calls of MCP tools, `unknown` where the proxy could not read it."""
+    `mcp` for calls of MCP tools, `unknown` where the proxy could not read it. `shares` is None where it has all that
+    it may use to itself, and for proxies that tell nothing of that."""
 
     model: str
     value: float | None
@@ -73,6 +84,7 @@ class ModelLimit:
     in_flight: int
     waiting: int
     moves: tuple[Move, ...]
+    shares: SharedPlaces | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +215,13 @@ def _model_limit(data: Mapping[str, Any]) -> ModelLimit:
         in_flight=whole(data.get("in_flight")) or 0,
         waiting=whole(data.get("waiting")) or 0,
         moves=_moves(data),
+        shares=_shared_places(mapping(data.get("shares"))),
     )
+
+
+def _shared_places(data: Mapping[str, Any]) -> SharedPlaces | None:
+    models, maybe = (texts(data.get(those), _MOST_MODELS) for those in ("with", "maybe_with"))
+    return SharedPlaces(models, maybe, number(data.get("limit"))) if models or maybe else None
 
 
 def _moves(data: Mapping[str, Any]) -> tuple[Move, ...]:

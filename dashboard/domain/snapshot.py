@@ -1,7 +1,7 @@
 """What goes on at this moment, over all proxies: the object that the page shows first. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from dashboard.records.snapshot import (
     PerMinute,
     QuotaWindow,
     Running,
+    SharedPlaces,
     Snapshot,
     TargetHealth,
     TargetState,
@@ -211,42 +212,44 @@ def _teller(sharing: Sequence[TargetView]) -> TargetView | None:
 
 def _own_model_limits(targets: Sequence[TargetView]) -> list[ModelLimit]:
     own = [target for target in targets if not target.is_sharing]
-    return [
-        _model_limit(target, limit, 1, limit.in_flight, limit.waiting)
-        for target in own
-        for limit in _status(target).model_limits
-    ]
+    return [each for target in own for each in _model_limits(target, [target])]
 
 
 def _shared_model_limits(targets: Sequence[TargetView]) -> list[ModelLimit]:
     """The plan's places by model once, with what runs and waits at all who share them."""
     sharing = [target for target in targets if target.is_sharing]
     teller = _teller(sharing)
-    if teller is None:
-        return []
+    return [] if teller is None else _model_limits(teller, sharing)
+
+
+def _model_limits(teller: TargetView, sharing: Sequence[TargetView]) -> list[ModelLimit]:
     running, waiting = Counter[str](), Counter[str]()
     for target in sharing:
         for limit in _status(target).model_limits:
             running[limit.model] += limit.in_flight
             waiting[limit.model] += limit.waiting
     return [
-        _model_limit(teller, limit, len(sharing), running[limit.model], waiting[limit.model])
+        ModelLimit(
+            target=teller.id,
+            replicas=len(sharing),
+            model=limit.model,
+            value=limit.value,
+            ceiling=limit.ceiling,
+            in_flight=running[limit.model],
+            waiting=waiting[limit.model],
+            moves=[Move(at=move.at, text=move.text) for move in limit.moves],
+            shares=None if limit.shares is None else _shared_places(limit.model, limit.shares, running),
+        )
         for limit in _status(teller).model_limits
     ]
 
 
-def _model_limit(
-    target: TargetView, limit: proxy_status.ModelLimit, replicas: int, in_flight: int, waiting: int
-) -> ModelLimit:
-    return ModelLimit(
-        target=target.id,
-        replicas=replicas,
-        model=limit.model,
-        value=limit.value,
-        ceiling=limit.ceiling,
-        in_flight=in_flight,
-        waiting=waiting,
-        moves=[Move(at=move.at, text=move.text) for move in limit.moves],
+def _shared_places(model: str, shares: proxy_status.SharedPlaces, running: Mapping[str, int]) -> SharedPlaces:
+    return SharedPlaces(
+        with_=list(shares.models),
+        maybe_with=list(shares.maybe),
+        value=shares.value,
+        in_flight=sum(running[each] for each in (model, *shares.models, *shares.maybe)),
     )
 
 

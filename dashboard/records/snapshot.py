@@ -113,6 +113,15 @@ class Limit(Record):
     moves: list[Move] = Field(description="The latest, newest first")
 
 
+class SharedPlaces(Record):
+    """Places that a model has together with others, beside its own limit."""
+
+    with_: list[str] = Field(serialization_alias="with", description="The models that share them for sure")
+    maybe_with: list[str] = Field(description="Those of which it is being tried whether they share them too")
+    value: float | None = Field(description="How many may be in flight of all of them together")
+    in_flight: int = Field(description="How many are")
+
+
 class ModelLimit(Record):
     """The places of a model."""
 
@@ -129,6 +138,7 @@ class ModelLimit(Record):
     in_flight: int
     waiting: int
     moves: list[Move] = Field(description="The latest, newest first")
+    shares: SharedPlaces | None = Field(description="null if it shares places with no other model")
 
 
 class QuotaWindow(Record):

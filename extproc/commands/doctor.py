@@ -20,7 +20,7 @@ from common.settings import SettingsError
 from extproc.commands.claude_settings import claude_code_environment
 from extproc.domain import diagnosis
 from extproc.domain.cache.report import cold_lines, whose
-from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level, SharedPlaces
 from extproc.domain.quota.report import UnusableReport
 from extproc.domain.request.error_bodies import extract_code
 from extproc.domain.request.key_in_text import without_key
@@ -313,11 +313,20 @@ def _places(status: Any) -> list[LearnedPlaces]:
                 refused=None if each["ceiling"] is None else int(each["ceiling"]),
                 in_flight=int(each["in_flight"]),
                 waiting=int(each["waiting"]),
+                shared=_shared(each.get("shares")),
             )
             for each in status["model_limits"]
         ]
     except (ValueError, KeyError, TypeError):
         return []
+
+
+def _shared(shares: Any) -> SharedPlaces | None:
+    """The places that a model has together with others; None of a proxy that is older."""
+    if shares is None or not (shares["with"] or shares["maybe_with"]):
+        return None
+    models, maybe = ([str(model) for model in shares[those]] for those in ("with", "maybe_with"))
+    return SharedPlaces(models, maybe, int(shares["limit"]), int(shares["in_flight"]))
 
 
 def _cache_report(status: Any) -> CacheReport:

@@ -53,15 +53,32 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPlaces:
+    """How many a model may have in flight together with other `models`, and how many they have. Whether it shares
+    these places with the `maybe` ones too is being tried."""
+
+    models: Sequence[str]
+    maybe: Sequence[str]
+    limit: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
 class LearnedPlaces:
     """What a proxy says of a model: how many may be in flight, the number that was refused last (None: none was),
-    and what runs and waits."""
+    what runs and waits, and the places that it shares with others (None: it shares none)."""
 
     model: str
     limit: int
     refused: int | None
     in_flight: int
     waiting: int
+    shared: SharedPlaces | None = None
+
+    @property
+    def most(self) -> int:
+        """How many may surely be in flight, if no other model is."""
+        return min(self.limit, self.shared.limit) if self.shared is not None and self.shared.models else self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +187,8 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
     for each in models:
         at_most = f"{each.limit} may run at once" + ("" if each.refused is None else f" ({each.refused} were refused)")
         found = f"{at_most}; {each.in_flight} running, {each.waiting or 'nothing'} waiting"
+        if each.shared is not None:
+            found += f"; {_sharing(each.shared)}"
         level, advice = Level.OK, ""
         is_known = each.refused is not None and each.model not in _NAMES
         if is_known and largest is not None and each.limit * _FAR_BELOW <= largest.limit:
@@ -177,10 +196,26 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
             advice = (
                 f"{largest.model} may run {largest.limit} at once: let sub-agents and background work use that one."
             )
-        elif each.waiting > each.limit:
+        elif each.waiting > each.most:
             level = Level.NOTE
             advice = "The plan allows less of it than is asked for: fewer agents at once, or another model for some."
         yield Finding(level, _NAMES.get(each.model, each.model), found, advice)
+
+
+def _sharing(shared: SharedPlaces) -> str:
+    places = "1 place" if shared.limit == 1 else f"{shared.limit} places"
+    if not shared.models:
+        words = f"may share {places} with {_all_of(shared.maybe)}"
+    else:
+        words = f"shares {places} with {_all_of(shared.models)}"
+        if shared.maybe:
+            words += f", perhaps also with {_all_of(shared.maybe)}"
+    return f"{words} ({shared.in_flight} in use)"
+
+
+def _all_of(models: Sequence[str]) -> str:
+    *most, last = ("an unknown model" if each == "unknown" else each for each in models)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def judge_cache(cache: CacheReport) -> Iterator[Finding]:

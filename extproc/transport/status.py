@@ -3,7 +3,7 @@
 from extproc.domain.pacing.config import PacingMode
 from extproc.domain.pacing.learned_limits import ACCOUNT
 from extproc.domain.pacing.limits import MCP
-from extproc.domain.pacing.records import LimitStatus, PacingStatus
+from extproc.domain.pacing.records import GroupStatus, LimitStatus, PacingStatus
 from extproc.domain.request.exchange import Exchange
 from extproc.domain.request.model_names import ModelNames
 
@@ -67,9 +67,20 @@ def describe_model_limits(pace: PacingStatus) -> list[dict[str, object]]:
             "in_flight": each.in_flight,
             "waiting": each.waiting,
             "in_use": round(each.share_in_use, 3),
+            "shares": None if each.group is None else _describe_group(each.group),
         }
         for each in pace.models
     ]
+
+
+def _describe_group(group: GroupStatus) -> dict[str, object]:
+    """The places that a model has together with others, beside its own limit."""
+    return {
+        "with": list(group.known),
+        "maybe_with": list(group.on_trial),
+        "limit": group.limit,
+        "in_flight": group.in_flight,
+    }
 
 
 def _describe_limit(name: str, limit: LimitStatus) -> dict[str, object]:

@@ -3,6 +3,7 @@
 A file is run by one process with one browser: the fewer of them, the fewer browsers at a time.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.browser.an_hour import write_history
 from tests.browser.running import PHONE, WIDE, DashboardProcess, Tab, new_tab
 from tests.browser.traffic import Caller
 from tests.harness.processes import ROOT
+from tests.harness.shared_places import models_that_share
 from tests.harness.stack import Stack, running_stack
 from tests.harness.waiting import wait_until
 
@@ -196,6 +198,29 @@ def test_what_was_learned_is_a_table_by_model(browser: Browser, tmp_path: Path) 
                 row = table.get_by_role("row").filter(has_text="glm-5.3")
                 expect(row).to_contain_text("3 → 1, refused with 1302")
                 assert row.get_by_role("cell").all_inner_texts()[:4] == ["glm-5.3", "0", "1", "0"]
+        finally:
+            beside.kill()
+            caller.close()
+
+
+def test_a_model_that_shares_its_places_says_with_which_other(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text(json.dumps(models_that_share("glm-5.3", "glm-4.7", places=6)))
+    with running_stack(tmp_path, PACING="on", STATE_DIR=str(tmp_path)) as paced:
+        caller = Caller(paced)
+        beside = DashboardProcess(tmp_path, f"{paced.metrics_url}/metrics")
+        try:
+            assert caller.ask().status_code == 200
+            with new_tab(browser, beside.url) as tab:
+                tab.sign_in(beside.token)
+                page = tab.open("/")
+
+                table = page.get_by_role("region", name="Places by model")
+                for model, other in (("glm-5.3", "glm-4.7"), ("glm-4.7", "glm-5.3")):
+                    cell = table.get_by_role("cell", name=f"{model} shares 6 places with {other}, 0 in use", exact=True)
+                    expect(cell).to_be_visible()
+                for size in (PHONE, {"width": 520, "height": 800}, WIDE):
+                    page.set_viewport_size(size)
+                    assert page.evaluate(CUT) == [], size
         finally:
             beside.kill()
             caller.close()

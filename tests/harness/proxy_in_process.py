@@ -26,6 +26,7 @@ from extproc.runtime.shared_limits import SharedLimits
 from extproc.service import Service
 from extproc.settings import Settings
 from tests.harness.processes import make_key
+from tests.harness.shared_places import models_that_share
 
 
 class ProxyInProcess:
@@ -75,6 +76,10 @@ class ProxyInProcess:
         """Z.AI refuses this request since there are too many at once."""
         now = time.time()
         self.service.pacer.pacing.observe(Attempt(exchange_id, now, now, ErrorClass.CONCURRENCY, code), now)
+
+    def let_share(self, *models: str, places: int) -> None:
+        """It knows that these models share so many places."""
+        self.service.pacer.pacing.restore(models_that_share(*models, places=places), time.time())
 
     def report_quota(self, used: float, resets_at: float, age: float = 0.0) -> None:
         """Z.AI's monitor API has told of the five-hour window; `used` is a share."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from tests.harness.shared_places import models_that_share
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually
 
@@ -186,6 +187,21 @@ async def test_a_refusal_of_mcp_slows_mcp_alone_and_its_calls_wait_for_places_of
             assert not queued.done()
             assert (await held).status_code == 200
             assert int((await queued).headers["x-zai-queue-ms"]) > 500
+
+
+async def test_a_model_whose_places_others_have_taken_shows_that_it_shares_them(tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text(json.dumps(models_that_share("glm-5.3", "glm-4.7", places=2)))
+    with running_stack(tmp_path, STATE_DIR=str(tmp_path), **FAST) as stack:
+        async with client_of(stack) as client:
+            held = [asyncio.create_task(client.ask("glm-4.7", seconds=6.0)) for _ in range(2)]
+            await eventually(lambda: running(stack, "glm-4.7"), lambda number: number == 2)
+            queued = asyncio.create_task(client.ask("glm-5.3"))
+            await eventually(lambda: learned(stack)["glm-5.3"]["waiting"], lambda number: number == 1)
+            shown = learned(stack)["glm-5.3"]
+            assert {answer.status_code for answer in await asyncio.gather(*held, queued)} == {200}
+
+    assert (shown["in_flight"], shown["limit"]) == (0, 2)
+    assert shown["shares"] == {"with": ["glm-4.7"], "maybe_with": [], "limit": 2, "in_flight": 2}
 
 
 async def test_the_doctor_says_what_was_learned_of_each_model(tmp_path: Path) -> None:

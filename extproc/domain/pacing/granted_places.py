@@ -145,6 +145,7 @@ class GrantedPlaces:
                 waiting=waiting.get(model, 0),
                 limit=_status(limits.own_limit_of(model), learned.models.get(model), of_models.get(model), now),
                 share_in_use=places[model].share_in_use if model in places else 1.0,
+                group=limits.group_status(model, in_flight),
             )
             for model in sorted({*learned.models, *places, *in_flight, *waiting})
         )

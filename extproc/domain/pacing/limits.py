@@ -20,7 +20,7 @@ from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup, LearnedLimit
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
 from extproc.domain.pacing.rate_limit import RateLimit
-from extproc.domain.pacing.records import LimitsStatus, LimitStatus, ModelStatus
+from extproc.domain.pacing.records import GroupStatus, LimitsStatus, LimitStatus, ModelStatus, group_status
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.model_names import model_name
 
@@ -504,12 +504,20 @@ class Limits:
                 waiting=waiting.get(model, 0),
                 limit=limit_status(gate.limit, self._shown(model, gate), gate.limit.learned(outside), outside, now),
                 share_in_use=gate.backoff.share(t),
+                group=self._group_status(model),
             )
             for model, gate in sorted(self._models.items())
         )
         account = limit_status(self.account, self.account.limit, self.account.learned(outside), outside, now)
         rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
         return LimitsStatus(models, account, rate)
+
+    def _group_status(self, model: str) -> GroupStatus | None:
+        group = self._groups.get(model)
+        if group is None:
+            return None
+        known = group.members - self._trials.keys()
+        return group_status(model, group.members, known, group.gate.limit.limit, group.gate.in_flight)
 
     def _shown(self, model: str, gate: Gate) -> int:
         """A model's own limit; where nothing is learned it has none, and the account's is what holds."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from extproc.domain.pacing.learned_limits import Learned, read_learned
 from extproc.domain.pacing.limits import MCP
 from extproc.domain.pacing.plan_places import PlanPlaces, read_plan_places
+from extproc.domain.pacing.records import GroupStatus, group_status
 from extproc.domain.pacing.release_lag import LONGEST
 from extproc.domain.request.business_codes import ErrorClass
 
@@ -72,6 +73,16 @@ class PlanLimits:
             return own
         group = self.places.group_of(model)
         return min(own, self.account) if group is None else min(own, group.limit, self.account)
+
+    def group_status(self, model: str, in_flight: Mapping[str, int]) -> GroupStatus | None:
+        """The places that a model shares with others, if so many of each are in flight. What was learned names only
+        those that surely share."""
+        group = self.places.group_of(model)
+        if group is None:
+            return None
+        members = self.places.members(model)
+        known = next((each.models for each in self.learned.groups if model in each.models), ())
+        return group_status(model, members, known, group.limit, sum(in_flight.get(each, 0) for each in members))
 
     def shifted(self, seconds: float) -> "PlanLimits":
         """The same by a clock that is ahead by so much."""

@@ -1,6 +1,6 @@
 """What pacing is told and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from extproc.domain.pacing.adjustments import Direction, Move
@@ -88,14 +88,37 @@ class LimitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """Places that a model shares with others, beside its own limit: how many they may have in flight together, and how
+    many they have. It is `known` to share them with some; whether it does with those `on_trial` is being tried, and
+    until that is known they are held together all the same. Both are in the order of their names."""
+
+    limit: int
+    in_flight: int
+    known: tuple[str, ...]
+    on_trial: tuple[str, ...]
+
+
+def group_status(
+    model: str, members: Collection[str], known: Collection[str], limit: int, in_flight: int
+) -> GroupStatus:
+    """What a model shows of the places that it shares with the other `members`, of which those `known` surely share."""
+    others = sorted(set(members) - {model})
+    sure = [other for other in others if other in known and model in known]
+    return GroupStatus(limit, in_flight, tuple(sure), tuple(other for other in others if other not in sure))
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model's places. `share_in_use` is the share of its limit that may be used: 1.0 except after overloads."""
+    """One model's places. `share_in_use` is the share of its limit that may be used: 1.0 except after overloads.
+    `group` are the places that it shares with other models; None if it shares none."""
 
     model: str
     in_flight: int
     waiting: int
     limit: LimitStatus
     share_in_use: float
+    group: GroupStatus | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,21 @@ async def test_the_limits_that_a_proxy_has_learned_are_read_with_their_moves() -
     assert [move.text for move in model.moves] == [move.text]
 
 
+async def test_the_places_that_models_share_are_read_and_listed() -> None:
+    proxy = ProxyInProcess()
+    proxy.let_share("glm-4.7", "glm-5.3", places=6)
+    for number, model in enumerate(("glm-4.7", "glm-5.3", "glm-5.3", "glm-4.6")):
+        proxy.arrive(f"r-{number}", asked=model)
+
+    listed = snapshot_of([view(await status_of(proxy), await page_of(proxy), 1)])["model_limits"]
+
+    assert {each["model"]: each["shares"] for each in listed} == {
+        "glm-4.6": None,
+        "glm-4.7": {"with": ["glm-5.3"], "maybe_with": [], "value": 6, "in_flight": 3},
+        "glm-5.3": {"with": ["glm-4.7"], "maybe_with": [], "value": 6, "in_flight": 3},
+    }
+
+
 async def test_a_proxy_that_is_not_paced_has_a_limit_all_the_same() -> None:
     status, page = await status_of(ProxyInProcess(pacing="off")), await page_of(ProxyInProcess(pacing="off"))
 

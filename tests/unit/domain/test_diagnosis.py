@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level
+from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level, SharedPlaces
 
 KEY = f"{'0a' * 16}.{'Xy' * 8}"
 PROXY = "http://127.0.0.1:8080"
@@ -108,6 +108,10 @@ def places(model: str, limit: int, refused: int | None, waiting: int = 0) -> Lea
     return LearnedPlaces(model, limit, refused, in_flight=min(limit, 1), waiting=waiting)
 
 
+def shared(model: str, limit: int, those: SharedPlaces) -> LearnedPlaces:
+    return LearnedPlaces(model, limit, None, in_flight=1, waiting=3, shared=those)
+
+
 def test_what_was_learned_of_each_model_is_told_with_what_waits() -> None:
     learned = [places("glm-5.3", 2, 3, waiting=2), places("mcp", 3, None), places("unknown", 3, None)]
     findings = list(diagnosis.judge_places(learned))
@@ -119,6 +123,37 @@ def test_what_was_learned_of_each_model_is_told_with_what_waits() -> None:
     ]
     assert findings[0].found == "2 may run at once (3 were refused); 1 running, 2 waiting"
     assert findings[1].found == "3 may run at once; 1 running, nothing waiting"
+
+
+@pytest.mark.parametrize(
+    ("models", "maybe", "words"),
+    [
+        (["glm-4.7"], [], "shares 6 places with glm-4.7 (5 in use)"),
+        (["glm-4.6", "unknown"], [], "shares 6 places with glm-4.6 and an unknown model (5 in use)"),
+        (["glm-4.7"], ["glm-4.6"], "shares 6 places with glm-4.7, perhaps also with glm-4.6 (5 in use)"),
+        ([], ["glm-4.7"], "may share 6 places with glm-4.7 (5 in use)"),
+    ],
+)
+def test_it_is_told_with_which_models_one_shares_places_and_how_sure_that_is(
+    models: list[str], maybe: list[str], words: str
+) -> None:
+    [finding] = diagnosis.judge_places([shared("glm-5.3", 5, SharedPlaces(models, maybe, limit=6, in_flight=5))])
+
+    assert finding.found == f"5 may run at once; 1 running, 3 waiting; {words}"
+    assert finding.level is Level.OK
+
+
+def test_one_place_that_is_shared_is_told_in_the_singular() -> None:
+    [finding] = diagnosis.judge_places([shared("glm-5.3", 5, SharedPlaces([], ["glm-4.7"], limit=1, in_flight=1))])
+
+    assert finding.found.endswith("; may share 1 place with glm-4.7 (1 in use)")
+
+
+def test_a_model_of_which_more_waits_than_it_shares_places_is_noted_but_not_while_that_is_only_tried() -> None:
+    known, tried = SharedPlaces(["glm-4.7"], [], 2, 2), SharedPlaces([], ["glm-4.7"], 2, 2)
+    findings = list(diagnosis.judge_places([shared("glm-5.3", 5, known), shared("glm-5.3", 5, tried)]))
+
+    assert [finding.level for finding in findings] == [Level.NOTE, Level.OK]
 
 
 def test_a_model_far_below_another_is_noted_and_the_other_named() -> None:

@@ -67,6 +67,21 @@ async def test_an_answer_that_goes_on_teaches_already() -> None:
     assert (await status(proxy))["models"] == [{"asked": "claude-opus-5", "served": "glm-5.3"}]
 
 
+async def test_a_model_shows_the_places_that_it_shares_and_with_whom() -> None:
+    proxy = ProxyInProcess()
+    proxy.let_share("glm-4.7", "glm-5.3", places=6)
+    for number, model in enumerate(("glm-4.7", "glm-4.7", "glm-5.3", "glm-4.6")):
+        proxy.arrive(f"r-{number}", asked=model)
+
+    shares = {each["name"]: each["shares"] for each in (await status(proxy))["model_limits"]}
+
+    assert shares == {
+        "glm-4.6": None,
+        "glm-4.7": {"with": ["glm-5.3"], "maybe_with": [], "limit": 6, "in_flight": 3},
+        "glm-5.3": {"with": ["glm-4.7"], "maybe_with": [], "limit": 6, "in_flight": 3},
+    }
+
+
 async def test_what_was_refused_or_failed_teaches_nothing() -> None:
     proxy = ProxyInProcess()
     for entry in (

@@ -15,6 +15,7 @@ export type {
   QuotaWindow,
   Running as RunningRequest,
   Severity,
+  SharedPlaces,
   TargetState,
   Trouble as ErrorGroup,
   Waiting as WaitingRequest,

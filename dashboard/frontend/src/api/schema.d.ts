@@ -786,6 +786,8 @@ export interface components {
             waiting: number;
             /** @description The latest, newest first */
             moves: components["schemas"]["Move"][];
+            /** @description null if it shares places with no other model */
+            shares: components["schemas"]["SharedPlaces"] | null;
         };
         /** @description A change of a learned limit in words. */
         Move: {
@@ -983,6 +985,17 @@ export interface components {
          * @enum {string}
          */
         Severity: "info" | "warning" | "critical";
+        /** @description Places that a model has together with others, beside its own limit. */
+        SharedPlaces: {
+            /** @description The models that share them for sure */
+            with: string[];
+            /** @description Those of which it is being tried whether they share them too */
+            maybe_with: string[];
+            /** @description How many may be in flight of all of them together */
+            value: number | null;
+            /** @description How many are */
+            in_flight: number;
+        };
         /** @description The file that everything is kept in. */
         StoreState: {
             path: string;
@@ -1160,6 +1173,7 @@ export type Reset = components['schemas']['Reset'];
 export type Running = components['schemas']['Running'];
 export type Series = components['schemas']['Series'];
 export type Severity = components['schemas']['Severity'];
+export type SharedPlaces = components['schemas']['SharedPlaces'];
 export type StoreState = components['schemas']['StoreState'];
 export type Target = components['schemas']['Target'];
 export type TargetHealth = components['schemas']['TargetHealth'];

@@ -14,6 +14,7 @@ import {
   otherModelAsked,
   requestName,
   senderName,
+  sharingInWords,
   silence,
   targetsInWords,
 } from './requestWords'
@@ -112,6 +113,20 @@ test('a move of a limit says from where to where it went, and why', () => {
 
 test('what has places and is no model has a name for people', () => {
   expect(['glm-5.3', 'mcp', 'unknown'].map(gateInWords)).toEqual(['glm-5.3', 'MCP tools', 'unknown model'])
+})
+
+test('a model that shares places says with which others, how many, and how sure that is', () => {
+  const shares = { with: ['glm-4.7'], maybe_with: [], value: 6, in_flight: 5 }
+  const words = (changes: object) => sharingInWords({ ...shares, ...changes })
+  expect(words({})).toBe('shares 6 places with glm-4.7, 5 in use')
+  expect(words({ with: ['a', 'b', 'unknown'] })).toBe('shares 6 places with a, b and unknown model, 5 in use')
+  expect(words({ maybe_with: ['b', 'c'] })).toBe(
+    'shares 6 places with glm-4.7, perhaps also with b and c, 5 in use',
+  )
+  expect(words({ with: [], maybe_with: ['b'], value: 1, in_flight: 0 })).toBe(
+    'may share 1 place with b, 0 in use',
+  )
+  expect(words({ value: null })).toBe('shares places with glm-4.7, 5 in use')
 })
 
 test('a limit says what it is of and what was too much, as far as that is known', () => {

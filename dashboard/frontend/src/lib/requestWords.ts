@@ -1,7 +1,7 @@
 /** Requests, lanes and limits in a few words. */
 
 import type { RequestIdentity } from '../api/common'
-import type { Limit, ModelLimit, TargetState } from '../api/now'
+import type { Limit, ModelLimit, SharedPlaces, TargetState } from '../api/now'
 import { givenName, type NameBook } from './names'
 import { formatCompact, formatCount, plural } from './numbers'
 
@@ -71,6 +71,23 @@ const GATES: Readonly<Record<string, string>> = { mcp: 'MCP tools', unknown: 'un
 /** What has places of its own: `glm-5.3`, `MCP tools`; `unknown model` is whose model nobody can tell yet. */
 export function gateInWords(model: string): string {
   return GATES[model] ?? model
+}
+
+/** `glm-4.7`, `glm-4.6 and glm-4.7`. */
+function gatesInWords(models: readonly string[]): string {
+  const names = models.map(gateInWords)
+  const last = names.pop() ?? ''
+  return names.length === 0 ? last : `${names.join(', ')} and ${last}`
+}
+
+/** `shares 6 places with glm-4.7, 5 in use`; those of which it is only being tried, it may share them with. */
+export function sharingInWords({ with: known, maybe_with, value, in_flight }: SharedPlaces): string {
+  const places = value === null ? 'places' : plural(value, 'place', 'places')
+  const tried = gatesInWords(maybe_with)
+  const used = `${formatCount(in_flight)} in use`
+  if (known.length === 0) return `may share ${places} with ${tried}, ${used}`
+  const perhaps = tried === '' ? '' : `, perhaps also with ${tried}`
+  return `shares ${places} with ${gatesInWords(known)}${perhaps}, ${used}`
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {

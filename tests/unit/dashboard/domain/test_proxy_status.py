@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, read_status
+from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, SharedPlaces, read_status
 from tests.unit.dashboard.domain.test_finished import json_values
 
 RUNNING: dict[str, Any] = {
@@ -50,14 +50,22 @@ def test_the_places_of_each_model_are_read() -> None:
         "in_flight": 2,
         "waiting": 4,
         "moves": [{"at": 1, "text": "m"}],
+        "shares": {"with": ["glm-4.7", 3.5, None], "maybe_with": ["glm-4.6"], "limit": 6, "in_flight": 5},
     }
 
     status = read_status({"model_limits": [told, {"name": "mcp"}]})
 
     assert status.model_limits == (
-        ModelLimit("glm-5.3", 2, 3, 2, 4, (Move(1, "m"),)),
-        ModelLimit("mcp", None, None, 0, 0, ()),
+        ModelLimit("glm-5.3", 2, 3, 2, 4, (Move(1, "m"),), SharedPlaces(("glm-4.7",), ("glm-4.6",), 6)),
+        ModelLimit("mcp", None, None, 0, 0, (), None),
     )
+
+
+@pytest.mark.parametrize("shares", [None, {}, {"with": [], "maybe_with": [], "limit": 6}, {"with": "glm-4.7"}])
+def test_who_names_no_other_model_shares_no_places(shares: object) -> None:
+    (model,) = read_status({"model_limits": [{"name": "glm-5.3", "shares": shares}]}).model_limits
+
+    assert model.shares is None
 
 
 def test_a_window_that_refuses_work_is_told_of_even_if_no_report_has_come() -> None:
@@ -73,6 +81,8 @@ def test_anything_at_all_is_a_status(data: object) -> None:
         assert isinstance(read_status(status), ProxyStatus)
     for inner in ("requests", "limits", "model_limits"):
         assert isinstance(read_status({inner: [data, {"name": data, "id": data, "moves": data}]}), ProxyStatus)
+    for shares in (data, {"with": data, "limit": data}, {"with": [data], "maybe_with": [data]}):
+        assert isinstance(read_status({"model_limits": [{"shares": shares}]}), ProxyStatus)
     for each in ({"windows": data, "gate": data}, {"windows": [data, {"used": data}], "gate": [{"window": data}]}):
         assert isinstance(read_status({"quota": each}), ProxyStatus)
 

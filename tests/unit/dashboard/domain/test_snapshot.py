@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, Running
+from dashboard.domain.proxy_status import Limit, ModelLimit, Move, ProxyStatus, Running, SharedPlaces
 from dashboard.domain.snapshot import Figures, TargetView, build
 from dashboard.domain.stalls import StallWatch
 from dashboard.domain.token_guess import TokenGuess
@@ -147,8 +147,41 @@ def test_the_places_of_a_model_that_replicas_share_are_listed_once_with_what_run
     assert told == [(2, 2, "glm", 3), (3, 1, "glm", 1)]
     assert seen["model_limits"][0] == {
         "target": 2, "replicas": 2, "model": "glm", "value": 6, "ceiling": 7, "in_flight": 3, "waiting": 5,
-        "moves": [{"at": 5.0, "text": "told by 2"}],
+        "moves": [{"at": 5.0, "text": "told by 2"}], "shares": None,
     }  # fmt: skip
+
+
+def sharing_places(limits: tuple[ModelLimit, ...]) -> tuple[ModelLimit, ...]:
+    """The same where all of these models share six places."""
+    names = [limit.model for limit in limits]
+    return tuple(
+        replace(limit, shares=SharedPlaces(tuple(name for name in names if name != limit.model), (), 6))
+        for limit in limits
+    )
+
+
+def test_what_runs_on_the_places_that_models_share_is_of_all_who_share_the_plan_and_of_nobody_else() -> None:
+    seen = snapshot_of(
+        sharing(1, 9, 1, model_limits=of_models(1, glm=(1, 2), air=(1, 0))),  # older: it tells of no shared places
+        sharing(2, 9, 2, leads=True, model_limits=sharing_places(of_models(2, glm=(2, 3), air=(1, 0)))),
+        sharing(3, 3, 1, shared=False, model_limits=sharing_places(of_models(3, glm=(1, 0), air=(1, 0)))),
+    )
+
+    assert [(each["target"], each["model"], each["shares"]) for each in seen["model_limits"]] == [
+        (2, "glm", {"with": ["air"], "maybe_with": [], "value": 6, "in_flight": 5}),
+        (2, "air", {"with": ["glm"], "maybe_with": [], "value": 6, "in_flight": 5}),
+        (3, "glm", {"with": ["air"], "maybe_with": [], "value": 6, "in_flight": 2}),
+        (3, "air", {"with": ["glm"], "maybe_with": [], "value": 6, "in_flight": 2}),
+    ]
+
+
+def test_what_runs_of_a_model_that_is_only_tried_counts_too() -> None:
+    air, glm = of_models(1, air=(3, 0), glm=(1, 2))
+    tried = replace(glm, shares=SharedPlaces((), ("air",), 4))
+
+    (_, shown) = snapshot_of(sharing(1, 9, 1, shared=False, model_limits=(air, tried)))["model_limits"]
+
+    assert shown["shares"] == {"with": [], "maybe_with": ["air"], "value": 4, "in_flight": 4}
 
 
 def test_what_a_replica_has_learned_of_its_own_share_comes_on_top() -> None:

@@ -11,6 +11,7 @@ import {
   limitOwner,
   moveInWords,
   movers,
+  sharingInWords,
 } from '../../lib/requestWords'
 import { formatClock, formatMoment } from '../../lib/times'
 
@@ -21,8 +22,15 @@ const COLUMNS: readonly Column<ModelLimit>[] = [
   {
     key: 'model',
     head: 'Model',
-    cell: ({ model }) => gateInWords(model),
-    className: 'align-top whitespace-nowrap @max-md:basis-full',
+    cell: ({ model, shares }) => (
+      <>
+        <span className="whitespace-nowrap">{gateInWords(model)}</span>
+        {shares !== null && (
+          <span className="block text-xs text-soft @lg:min-w-56">{sharingInWords(shares)}</span>
+        )}
+      </>
+    ),
+    className: 'align-top @max-md:basis-full',
     isPlain: true,
   },
   {
