@@ -283,8 +283,11 @@ class Limits:
             self.rate.refused(started, cause, t)
         elif error_class is ErrorClass.OVERLOAD:
             own.backoff.overloaded(started, t)
-            for gate in self._on_its_way(model):
-                gate.limit.overloaded(cause, t)
+            own.limit.overloaded(cause, t)
+            for gate in self._on_its_way(model)[1:]:
+                # It speaks of no limit that others share: what they try goes on, and only this attempt proves nothing.
+                if (level := gate.level(started, ended)) is not None:
+                    gate.limit.distrust(level, started)
             return
         else:
             return

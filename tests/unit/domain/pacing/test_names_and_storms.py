@@ -109,3 +109,31 @@ def test_a_model_that_the_storm_has_struck_too_is_not_what_another_shares_its_li
     refuse_alone(limits, "glm-a", 31.0)
 
     assert not share(limits, 32.0), "one of the other gets through again, and more may be back soon"
+
+
+def test_an_overload_of_one_model_leaves_what_others_try_of_the_limit_that_they_share() -> None:
+    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
+    for model in ("glm-a", "glm-b"):
+        limits.start(model, {}, Steady(1.0))
+    limits.advance(Steady(4.0))
+    limits.account.refused(3, 4.0, "upstream 1302", Steady(4.1))
+    for at in (199.0, 200.0):
+        limits.account.set_demand(True, Steady(at))
+    limits.start("glm-a", {}, Steady(200.1))
+    assert limits.account.is_probing
+
+    limits.refused("glm-b", ErrorClass.OVERLOAD, "1305", Steady(200.3), Steady(200.4), Steady(200.4))
+
+    assert limits.account.is_probing
+
+
+def test_an_attempt_that_met_an_overload_proves_no_level_of_the_limit_that_its_model_shares() -> None:
+    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
+    limits.start("glm-a", {}, Steady(1.0))
+    limits.start("glm-b", {}, Steady(1.1))
+
+    limits.refused("glm-b", ErrorClass.OVERLOAD, "1305", Steady(1.1), Steady(1.2), Steady(1.2))
+    limits.end("glm-b", Steady(1.2), refused=True)
+    limits.advance(Steady(9.0))
+
+    assert limits.account.proven == 1
