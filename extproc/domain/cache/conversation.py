@@ -34,7 +34,7 @@ States of a conversation, and what leads from one to the next:
 | proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
 | proven   | six claims in a row find no more (`Patience` has numbers) | cold                                          |
 | proven   | a claim in doubt that finds more                          | proven, and the row begins anew with it       |
-| proven   | of the latest sixteen two fifths are short and missed     | cold, if as many as are needed are unbroken   |
+| proven   | of the latest sixteen two fifths are short and missed     | cold, after 12 in a row, or 24 (`Steps`)      |
 | proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
 | cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
 | cold     | a claim that is met, where no longer so many are missed   | proven                                        |
