@@ -15,13 +15,15 @@ in between that were not looked at: that is no matter while the conversation wen
 | it did not miss     | nothing              | nothing                             | nothing             |
 
 Where so much came in between that the messages behind the first ones cannot be compared, the row of those stays as it
-is, and that nothing else changed says nothing.
+is, and that nothing else changed says nothing. So it is with a prompt of the conversation that was in the same place
+before, as documents one after the other are: of that the front alone is compared.
 
-A row of three is a finding. It stands through at most twice as many hits in a row as ever were between two of its
-changes: where a part changes with each request there were none, and the first hit ends it.
+A row of three is a finding, or one of six where it may be no fault (`rows`). It stands through at most twice as many
+hits in a row as ever were between two of its changes: where a part changes with each request there were none, and the
+first hit ends it.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -31,7 +33,6 @@ from extproc.domain.cache.lanes import WARM, Asked, goes_on_with, misses_what_wa
 from extproc.domain.cache.prompt import (
     FIRST_MESSAGES,
     LATER_MESSAGE,
-    TOOL_LIST,
     Cause,
     Change,
     Prompt,
@@ -43,21 +44,13 @@ from extproc.domain.cache.prompt import (
     in_common,
     keeps_the_last,
 )
+from extproc.domain.cache.rows import ENOUGH, MOST_HITS, Row
 from extproc.domain.request.record import record
 
-ENOUGH: Final = 3
-"""So many changes in a row are a finding."""
-
-# Servers of tools start one after the other, so their list may grow several times at the beginning. That what is in it
-# changes while it stays as long is no such growth, and has another name.
-_ENOUGH_OF_TOOLS: Final = 6
 _MOST_SPEAKERS: Final = 256
 _MOST_STRANDS: Final = 8
 _STRAND_SECONDS: Final = 900.0
 _MOST_PROMPTS: Final = 4
-_MOST_VALUES: Final = 8
-_MOST_HITS: Final = 24
-_LONGER: Final = 2
 _MOST_BYTES_PER_TOKEN: Final = 8
 
 
@@ -86,65 +79,45 @@ class Finding:
     may_be_the_end: bool = False
 
 
-@dataclass(slots=True)
-class Row:
-    """How one part changed, each time that the cache missed. `hits` are the most in a row between two changes.
+@record
+class _Known:
+    """A prompt that is remembered, with its tokens. `is_foreign` is whether it is of the conversation that was in this
+    place before."""
 
-    Of a message behind the first ones, `placed` counts the changes in a row of the same message, as far as it is known
-    which one it was, and `rewritten` those in which the messages behind it stayed where they were.
+    prompt: Prompt
+    tokens: int
+    is_foreign: bool = False
 
-    Its cause is the one that more than half of the changes have. So a single odd one (a clock that gains a digit, a
-    line that is rewritten once) does not hide a clock."""
+    def held_against(self, now: Prompt) -> "_Compared | None":
+        """What the next prompt has of this one; None if that is not to be compared."""
+        changes = differences(self.prompt, now)
+        if changes is None:
+            return None
+        goes_on = now.length > self.prompt.length and not any(change.is_of_messages for change in changes)
+        if self.is_foreign:
+            # It may be a fork of it, or have the same front, or be no more than another document between its words.
+            changes = [change for change in changes if not change.is_of_messages]
+        is_partial = self.is_foreign or not are_compared_to_the_end(self.prompt, now)
+        return _Compared(self, changes, is_partial, goes_on)
 
-    since: float
-    at: float
-    change: Change
-    requests: int = 0
-    hits: int = 0
-    placed: int = 0
-    rewritten: int = 0
-    values: list[str] = field(default_factory=list)
-    causes: Counter[Cause] = field(default_factory=Counter)
 
-    def add(self, change: Change, at: float, hits: int) -> None:
-        """Another one, with as many `hits` in a row since the one before at most."""
-        is_news = change.cause is Cause.TOOLS_REORDERED or change.value not in self.values
-        self.causes[change.cause] += 1
-        [(cause, times)] = self.causes.most_common(1)
-        cause = cause if 2 * times > self.causes.total() else Cause.UNKNOWN
-        if change.number:
-            self.placed = self.placed + 1 if change.number == self.change.number else 1
-        self.rewritten += change.is_in_place
-        known = change if change.bytes or not self.change.place else self.change  # which of two says more exactly where
-        self.change = replace(change, cause=cause, place=known.place, bytes=known.bytes, number=known.number)
-        self.values = [*self.values, change.value][-_MOST_VALUES:]
-        self.at = at
-        self.requests = self.requests + 1 if is_news else 0
-        if self.requests <= 1:
-            self.since, self.hits = at, 0
-        else:
-            self.hits = max(self.hits, hits)
+@record
+class _Compared:
+    """A prompt was held against a `known` one: what differs, and whether more may that is not compared. If it goes on
+    with that it replaces it. One that may be a fork is remembered beside it: otherwise, of two conversations that take
+    turns, each prompt would be compared with the other conversation's."""
 
-    def outlasts(self, hits: int) -> bool:
-        """Whether it may still be going on after so many hits in a row."""
-        return hits <= (_LONGER * self.hits if self.is_enough else _MOST_HITS)
-
-    @property
-    def may_be_the_end(self) -> bool:
-        """Whether it was another message each time, or nobody knows which one, and it may have been taken back."""
-        return self.change.name == LATER_MESSAGE and self.placed < ENOUGH and self.rewritten < ENOUGH
-
-    @property
-    def is_enough(self) -> bool:
-        is_of_tools = self.change.name == TOOL_LIST and self.change.cause is Cause.UNKNOWN
-        return self.requests >= (_ENOUGH_OF_TOOLS if is_of_tools else ENOUGH)
+    known: _Known
+    changes: list[Change]
+    is_partial: bool
+    goes_on: bool
 
 
 @dataclass(slots=True)
 class _Memory:
     """What is known of one speaker's prompts. Times are Unix times, of when a prompt was sent.
 
-    Of those that were looked at: `prompts` are the last few with their tokens, the latest last, and `rows` what changes
+    Of those that were looked at: `prompts` are the last few, the latest last, and `rows` what changes
     in them, by the name of the part. The latest was sent at `heard`; `requests` counts them. `unmarked` is the latest,
     if it lacks marks that it needs; `is_cut` is whether only its front was looked at. `unchanged` counts the latest
     misses in which nothing changed, in `parts` parts. `begin_alike` is how many of the first messages of two of them
@@ -157,7 +130,7 @@ class _Memory:
     at was larger than the one before. `hits` counts those since the last miss; `hits_between` are the most in a row
     that a miss ended since the last that was looked at."""
 
-    prompts: list[tuple[Prompt, int]] = field(default_factory=list)
+    prompts: list[_Known] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     unmarked: Prompt | None = None
     is_cut: bool = False
@@ -193,13 +166,40 @@ class _Memory:
             self.hits, self.hits_between = 0, max(self.hits, self.hits_between)
             return
         self.hits += 1
-        if self.hits > _MOST_HITS:
+        if self.hits > MOST_HITS:
             self.unchanged = 0
         self.rows = {name: row for name, row in self.rows.items() if row.outlasts(self.hits)}
 
     def common_with(self, prompt: Prompt) -> int:
         """How many of the first messages a prompt has in common with one of these at most; all if there is none."""
-        return max((in_common(before, prompt) for before, _ in self.prompts), default=FIRST_MESSAGES)
+        return max((in_common(known.prompt, prompt) for known in self.prompts), default=FIRST_MESSAGES)
+
+    def closest(self, prompt: Prompt) -> _Compared | None:
+        """A prompt held against the one of these that it is most like, the latest of several. Only where there is no
+        other it is one of the conversation before."""
+        found = [each for known in reversed(self.prompts) if (each := known.held_against(prompt)) is not None]
+        return min(found, key=lambda each: (each.known.is_foreign, each.is_partial, len(each.changes)), default=None)
+
+    def begin_anew(self) -> None:
+        """Another conversation takes the place of this one."""
+        self.latest, self.goes_on, self.unchanged = None, False, 0
+        self.prompts = [replace(known, is_foreign=True) for known in self.prompts]
+        self.rows = {name: row for name, row in self.rows.items() if not row.change.is_of_messages}
+
+    def note(self, held: _Compared, prompt: Prompt, asked: Asked) -> None:
+        """A prompt that missed was compared with one before it."""
+        before, changes = held.known, {change.name: change for change in held.changes}
+        kept = {*changes, LATER_MESSAGE} if held.is_partial else changes.keys()
+        self.rows = {name: row for name, row in self.rows.items() if name in kept}
+        for name, change in changes.items():
+            row = self.rows.setdefault(name, Row.of(change, asked.sent))
+            row.add(change, asked.sent, hits=self.hits_between, goes_on=held.goes_on)
+        # Where all that was compared was found, what keeps the rest out stands behind it.
+        there = min(before.tokens * WARM, bytes_compared(before.prompt, prompt) / _MOST_BYTES_PER_TOKEN)
+        is_found = asked.cached >= max(1, there)
+        if changes or not (held.is_partial or is_found):
+            self.unchanged = 0 if changes else self.unchanged + 1
+            self.parts = compared(before.prompt, prompt)
 
     def enough(self) -> list[Row]:
         """What has changed often enough. What may be no more than the end that a client takes back counts only if
@@ -210,7 +210,8 @@ class _Memory:
     def likeness(self, prompt: Prompt) -> tuple[int, int]:
         """How likely a prompt is to go on with one of these, as a value to compare: the kinship to the closest, and how
         long that one is. The kinship is 0 if it goes on with none."""
-        return max(((_kinship(before, prompt), before.length) for before, _ in self.prompts), default=(0, 0))
+        before = (known.prompt for known in self.prompts)
+        return max(((_kinship(each, prompt), each.length) for each in before), default=(0, 0))
 
     def worth(self, now: float) -> tuple[bool, float]:
         """A value to compare: what is worth least is forgotten first. First goes what had a single request, or none for
@@ -246,7 +247,7 @@ class Changes:
         memory = self._speakers.get(speaker)
         if memory is None or not memory.prompts:
             return False
-        is_kept = any(keeps_the_last(before, prompt) for before, _ in memory.prompts)
+        is_kept = any(keeps_the_last(known.prompt, prompt) for known in memory.prompts)
         return is_kept or memory.common_with(prompt) > memory.begin_alike
 
     def take(self, speaker: Speaker, prompt: Prompt, asked: Asked) -> None:
@@ -265,42 +266,26 @@ class Changes:
         memory.is_cut = prompt.is_cut
         memory.unmarked = prompt if asked.needs_marks and not prompt.is_marked and not prompt.is_cut else None
         memory.begin_alike = min(memory.begin_alike, memory.common_with(prompt))
-        found = [differences(before, prompt) for before, _ in memory.prompts]
-        alike = min(
-            (
-                (not are_compared_to_the_end(before, prompt), len(changes), -index)
-                for index, ((before, _), changes) in enumerate(zip(memory.prompts, found, strict=True))
-                if changes is not None
-            ),
-            default=None,
-        )
-        if alike is not None:
-            is_partial, index = alike[0], -alike[2]
-            changes = found[index] or []
-            before, tokens = memory.prompts[index]
-            if _continues(before, prompt, changes):
-                del memory.prompts[index]
+        closest = memory.closest(prompt)
+        if closest is not None:
+            tokens = closest.known.tokens
+            if closest.goes_on:
+                memory.prompts = [known for known in memory.prompts if known is not closest.known]
             if not is_apart:
                 is_missed = asked.cached < tokens * WARM and (goes_on_with(asked, tokens) or not speaker.is_named)
             if not speaker.is_named:
                 memory.count(is_missed=is_missed)
             if is_missed:
-                self._note(memory, changes, asked, is_partial=is_partial)
-            # Where all that was compared was found, what keeps the rest out stands behind it.
-            there = min(tokens * WARM, bytes_compared(before, prompt) / _MOST_BYTES_PER_TOKEN)
-            is_found = asked.cached >= max(1, there)
-            if is_missed and (changes or not (is_partial or is_found)):
-                memory.unchanged = 0 if changes else memory.unchanged + 1
-                memory.parts = compared(before, prompt)
-        memory.prompts = [*memory.prompts, (prompt, asked.input)][-_MOST_PROMPTS:]
+                memory.note(closest, prompt, asked)
+        memory.prompts = [*memory.prompts, _Known(prompt, asked.input)][-_MOST_PROMPTS:]
         memory.goes_on, memory.hits_between = speaker.is_named, 0
 
     def begin_anew(self, speaker: Speaker) -> None:
-        """Another conversation takes the place of this one. Its prompts may still be compared with the latest of that,
-        as it may be a fork of it, or have the same front."""
+        """Another conversation takes the place of this one. The front of its prompts is still compared with that of the
+        latest before, but what was found of the messages of those says nothing of its own."""
         memory = self._speakers.get(speaker)
         if memory is not None:
-            memory.latest, memory.goes_on = None, False
+            memory.begin_anew()
 
     def pass_over(self, speaker: Speaker, asked: Asked) -> None:
         """A request has ended whose prompt was not looked at. Its tokens tell whether what was found goes on. If it
@@ -363,14 +348,6 @@ class Changes:
             self._speakers.popitem(last=False)
         return memory
 
-    def _note(self, memory: _Memory, changes: list[Change], asked: Asked, *, is_partial: bool) -> None:
-        changed = {change.name: change for change in changes}
-        kept = {*changed, LATER_MESSAGE} if is_partial else changed.keys()
-        memory.rows = {name: row for name, row in memory.rows.items() if name in kept}
-        for name, change in changed.items():
-            row = memory.rows.setdefault(name, Row(asked.sent, asked.sent, change))
-            row.add(change, asked.sent, memory.hits_between)
-
 
 def _source(speaker: Speaker) -> Speaker:
     """Under which it is remembered when prompts were passed over: the speaker, without the number of a conversation
@@ -387,9 +364,3 @@ def _kinship(before: Prompt, now: Prompt) -> int:
     if changes is None:
         return 1
     return 2 if any(change.is_of_messages for change in changes) else 3
-
-
-def _continues(before: Prompt, now: Prompt, changes: list[Change]) -> bool:
-    """Whether a prompt replaces the one before it. One that may be a fork is remembered beside it: otherwise, of two
-    conversations that take turns, each prompt would be compared with the other conversation's."""
-    return now.length > before.length and not any(change.is_of_messages for change in changes)

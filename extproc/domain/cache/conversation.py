@@ -34,7 +34,7 @@ States of a conversation, and what leads from one to the next:
 | proven   | a request that claims nothing, and not for a pause alone  | unproven, and the row of short claims is over |
 | proven   | six claims in a row find no more (`Patience` has numbers) | cold                                          |
 | proven   | a claim in doubt that finds more                          | proven, and the row begins anew with it       |
-| proven   | of the latest sixteen two fifths are short and missed     | cold                                          |
+| proven   | of the latest sixteen two fifths are short and missed     | cold, after 12 in a row, or 24 (`Steps`)      |
 | proven   | short claims follow a rule (`rhythm`) and cost a twelfth  | cold                                          |
 | cold     | a request that claims nothing, and not for a pause alone  | cold, but claims have to be proven anew       |
 | cold     | a claim that is met, where no longer so many are missed   | proven                                        |
@@ -71,6 +71,7 @@ _FEW_BREAKS_SHARE: Final = 1 / 6
 _CLAIMS_KEPT: Final = 64
 _LATEST: Final = 16
 _FEWEST_CLAIMS: Final = 12
+_FEWEST_CLAIMS_IN_DOUBT: Final = 24
 _COLD_FROM_SHARE: Final = 0.4
 _COLD_UNTIL_SHARE: Final = 0.25
 _FEWEST_FOUND: Final = 3
@@ -453,9 +454,11 @@ class Conversation:
     def _misses_often(self) -> bool:
         """Whether of the latest claims many are missed and others are met, and much is lost by it. Something changes
         with every second request, or the cache forgets as often."""
-        latest = self._latest_unbroken
-        if not self._patience.knows_whose or not self._steps.go_on or len(latest) < _FEWEST_CLAIMS:
+        is_in_doubt = not (self.is_cold or self._steps.seldom_break)
+        fewest = _FEWEST_CLAIMS_IN_DOUBT if is_in_doubt else _FEWEST_CLAIMS
+        if not self._patience.knows_whose or not self._steps.go_on or self._unbroken < fewest:
             return False
+        latest = self._latest_unbroken
         missed = [claim.lost for claim in latest if claim.is_missed and claim.is_short]
         is_often = len(missed) >= len(latest) * (_COLD_UNTIL_SHARE if self.is_cold else _COLD_FROM_SHARE)
         found = sum(claim.is_met for claim in latest)

@@ -16,10 +16,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from extproc.domain.cache.changes import Finding, Row, When
+from extproc.domain.cache.changes import Finding, When
 from extproc.domain.cache.conversation import Speaker
 from extproc.domain.cache.lanes import LONGEST_PAUSE, Asked
 from extproc.domain.cache.prompt import Cause, FrontChange, Prompt, front_change, have_one_front
+from extproc.domain.cache.rows import Row
 
 # Some thousand tokens. Claude Code 2.1.330 has 6,800 bytes behind its line.
 _LEAST_BYTES: Final = 4096
@@ -105,9 +106,9 @@ def _compare(program: _Program, name: str, prompt: Prompt, session: _Session) ->
     if row is not None and most.change.value in row.values:
         return  # another of the same session, which has that part too
     if row is None:
-        row = Row(session.began, session.began, most.change, values=[most.was])
+        row = Row.of(most.change, session.began)
         program.rows = [*program.rows, (most, row)][-_MOST_ROWS:]
-    row.add(most.change, session.began, hits=0)
+    row.add(most.change, session.began)
 
 
 def _is_enough(row: Row) -> bool:

@@ -35,6 +35,7 @@ _MESSAGES_FOR_EACH: Final = 4
 _MOST_TAKEN_BACK: Final = 3
 _FEWEST_LENGTHS: Final = 3
 _TOOLS_IN_IT: Final = "what is in the tool list"
+_SYSTEM_BLOCK: Final = "system block"
 
 
 class Cause(StrEnum):
@@ -98,11 +99,12 @@ class Prompt:
 
 @record
 class Change:
-    """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now.
-    If it is several tools or messages, `count` is how many of them are known and `bytes` what they have together.
-    `place` says more exactly which part it is than the name, where that is known; `number` is that of a message behind
-    the first ones, 0 where it is not known. `is_in_place` is whether those behind that message are as long as they
-    were: so it was rewritten, and not taken back with all that follows."""
+    """A part that differs from the one of the request before. `name` is what people call it, `value` what it is now and
+    `was` what it was before, both as hashes; of several messages it is not known what they were. If it is several tools
+    or messages, `count` is how many of them are known and `bytes` what they have together. `place` says more exactly
+    which part it is than the name, where that is known; `number` is that of a message behind the first ones, 0 where it
+    is not known. `is_in_place` is whether those behind that message are as long as they were: so it was rewritten, and
+    not taken back with all that follows."""
 
     name: str
     cause: Cause
@@ -112,10 +114,15 @@ class Change:
     place: str = ""
     number: int = 0
     is_in_place: bool = False
+    was: str = ""
 
     @property
     def is_of_messages(self) -> bool:
         return "message" in self.name
+
+    @property
+    def is_of_system(self) -> bool:
+        return self.name.startswith(_SYSTEM_BLOCK)
 
 
 def read_prompt(words: str) -> Prompt | None:
@@ -170,12 +177,11 @@ def differences(before: Prompt, now: Prompt) -> list[Change] | None:
 
 @record
 class FrontChange:
-    """The first part in front of the messages that differs. It `was` another one, by its hash. `same` are the hashes of
-    the blocks behind it that do not differ, up to the next that does, and `bytes` what they have together.
-    `is_of_a_kind` is whether it looks like the same part with other words in it, by its length or number."""
+    """The first part in front of the messages that differs. `same` are the hashes of the blocks behind it that do not
+    differ, up to the next that does, and `bytes` what they have together. `is_of_a_kind` is whether it looks like the
+    same part with other words in it, by its length or number."""
 
     change: Change
-    was: str
     same: tuple[str, ...]
     bytes: int
     is_of_a_kind: bool
@@ -204,12 +210,11 @@ def front_change(before: Prompt, now: Prompt) -> FrontChange | None:
     same = now.system[first:until]
     if first:
         old, new = before.system[first - 1], now.system[first - 1]
-        was, is_of_a_kind = old.hash, abs(old.bytes - new.bytes) <= max(_LONGEST_WORD, old.bytes * _WORDS_SHARE)
+        is_of_a_kind = abs(old.bytes - new.bytes) <= max(_LONGEST_WORD, old.bytes * _WORDS_SHARE)
     else:
-        was, is_of_a_kind = (before.tools.hash, before.tools.count == changes[0].count) if before.tools else ("", False)
+        is_of_a_kind = before.tools is not None and before.tools.count == changes[0].count
     return FrontChange(
         changes[0],
-        was=was,
         same=tuple(part.hash for part in same),
         bytes=sum(part.bytes for part in same),
         is_of_a_kind=is_of_a_kind,
@@ -243,9 +248,9 @@ def are_compared_to_the_end(before: Prompt, now: Prompt) -> bool:
 def are_of_one(before: Prompt, now: Prompt) -> bool:
     """Whether two prompts are of one conversation or of its forks. They have the only message in common, or two: a
     single one may be the same for all, such as a system prompt among the messages. All conversations of a program may
-    begin with more of the same, though. So two are none if of one length the last message alone differs, if nothing
-    behind the first old one that differs comes back, or if their fronts differ and more messages than a client may
-    take back."""
+    begin with more of the same, though. So two of one length are none if the last message alone differs, or an old one.
+    Nor are two if nothing behind the first old one that differs comes back, or if their fronts differ and more messages
+    than a client may take back."""
     if any(change.cause in (Cause.STAMPED, Cause.DROPPED) for change in _of_messages(before, now) or ()):
         return True
     pairs = list(zip(before.messages, now.messages, strict=False))
@@ -263,14 +268,12 @@ def are_of_one(before: Prompt, now: Prompt) -> bool:
 
 
 def _is_of_another(before: Prompt, now: Prompt) -> bool:
-    """Whether of two prompts of one length an old message differs, but not the last one: nothing new was asked, so it
-    is another document between the same words."""
+    """Whether of two prompts of one length an old message differs, and nobody knows why: nothing was added, so it is
+    another document between the same words, with the same question or one of its own."""
     settled = max(0, before.length - _UNSETTLED)
-    pairs = list(zip(before.messages, now.messages, strict=False))
-    changed = [(old, new) for old, new in pairs[:settled] if old.hash != new.hash]
-    if now.length != before.length or not changed or _cause(*changed[0]) is not Cause.UNKNOWN:
-        return False
-    return keeps_the_last(before, now)
+    pairs = zip(before.messages[:settled], now.messages[:settled], strict=False)
+    changed = next(((old, new) for old, new in pairs if old.hash != new.hash), None)
+    return now.length == before.length and changed is not None and _cause(*changed) is Cause.UNKNOWN
 
 
 def in_common(before: Prompt, now: Prompt) -> int:
@@ -299,13 +302,13 @@ def _of_tools(before: Prompt, now: Prompt) -> Iterator[Change]:
         name = TOOL_LIST if old.count != new.count or old.as_set == new.as_set else _TOOLS_IN_IT
         is_same_set = (old.count, old.as_set) == (new.count, new.as_set)
         cause = Cause.TOOLS_REORDERED if is_same_set else Cause.UNKNOWN
-        yield Change(name, cause, new.bytes, new.hash, new.count)
+        yield Change(name, cause, new.bytes, new.hash, new.count, was=old.hash)
 
 
 def _of_system(before: Prompt, now: Prompt) -> Iterator[Change]:
     for number, (old, new) in enumerate(zip(before.system, now.system, strict=True), 1):
         if old.hash != new.hash:
-            yield Change(f"system block {number}", _cause(old, new), new.bytes, new.hash)
+            yield Change(f"{_SYSTEM_BLOCK} {number}", _cause(old, new), new.bytes, new.hash, was=old.hash)
 
 
 def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
@@ -331,7 +334,7 @@ def _of_messages(before: Prompt, now: Prompt) -> list[Change] | None:
         number, old, new = changed[0]
         if _is_of_another(before, now):
             return None
-        return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash)]
+        return [Change(f"message {number}", _cause(old, new), new.bytes, new.hash, was=old.hash)]
     old_end, new_end = before.up_to.get(settled), now.up_to.get(settled)
     if old_end is not None and new_end is not None and old_end != new_end:
         return [_behind_the_first(before, now, settled)]

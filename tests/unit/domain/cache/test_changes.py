@@ -55,6 +55,24 @@ def test_what_has_been_there_before_is_no_change() -> None:
     assert taken(["s9:1:9", "s9:2:9"] * 6) == []
 
 
+def test_what_was_there_before_the_first_change_is_none_either() -> None:
+    """Three kinds of sub-agents that take turns."""
+    assert taken(["s9:a:a", "s9:b:b", "s9:c:c", "s9:a:a"]) == []
+    assert taken([f"t9:99:{kind}:{kind}" for kind in "abca"]) == []
+
+
+@pytest.mark.parametrize(("roles", "expected"), [(6, []), (7, [("system block 1", Cause.UNKNOWN, 6)])])
+def test_a_block_that_is_another_one_in_prompts_that_do_not_go_on_with_one_another_may_be_a_role(
+    roles: int, expected: list[tuple[str, Cause, int]]
+) -> None:
+    """Agents of several kinds that are asked one thing each, under one name."""
+    changes = Changes()
+    for number in range(roles):
+        changes.take(SPEAKER, prompt(1, f"s9:{number:x}:{number:x}"), asked(number))
+
+    assert found(changes) == expected
+
+
 def test_two_forks_that_take_turns_are_each_held_against_their_own_prompt() -> None:
     changes = Changes()
     common = " ".join(f"m9:{message:x}" for message in range(1, 13))
@@ -249,6 +267,56 @@ def test_a_finding_ends_once_a_prompt_is_looked_at_in_which_it_stays() -> None:
     changes.take(SPEAKER, prompt(5, "s9:9:9"), asked(5))
     changes.take(SPEAKER, prompt(6, "s9:9:9"), asked(6))
     assert found(changes) == []
+
+
+def document(number: int, front: str = "s9:1:9") -> Prompt:
+    """One of a batch, with as many questions and answers behind it as none has had before."""
+    questions = " ".join(f"m20:{number:x}{question:x}" for question in range(2 * number + 1))
+    read = read_prompt(f"{front} m300:1 m{9000 + 50 * number}:d{number:x} m2:2 {questions}")
+    assert read is not None
+    return read
+
+
+def test_what_changes_in_the_messages_is_not_told_by_those_of_the_conversation_before() -> None:
+    """A lane goes on with another one, such as the next document between the same words."""
+    for begins_anew, expected in ((False, [("message 2", Cause.UNKNOWN, 3)]), (True, [])):
+        changes = Changes()
+        for number in range(4):
+            if begins_anew:
+                changes.begin_anew(SPEAKER)
+            changes.take(SPEAKER, document(number), asked(number))
+
+        assert found(changes) == expected
+        assert changes.unchanged(SPEAKER) is None
+
+
+def test_what_changes_in_front_is_told_by_the_prompts_of_the_conversation_before_too() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.begin_anew(SPEAKER)
+        changes.take(SPEAKER, document(number, f"sa9:{number:x}"), asked(number))
+
+    assert found(changes) == [("system block 1", Cause.ATTRIBUTION, 3)]
+
+
+def test_a_conversation_that_takes_the_place_of_another_one_knows_nothing_of_its_messages() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, told(f"a{number}", "b", "c", "d", *"efghij"[:number]), asked(number))
+    assert found(changes) == [("message 1", Cause.UNKNOWN, 3)]
+
+    changes.begin_anew(SPEAKER)
+    assert found(changes) == []
+
+
+def test_that_the_cache_forgot_the_conversation_before_says_nothing_of_the_one_that_takes_its_place() -> None:
+    changes = Changes()
+    for number in range(4):
+        changes.take(SPEAKER, prompt(number, "s9:1:9"), asked(number))
+    assert changes.unchanged(SPEAKER) is not None
+
+    changes.begin_anew(SPEAKER)
+    assert changes.unchanged(SPEAKER) is None
 
 
 def test_prompts_are_compared_over_others_that_were_not_looked_at_only_while_each_is_larger_than_the_last() -> None:

@@ -12,6 +12,7 @@ from extproc.domain.cache.conversation import (
     CacheTraits,
     Claim,
     Conversation,
+    Steps,
     Told,
     chance_of,
 )
@@ -299,6 +300,23 @@ def test_what_changes_with_every_second_request_is_an_alarm_until_the_cache_give
     assert 0.4 < conversation.misses.cached / conversation.misses.due < 0.6
     claims_of(conversation, *by_turns(16, every=100, first=30))
     assert (conversation.is_cold, conversation.misses) == (False, None)
+
+
+@pytest.mark.parametrize(("breaks_after", "claims"), [(8, 12), (3, 24)], ids=["few break off", "more do"])
+def test_what_misses_by_no_rule_but_often_takes_longer_where_more_requests_begin_something_new(
+    breaks_after: int, claims: int
+) -> None:
+    """As where small questions come in between, or where it is documents with two questions each."""
+    steps, random, colds = Steps(), Random(4), []
+    conversation = Conversation(CacheTraits(), NAMED, steps)
+    for number, each in enumerate(row(40)):
+        conversation.take(replace(each, cached=random.choice((0, each.input - 1000))))
+        if number % breaks_after == 0:
+            steps.take(breaks_off=True)
+        colds.append(conversation.is_cold)
+
+    assert claims <= colds.index(True) <= claims + 4
+    assert all(colds[claims + 4 :])
 
 
 @pytest.mark.parametrize(("every", "within"), [(3, 30), (5, 40), (7, 55), (10, 65)])

@@ -387,6 +387,73 @@ def test_a_batch_of_documents_is_no_fault(
         assert (office.alarms, office.causes) == ([], set()), seed
 
 
+Prompt = Callable[[int, random.Random], list[Piece]]
+
+
+def batch(office: Office, prompt: Prompt, *, turns: tuple[int, int] = (1, 1), beside: int = 0) -> None:
+    """Prompts one after the other, under one name, each with some turns. Before each fifth of them as many requests as
+    `beside` go on with a conversation of that name."""
+    who, rng = office.person, office.person.random
+    for number in range(80):
+        for _ in range(beside if number % 5 == 0 else 0):
+            who.prompt.append(who.new(5, 1500))
+            who.ask()
+        one = who.other()
+        one.now, one.answers, one.prompt = who.now + rng.uniform(0.2, 3), range(5, 600), prompt(number, rng)
+        for turn in range(rng.randint(*turns)):
+            one.prompt += [one.new(10, 800)] * (turn > 0)
+            one.ask()
+        who.now = one.now + rng.uniform(0.2, 3)
+
+
+@pytest.mark.parametrize("fixed", [1, 3])
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+@pytest.mark.parametrize(
+    ("turns", "beside"), [((1, 1), 0), ((1, 3), 0), ((1, 1), 5)], ids=["one turn", "some", "beside a conversation"]
+)
+def test_documents_with_the_same_words_and_a_question_of_their_own_behind_them_are_no_fault(
+    turns: tuple[int, int], beside: int, speaker: Speaker, fixed: int
+) -> None:
+    def document(number: int, rng: random.Random) -> list[Piece]:
+        first = [(f"instruction {part}", 300) for part in range(fixed)]
+        return [*first, (f"document {number}", rng.randint(2000, 9000)), ("ok", 20), (f"question {number}", 50)]
+
+    for seed in range(6):
+        office = Office(seed, speaker)
+        batch(office, document, turns=turns, beside=beside)
+
+        assert office.causes == set(), seed
+
+
+@pytest.mark.parametrize("speaker", [CLAUDE, NAMELESS], ids=["with a session", "without one"])
+@pytest.mark.parametrize("beside", [0, 6])
+@pytest.mark.parametrize("roles", [3, 4, 6])
+def test_roles_of_agents_that_are_asked_one_thing_each_are_no_fault(roles: int, beside: int, speaker: Speaker) -> None:
+    """One after the other, of one document, or each of its own."""
+    for seed in range(8):
+
+        def prompt(number: int, rng: random.Random, roles: int = roles, seed: int = seed) -> list[Piece]:
+            role, about = number % roles, number // roles if seed % 2 else number
+            front = [*TOOLS, (f"system role {'abcdef'[role]}", 200 + 70 * role), ("system rules", 2500)]
+            return [*front, ("task", 300), (f"document {about}", rng.randint(2000, 9000)), ("go", 30)]
+
+        office = Office(seed, speaker)
+        batch(office, prompt, beside=beside)
+
+        assert office.causes == set(), seed
+
+
+@pytest.mark.parametrize(("turns", "seed"), [((2, 2), 18), ((2, 2), 24), ((2, 3), 0), ((1, 3), 13)])
+def test_documents_with_some_questions_each_raise_no_alarm(turns: tuple[int, int], seed: int) -> None:
+    office = Office(seed, CLAUDE, doctor=False)
+
+    def document(_number: int, _rng: random.Random) -> list[Piece]:
+        return [("instructions", 600), office.person.new(2000, 20_000)]
+
+    batch(office, document, turns=turns)
+    assert office.alarms == []
+
+
 def at_once(people: list[Person], requests: int) -> None:
     """Several take turns, request by request."""
     for number in range(requests * len(people)):

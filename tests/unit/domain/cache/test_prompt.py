@@ -274,17 +274,31 @@ def test_that_all_conversations_of_a_program_begin_with_the_same_makes_no_two_wi
     assert not are_of_one(prompt(chat(*before)), prompt(chat(*now, system=OTHER_FRONT)))
 
 
-def test_of_two_prompts_of_one_length_a_front_that_differs_is_told_whatever_their_messages_are_of() -> None:
-    one, other = (chat(text, "ack", "go on", "next", system=f"s9:{text}:9") for text in ("novel", "poem"))
+@pytest.mark.parametrize("last", [("next", "next"), ("why", "who")], ids=["the same question", "another one"])
+def test_of_two_prompts_of_one_length_a_front_that_differs_is_told_whatever_their_messages_are_of(
+    last: tuple[str, str],
+) -> None:
+    texts = zip(("novel", "poem"), last, strict=True)
+    one, other = (chat(text, "ack", "go-on", question, system=f"s9:{text}:9") for text, question in texts)
 
     assert changed(one, other) == [("system block 1", Cause.DATE)]
 
 
-def test_documents_between_the_same_words_are_neither_one_conversation_nor_a_message_that_changes() -> None:
-    one, other = (chat("task", "example", document, "well", "briefly") for document in ("novel", "poem"))
+@pytest.mark.parametrize("last", [("briefly", "briefly"), ("why", "who")], ids=["the same question", "another one"])
+def test_documents_between_the_same_words_are_neither_one_conversation_nor_a_message_that_changes(
+    last: tuple[str, str],
+) -> None:
+    texts = zip(("novel", "poem"), last, strict=True)
+    one, other = (chat("task", "example", text, "well", question) for text, question in texts)
 
     assert not are_of_one(prompt(one), prompt(other))
     assert changed(one, other) is None
+
+
+def test_of_two_prompts_of_one_length_an_old_message_with_another_time_in_it_is_told() -> None:
+    one, other = (f"s9:1:9 m40:{time}:9 m20:ack m30:{time}7 m9:{time}8" for time in ("noon", "night"))
+
+    assert changed(one, other) == [("message 1", Cause.DATE)]
 
 
 def test_a_conversation_that_is_stamped_anew_is_one() -> None:
