@@ -1,5 +1,6 @@
 """Several whole proxies, each a processor and an Envoy of its own, on one simulated plan and one store."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ class Fleet:
         """Returns once every proxy that runs knows of all of them."""
         wait_until(lambda: all(map(self._is_shared, self.stacks)), "the limits are shared", within)
 
+    def mend(self) -> None:
+        """Starts again what was killed, and returns once all share."""
+        if not self.valkey.process.is_running:
+            self.valkey.restart()
+        for stack in self.stacks:
+            stack.mend()
+        self.wait_until_shared()
+
     def _is_shared(self, stack: Stack) -> bool:
         shared = stack.status()["shared_limits"]
         return bool(shared["up"]) and shared["replicas"] == len(self.stacks)
@@ -29,7 +38,7 @@ class Fleet:
 
 @contextmanager
 def running_fleet(directory: Path, replicas: int, *simulator_options: str, **settings: str) -> Iterator[Fleet]:
-    """A fleet whose proxies share their limits already; it ends with the block."""
+    """A fleet whose proxies share their limits already; it ends with the block. Each has a copy of `STATE_DIR`."""
     key = make_key()
     with ExitStack() as cleanup:
         valkey = Valkey(directory)
@@ -40,7 +49,10 @@ def running_fleet(directory: Path, replicas: int, *simulator_options: str, **set
         for number in range(replicas):
             own = directory / f"replica-{number}"
             own.mkdir()
-            stack = Stack(own, simulator, key, LIMITS_URL=valkey.url, REPLICAS=str(replicas), **settings)
+            of_its_own = {**settings, "LIMITS_URL": valkey.url, "REPLICAS": str(replicas)}
+            if "STATE_DIR" in settings:
+                of_its_own["STATE_DIR"] = str(shutil.copytree(settings["STATE_DIR"], own / "state"))
+            stack = Stack(own, simulator, key, **of_its_own)
             cleanup.callback(stack.stop)
             stacks.append(stack)
         fleet = Fleet(valkey, simulator, stacks)

@@ -141,6 +141,22 @@ class Stack:
         self._ahead = {of_processor: -self.metric(of_processor) for _, of_processor in _COUNTED_TWICE}
         self.envoy = self._start_envoy(*options)
 
+    def kill(self) -> None:
+        """Ends the processor first: it would learn from Envoy's end that its requests have ended."""
+        self.processor.kill()
+        self.envoy.kill()
+
+    def mend(self) -> None:
+        """Starts again what was killed."""
+        if not self.envoy.is_running and not self.processor.is_running:
+            self._ahead = dict.fromkeys(self._ahead, 0.0)
+            self.processor = self._start_processor()
+            self.envoy = self._start_envoy()
+        elif not self.processor.is_running:
+            self.restart_processor()
+        elif not self.envoy.is_running:
+            self.restart_envoy()
+
     def stop(self) -> None:
         self.envoy.kill()
         self.processor.kill()

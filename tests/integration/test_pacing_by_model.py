@@ -215,3 +215,36 @@ async def test_the_doctor_says_what_was_learned_of_each_model(tmp_path: Path) ->
 
     assert "glm-5.3: 1 may run at once (2 were refused); 1 running, nothing waiting" in told
     assert "glm-5.3-flash: 3 may run at once; 0 running, nothing waiting" in told
+
+
+async def test_metrics_tell_of_each_model_and_those_of_the_plan_of_all_together(tmp_path: Path) -> None:
+    with running_stack(tmp_path, **FAST) as stack:
+        async with client_of(stack) as client, one_place_is_taken(stack, client, "glm-5.3"):
+            queued = [asyncio.create_task(client.ask("glm-5.3", seconds=0.1)) for _ in range(2)]
+            await eventually(lambda: learned(stack)["glm-5.3"]["waiting"], lambda number: number == 2)
+            beside = asyncio.create_task(client.ask("glm-5.3-flash", seconds=1.0))
+            await eventually(lambda: running(stack, "glm-5.3-flash"), lambda number: number == 1)
+
+            told = stack.metrics()
+
+            of_models = {
+                model: [
+                    told.value(f"zai_proxy_model_{what}_requests", model=model, account="main")
+                    for what in ("in_flight", "concurrency_limit", "concurrency_limit_ceiling", "queued")
+                ]
+                for model in ("glm-5.3", "glm-5.3-flash")
+            }
+            assert of_models == {"glm-5.3": [1, 1, 2, 2], "glm-5.3-flash": [1, 3, 0, 0]}
+            assert told.value("zai_proxy_model_limit_adjustments_total", model="glm-5.3", direction="decrease") >= 1
+            assert told.value("zai_proxy_rate_limit_queued_requests") == 2
+            # Of all models together, or of the account if that is less: it is as at the start.
+            assert told.value("zai_proxy_concurrency_limit_requests") == 3
+            assert told.value("zai_proxy_concurrency_limit_adjustments_total") >= told.value(
+                "zai_proxy_model_limit_adjustments_total"
+            )
+            await asyncio.gather(beside, *queued)
+            waited = stack.metrics_at_rest()
+        assert waited.value("zai_proxy_model_queue_wait_seconds_sum", model="glm-5.3") > 0.5
+        assert waited.value("zai_proxy_model_queue_wait_seconds_sum", model="glm-5.3-flash") == pytest.approx(
+            0, abs=0.2
+        )

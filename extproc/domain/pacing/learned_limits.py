@@ -102,6 +102,49 @@ class Learned:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PlanPart:
+    """What is known of the `whole` plan, and the `part` of it that one of several `replicas` began with. A part has one
+    place of each model at least, so the whole is not told from it where there are fewer places than replicas."""
+
+    replicas: int
+    whole: Learned
+    part: Learned
+
+    def whole_of(self, part: Learned) -> Learned:
+        """The whole plan, if so much is known of the part by now: what has not changed there has not changed."""
+        scaled = part.scaled(self.replicas)
+        models = {
+            model: _unless_changed(part.models[model], each, self.part.models.get(model), self.whole.models.get(model))
+            for model, each in scaled.models.items()
+        }
+        before = {each.models: each.limit for each in self.part.groups}
+        groups = {tuple(sorted(each.models)): each.limit for each in self.whole.groups}
+        return replace(
+            scaled,
+            concurrency=_unless_changed(
+                part.concurrency, scaled.concurrency, self.part.concurrency, self.whole.concurrency
+            ),
+            rate=_unless_changed(part.rate, scaled.rate, self.part.rate, self.whole.rate),
+            models=models,
+            groups=tuple(
+                replace(
+                    each, limit=_unless_changed(now.limit, each.limit, before.get(each.models), groups.get(each.models))
+                )
+                for now, each in zip(part.groups, scaled.groups, strict=True)
+            ),
+        )
+
+
+def _unless_changed(
+    part: LearnedLimit, scaled: LearnedLimit, before: LearnedLimit | None, whole: LearnedLimit | None
+) -> LearnedLimit:
+    """A limit of the `whole` plan while the part of it is as it was `before`, else the `scaled` part."""
+    if whole is None or before is None or (part.limit, part.ceiling) != (before.limit, before.ceiling):
+        return scaled
+    return whole
+
+
 def read_learned(data: object) -> Learned:
     """What `as_dict` wrote, also that of an older version. Raises ValueError, naming the value, for anything else."""
     values = _mapping(data, "the file")

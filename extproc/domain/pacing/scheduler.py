@@ -17,7 +17,7 @@ from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
 from extproc.domain.pacing.granted_places import GrantedPlaces
 from extproc.domain.pacing.lane_throttle import LaneThrottle
-from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, read_learned
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, PlanPart, read_learned
 from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
 from extproc.domain.pacing.places import OwnPlaces, Places, Refusal
 from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanView, RefusedAttempt
@@ -94,6 +94,7 @@ class Pacing:
         self._hour_boundary = HourBoundary()
         self._replicas = config.replicas
         self._own = OwnPlaces(Limits(config.share_of(self._replicas)))
+        self._part: PlanPart | None = None
         self._shared: GrantedPlaces | None = None
         self._is_late = False
         self._places: Places = self._own
@@ -358,7 +359,7 @@ class Pacing:
         limits = Limits(self.config.share_of(self._replicas))
         self._places = self._own = OwnPlaces(limits)
         limits.correct({model: each.in_flight for model, each in self._models.items() if each.in_flight}, t)
-        limits.restore(known.scaled(1 / self._replicas), self._clock.past, t)
+        self._restore_part(known, now, t)
         self._settle(t)
 
     def take_refusals(self) -> tuple[RefusedAttempt, ...]:
@@ -413,14 +414,23 @@ class Pacing:
     def learned(self, now: float) -> Learned:
         """What is known of the whole plan."""
         known = self._learned(now)
-        return known if self._shared is not None else known.scaled(self._replicas)
+        if self._shared is not None:
+            return known
+        return known.scaled(self._replicas) if self._part is None else self._part.whole_of(known)
 
     def restore(self, data: object, now: float) -> None:
         """Takes over what a `snapshot` said, within the bounds of the settings. Raises ValueError, and changes
         nothing, for what no snapshot says."""
         learned = read_learned(data)
         t = self._time(now)
-        self._own.limits.restore(learned.scaled(1 / self._replicas), self._clock.past, t)
+        self._restore_part(learned, now, t)
+
+    def _restore_part(self, whole: Learned, now: float, t: Steady) -> None:
+        """Goes on alone with this replica's part of what is known of the plan."""
+        limits = self._own.limits
+        limits.restore(whole.scaled(1 / self._replicas), self._clock.past, t)
+        part = limits.learned(self._clock.outside, now)
+        self._part = PlanPart(self._replicas, whole, part) if self._replicas > 1 else None
 
     def _late(self, t: Steady) -> Counter[str]:
         """How many places of each model may still be taken at the upstream, as far as is known of the shared plan."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from extproc.domain.request.refusals import Refusal, RefusalReason
 from extproc.domain.request.routes import classify
 from extproc.domain.usage.price_file import packaged_prices, parse_price_table
 from extproc.domain.usage.prices import CreditRates, PriceRow, PriceTable
+from extproc.domain.usage.tokens import TokenCounts
 from extproc.runtime.pacer import Pacer, Ticket
 from extproc.runtime.state_file import StateFile
+from tests.harness.waiting import eventually
+from tests.unit.domain.usage.test_outcome import REPORTED, outcome_of
 
 MESSAGES = "/v1/messages"
 COUNTING = "/v1/messages/count_tokens"
@@ -43,8 +47,10 @@ class Requests:
         self._pacer = pacer
         self._open: dict[str, ExitStack] = {}
 
-    def begin(self, name: str, path: str = MESSAGES, method: str = "POST", asked: str = "glm-5.3") -> Ticket:
-        exchange = Exchange(name, name, method, path, "source-00", time.time(), principal="anna", asked=asked)
+    def begin(
+        self, name: str, path: str = MESSAGES, method: str = "POST", asked: str = "glm-5.3", source: str = "source-00"
+    ) -> Ticket:
+        exchange = Exchange(name, name, method, path, source, time.time(), principal=source, asked=asked)
         self._open[name] = ExitStack()
         route = classify(path, speaks_anthropic=False)
         return self._open[name].enter_context(self._pacer.enter(exchange, route, 1000))
@@ -212,6 +218,28 @@ async def test_what_a_request_takes_is_guessed_by_what_its_model_costs() -> None
     costs = {each.asked: each.cost for each in pacer.waiting()}
 
     assert costs["dear"] == pytest.approx(60 * costs["cheap"])
+
+
+@pytest.mark.parametrize(("tokens", "order"), [(1_000, "abbab"), (100_000, "abbba")])
+async def test_what_a_request_took_counts_for_the_turns_of_its_source(tokens: int, order: str) -> None:
+    """Of requests that are alike those of one source turn out to take less, or more, than those of the other."""
+    taken = {"a": tokens, "b": 2_000}
+    pacer = pacer_of()
+    requests = Requests(pacer)
+    waiting = {name: requests.begin(name, source=name[0]) for name in ("a0", "a1", "a2", "b0", "b1", "b2")}
+    running = "a0"
+    del waiting[running]
+
+    went = []
+    while waiting:
+        requests.end(running)
+        answer = replace(REPORTED, tokens=TokenCounts(input=taken[running[0]], output=10))
+        pacer.take_outcome(outcome_of(exchange_id=running, answer=answer))
+        (running,) = await eventually(lambda: [name for name in waiting if waiting[name].is_decided], bool)
+        del waiting[running]
+        went.append(running[0])
+
+    assert "".join(went) == order
 
 
 async def test_a_refused_request_waits_for_a_place_before_all_that_came_later() -> None:

@@ -509,6 +509,31 @@ def test_what_was_learned_alone_is_saved_and_restored_as_the_whole_plans(one: On
     assert one.pacing.learned(NOW + 2 * AHEAD).concurrency.limit == 9
 
 
+@pytest.mark.parametrize("known_from", ["STATE_DIR", "the store"])
+def test_a_plan_of_fewer_places_than_replicas_is_no_larger_after_it_was_shared_out(one: One, known_from: str) -> None:
+    few = replace(KNOWN, models={"small": replace(KNOWN.concurrency, limit=2.0, ceiling=3.0)})
+    if known_from == "STATE_DIR":
+        one.pacing.restore(few.as_dict(), one.now)
+    else:
+        one.hear(plan_limits=replace(PLAN_LIMITS, learned=few))
+        one.replica.lose(one.now)
+    assert one.pacing.status(one.now).models[0].limit.limit == 1
+
+    known = one.pacing.learned(one.now).models["small"]
+    assert (known.limit, known.ceiling) == (2.0, 3.0)
+
+
+def test_what_a_share_learns_alone_counts_for_the_whole_plan(one: One) -> None:
+    one.pacing.restore(replace(KNOWN, models={"small": KNOWN.concurrency}).as_dict(), NOW + 2 * AHEAD)
+    at = NOW + 2 * AHEAD + 1.0
+    for number in range(3):
+        one.pacing.arrive(PacedRequest(f"r{number}", "s", model="small"), at)
+    refused = Attempt("r2", at, at + 0.5, ErrorClass.CONCURRENCY, "1302", model="small")
+    one.pacing.observe(refused, at + 0.5)
+
+    assert one.pacing.learned(at + 1.0).models["small"].limit < 9
+
+
 def test_a_store_that_hangs_is_noticed_within_a_second() -> None:
     assert replica_module._HEARTBEAT + shared_limits._CALL_SECONDS < 1.0
 

@@ -76,6 +76,18 @@ def test_the_leaders_death_costs_no_model_its_places(store: Store) -> None:
     assert {model: round(used(world, model, 80.0), 2) for model in CAPACITY if used(world, model, 80.0) < 0.85} == {}
 
 
+def test_what_a_killed_replica_held_of_each_model_is_used_again(store: Store) -> None:
+    world = mixed(seed=6, store=store)
+    dying = next(n for n, each in enumerate(world.fleet.members) if not each.replica.leads)
+    world.at(60.0, lambda: world.kill(dying))
+    world.counts_from = 75.0
+    world.run(FLOOD)
+
+    assert {model: round(used(world, model, 75.0), 2) for model in CAPACITY if used(world, model, 75.0) < 0.85} == {}
+    assert world.refusals(60.0, 75.0)[0] <= 6  # what its Envoy carries on for longer than the lease is too much
+    assert world.refused_to_clients == 0
+
+
 def test_a_store_that_comes_back_empty_is_told_each_models_limit(store: Store) -> None:
     world = mixed(seed=5, store=store)
 
