@@ -18,7 +18,7 @@ Between them it is in one of these states:
     refused above `proven`                  ceiling,    ceiling,   -          it has not:   falls on    -
                                             one less    one less              holding
     refused at or below `proven`            falling     falling    falling    falling       -           -
-    refused alone                           storm       storm      storm      storm         storm       longer pause
+    refused alone, or with all in flight    storm       storm      storm      storm         storm       longer pause
     refused above `limit`, or started       nothing is learned: what runs already drains, and a burst of refusals
       before the last decrease              has one answer
 
@@ -66,6 +66,8 @@ _TRIAL: Final = 0.8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
+# Larger bursts of refusals are not told from those that leave something running.
+_REFUSALS_KEPT: Final = 64
 # Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
 _LONGEST_PAUSE: Final = 8.0
 
@@ -103,8 +105,9 @@ class ConcurrencyLimit:
         self._in_trial: deque[tuple[int, float]] = deque()
         self._tried_at = -math.inf
         self._decreased_at = -math.inf
-        # When an attempt under this limit was last refused, whichever limit that was put down to.
+        # When attempts under this limit were refused lately, whichever limit that was put down to.
         self._refused_at = -math.inf
+        self._refusals: deque[float] = deque(maxlen=_REFUSALS_KEPT)
         self._falling = False
         # What the limit was before it began to fall, and whether it goes back there now.
         self._before_fall: float | None = None
@@ -113,6 +116,8 @@ class ConcurrencyLimit:
         self._pause = _FIRST_PAUSE
         # When the first of those pauses began.
         self._alone_since = Steady(-math.inf)
+        # When an answer last ended.
+        self._answered_at = -math.inf
         # When the last pause that the upstream asked for is over.
         self._told_until = -math.inf
 
@@ -176,6 +181,7 @@ class ConcurrencyLimit:
 
     def answered(self, t: Steady) -> None:
         """What has ended just now was an answer."""
+        self._answered_at = t
         self._sure.ended(t)
 
     def correct(self, in_flight: int) -> None:
@@ -227,12 +233,12 @@ class ConcurrencyLimit:
 
     def _prove(self, level: int, t: Steady, *, has_got_through: bool = True) -> None:
         self._proven = level
-        if self._pause > _FIRST_PAUSE and self._before_fall is not None:
-            self._recovering = True
-            self._grown_at = t
-            if has_got_through:
+        if has_got_through:
+            if self._pause > _FIRST_PAUSE and self._before_fall is not None:
+                self._recovering = True
+                self._grown_at = t
                 self._paused_until = self._told_until
-        self._pause = _FIRST_PAUSE
+            self._pause = _FIRST_PAUSE
         if self._falling and (self._proven >= self.limit or self._recovering):
             self._falling = False
             if has_got_through:
@@ -344,7 +350,8 @@ class ConcurrencyLimit:
 
     def is_known(self, level: int, started_at: Steady) -> bool:
         """Whether a refusal of an attempt that started then as the `level`-th in flight teaches nothing new."""
-        return level > self.limit or started_at < self._decreased_at
+        is_old = level > self.limit or started_at < self._decreased_at
+        return is_old and not self._is_refused_alone(level, started_at)
 
     def is_probe(self, level: int) -> bool:
         """Whether the `level`-th in flight was the one that a probe let go."""
@@ -366,6 +373,7 @@ class ConcurrencyLimit:
     def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
         self._refused_at = t
+        self._refusals.append(t)
         self._sure.refused(level, started_at, t)
 
     def is_untried(self, t: Steady) -> bool:
@@ -396,13 +404,15 @@ class ConcurrencyLimit:
         self._probes.refused(started_at, at)
         is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
+        if is_alone := self._is_refused_alone(level, started_at):
+            level = 1
         if level > before:
             return  # nothing new: what runs above the limit is draining already
         if self.is_probing and level == before:
             self._fail_probe(t)
         elif level > self._proven and not self._falling and not (level == 1 and nothing_gets_through):
             self._fall_back(level, t)
-        elif started_at >= self._decreased_at:
+        elif is_alone or started_at >= self._decreased_at:
             if is_answered:
                 self._step_back(t)
             else:
@@ -410,6 +420,13 @@ class ConcurrencyLimit:
         else:
             return  # one of the burst that caused the last decrease
         self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
+
+    def _is_refused_alone(self, level: int, started_at: Steady) -> bool:
+        """Whether all that were in flight with an attempt, up to `level`, have been refused, so that none of them was
+        at the upstream when it came."""
+        if not self._falling or self._answered_at >= started_at:
+            return False
+        return sum(at >= started_at for at in self._refusals) >= level
 
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""

@@ -80,6 +80,9 @@ class GrantedPlaces:
     def lets_nothing_through(self, model: str, t: Steady) -> bool:
         return self.plan.is_stormy(model)
 
+    def may_return(self, model: str) -> bool:
+        return False
+
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         if self._granted[model] > 0:
             self._granted[model] -= 1

@@ -205,6 +205,10 @@ class Limits:
         might."""
         return any(not gate.limit.sure(t) and not gate.in_flight for gate in self._on_its_way(model))
 
+    def may_return(self, model: str) -> bool:
+        """Whether what was there before a fall may be back, and what runs since does not show it."""
+        return any(gate.limit.has_fallen and gate.in_flight for gate in self._on_its_way(model))
+
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""
         for gate in self._gates():

@@ -56,6 +56,10 @@ class Places(Protocol):
         """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
         might."""
 
+    def may_return(self, model: str) -> bool:
+        """Whether what was there before a fall may be back, and what runs since does not show it, as far as is known
+        here."""
+
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
 
@@ -139,6 +143,9 @@ class OwnPlaces:
 
     def lets_nothing_through(self, model: str, t: Steady) -> bool:
         return self.limits.lets_nothing_through(model, t)
+
+    def may_return(self, model: str) -> bool:
+        return self.limits.may_return(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         self.limits.start(model, retrying, t)

@@ -21,7 +21,7 @@ _SETTLING_OF_THE_RATE: Final = 15.0
 _LAST_BUT_ONE: Final = 2
 _PATIENCE: Final = 8.0
 # So long after the latest refusal most storms are over: the last try is not spent before.
-_LAST_PATIENCE: Final = 15.0
+_LAST_PATIENCE: Final = 12.0
 # At its deadline a request goes in any case, and where all places are taken that is a refusal. So for so long before
 # that, but for a part of the time-out at most, a proven place is kept for it.
 _HURRY: Final = 10.0

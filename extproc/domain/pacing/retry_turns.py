@@ -3,7 +3,8 @@
 If a request that was refused twice is refused once more, its client may be the one to hear of it. So it takes only a
 place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
 others may go before it; but a place that is free here and may only not be back at the upstream yet is kept for it.
-Where no others wait, it takes also one that there was before a storm that is over.
+Where no others wait, it takes also one that there was before a storm that is over, and it tries whether what was there
+before a fall is back if what runs since before that may hide it.
 
 `new` are the models of which new requests wait.
 """
@@ -47,10 +48,13 @@ def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collec
         return False
     if not retry.is_patient or places.is_proven(retry.model, t):
         return True
-    if places.comes_back(retry.model, t) and retry.model not in new and retries.are_patient(retry.model, t):
+    goes_first = retry.model not in new and retries.are_patient(retry.model, t)
+    if goes_first and places.comes_back(retry.model, t):
         return True
-    is_worth_a_try = retries.is_worth_a_try(retry, t, knows_all=places.teaches_at_once)
-    return is_worth_a_try and places.lets_nothing_through(retry.model, t)
+    if not retries.is_worth_a_try(retry, t, knows_all=places.teaches_at_once):
+        return False
+    may_return = goes_first and places.may_return(retry.model)
+    return may_return or places.lets_nothing_through(retry.model, t)
 
 
 def _waits_for_a_late_place(retry: WaitingRetry, places: Places, t: Steady) -> bool:

@@ -76,7 +76,7 @@ def test_where_nobody_else_tries_it_goes_when_most_storms_are_over() -> None:
     paced = pacing()
     at = with_one_try_left(paced)
     then, _ = goes_at(paced, at)
-    assert then == pytest.approx(at + 15.0, abs=0.1)
+    assert then == pytest.approx(at + 12.0, abs=0.1)
 
 
 def test_whoever_else_was_refused_since_makes_it_wait_longer() -> None:
@@ -90,7 +90,7 @@ def test_whoever_else_was_refused_since_makes_it_wait_longer() -> None:
         at += 0.3
     then, request_id = goes_at(paced, at)
     assert request_id == "last"
-    assert then == pytest.approx(at + 15.0, abs=0.1)
+    assert then == pytest.approx(at + 12.0, abs=0.1)
 
 
 def test_its_deadline_is_as_for_all() -> None:

@@ -12,7 +12,7 @@ from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.limits import Limits
 from extproc.domain.pacing.places import OwnPlaces
 from extproc.domain.pacing.retry_queue import RetryQueue
-from extproc.domain.pacing.retry_turns import next_to_go
+from extproc.domain.pacing.retry_turns import next_to_go, wanting
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
@@ -25,10 +25,16 @@ MOST_SEEN = 2
 
 
 def in_storm(
-    seconds: float, sizes: dict[str, int], clients: Callable[[int], int], seed: int, *, by_model: bool
+    seconds: float,
+    sizes: dict[str, int],
+    clients: Callable[[int], int],
+    seed: int,
+    *,
+    by_model: bool,
+    answer: float = 2.0,
 ) -> World:
-    """A storm of so many seconds, in which each model has so many clients for so many places, with answers of two
-    seconds and the time-out that is the default."""
+    """A storm of so many seconds, in which each model has so many clients for so many places, with answers of so many
+    seconds on average and the time-out that is the default."""
     storm = [(BEGINS, 0), (BEGINS + seconds, 1)]
     total = sum(sizes.values())
 
@@ -36,7 +42,7 @@ def in_storm(
         return [(0.0, size), *((at, size * there) for at, there in storm)]
 
     gates = [Gate(frozenset([model]), capacity(size)) for model, size in sizes.items()] if by_model else []
-    plan = Plan([(0.0, 1000)] if by_model else capacity(total), gates, mean=2.0)
+    plan = Plan([(0.0, 1000)] if by_model else capacity(total), gates, mean=answer)
     agents = [
         Agent(f"{model}-{number}", model=model) for model, size in sizes.items() for number in range(clients(size))
     ]
@@ -45,13 +51,14 @@ def in_storm(
 
 
 def back_after(world: World, seconds: float, enough: float) -> float:
-    """How long after the last refusal of a storm of so many seconds so many places are in use again."""
+    """How long after the last refusal of a storm of so many seconds so many places are in use again; 0.0 if what began
+    before it ran through it."""
     over = BEGINS + seconds
     in_use = [state.ours for state in world.usage if state.at <= over][-1]
     later = (state.at for state in world.usage if state.at > over and state.ours >= enough)
     back = over if in_use >= enough else next(later, math.inf)
     refused = [at for at, error in world.attempts if error is not None and BEGINS <= at <= over]
-    return back - refused[-1]
+    return back - refused[-1] if refused else 0.0
 
 
 @pytest.mark.parametrize("by_model", [True, False], ids=["by model", "of the account"])
@@ -68,14 +75,62 @@ def test_of_many_clients_next_to_none_hears_of_a_storm_and_its_places_are_back_w
 
 
 @pytest.mark.parametrize("clients", [1, 2, 3])
+@pytest.mark.parametrize("answer", [2.0, 5.0, 20.0])
 @pytest.mark.parametrize("by_model", [True, False], ids=["by model", "of the account"])
 @pytest.mark.parametrize("seconds", [15.0, 40.0])
+@pytest.mark.parametrize("sizes", [SIZES, {"glm-a": 5}], ids=["three models", "one model"])
 def test_where_few_wait_what_was_proven_is_back_within_20_seconds_of_the_last_refusal(
-    seconds: float, by_model: bool, clients: int
+    sizes: dict[str, int], seconds: float, by_model: bool, answer: float, clients: int
 ) -> None:
     for seed in range(12):
-        world = in_storm(seconds, SIZES, lambda _: clients, seed, by_model=by_model)
-        assert back_after(world, seconds, 0.8 * clients * len(SIZES)) <= 20.0, seed
+        world = in_storm(seconds, sizes, lambda _: clients, seed, by_model=by_model, answer=answer)
+        assert back_after(world, seconds, 0.8 * clients * len(sizes)) <= 20.0, seed
+
+
+def refused_together(*, running: int = 0) -> ConcurrencyLimit:
+    """Three were fine. Later two began at once, beside so many that were running, and both were refused."""
+    limit = ConcurrencyLimit(3, 8)
+    for _ in range(3):
+        limit.start(0, Steady(1.0))
+    limit.advance(Steady(9.0))
+    for _ in range(3 - running):
+        limit.end()
+        limit.answered(Steady(10.0))
+    for _ in range(2):
+        limit.start(0, Steady(20.0))
+    for at in (20.1, 20.2):
+        limit.was_refused(2 + running, Steady(20.0), Steady(at))
+        limit.distrust(2 + running, Steady(20.0))
+        limit.refused(2 + running, 20.0, "upstream 1302", Steady(at))
+    return limit
+
+
+def test_where_all_that_are_in_flight_are_refused_it_is_a_storm() -> None:
+    limit = refused_together()
+
+    assert limit.pause_left(Steady(20.2)) == pytest.approx(1.0)
+
+
+def test_where_something_runs_on_a_burst_of_refusals_is_no_storm() -> None:
+    limit = refused_together(running=1)
+
+    assert not limit.pause_left(Steady(20.2))
+
+
+def test_after_a_fall_that_what_runs_may_hide_those_refused_often_try_what_was_there_once_nobody_else_can() -> None:
+    limits = crowded()
+    limits.end("glm-a", Steady(10.0), refused=False)
+    limits.end("glm-b", Steady(10.0), refused=False)
+    limits.start("glm-a", {}, Steady(20.0))
+    limits.refused("glm-a", ErrorClass.CONCURRENCY, "1302", Steady(20.0), Steady(20.1), Steady(20.1))
+    limits.end("glm-a", Steady(20.1), refused=True)
+    places = OwnPlaces(limits)
+
+    def takes(*new: str) -> bool:
+        return bool(wanting(waiting(patient=3), places, new, Steady(63.0)))
+
+    assert takes("glm-b")
+    assert not takes("glm-a"), "a new request can be refused more often"
 
 
 def test_what_gets_through_ends_a_pause() -> None:
