@@ -15,7 +15,9 @@ to where the others were. Where all models are at their limits at once both look
 comes next tells.
 
 A model that is refused even alone, again and again, while another gets through, may share its limit with that one:
-then the two are held to what the other had, and if that does not help, it is let go. Pure: the caller brings the time.
+then the two are held to what the other had, and if that does not help, it is let go. Two that fall by
+turns, each after the other has grown, share it, or it is the account's if one of them shares it with others already.
+Pure: the caller brings the time.
 """
 
 from collections import deque
@@ -114,11 +116,12 @@ class Attribution:
             gate.limit.advance(t)
             gate.release_lag.refused(attempt.started, t)
             gate.limit.was_refused(level, attempt.started, t)
-        if self._is_excused(attempt, own, known, t):
-            return None
-        blamed = self._blamed(attempt, own, known, t)
+        is_excused = self._is_excused(attempt, own, known, t)
+        blamed = () if is_excused else self._blamed(attempt, own, known, t)
         for gate, level in known.items():
             gate.limit.distrust(level, attempt.started)
+        if is_excused:
+            return None
         is_start = all(gate.limit.is_untried(t) for gate in known)
         for gate in blamed:
             gate.limit.refused(
@@ -137,10 +140,8 @@ class Attribution:
                 return False
         # A larger gate that was never refused has no known limit, so it cannot be full.
         full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
-        excused = [(gate, level) for gate, level in full if gate.excuses(level, attempt.started, t)]
-        for gate, level in excused:
-            gate.limit.distrust(level, attempt.started)
-        return bool(excused)
+        excusing = [gate for gate, level in full if gate.excuses(level, attempt.started, t)]
+        return bool(excusing)
 
     def _blamed(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> Sequence[Gate]:
         if any(gate.limit.is_known(level, attempt.started) for gate, level in levels.items()):

@@ -97,6 +97,8 @@ class ConcurrencyLimit:
         # What the limit was before the probe that is on its way; None while there is none.
         self._tried_from: float | None = None
         self._grown_at = 0.0
+        # When it last let more be in flight, other than on its way back after a storm.
+        self._raised_at = Steady(-math.inf)
         self._proven = 0
         self._sure = SureLevel()
         # What the limit was at the start, or what it was when it was learned before.
@@ -259,13 +261,15 @@ class ConcurrencyLimit:
         self._grown_at = t
         self._limit = min(grown, limit + 1.0, most)  # a late call must not skip what is to be seen at each level
         if self.limit > limit:
+            if not self._recovering:
+                self._raised_at = t
             self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, t)
 
     def _step(self, ceiling: Ceiling, t: Steady) -> None:
         limit = self.limit
         if self._tried_from is not None:
             before, self._tried_from = int(self._tried_from), None
-            self._grown_at = t
+            self._grown_at = self._raised_at = t
             self._probes.changed(t)
             if self._before_fall is None:
                 self.ceiling = None
@@ -275,8 +279,10 @@ class ConcurrencyLimit:
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
+            self._raised_at = t
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, t)
         elif t >= self._probes.due(ceiling, _VERDICT, t):
+            self._raised_at = t
             self._try(limit + 1, t)
 
     def _try(self, level: int, t: Steady) -> None:
@@ -303,6 +309,11 @@ class ConcurrencyLimit:
     def alone_since(self) -> Steady:
         """Since when even single requests are refused, or were when they were last; -inf if they never were."""
         return self._alone_since
+
+    @property
+    def raised_at(self) -> Steady:
+        """When it last let more be in flight, other than on its way back after a storm; -inf if it never did."""
+        return self._raised_at
 
     @property
     def _is_down_to_one(self) -> bool:
@@ -363,12 +374,8 @@ class ConcurrencyLimit:
 
     def distrust(self, level: int, started_at: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, was refused for whatever reason:
-        what is on trial from that level on proves nothing. While the limit falls, neither does what counts an attempt
-        that waits to be sent again: nothing may have got through."""
-        if self._falling:
-            forget_refused(self._in_trial, level, started_at)
-        while self._in_trial and self._in_trial[-1][0] >= level:
-            self._in_trial.pop()
+        neither it nor what is on trial from that level on proves anything."""
+        forget_refused(self._in_trial, level, started_at)
 
     def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""

@@ -16,6 +16,7 @@ from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
+from extproc.domain.pacing.falls_by_turns import FallsByTurns
 from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup, LearnedLimit
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
@@ -41,6 +42,8 @@ _LONGEST_PAUSE: Final = 3600.0
 # Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
 _TRIES: Final = 3
 _TRIED: Final = 120.0
+# What one model gains, another that shares its limit lacks within this time.
+_GAINED_WITHIN: Final = 20.0
 
 
 def places_name(model: str) -> str:
@@ -83,6 +86,7 @@ class Limits:
         self._shared: tuple[Gate, ...] = ()
         self._trials: dict[str, _Trial] = {}
         self._tried: dict[tuple[str, str], float] = {}
+        self._falls = FallsByTurns()
         self._attribution = Attribution()
         self._wanting: set[str] = set()
         self._account = Gate(config.concurrency_initial, config.most_in_flight)
@@ -313,10 +317,14 @@ class Limits:
                 gate.limit.assume(gate.in_flight - own.in_flight - 1, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
+        was_falling = own.limit.is_falling
         level = self._attribution.refused(attempt, own, larger, t)
+        if own.limit.is_falling and not was_falling and not is_single:
+            self._note_fall(model, t)
         if attempt.until is not None:
             own.limit.pause(attempt.until)
         if level == 1 and not is_single and own.limit.is_stormy:
+            self._falls.forget()
             self._try_to_share(model, t)
 
     def _try_to_share(self, model: str, t: Steady) -> None:
@@ -338,18 +346,59 @@ class Limits:
             and (model, other) not in self._tried
             and (group is None or self._groups.get(other) is not group)
         ]
-        if group is not None or not busy:
+        if not busy:
+            return
+        if group is not None:
+            self._try_the_account(model, group, t)
             return
         _, other = max(busy)
+        self._trials[model] = _Trial(other, t)
+        self._share(model, other, t)
+
+    def _note_fall(self, model: str, t: Steady) -> None:
+        """A model has begun to fall. Two that fall by turns, each after the other has grown, share their limit: what
+        one gains the other lacks. If one of them shares it with others already, it is the account's."""
+        if any(gate.limit.is_stormy for gate in self._gates()):
+            return
+        group, since = self._groups.get(model), Steady(t - _GAINED_WITHIN)
+        for other, gate in self._models.items():
+            if other in (model, MCP) or (group is not None and other in group.members):
+                continue
+            has_gained = gate.limit.raised_at >= since and not gate.limit.has_fallen
+            if not has_gained or not self._attribution.got_through(other, since, t):
+                continue
+            if self._falls.note(model, other, t):
+                if group is None and other not in self._groups:
+                    self._share(model, other, t)
+                else:
+                    self._is_the_accounts(model, other, t)
+                return
+
+    def _is_the_accounts(self, model: str, other: str, t: Steady) -> None:
+        """What models seemed to share is the account's limit: that has what is in flight beside the one refused."""
+        for each in (model, other):
+            self._leave_group(each)
+        self._count_groups(t)
+        self._account.limit.assume(self._account.in_flight - 1, t)
+
+    def _share(self, model: str, other: str, t: Steady) -> None:
         group = self._groups.get(other)
         if group is None:
             group = self._groups[other] = _Group(Gate(1, self._config.most_in_flight), other)
         group.members.add(model)
         self._groups[model] = group
-        self._trials[model] = _Trial(other, t)
         self._count_groups(t)
         # What is in flight here of the model that was refused is not at the upstream, so it does not count.
         group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
+
+    def _try_the_account(self, model: str, group: _Group, t: Steady) -> None:
+        """A model is refused even alone though those that it shares a limit with leave places free, and one beside them
+        gets through: then what it lacks is the account's, and that has what is in flight."""
+        if model in self._trials or group.gate.in_flight >= group.gate.limit.limit:
+            return
+        self._leave_group(model)
+        self._count_groups(t)
+        self._account.limit.assume(self._account.in_flight - self._gate(model).in_flight, t)
 
     def _helped(self, model: str, trial: _Trial, t: Steady) -> bool:
         return self._attribution.got_through(model, trial.since, t)

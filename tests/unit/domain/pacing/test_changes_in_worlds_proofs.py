@@ -19,7 +19,7 @@ from tests.unit.domain.pacing.worlds import MODELS, PLENTY, crowd, pacing_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-_SEEDS: Final = int(os.environ.get("PACING_SEEDS", "40"))
+_SEEDS: Final = int(os.environ.get("PACING_SEEDS", "24"))
 
 
 class Change(NamedTuple):
@@ -161,3 +161,18 @@ def test_fifteen_seconds_after_a_cold_start_nearly_all_is_in_use(world_of: World
             used = sum(world.run(crowd()).place_seconds.values())
             got, best = (got, best + used) if isinstance(pacing, Oracle) else (got + used, best)
     assert got >= 0.95 * best
+
+
+@pytest.mark.parametrize("world_of", WORLDS, ids=lambda world: world.__name__)
+def test_while_nothing_changes_little_more_than_one_try_a_minute_is_refused_for_each_model(world_of: WorldOf) -> None:
+    """Or one attempt in a hundred, where that is more. Tries of a limit that models share strike each of them."""
+    minutes = (1200.0 - 120.0) / 60
+    for seed in range(_SEEDS // 4):
+        rng = random.Random(seed * 7919)
+        plan = world_of(rng, 1e5, rng.uniform(2.0, 60.0)).plan
+        world = World(plan, pacing_for(len(crowd())), seed, 1200.0, epoch=EPOCH + 1.0)
+        world.counts_from = 120.0
+        world.run(crowd())
+        sent = sum(at >= 120.0 for at, _ in world.attempts)
+        assert sum(world.refused.values()) <= max(1.5 * len(MODELS) * minutes, 0.01 * sent), seed
+        assert max(world.refused.values()) <= max(2.0 * minutes, 0.01 * sent), seed

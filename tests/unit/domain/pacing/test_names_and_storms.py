@@ -1,6 +1,7 @@
 """What is known of a model is its own: neither another model's storm takes it away, nor a name that wanders."""
 
 from extproc.domain.pacing.clock import Steady
+from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.learned_limits import Learned, LearnedLimit
 from extproc.domain.pacing.limits import UNKNOWN, Limits
@@ -137,3 +138,33 @@ def test_an_attempt_that_met_an_overload_proves_no_level_of_the_limit_that_its_m
     limits.advance(Steady(9.0))
 
     assert limits.account.proven == 1
+
+
+def test_what_a_late_place_may_explain_proves_no_level_of_a_larger_limit() -> None:
+    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
+    limits.start("glm-a", {}, Steady(1.0))
+    limits.start("glm-b", {}, Steady(1.1))
+    limits.advance(Steady(8.0))
+    limits.end("glm-b", Steady(9.0), refused=False)
+    limits.start("glm-b", {}, Steady(9.02))
+    limits.start("glm-b", {}, Steady(9.03))
+    assert limits.account.proven == 2
+
+    limits.refused("glm-b", ErrorClass.CONCURRENCY, "1302", Steady(9.03), Steady(9.1), Steady(9.2))
+    assert limits.of("glm-b").ceiling is None, "the place of the answer that has just ended may be late"
+    limits.end("glm-b", Steady(9.2), refused=True)
+    limits.advance(Steady(19.0))
+
+    assert limits.account.proven == 2
+
+
+def test_an_attempt_that_was_refused_proves_its_level_of_no_limit_though_more_were_in_flight_here() -> None:
+    limit = ConcurrencyLimit(5, 8)
+    limit.start(0, Steady(1.0))
+    limit.start(0, Steady(5.0))
+    limit.distrust(2, Steady(5.0))
+    limit.start(1, Steady(5.5))  # the second at the upstream: one of the three waits to be sent again
+    limit.distrust(3, Steady(5.5))
+    limit.advance(Steady(9.0))
+
+    assert limit.proven == 1
