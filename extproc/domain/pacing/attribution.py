@@ -21,7 +21,7 @@ Pure: the caller brings the time.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,12 +116,11 @@ class Attribution:
             gate.limit.advance(t)
             gate.release_lag.refused(attempt.started, t)
             gate.limit.was_refused(level, attempt.started, t)
-        is_excused = self._is_excused(attempt, own, known, t)
-        blamed = () if is_excused else self._blamed(attempt, own, known, t)
         for gate, level in known.items():
             gate.limit.distrust(level, attempt.started)
-        if is_excused:
+        if self._is_excused(attempt, own, known, t):
             return None
+        blamed = self._blamed(attempt, own, known, t)
         is_start = all(gate.limit.is_untried(t) for gate in known)
         for gate in blamed:
             gate.limit.refused(
@@ -185,9 +184,10 @@ class Attribution:
             for was_new in (True, False):
                 alike = [refusal for refusal in self._ambiguous if refusal.gate is gate and refusal.was_new is was_new]
                 models = {refusal.model for refusal in alike}
-                # A model that wants more and was not refused yet will tell: it goes on to where the others were.
+                # A model that wants more and was not refused yet will tell: it goes on to where the others were. So
+                # does an attempt that has just begun there.
                 is_open = was_new and not models.issuperset(wanting)
-                if len(models) >= 2 and not is_open and t >= alike[-1].at + _VERDICT:
+                if len(models) >= 2 and not is_open and t >= alike[-1].at + _VERDICT and not self._is_tried(alike, t):
                     self._take_back(gate, alike, t)
 
     def _take_back(self, gate: Gate, alike: Sequence[_AmbiguousRefusal], t: Steady) -> None:
@@ -211,13 +211,22 @@ class Attribution:
     def _may_be(self, refusal: _AmbiguousRefusal, t: Steady) -> bool:
         """Whether the larger gate may still turn out to be why an attempt was refused."""
         if refusal.was_new:
-            return t <= refusal.at + _REMEMBERED and refusal.gate.limit.is_new(refusal.level)
-        if t > refusal.at + _SAME_CHANGE or refusal.gate.is_open:
+            if t > refusal.at + _REMEMBERED or not refusal.gate.limit.is_new(refusal.level):
+                return False
+        elif t > refusal.at + _SAME_CHANGE or refusal.gate.is_open:
             return False
-        return not any(
-            start.model != refusal.model and start.level(refusal.gate) >= refusal.level
+        return not any(refusal.started <= start.at <= t - _VERDICT for start in self._starts_past(refusal))
+
+    def _is_tried(self, alike: Sequence[_AmbiguousRefusal], t: Steady) -> bool:
+        """Whether it will be known soon if another model gets past a level at which some were refused."""
+        return any(start.at > t - _VERDICT for refusal in alike for start in self._starts_past(refusal))
+
+    def _starts_past(self, refusal: _AmbiguousRefusal) -> Iterator[_Start]:
+        """Starts of other models that came to where an attempt was refused, or further."""
+        return (
+            start
             for start in self._starts
-            if refusal.started <= start.at <= t - _VERDICT
+            if start.model != refusal.model and start.level(refusal.gate) >= refusal.level
         )
 
     def _take_out(self, model: str, started: Steady) -> None:

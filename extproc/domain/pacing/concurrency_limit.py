@@ -44,7 +44,7 @@ from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, QUIET, ProbePolicy
-from extproc.domain.pacing.sure_level import SureLevel, forget_refused
+from extproc.domain.pacing.sure_level import SureLevel, forget_refused, is_start_of
 
 # A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
 # this long without one has proven to be there.
@@ -66,6 +66,8 @@ _TRIAL: Final = 0.8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
+# News of a refusal that is later than usual takes back what its attempt seemed to prove, if that is one of so many.
+_PROOFS_KEPT: Final = 8
 # Larger bursts of refusals are not told from those that leave something running.
 _REFUSALS_KEPT: Final = 64
 # Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
@@ -105,6 +107,8 @@ class ConcurrencyLimit:
         self._at_first = self._limit
         # Levels above the proven one, and since when they are in use.
         self._in_trial: deque[tuple[int, float]] = deque()
+        # Since when the latest levels were in use that have proven to be there, and which was proven before each.
+        self._proofs: deque[tuple[float, int]] = deque(maxlen=_PROOFS_KEPT)
         self._tried_at = -math.inf
         self._decreased_at = -math.inf
         # When attempts under this limit were refused lately, whichever limit that was put down to.
@@ -185,6 +189,7 @@ class ConcurrencyLimit:
         """What has ended just now was an answer."""
         self._answered_at = t
         self._sure.ended(t)
+        self._sure.forget_crossed(self._in_trial, t)
 
     def correct(self, in_flight: int) -> None:
         """Sets how many are in flight, whatever was counted."""
@@ -212,7 +217,9 @@ class ConcurrencyLimit:
     def advance(self, t: Steady) -> None:
         """Lets the limit rise as far as it may by now."""
         while self._in_trial and self._in_trial[0][1] <= t - _VERDICT:
-            self._prove(self._in_trial.popleft()[0], t)
+            level, since = self._in_trial.popleft()
+            self._proofs.append((since, self._proven))
+            self._prove(level, t)
         if self._is_down_to_one and t >= self._refused_at + QUIET:
             # More is not proven: what has run since before the fall would not have been cut off by it.
             self._prove(1, t, has_got_through=False)
@@ -374,8 +381,12 @@ class ConcurrencyLimit:
 
     def distrust(self, level: int, started_at: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, was refused for whatever reason:
-        neither it nor what is on trial from that level on proves anything."""
+        neither it nor what is on trial from that level on proves anything, also if that seemed to be proven already."""
         forget_refused(self._in_trial, level, started_at)
+        before = next((before for since, before in self._proofs if is_start_of(since, started_at)), None)
+        if before is not None:
+            self._proven = min(self._proven, before)
+            self._proofs.clear()
 
     def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""

@@ -49,9 +49,13 @@ class SureLevel:
         """An answer has ended. What had just started may have arrived after that, so its level proves nothing; unless
         it was alone, since then it is the one that was answered."""
         self._ends.append(t)
+        self.forget_crossed(self._in_trial, t)
+
+    def forget_crossed(self, in_trial: deque[tuple[int, float]], t: Steady) -> None:
+        """Takes out of levels and since when they are in use what the answer that has just ended leaves unproven."""
         is_told = len(self._ends) <= _FEW or self._ends[0] <= t - _ON_THE_WAY
-        if is_told and self._in_trial and self._in_trial[-1][1] > t - _ON_THE_WAY and self._in_trial[-1][0] > 1:
-            self._in_trial.pop()
+        if is_told and in_trial and in_trial[-1][1] > t - _ON_THE_WAY and in_trial[-1][0] > 1:
+            in_trial.pop()
 
     def started(self, level: int, t: Steady) -> None:
         """One has started as the `level`-th at the upstream."""
@@ -78,6 +82,11 @@ class SureLevel:
             self._in_trial.pop()
 
 
+def is_start_of(since: float, started_at: float) -> bool:
+    """Whether a level is in use since an attempt started that began at the upstream then."""
+    return started_at - _BEGINS_WITHIN < since <= started_at
+
+
 def forget_refused(in_trial: deque[tuple[int, float]], level: int, started_at: Steady) -> None:
     """Takes what proves nothing any more out of levels and since when they are in use: an attempt that started then was
     refused, and up to `level` were in flight with it. That is its own level, those from `level` on, and what has
@@ -85,7 +94,7 @@ def forget_refused(in_trial: deque[tuple[int, float]], level: int, started_at: S
     is_out = False
     while in_trial:
         trial, since = in_trial[-1]
-        is_own = started_at - _BEGINS_WITHIN < since <= started_at
+        is_own = is_start_of(since, started_at)
         if trial < level and since <= started_at and (is_out or not is_own):
             break
         in_trial.pop()

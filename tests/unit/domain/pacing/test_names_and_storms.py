@@ -168,3 +168,45 @@ def test_an_attempt_that_was_refused_proves_its_level_of_no_limit_though_more_we
     limit.advance(Steady(9.0))
 
     assert limit.proven == 1
+
+
+def test_a_level_that_another_model_comes_to_is_not_taken_for_the_accounts_limit_before_that_is_known() -> None:
+    limits = Limits(PacingConfig(max_workers=60, concurrency_initial=8, rate_initial=100.0, rate_burst=100.0))
+    for model in ("glm-a", "glm-b", "glm-c"):
+        limits.start(model, {}, Steady(1.0))
+    limits.advance(Steady(4.0))
+    for at, model in ((5.0, "glm-a"), (5.5, "glm-c")):
+        limits.start(model, {}, Steady(at))
+        limits.refused(model, ErrorClass.CONCURRENCY, "1302", Steady(at), Steady(at + 0.1), Steady(at + 0.2))
+        limits.end(model, Steady(at + 0.2), refused=True)
+    limits.start("glm-b", {}, Steady(6.5))
+
+    limits.advance(Steady(7.3))
+    assert limits.account.ceiling is None, "glm-b may get past where the two were refused"
+    limits.advance(Steady(8.1))
+
+    assert limits.account.ceiling is None
+    assert limits.limit_of("glm-a") == 1
+
+
+def test_what_began_just_before_an_answer_ended_proves_no_level() -> None:
+    limit = ConcurrencyLimit(5, 8)
+    limit.start(0, Steady(1.0))
+    limit.start(0, Steady(5.0))
+    limit.end()
+    limit.answered(Steady(5.05))
+    limit.advance(Steady(9.0))
+
+    assert limit.proven == 1
+
+
+def test_a_refusal_that_comes_late_takes_back_what_its_attempt_seemed_to_prove() -> None:
+    limit = ConcurrencyLimit(5, 8)
+    limit.start(0, Steady(1.0))
+    limit.start(0, Steady(5.0))
+    limit.advance(Steady(7.1))
+    assert limit.proven == 2
+
+    limit.distrust(2, Steady(5.02))
+
+    assert limit.proven == 1

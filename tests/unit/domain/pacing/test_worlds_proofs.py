@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 _ASKED: Final = int(os.environ.get("PACING_SEEDS", "0"))
 WorldOf = Callable[[random.Random, float, float], Plan]
 # Seconds between two changes, the share of the oracle's score that may be lost, hours of plan, and how many plans.
-_PACES: Final = ((600.0, 0.030, 3000.0, 12), (1800.0, 0.015, 3600.0, 16), (7200.0, 0.010, 14400.0, 3))
+_PACES: Final = ((600.0, 0.030, 3000.0, 16), (1800.0, 0.015, 3600.0, 16), (7200.0, 0.010, 14400.0, 3))
 
 
 def lost(results: Sequence[Score]) -> float:
