@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 from extproc.domain.pacing.scheduler import Pacing
 from tests.unit.domain.pacing.plan_model import Agent, Changes, Gate, Plan, World
 from tests.unit.domain.pacing.scenarios import pacing_for
+from tests.unit.domain.pacing.visits import Visit
 
 _FOLDER: Final = Path(__file__).parent.parent / "docs" / "images"
 _SHARED: Final = "used by somebody else"
@@ -61,7 +62,7 @@ def main(folder: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "pacing"
     cold = World(Plan([(0.0, 9)], mean=8.0), pacing_for(24), 3, 180.0).run(_AGENTS)
     _draw(cold, "A cold start: nine places, and nobody says so", folder / "pacing-cold-start")
-    plan = Plan([(0.0, 9), (900.0, 4), (1800.0, 12)], mean=8.0, others=[(2700.0, 3), (3300.0, 0)])
+    plan = Plan([(0.0, 9), (900.0, 4), (1800.0, 12)], mean=8.0, others=[Visit(2700.0, 3300.0, 3, longest_pause=3.0)])
     hour = World(plan, pacing_for(24), 5, 3600.0).run(_AGENTS)
     _draw(hour, "An hour: the plan shrinks, grows, and is shared", folder / "pacing-changes")
     gates = [Gate(frozenset([model]), capacity) for model, capacity in _MIXED.items()]

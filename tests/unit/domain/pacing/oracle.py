@@ -1,16 +1,61 @@
 """Pacing that is told what nobody can know, what the plan allows at each moment: learning is measured by it."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from operator import itemgetter
+from typing import TypeAlias
 
 from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequest, Queued, Refused
 from tests.unit.domain.pacing.plan_model import Changes, Plan
+from tests.unit.domain.pacing.visits import Place
+
+Span: TypeAlias = tuple[float, float]
+"""From when to when, in seconds."""
 
 
 def at(changes: Changes, moment: float) -> int:
     """The number that holds at a moment."""
-    return [number for since, number in changes if since <= moment][-1]
+    return changes[bisect_right(changes, moment, key=itemgetter(0)) - 1][1]
+
+
+def what_visitors_leave(plan: Plan, places: Iterable[Place], patience: float) -> Plan:
+    """The plan that is there for us beside visitors who ran what they did. A place that one of them leaves for no more
+    than `patience` seconds between two requests is kept for it."""
+    held = _held(places, patience)
+    gates = [
+        replace(gate, capacity=_less(gate.capacity, [span for model in gate.models for span in held.get(model, ())]))
+        for gate in plan.gates
+    ]
+    capacity = _less(plan.capacity, [span for spans in held.values() for span in spans])
+    return replace(plan, capacity=capacity, gates=gates, others=())
+
+
+def _held(places: Iterable[Place], patience: float) -> dict[str, list[Span]]:
+    """From when to when visitors hold places of each model."""
+    held: defaultdict[str, list[Span]] = defaultdict(list)
+    for place in places:
+        spans: list[Span] = []
+        for start, end in place.held:
+            since = spans.pop()[0] if spans and start - spans[-1][1] <= patience else start
+            spans.append((since, end))
+        held[place.visit.model] += spans
+    return held
+
+
+def _less(capacity: Changes, spans: Iterable[Span]) -> Changes:
+    """A number over time, less one for each of the spans that a moment is in."""
+    steps: Counter[float] = Counter()
+    for (_, before), (since, number) in pairwise([(0.0, 0), *capacity]):
+        steps[since] += number - before
+    for start, end in spans:
+        steps[start] -= 1
+        steps[end] += 1
+    moments = sorted(steps)
+    return list(zip(moments, accumulate(steps[moment] for moment in moments), strict=True))
 
 
 class Oracle:
@@ -50,9 +95,8 @@ class Oracle:
         return list(self._go(now))
 
     def next_due(self, now: float) -> float | None:
-        after = (self._epoch + since for since in self._changes)
-        due = min((moment for moment in after if moment > now), default=math.inf)
-        return due if math.isfinite(due) and self._waiting else None
+        following = bisect_right(self._changes, now, key=lambda since: self._epoch + since)
+        return self._epoch + self._changes[following] if self._waiting and following < len(self._changes) else None
 
     @property
     def limits(self) -> tuple[int, float]:

@@ -20,6 +20,7 @@ from extproc.domain.pacing.records import Admitted, Attempt, Decision, PacedRequ
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
+from tests.unit.domain.pacing.visits import Visit, Visitors
 
 EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
@@ -59,8 +60,8 @@ class Gate:
 class Plan:
     """What the upstream allows: `capacity` of the account as a whole, and of what passes each of the `gates`.
 
-    `others` are the requests that another user wants to run; `overloads` are (from, to); requests take `mean` seconds,
-    spread log-normally by `sigma`. A place is given back up to `release_lag` seconds after its answer has ended.
+    `others` are the visits of other users; `overloads` are (from, to); requests take `mean` seconds, spread
+    log-normally by `sigma`. A place is given back up to `release_lag` seconds after its answer has ended.
     """
 
     capacity: Changes
@@ -69,7 +70,7 @@ class Plan:
     sigma: float = 0.8
     rate: float | None = None
     burst: float = 3.0
-    others: Sequence[tuple[float, int]] = ()
+    others: Sequence[Visit] = ()
     overloads: Sequence[tuple[float, float]] = ()
     release_lag: float = 0.0
 
@@ -139,7 +140,8 @@ class World:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
         self._ids = 0
-        self._ours = self._others = self._others_wanted = 0
+        self._ours = 0
+        self.visitors = Visitors(self, plan.others)
         self._capacity = plan.capacity[0][1]
         self._tokens, self._filled_at = plan.burst, 0.0
         self._waiting: dict[str, tuple[Agent, float]] = {}
@@ -151,14 +153,13 @@ class World:
 
     def run(self, agents: Sequence[Agent]) -> "World":
         for at, capacity in self.plan.capacity[1:]:
-            self._at(at, partial(self._set_capacity, capacity))
+            self.at(at, partial(self._set_capacity, capacity))
         for gate, (_, room) in zip(self.plan.gates, self._gates, strict=True):
             for at, capacity in gate.capacity[1:]:
-                self._at(at, partial(room.__setitem__, 0, capacity))
-        for at, wanted in self.plan.others:
-            self._at(at, partial(self._set_others, wanted))
+                self.at(at, partial(room.__setitem__, 0, capacity))
+        self.visitors.come()
         for agent in agents:
-            self._at(self.rng.random() * 0.5, partial(self._ask, agent))
+            self.at(self.rng.random() * 0.5, partial(self._ask, agent))
         while self._heap and self._heap[0][0] <= self.horizon:
             self.now, _, act = heappop(self._heap)
             act()
@@ -206,12 +207,12 @@ class World:
                 draining += max(0.0, min(following.at, settled) - max(state.at, start))
         return settled - start - draining
 
-    def _at(self, at: float, act: Callable[[], None]) -> None:
+    def at(self, at: float, act: Callable[[], None]) -> None:
         self._serial += 1
         heappush(self._heap, (at, self._serial, act))
 
     def _note(self) -> None:
-        state = (self._ours, self._others, self._capacity, bool(self._waiting))
+        state = (self._ours, self.visitors.running.total(), self._capacity, bool(self._waiting))
         if state != self._state:
             self._state = state
             self.usage.append(Usage(self.now, *state))
@@ -236,12 +237,12 @@ class World:
         due = self.pacing.next_due(self.epoch + self.now)
         if due is not None and (due - self.epoch < self._wake or self._wake <= self.now):
             self._wake = due - self.epoch
-            self._at(self._wake, lambda: None)
+            self.at(self._wake, lambda: None)
 
     def _ask(self, agent: Agent) -> None:
         self._ids += 1
         if (rest := self._rests(agent)) > 0.0:
-            self._at(self.now + rest, lambda: self._ask(agent))
+            self.at(self.now + rest, lambda: self._ask(agent))
             return
         model = self._serving(agent)
         asked = agent.asked or model
@@ -269,7 +270,7 @@ class World:
 
     def _come_back(self, agent: Agent, refused: Refused) -> None:
         self.refused_to_clients += 1
-        self._at(self.now + refused.retry_after, lambda: self._ask(agent))
+        self.at(self.now + refused.retry_after, lambda: self._ask(agent))
 
     def _go(self, request_id: str, agent: Agent, wait: float) -> None:
         self.waits.append((self.now, agent, wait))
@@ -277,7 +278,7 @@ class World:
 
     def _send(self, sent: Sent) -> None:
         sent.started = self.now
-        self._at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
+        self.at(self.now + self.rng.uniform(0.03, 0.08), lambda: self._reach(sent))
 
     def _reach(self, sent: Sent) -> None:
         model = sent.model = self._serving(sent.agent)
@@ -288,10 +289,10 @@ class World:
             self._running[model] += 1
             self._ours += 1
             self._learn(sent.agent.asked or model, model)
-            self._at(self.now + self._service_time(), lambda: self._end(sent))
+            self.at(self.now + self.service_time(), lambda: self._end(sent))
         else:
             self.refused[model] += self.now >= self.counts_from
-            self._at(self.now + self.rng.uniform(0.05, 0.2), lambda: self._fail(sent, error))
+            self.at(self.now + self.rng.uniform(0.05, 0.2), lambda: self._fail(sent, error))
 
     def _learn(self, asked: str, model: str) -> None:
         """An answer has begun, and names its model."""
@@ -302,12 +303,20 @@ class World:
     def _verdict(self, model: str) -> ErrorClass | None:
         if any(start <= self.now < end for start, end in self.plan.overloads):
             return ErrorClass.OVERLOAD
-        if self._ours + self._late.total() + self._others >= self._capacity:
+        if not self.has_room(model):
             return ErrorClass.CONCURRENCY
-        for models, (room,) in self._gates:
-            if model in models and sum(self._running[each] + self._late[each] for each in models) >= room:
-                return ErrorClass.CONCURRENCY
         return None if self.plan.rate is None or self._take_token(self.plan.rate) else ErrorClass.FREQUENCY
+
+    def has_room(self, model: str) -> bool:
+        """Whether each gate that a request for a model passes has a place left."""
+        theirs = self.visitors.running
+        if self._ours + self._late.total() + theirs.total() >= self._capacity:
+            return False
+        return all(
+            sum(self._running[each] + self._late[each] + theirs[each] for each in models) < room
+            for models, (room,) in self._gates
+            if model in models
+        )
 
     def _take_token(self, rate: float) -> bool:
         self._tokens = min(self.plan.burst, self._tokens + (self.now - self._filled_at) * rate)
@@ -317,7 +326,7 @@ class World:
         self._tokens -= 1.0
         return True
 
-    def _service_time(self) -> float:
+    def service_time(self) -> float:
         return self.rng.lognormvariate(self._mu, self.plan.sigma)
 
     def _end(self, sent: Sent) -> None:
@@ -328,21 +337,21 @@ class World:
         if self.plan.release_lag:
             self._late[sent.model] += 1
             late = partial(self._late.subtract, (sent.model,))
-            self._at(self.now + self.rng.uniform(0.0, self.plan.release_lag), late)
+            self.at(self.now + self.rng.uniform(0.0, self.plan.release_lag), late)
         self._leave(sent)
 
     def _leave(self, sent: Sent) -> None:
         self.pacing.leave(sent.id, self.epoch + self.now)
         agent = sent.agent
         if agent.think:
-            self._at(self.now + self.rng.expovariate(1 / agent.think), lambda: self._ask(agent))
+            self.at(self.now + self.rng.expovariate(1 / agent.think), lambda: self._ask(agent))
         else:
             self._ask(agent)
 
     def _fail(self, sent: Sent, error: ErrorClass) -> None:
         if not self._unlogged:
             turn = math.floor((self.now - self._flush_phase) / _LOG_FLUSH) + 1
-            self._at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
+            self.at(self._flush_phase + turn * _LOG_FLUSH, self._flush)
         began, ended = self.epoch + sent.started, self.epoch + self.now
         self._unlogged.append(Attempt(sent.id, began, ended, error, CODES[error]))
         if sent.attempt >= len(_RETRY_PAUSES):
@@ -351,7 +360,7 @@ class World:
             return
         pause = self.rng.uniform(0.0, _RETRY_PAUSES[sent.attempt])
         sent.attempt += 1
-        self._at(self.now + pause, lambda: self._again(sent))
+        self.at(self.now + pause, lambda: self._again(sent))
 
     def _again(self, sent: Sent) -> None:
         if isinstance(self.pacing.retry(sent.id, self.epoch + self.now), Queued):
@@ -366,22 +375,3 @@ class World:
 
     def _set_capacity(self, capacity: int) -> None:
         self._capacity = capacity
-
-    def _set_others(self, wanted: int) -> None:
-        missing, self._others_wanted = wanted - self._others_wanted, wanted
-        for _ in range(missing):
-            self._other_asks()
-
-    def _other_asks(self) -> None:
-        if self._others >= self._others_wanted:
-            return
-        if self._ours + self._others < self._capacity:
-            self._others += 1
-            self._at(self.now + self._service_time(), self._other_ends)
-        else:
-            self._at(self.now + self.rng.uniform(0.5, 3.0), self._other_asks)
-
-    def _other_ends(self) -> None:
-        self._others -= 1
-        if self._others < self._others_wanted:
-            self._at(self.now + self.rng.expovariate(1 / 3.0), self._other_asks)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.scheduler import Pacing
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Plan, World
+from tests.unit.domain.pacing.visits import Visit
 
 # 200 of each are asked for with PACING_SEEDS=200; what a run of all tests has time for shows the same.
 SEEDS = range(int(os.environ.get("PACING_SEEDS", "48")))
@@ -94,8 +95,9 @@ def shared(seed: int, horizon: float = 1500.0) -> World:
     rng = dice(seed)
     capacity = rng.randint(3, 16)
     comes = rng.uniform(200.0, 400.0)
-    others = [(comes, rng.randint(1, capacity // 3)), (comes + rng.uniform(300.0, 600.0), 0)]
-    plan = Plan([(0.0, capacity)], mean=rng.uniform(4.0, 20.0), others=others)
+    requests = rng.randint(1, capacity // 3)
+    visit = Visit(comes, comes + rng.uniform(300.0, 600.0), requests, longest_pause=3.0)
+    plan = Plan([(0.0, capacity)], mean=rng.uniform(4.0, 20.0), others=[visit])
     return World(plan, pacing_for(24), seed, horizon).run(_FLOOD)
 
 

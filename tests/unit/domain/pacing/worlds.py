@@ -16,7 +16,7 @@ from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Changes, Gate, Pla
 MODELS = ("glm-a", "glm-b", "glm-c")
 # What a refusal costs: its round trip and a retry's wait, in seconds of a place.
 REFUSAL = 2.0
-_COLD_START = 60.0
+COLD_START = 60.0
 _AT_ONCE = 24
 # What bounds nothing.
 PLENTY = 10_000
@@ -113,7 +113,7 @@ def run_both(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> 
     # The full hour is far away: what is found at once then is measured elsewhere.
     for pacing in (pacing_for(len(agents)), Oracle(plan, EPOCH + 1.0)):
         world = World(plan, pacing, seed, horizon, epoch=EPOCH + 1.0)
-        world.counts_from = _COLD_START
+        world.counts_from = COLD_START
         worlds.append(world.run(agents))
     ours, best = worlds
     return ours, best
@@ -127,7 +127,7 @@ def score(plan: Plan, agents: Sequence[Agent], seed: int, horizon: float) -> Sco
         best=worth(best),
         refused=sum(ours.refused.values()),
         attempts=len(ours.attempts),
-        hours=(horizon - _COLD_START) / 3600,
+        hours=(horizon - COLD_START) / 3600,
         seen_by_clients=ours.refused_to_clients,
     )
 
