@@ -18,10 +18,10 @@ from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.falls_by_turns import FallsByTurns
 from extproc.domain.pacing.gate import Gate
-from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup, LearnedLimit
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup
 from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
 from extproc.domain.pacing.rate_limit import RateLimit
-from extproc.domain.pacing.records import GroupStatus, LimitsStatus, LimitStatus, ModelStatus, group_status
+from extproc.domain.pacing.records import GroupStatus, LimitsStatus, ModelStatus, group_status, limit_status
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.model_names import model_name
 
@@ -558,15 +558,20 @@ class Limits:
                 model=model,
                 in_flight=gate.in_flight,
                 waiting=waiting.get(model, 0),
-                limit=limit_status(gate.limit, self._shown(model, gate), gate.limit.learned(outside), outside, now),
+                limit=limit_status(
+                    self._shown(model, gate), gate.limit.learned(outside), gate.limit.adjustments, outside, now
+                ),
                 share_in_use=gate.backoff.share(t),
                 group=self._group_status(model),
             )
             for model, gate in sorted(self._models.items())
         )
-        account = limit_status(self.account, self.account.limit, self.account.learned(outside), outside, now)
-        rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
-        return LimitsStatus(models, account, rate)
+        account, rate = self.account, self.rate
+        return LimitsStatus(
+            models,
+            limit_status(account.limit, account.learned(outside), account.adjustments, outside, now),
+            limit_status(rate.rate, rate.learned(outside), rate.adjustments, outside, now),
+        )
 
     def _group_status(self, model: str) -> GroupStatus | None:
         group = self._groups.get(model)
@@ -637,20 +642,3 @@ class Limits:
 
 def _usable(gate: Gate, t: Steady) -> int:
     return gate.limit.usable(gate.backoff.share(t), t)
-
-
-def limit_status(
-    source: ConcurrencyLimit | RateLimit,
-    limit: float,
-    known: LearnedLimit,
-    outside: Callable[[float], float],
-    now: float,
-) -> LimitStatus:
-    """What there is to see of a limit; `outside` turns the times of its moves into the caller's."""
-    return LimitStatus(
-        limit=limit,
-        ceiling=known.ceiling,
-        confidence=known.confidence(now),
-        adjustments=source.adjustments.counts,
-        moves=tuple(replace(move, at=outside(move.at)) for move in source.adjustments.latest()),
-    )
