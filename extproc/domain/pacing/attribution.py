@@ -14,10 +14,7 @@ level: then it was the larger limit's. A model that wants more and was not refus
 to where the others were. Where all models are at their limits at once both look the same; either explains it, and what
 comes next tells.
 
-A model that is refused even alone, again and again, while another gets through, may share its limit with that one:
-then the two are held to what the other had, and if that does not help, it is let go. Two that fall by
-turns, each after the other has grown, share it, or it is the account's if one of them shares it with others already.
-Pure: the caller brings the time.
+Which models share a limit at all is for `model_groups` to find out. Pure: the caller brings the time.
 """
 
 from collections import deque

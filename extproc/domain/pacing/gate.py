@@ -27,6 +27,10 @@ class Gate:
         """Whether no level is known to be refused."""
         return self.limit.ceiling is None
 
+    def usable(self, t: Steady) -> int:
+        """How many may be in flight now; 0 during a pause."""
+        return self.limit.usable(self.backoff.share(t), t)
+
     def places(self, t: Steady) -> int:
         """How many more may be in flight now; none or less while it is full."""
         return self.limit.places(self.backoff.share(t), t) - self.release_lag.left_alone(

@@ -3,25 +3,24 @@
 Z.AI limits each model of an account on its own, or the account as a whole, or both, or some models together: nobody has
 published which, and it may change. So there is a limit for each model that serves, one for the account over all of
 them, one for models that turn out to share theirs, one for MCP tools beside, and one rate. A request needs a place
-under each of its limits; `attribution` tells whom a refusal speaks of.
+under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
-from extproc.domain.pacing.falls_by_turns import FallsByTurns
 from extproc.domain.pacing.gate import Gate
-from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, LearnedGroup, LearnedLimit
-from extproc.domain.pacing.plan_places import GroupPlaces, ModelPlaces, PlanPlaces
+from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned
+from extproc.domain.pacing.model_groups import ModelGroups
+from extproc.domain.pacing.plan_places import ModelPlaces, PlanPlaces
 from extproc.domain.pacing.rate_limit import RateLimit
-from extproc.domain.pacing.records import GroupStatus, LimitsStatus, LimitStatus, ModelStatus, group_status
+from extproc.domain.pacing.records import LimitsStatus, ModelStatus, limit_status
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.model_names import model_name
 
@@ -39,36 +38,12 @@ _LAG_STEP: Final = 0.05
 # A longer `retry-after` is not taken for a pause: it is another kind of limit, or a mistake, and the limits learn what
 # it is from refusals.
 _LONGEST_PAUSE: Final = 3600.0
-# Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
-_TRIES: Final = 3
-_TRIED: Final = 120.0
-# What one model gains, another that shares its limit lacks within this time.
-_GAINED_WITHIN: Final = 20.0
 
 
 def places_name(model: str) -> str:
     """The name by which a model's places are kept, told to other replicas and shown. That is the model's own, unless it
     is one that stands for something else, or begins as the substitute of such a name does."""
     return model_name(_NAME_PREFIX + model) if model in (MCP, UNKNOWN) or model.startswith(_NAME_PREFIX) else model
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A model that was refused even alone is held together with another since then, to see whether that helps."""
-
-    other: str
-    since: Steady
-    refusals: int = 0
-
-
-class _Group:
-    """Models that share one limit."""
-
-    __slots__ = ("gate", "members")
-
-    def __init__(self, gate: Gate, *members: str) -> None:
-        self.gate = gate
-        self.members = set(members)
 
 
 class Limits:
@@ -81,15 +56,14 @@ class Limits:
         self._mode = config.mode
         self._config = config
         self._models: OrderedDict[str, Gate] = OrderedDict()
-        self._groups: dict[str, _Group] = {}
         self._ways: dict[str, tuple[Gate, ...]] = {}
         self._shared: tuple[Gate, ...] = ()
-        self._trials: dict[str, _Trial] = {}
-        self._tried: dict[tuple[str, str], float] = {}
-        self._falls = FallsByTurns()
         self._attribution = Attribution()
         self._wanting: set[str] = set()
         self._account = Gate(config.concurrency_initial, config.most_in_flight)
+        self._groups = ModelGroups(
+            self._models, self._account, self._attribution, config.most_in_flight, self._regrouped
+        )
         self._initial = config.concurrency_initial
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst)
 
@@ -134,7 +108,7 @@ class Limits:
 
     def usable(self, model: str, t: Steady) -> int:
         """How many of a model may be in flight now, if no other is; 0 during a pause."""
-        return min(gate.limit.usable(gate.backoff.share(t), t) for gate in self._on_its_way(model))
+        return min(gate.usable(t) for gate in self._on_its_way(model))
 
     def places(self, model: str, t: Steady) -> int:
         """How many more of a model may be in flight now."""
@@ -165,12 +139,7 @@ class Limits:
         wanted = {each: min(waiting[each], self._gate(each).places(t)) for each in models}
         if sum(wanted.values()) > room:
             return set(models)
-        rivals: set[str] = set()
-        for group in set(self._groups.values()):
-            those = [each for each in models if self._groups.get(each) is group]
-            if len(those) > 1 and sum(wanted[each] for each in those) > group.gate.places(t):
-                rivals.update(those)
-        return rivals
+        return self._groups.rivals(wanted, t)
 
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
@@ -225,8 +194,7 @@ class Limits:
             gate.limit.advance(t)
         if self._attribution.is_in_doubt:
             self._attribution.reconsider(self._wanted(), t)
-        for model in [each for each, trial in self._trials.items() if self._helped(each, trial, t)]:
-            del self._trials[model]
+        self._groups.advance(t)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
@@ -235,8 +203,9 @@ class Limits:
         if model == MCP:
             return
         levels = []
-        if (group := self._groups.get(model)) is not None:
-            levels.append((group.gate, group.gate.start(sum(retrying.get(each, 0) for each in group.members), t)))
+        if (shared := self._groups.gate(model)) is not None:
+            of_members = sum(retrying.get(each, 0) for each in self._groups.members(model))
+            levels.append((shared, shared.start(of_members, t)))
         in_all = sum(count for each, count in retrying.items() if each != MCP)
         levels.append((self._account, self._account.start(in_all, t)))
         self._attribution.started(model, tuple(levels), t)
@@ -252,17 +221,17 @@ class Limits:
         its name was unknown; what is known of a model stays its own, whoever answers for its name."""
         if before == UNKNOWN and after not in self._models and self._gate(before).in_flight == count:
             self._models[after] = self._models.pop(before)
-            self._leave_group(before)
+            self._groups.leave(before)
         else:
             self._gate(before).correct(self._gate(before).in_flight - count, t)
             self._gate(after).correct(self._gate(after).in_flight + count, t)
-        self._count_groups(t)
+        self._groups.recount(t)
 
     def correct(self, in_flight: Mapping[str, int], t: Steady) -> None:
         """Sets how many of each model are in flight, whatever was counted."""
         for model in {*self._models, *in_flight}:
             self._gate(model).correct(in_flight.get(model, 0), t)
-        self._count_groups(t)
+        self._groups.recount(t)
         self._account.correct(sum(count for model, count in in_flight.items() if model != MCP), t)
 
     def refused(
@@ -304,122 +273,21 @@ class Limits:
 
     def _too_many(self, attempt: RefusedStart, own: Gate, t: Steady) -> None:
         model = attempt.model
-        trial = self._trials.get(model)
-        if trial is not None and attempt.started >= trial.since and own.level(attempt.started, attempt.ended) == 1:
-            self._trials[model] = trial = replace(trial, refusals=trial.refusals + 1)
-            if trial.refusals >= _TRIES:
-                self._leave_group(model)
-                self._count_groups(t)
-                self._tried[model, trial.other] = t
-            else:
-                # The other model may have more in flight than the plan has places by now, so one less is assumed.
-                gate = self._groups[model].gate
-                gate.limit.assume(gate.in_flight - own.in_flight - 1, t)
+        self._groups.refused(attempt, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
         was_falling = own.limit.is_falling
         level = self._attribution.refused(attempt, own, larger, t)
         if own.limit.is_falling and not was_falling and not is_single:
-            self._note_fall(model, t)
+            self._groups.fell(model, self._others(model), t)
         if attempt.until is not None:
             own.limit.pause(attempt.until)
         if level == 1 and not is_single and own.limit.is_stormy:
-            self._falls.forget()
-            self._try_to_share(model, t)
+            self._groups.refused_alone(model, self._others(model), t)
 
-    def _try_to_share(self, model: str, t: Steady) -> None:
-        """A model that is refused even alone may share its limit with one that has work and is not refused.
-
-        It must use all that it is known to have: while it leaves places free, they are not what the other lacks. And it
-        must have got through meanwhile and have lost nothing: a storm strikes models that share nothing, too, and what
-        runs since before it says nothing.
-        """
-        self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
-        group = self._groups.get(model)
-        busy = [
-            (gate.in_flight, other)
-            for other, gate in self._models.items()
-            if other not in (model, MCP)
-            and gate.in_flight >= max(gate.limit.proven, 1)
-            and not gate.limit.has_fallen
-            and self._attribution.got_through(other, self.of(model).alone_since, t)
-            and (model, other) not in self._tried
-            and (group is None or self._groups.get(other) is not group)
-        ]
-        if not busy:
-            return
-        if group is not None:
-            self._try_the_account(model, group, t)
-            return
-        _, other = max(busy)
-        self._trials[model] = _Trial(other, t)
-        self._share(model, other, t)
-
-    def _note_fall(self, model: str, t: Steady) -> None:
-        """A model has begun to fall. Two that fall by turns, each after the other has grown, share their limit: what
-        one gains the other lacks. If one of them shares it with others already, it is the account's."""
-        if any(gate.limit.is_stormy for gate in self._gates()):
-            return
-        group, since = self._groups.get(model), Steady(t - _GAINED_WITHIN)
-        for other, gate in self._models.items():
-            if other in (model, MCP) or (group is not None and other in group.members):
-                continue
-            has_gained = gate.limit.raised_at >= since and not gate.limit.has_fallen
-            if not has_gained or not self._attribution.got_through(other, since, t):
-                continue
-            if self._falls.note(model, other, t):
-                if group is None and other not in self._groups:
-                    self._share(model, other, t)
-                else:
-                    self._is_the_accounts(model, other, t)
-                return
-
-    def _is_the_accounts(self, model: str, other: str, t: Steady) -> None:
-        """What models seemed to share is the account's limit: that has what is in flight beside the one refused."""
-        for each in (model, other):
-            self._leave_group(each)
-        self._count_groups(t)
-        self._account.limit.assume(self._account.in_flight - 1, t)
-
-    def _share(self, model: str, other: str, t: Steady) -> None:
-        group = self._groups.get(other)
-        if group is None:
-            group = self._groups[other] = _Group(Gate(1, self._config.most_in_flight), other)
-        group.members.add(model)
-        self._groups[model] = group
-        self._count_groups(t)
-        # What is in flight here of the model that was refused is not at the upstream, so it does not count.
-        group.gate.limit.assume(group.gate.in_flight - self._gate(model).in_flight, t)
-
-    def _try_the_account(self, model: str, group: _Group, t: Steady) -> None:
-        """A model is refused even alone though those that it shares a limit with leave places free, and one beside them
-        gets through: then what it lacks is the account's, and that has what is in flight."""
-        if model in self._trials or group.gate.in_flight >= group.gate.limit.limit:
-            return
-        self._leave_group(model)
-        self._count_groups(t)
-        self._account.limit.assume(self._account.in_flight - self._gate(model).in_flight, t)
-
-    def _helped(self, model: str, trial: _Trial, t: Steady) -> bool:
-        return self._attribution.got_through(model, trial.since, t)
-
-    def _leave_group(self, model: str) -> None:
-        self._trials.pop(model, None)
-        group = self._groups.pop(model, None)
-        if group is None:
-            return
-        group.members.discard(model)
-        if len(group.members) < 2:
-            for other in group.members:
-                self._groups.pop(other, None)
-                self._trials.pop(other, None)
-        self._regrouped()
-
-    def _count_groups(self, t: Steady) -> None:
-        self._regrouped()
-        for group in set(self._groups.values()):
-            in_flight = sum(self._models[each].in_flight for each in group.members if each in self._models)
-            group.gate.correct(in_flight, t)
+    def _others(self, model: str) -> Mapping[str, Gate]:
+        """The other models that one may share a limit with."""
+        return {other: gate for other, gate in self._models.items() if other not in (model, MCP)}
 
     def set_demand(self, waiting: Mapping[str, int], t: Steady) -> None:
         """Says how many of each model wait that nothing but the limits holds back; only then they rise."""
@@ -485,20 +353,20 @@ class Limits:
 
     def account_usable(self, t: Steady) -> int:
         """How many may be in flight of the account as a whole now; 0 during a pause."""
-        return _usable(self._account, t)
+        return self._account.usable(t)
 
     def plan_places(self, outside: Callable[[float], float], t: Steady) -> PlanPlaces:
         """How many of each model may be in flight now, for those who deal the places out; `outside` turns a time into
         the one that is to be told."""
-        numbers = {group: number for number, group in enumerate(dict.fromkeys(self._groups.values()), 1)}
+        numbers = self._groups.numbers()
         models = {
             model: ModelPlaces(
-                usable=_usable(gate, t),
+                usable=gate.usable(t),
                 limit=gate.limit.limit,
                 share_in_use=gate.backoff.share(t),
                 proven=gate.limit.proven,
                 stormy=any(each.limit.is_stormy for each in self._on_its_way(model)),
-                group=numbers[self._groups[model]] if model in self._groups else 0,
+                group=numbers.get(model, 0),
                 lag=self._lag(model, t),
                 paused_until=outside(t + left) if (left := self.pause_left(model, t)) else None,
             )
@@ -506,10 +374,7 @@ class Limits:
         }
         return PlanPlaces(
             models=models,
-            groups=tuple(
-                GroupPlaces(_usable(group.gate, t), group.gate.limit.limit, group.gate.limit.proven)
-                for group in numbers
-            ),
+            groups=self._groups.places(t),
             new=self._initial_of(UNKNOWN),
             tools=self._initial_of(MCP),
             proven=self.account.proven,
@@ -519,11 +384,7 @@ class Limits:
     def learned(self, outside: Callable[[float], float], now: float) -> Learned:
         """What is known of the plan at the outside time `now`; `outside` turns a steady time into one of those."""
         models = {model: gate.limit.learned(outside) for model, gate in self._models.items()}
-        groups = tuple(
-            LearnedGroup(tuple(sorted(known)), group.gate.limit.learned(outside))
-            for group in dict.fromkeys(self._groups.values())
-            if len(known := group.members - self._trials.keys()) > 1
-        )
+        groups = self._groups.learned(outside)
         return Learned(now, self.account.learned(outside), self.rate.learned(outside), models, groups)
 
     def restore(self, learned: Learned, past: Callable[[float], Steady], t: Steady) -> None:
@@ -537,17 +398,7 @@ class Limits:
             self._initial = max(self._initial, self.account.limit)
         for model, known in list(learned.models.items())[-MOST_MODELS:]:
             self._gate(model).limit.restore(known, past)
-        for each in learned.groups:
-            self._restore_group(each, past)
-        self._count_groups(t)
-
-    def _restore_group(self, known: LearnedGroup, past: Callable[[float], Steady]) -> None:
-        """Goes on with models that share a limit; those of which nothing else is known share none."""
-        models = [model for model in known.models if model in self._models and model != MCP]
-        if len(models) > 1:
-            group = _Group(Gate(1, self._config.most_in_flight), *models)
-            group.gate.limit.restore(known.limit, past)
-            self._groups.update(dict.fromkeys(models, group))
+        self._groups.restore(learned.groups, self._models.keys() - {MCP}, past, t)
 
     def status(
         self, waiting: Mapping[str, int], outside: Callable[[float], float], now: float, t: Steady
@@ -558,22 +409,20 @@ class Limits:
                 model=model,
                 in_flight=gate.in_flight,
                 waiting=waiting.get(model, 0),
-                limit=limit_status(gate.limit, self._shown(model, gate), gate.limit.learned(outside), outside, now),
+                limit=limit_status(
+                    self._shown(model, gate), gate.limit.learned(outside), gate.limit.adjustments, outside, now
+                ),
                 share_in_use=gate.backoff.share(t),
-                group=self._group_status(model),
+                group=self._groups.status(model),
             )
             for model, gate in sorted(self._models.items())
         )
-        account = limit_status(self.account, self.account.limit, self.account.learned(outside), outside, now)
-        rate = limit_status(self.rate, self.rate.rate, self.rate.learned(outside), outside, now)
-        return LimitsStatus(models, account, rate)
-
-    def _group_status(self, model: str) -> GroupStatus | None:
-        group = self._groups.get(model)
-        if group is None:
-            return None
-        known = group.members - self._trials.keys()
-        return group_status(model, group.members, known, group.gate.limit.limit, group.gate.in_flight)
+        account, rate = self.account, self.rate
+        return LimitsStatus(
+            models,
+            limit_status(account.limit, account.learned(outside), account.adjustments, outside, now),
+            limit_status(rate.rate, rate.learned(outside), rate.adjustments, outside, now),
+        )
 
     def _shown(self, model: str, gate: Gate) -> int:
         """A model's own limit; where nothing is learned it has none, and the account's is what holds."""
@@ -583,18 +432,20 @@ class Limits:
         """The gates that a request of a model passes, the smallest first."""
         way = self._ways.get(model)
         if way is None:
-            own, group = self._gate(model), self._groups.get(model)
+            own, shared = self._gate(model), self._groups.gate(model)
             if model == MCP:
                 way = (own,)
+            elif shared is None:
+                way = (own, self._account)
             else:
-                way = (own, self._account) if group is None else (own, group.gate, self._account)
+                way = (own, shared, self._account)
             self._ways[model] = way
         return way
 
     def _shared_gates(self) -> tuple[Gate, ...]:
         """The gates that several models pass, the smallest first."""
         if not self._shared:
-            self._shared = (*{group.gate: None for group in self._groups.values()}, self._account)
+            self._shared = (*self._groups.gates(), self._account)
         return self._shared
 
     def _regrouped(self) -> None:
@@ -631,26 +482,4 @@ class Limits:
             idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
             if idle is not None:
                 del self._models[idle]
-                self._regrouped()
-                self._leave_group(idle)
-
-
-def _usable(gate: Gate, t: Steady) -> int:
-    return gate.limit.usable(gate.backoff.share(t), t)
-
-
-def limit_status(
-    source: ConcurrencyLimit | RateLimit,
-    limit: float,
-    known: LearnedLimit,
-    outside: Callable[[float], float],
-    now: float,
-) -> LimitStatus:
-    """What there is to see of a limit; `outside` turns the times of its moves into the caller's."""
-    return LimitStatus(
-        limit=limit,
-        ceiling=known.ceiling,
-        confidence=known.confidence(now),
-        adjustments=source.adjustments.counts,
-        moves=tuple(replace(move, at=outside(move.at)) for move in source.adjustments.latest()),
-    )
+                self._groups.leave(idle)

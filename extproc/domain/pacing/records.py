@@ -1,10 +1,11 @@
 """What pacing is told and what it answers."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
-from extproc.domain.pacing.adjustments import Direction, Move
+from extproc.domain.pacing.adjustments import Adjustments, Direction, Move
 from extproc.domain.pacing.config import PacingMode
+from extproc.domain.pacing.learned_limits import LearnedLimit
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import RefusalReason
@@ -85,6 +86,19 @@ class LimitStatus:
     confidence: float
     adjustments: Mapping[Direction, int]
     moves: tuple[Move, ...]
+
+
+def limit_status(
+    limit: float, known: LearnedLimit, adjustments: Adjustments, outside: Callable[[float], float], now: float
+) -> LimitStatus:
+    """What there is to see of a limit; `outside` turns the times of its moves into the caller's."""
+    return LimitStatus(
+        limit=limit,
+        ceiling=known.ceiling,
+        confidence=known.confidence(now),
+        adjustments=adjustments.counts,
+        moves=tuple(replace(move, at=outside(move.at)) for move in adjustments.latest()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
