@@ -54,6 +54,9 @@ class Client:
     chance: random.Random
     talks: dict[int, Talk] = field(default_factory=dict)
     changes: list[dict[SettingCodes, int]] = field(default_factory=list)
+    # It takes whatever it has changed for acknowledged with the first acknowledgement that comes, so one change waits
+    # for that of the one before; the greeting is the first.
+    waits_for_acknowledgement: bool = True
 
     def __post_init__(self) -> None:
         self.http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
@@ -64,7 +67,7 @@ class Client:
             ready = [number for number, talk in self.talks.items() if self.may_say(number, talk)]
             if ready and self.chance.random() < 0.9:
                 self.say(self.chance.choice(ready))
-            elif self.changes:
+            elif self.changes and not self.waits_for_acknowledgement:
                 self.change(self.changes.pop())
             else:
                 await self.hear()
@@ -105,6 +108,7 @@ class Client:
 
     def change(self, values: dict[SettingCodes, int]) -> None:
         self.http2.update_settings(values)
+        self.waits_for_acknowledgement = True
         self.flush()
 
     def flush(self) -> None:
@@ -129,6 +133,7 @@ class Client:
         if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
             self.talks[event.stream_id].status = dict(event.headers).get(b"grpc-status", b"")
         if isinstance(event, h2.events.SettingsAcknowledged):
+            self.waits_for_acknowledgement = False
             for number in self.talks:  # who was given no window at all is given one now
                 self.widen(number, 100)
 
