@@ -14,6 +14,7 @@ IN_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 SIDE_BY_SIDE := --no-print-directory --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.complete
+WHEELS := build/wheel
 RUNS := $(VENV)/.runs
 RUN_REQUIREMENTS := requirements.txt deploy/image/requirements-simulator.txt deploy/image/requirements-build.txt
 FRONTEND := dashboard/frontend
@@ -74,7 +75,7 @@ $(PAGE): $(PAGE_MODULES) $(PAGE_SOURCES)
 	@touch $@
 
 wheel: $(STAMP) page ## build the wheel, page and demo in it, into build/wheel
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(WHEELS) .
 
 setup-system: ## as root on Debian: install what tests and benchmarks need of the system
 	@missing=$$(for each in $(SYSTEM_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \

@@ -88,7 +88,7 @@ class Service:
         self.key = ApiKey.from_settings(settings)
         self.admission = Admission(settings.max_workers)
         metrics = self.metrics = Metrics()
-        metrics.build_info(version.VERSION, version.COMMIT, version.BUILD_TIME)
+        metrics.build_info(version.VERSION, version.commit(), version.BUILD_TIME)
         metrics.registry.register(AdmissionCollector(self.admission.snapshot))
         self._counts = counts or LastingCounts.new()
         if self._counts.is_stopping:  # another processor has died meanwhile, and this one takes its place
@@ -324,7 +324,7 @@ class Service:
     def _about(self) -> dict[str, Any]:
         return {
             "version": version.VERSION,
-            "commit": version.COMMIT,
+            "commit": version.commit(),
             "variant": self._settings.deployment_variant,
             "usage": self.clients.describe(_STATUS_DAYS),
             "quota": as_json(self.quota.snapshot()),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -28,11 +29,14 @@ _CHECKOUT: Final = Path(__file__).parent.parent
 
 def commit() -> str:
     """The commit that was built, or of the checkout that this runs from; "unknown" if neither is told."""
-    if COMMIT != _UNKNOWN or not (_CHECKOUT / ".git").exists():
-        return COMMIT
-    asked = ["git", "-C", str(_CHECKOUT), "rev-parse", "HEAD"]
+    return COMMIT if COMMIT != _UNKNOWN or not (_CHECKOUT / ".git").exists() else _checked_out(_CHECKOUT)
+
+
+@cache
+def _checked_out(checkout: Path) -> str:
+    asked = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
-        return COMMIT
+        return _UNKNOWN
     return done.stdout.strip()

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
+from extproc import version
 from tests.harness import plain_http
 from tests.harness.doc_tables import documented_series
 from tests.harness.readings import Readings
@@ -96,7 +97,7 @@ async def test_status_shows_limits_versions_and_settings_without_the_secret(stac
     status = stack.status()
 
     assert status["workers"] == {"in_flight": 0, "limit": 20, "max": 20, "draining": False}
-    assert status["version"]
+    assert (status["version"], status["commit"]) == (version.VERSION, version.commit())
     assert status["settings"]["ZAI_API_KEY"] == "***"
     assert status["settings"]["MAX_WORKERS"] == "20"
 

@@ -26,10 +26,10 @@ PAGE = ROOT / "dashboard" / "static" / "index.html"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run(
-        [*command, "--no-index", "--wheel-dir", str(directory), str(ROOT)],
-        env={**os.environ, "BUILD_COMMIT": COMMIT},
+        ["make", "--silent", "--no-print-directory", "wheel", f"WHEELS={directory}"],
+        cwd=ROOT,
+        env={**os.environ, "BUILD_COMMIT": COMMIT, "PIP_NO_INDEX": "1"},
         check=True,
     )
     [built] = directory.glob("zai_proxy-*.whl")

@@ -155,13 +155,15 @@ def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
 
 def test_the_pacing_page_says_when_a_limit_is_tried() -> None:
     rows = [f"{when}: {a_try}" for when, a_try in tables(PACING, "when")]
-    after_a_fall, settled, soon, later, _at_a_full_hour, dense = rows
+    after_a_fall, settled, soon, later, of_few, _at_a_full_hour, dense = rows
 
     assert after_a_fall.endswith(f": each {probing._RETURN:.0f} seconds, {probing._MOST_RETURNS} times at most")
     assert settled.endswith(f": {TIMES[probing._RETURNS]}, {probing._RETURN:.0f} seconds apart")
     assert soon.startswith(f"within {probing._SOON_IS_OVER / 60:.0f} minutes ")
     assert soon.endswith(f": each {probing._SOON:.0f} seconds")
     assert later == f"later: each {probing._LATER:.0f} seconds"
+    assert of_few.startswith("later, ")
+    assert of_few.endswith(f": each {probing._LATER_OF_FEW:.0f} seconds")
     most = f"{probing.FIRST_HALF_LIFE:.0f} seconds"
     assert dense.endswith(f"one attempt in {1 / probing._SHARE:.0f} pays for, each {most} at most")
 
