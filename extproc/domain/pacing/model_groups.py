@@ -17,6 +17,8 @@ from extproc.domain.pacing.learned_limits import LearnedGroup
 from extproc.domain.pacing.plan_places import GroupPlaces
 from extproc.domain.pacing.records import GroupStatus, group_status
 
+# For so long a model that is refused even alone is taken for one that a storm has struck, and nothing else is tried.
+_ALONE_FOR: Final = 60.0
 # Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
 _TRIES: Final = 3
 _TRIED: Final = 120.0
@@ -124,7 +126,7 @@ class ModelGroups:
 
         It must use all that it is known to have: while it leaves places free, they are not what the other lacks. And it
         must have got through meanwhile and have lost nothing: a storm strikes models that share nothing, too, and what
-        runs since before it says nothing.
+        runs since before it says nothing. A storm may strike one model alone, so it has to last.
         """
         self._falls.forget()
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
@@ -138,7 +140,7 @@ class ModelGroups:
             and (model, other) not in self._tried
             and (group is None or self._groups.get(other) is not group)
         ]
-        if not busy:
+        if not busy or t < alone_since + _ALONE_FOR:
             return
         if group is not None:
             self._try_the_account(model, group, t)

@@ -13,7 +13,7 @@ from extproc.domain.pacing.plan_view import PlanLimits, PlanView
 from extproc.domain.pacing.records import GroupStatus, ModelStatus, group_status
 from tests.unit.domain.pacing.test_names_and_storms import refuse_alone, with_room_in_the_account
 
-NOW = Steady(40.0)
+NOW = Steady(80.0)
 HUNDRED = LearnedLimit(100.0, None, None, None)
 
 
@@ -33,13 +33,13 @@ def start(limits: Limits, model: str, count: int, at: float) -> None:
 
 
 def on_trial() -> Limits:
-    """The model glm-a, which was refused even alone, is held together with glm-b since the 34th second."""
+    """The model glm-a, which was refused even alone, is held together with glm-b since the 74th second."""
     limits = with_room_in_the_account(glm_a=1, glm_b=1)
     for second in (12, 15, 19, 25):
         refuse_alone(limits, "glm-a", second)
     start(limits, "glm-b", 1, 28.0)
     limits.advance(Steady(33.0))
-    refuse_alone(limits, "glm-a", 34.0)
+    refuse_alone(limits, "glm-a", 74.0)
     return limits
 
 
@@ -126,11 +126,11 @@ def test_models_that_are_held_together_on_trial_are_not_said_to_share_for_sure()
 
 def test_once_the_one_gets_through_the_trial_is_over_and_they_share() -> None:
     limits = on_trial()
-    limits.end("glm-b", Steady(35.0), refused=False)
-    limits.start("glm-a", {}, Steady(36.0))
-    limits.advance(Steady(39.0))
-    limits.end("glm-a", Steady(39.0), refused=False)
-    limits.start("glm-b", {}, Steady(39.5))
+    limits.end("glm-b", Steady(75.0), refused=False)
+    limits.start("glm-a", {}, Steady(76.0))
+    limits.advance(Steady(79.0))
+    limits.end("glm-a", Steady(79.0), refused=False)
+    limits.start("glm-b", {}, Steady(79.5))
 
     assert [shown and shown.known for shown in shown_anywhere(limits, "glm-a")] == [("glm-b",), ("glm-b",)]
     assert [shown and shown.known for shown in shown_anywhere(limits, "glm-b")] == [("glm-a",), ("glm-a",)]

@@ -2,7 +2,8 @@
 it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import pairwise
 
 import pytest
 
@@ -32,16 +33,20 @@ def in_storm(
     *,
     by_model: bool,
     answer: float = 2.0,
+    struck: Collection[str] | None = None,
 ) -> World:
-    """A storm of so many seconds, in which each model has so many clients for so many places, with answers of so many
-    seconds on average and the time-out that is the default."""
+    """A storm of so many seconds, which strikes some models or all, and in which each model has so many clients for so
+    many places, with answers of so many seconds on average and the time-out that is the default."""
     storm = [(BEGINS, 0), (BEGINS + seconds, 1)]
     total = sum(sizes.values())
 
     def capacity(size: int) -> list[tuple[float, int]]:
         return [(0.0, size), *((at, size * there) for at, there in storm)]
 
-    gates = [Gate(frozenset([model]), capacity(size)) for model, size in sizes.items()] if by_model else []
+    gates = []
+    if by_model:
+        lasting = {model: [(0.0, size)] for model, size in sizes.items() if struck is not None and model not in struck}
+        gates = [Gate(frozenset([model]), lasting.get(model, capacity(size))) for model, size in sizes.items()]
     plan = Plan([(0.0, 1000)] if by_model else capacity(total), gates, mean=answer)
     agents = [
         Agent(f"{model}-{number}", model=model) for model, size in sizes.items() for number in range(clients(size))
@@ -85,6 +90,25 @@ def test_where_few_wait_what_was_proven_is_back_within_20_seconds_of_the_last_re
     for seed in range(8):
         world = in_storm(seconds, sizes, lambda _: clients, seed, by_model=by_model, answer=answer)
         assert back_after(world, seconds, 0.8 * clients * len(sizes)) <= 20.0, seed
+
+
+@pytest.mark.parametrize("clients", [2, 12])
+@pytest.mark.parametrize("struck", [("glm-a",), ("glm-a", "glm-b")], ids=["one model", "two models"])
+@pytest.mark.parametrize("seconds", [15.0, 40.0])
+def test_after_a_storm_that_strikes_some_models_they_are_back_within_20_seconds_and_the_others_lose_nothing(
+    seconds: float, struck: Collection[str], clients: int
+) -> None:
+    over = BEGINS + seconds
+    for seed in range(8):
+        world = in_storm(seconds, SIZES, lambda _: clients, seed, by_model=True, struck=struck)
+        refused = [at for at, error in world.attempts if error is not None and BEGINS <= at <= over]
+        enough = 0.8 * sum(min(clients, size) for size in SIZES.values())
+        back = next((state.at for state in world.usage if state.at > over and state.ours >= enough), math.inf)
+        assert back - refused[-1] <= 20.0, seed
+        during = [(a.ours, b.at - a.at) for a, b in pairwise(world.usage) if a.at >= BEGINS + 5.0 and b.at <= over]
+        others = sum(min(clients, size) for model, size in SIZES.items() if model not in struck)
+        in_use = sum(ours * lasts for ours, lasts in during) / sum(lasts for _, lasts in during)
+        assert in_use >= 0.9 * others, seed
 
 
 def refused_together(*, running: int = 0) -> ConcurrencyLimit:
