@@ -70,8 +70,6 @@ _FIRST_PAUSE: Final = 1.0
 _PROOFS_KEPT: Final = 8
 # Larger bursts of refusals are not told from those that leave something running.
 _REFUSALS_KEPT: Final = 64
-# Nobody tells when a storm is over, and what was proven is to be in use again within 20 s of the last refusal.
-_LONGEST_PAUSE: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +86,11 @@ class Lesson:
 class ConcurrencyLimit:
     """Counts what is in flight and learns how much may be."""
 
-    def __init__(self, initial: int, maximum: int) -> None:
+    def __init__(self, initial: int, maximum: int, probes: ProbePolicy | None = None) -> None:
         self.adjustments = Adjustments("in flight")
         self.ceiling: Ceiling | None = None
         self._maximum = maximum
-        self._probes = ProbePolicy()
+        self._probes = probes or ProbePolicy()
         self._limit = float(min(initial, maximum))
         self._in_flight = 0
         self._waiting = False
@@ -243,7 +241,8 @@ class ConcurrencyLimit:
     def _prove(self, level: int, t: Steady, *, has_got_through: bool = True) -> None:
         self._proven = level
         if has_got_through:
-            if self._pause > _FIRST_PAUSE and self._before_fall is not None:
+            was_storm = self._pause > _FIRST_PAUSE or self._probes.keeps_ceiling
+            if was_storm and self._before_fall is not None:
                 self._recovering = True
                 self._grown_at = t
                 self._paused_until = self._told_until
@@ -258,9 +257,9 @@ class ConcurrencyLimit:
             self._limit = min(self._limit, self._before_fall)
             self._grow(_RECOVERY, "the storm is over", t, most=self._before_fall)
         else:
+            self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE) if self._probes.keeps_ceiling else None
             self._recovering = False
             self._before_fall = None
-            self.ceiling = None
 
     def _grow(self, doubling: float, cause: str, t: Steady, most: float = math.inf) -> None:
         limit = self.limit
@@ -513,7 +512,7 @@ class ConcurrencyLimit:
             if self._pause == _FIRST_PAUSE:
                 self._alone_since = t
             self.pause(refused_at + self._pause)
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._pause = min(2 * self._pause, self._probes.longest_pause)
         self._lower(int(level * _BACK_OFF), t)
 
     def _lower(self, limit: int, t: Steady) -> None:

@@ -4,6 +4,7 @@ from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.in_flight_history import InFlightHistory
 from extproc.domain.pacing.overload_backoff import OverloadBackoff
+from extproc.domain.pacing.probing import ProbePolicy
 from extproc.domain.pacing.release_lag import ReleaseLag
 
 
@@ -12,8 +13,8 @@ class Gate:
 
     __slots__ = ("_history", "backoff", "limit", "release_lag")
 
-    def __init__(self, initial: int, maximum: int) -> None:
-        self.limit = ConcurrencyLimit(initial, maximum)
+    def __init__(self, initial: int, maximum: int, probes: ProbePolicy | None = None) -> None:
+        self.limit = ConcurrencyLimit(initial, maximum, probes)
         self.backoff = OverloadBackoff()
         self.release_lag = ReleaseLag()
         self._history = InFlightHistory()

@@ -19,6 +19,7 @@ from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned
 from extproc.domain.pacing.model_groups import ModelGroups
 from extproc.domain.pacing.plan_places import ModelPlaces, PlanPlaces
+from extproc.domain.pacing.probing import RareProbes
 from extproc.domain.pacing.rate_limit import RateLimit
 from extproc.domain.pacing.records import LimitsStatus, ModelStatus, limit_status
 from extproc.domain.request.business_codes import ErrorClass
@@ -468,7 +469,8 @@ class Limits:
         gate = self._models.get(model)
         if gate is None:
             self._make_room()
-            gate = self._models[model] = Gate(self._initial_of(model), self._config.most_in_flight)
+            probes = RareProbes() if model == MCP else None
+            gate = self._models[model] = Gate(self._initial_of(model), self._config.most_in_flight, probes)
             self._regrouped()
         return gate
 

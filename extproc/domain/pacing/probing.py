@@ -18,7 +18,8 @@ what has just changed is likely to change again. So:
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
 
-Only a try that holds is followed by the next one at once, and nothing is tried unless work waits.
+Only a try that holds is followed by the next one at once, and nothing is tried unless work waits. MCP tools have a
+gate that one call too many shuts: it is tried once in four hours.
 """
 
 import math
@@ -44,6 +45,8 @@ _SOON_IS_OVER: Final = 1800.0
 _RETURN: Final = 12.0
 _RETURNS: Final = 2
 _MOST_RETURNS: Final = 15
+# sqrt(2 * 1200 s * 86,400 s)
+_RARELY: Final = 14_400.0
 # This long after a refusal a retry may still be waiting to be sent: in flight here, but not there.
 QUIET: Final = 10.0
 
@@ -72,6 +75,12 @@ class ProbePolicy:
         "_returns",
         "_soon",
     )
+
+    longest_pause = 8.0
+    """The longest pause between two attempts while even single ones are refused, in seconds. Nobody tells when a storm
+    is over, and what was proven is to be in use again within 20 s of the last refusal."""
+    keeps_ceiling = False
+    """Whether what was refused before a storm still counts after it."""
 
     def __init__(self, soon: float = _SOON, later: float = _LATER, later_of_few: float = _LATER_OF_FEW) -> None:
         self._soon, self._later, self._later_of_few = soon, later, later_of_few
@@ -145,3 +154,25 @@ class ProbePolicy:
         if self._balance >= 1.0:
             due = min(due, ceiling.doubtful_at())
         return max(due, self.quiet_at)
+
+
+class RareProbes(ProbePolicy):
+    """The next try where one attempt too many shuts all places for twenty minutes and more, as the gate of MCP tools
+    does. If its size changes once a day, tau is some four hours there; and while it is shut there is little to gain by
+    asking often."""
+
+    __slots__ = ()
+
+    longest_pause = 60.0
+    keeps_ceiling = True
+
+    def expect_change(self, t: Steady) -> None:
+        """A full hour is no reason for a try."""
+
+    def fell(self, t: Steady) -> None:
+        """What was there comes back by itself, once single attempts get through."""
+        self.changed(t)
+
+    def due(self, ceiling: Ceiling, verdict: float, t: Steady) -> float:
+        """When the next try above a ceiling is due."""
+        return ceiling.seen + _RARELY
