@@ -152,7 +152,7 @@ class ModelGroups:
     def fell(self, model: str, others: Mapping[str, Gate], t: Steady) -> None:
         """A model has begun to fall. Two that fall by turns, each after the other has grown, share their limit: what
         one gains the other lacks. If one of them shares it with others already, it is the account's."""
-        if any(gate.limit.is_stormy for gate in (*self._models.values(), *self.gates(), self._account)):
+        if any(gate.limit.is_stormy for gate in (self._models[model], *others.values(), *self.gates(), self._account)):
             return
         group, since = self._groups.get(model), Steady(t - _GAINED_WITHIN)
         for other, gate in others.items():

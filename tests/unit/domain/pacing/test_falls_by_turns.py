@@ -1,7 +1,11 @@
 """Two models that share places take from one another what each gains: they fall by turns."""
 
+from extproc.domain.pacing.attribution import Attribution
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.falls_by_turns import FallsByTurns
+from extproc.domain.pacing.gate import Gate
+from extproc.domain.pacing.limits import MCP
+from extproc.domain.pacing.model_groups import ModelGroups
 
 
 def fall(*falls: tuple[float, str]) -> bool:
@@ -37,3 +41,26 @@ def test_after_a_storm_nothing_is_remembered() -> None:
     noted.forget()
 
     assert not noted.note("glm-a", "glm-b", Steady(2.0))
+
+
+def held_together(stormy: str) -> bool:
+    """Whether glm-a and glm-b are held together once they have fallen by turns, while even single requests of another
+    are refused."""
+    models = {name: Gate(3, 8) for name in ("glm-a", "glm-b", "glm-c", MCP)}
+    others = {name: gate for name, gate in models.items() if name != MCP}
+    attribution = Attribution()
+    groups = ModelGroups(models, Gate(8, 8), attribution, 8, lambda: None)
+    for at in (1.0, 3.0, 6.0):
+        models[stormy].limit.refused(1, at, "upstream 1302", Steady(at), nothing_gets_through=True)
+    for model in ("glm-a", "glm-b"):
+        attribution.started(model, (), Steady(7.0))
+        for at in (6.0, 10.0):
+            models[model].limit.set_demand(True, Steady(at))
+    for model in ("glm-a", "glm-b", "glm-a"):
+        groups.fell(model, {name: gate for name, gate in others.items() if name != model}, Steady(10.0))
+    return set(groups.members("glm-a")) == {"glm-a", "glm-b"}
+
+
+def test_a_storm_of_models_says_nothing_of_who_shares_but_the_gate_of_tools_is_none() -> None:
+    assert not held_together("glm-c")
+    assert held_together(MCP)
