@@ -118,10 +118,7 @@ class FleetWorld(World):
     def __init__(self, plan: Plan, fleet: Fleet, seed: int, horizon: float) -> None:
         super().__init__(plan, fleet, seed, horizon)  # type: ignore[arg-type]  # it asks nothing else of a pacing
         self.fleet = fleet
-        self._at(0.0, self._beat)
-
-    def at(self, seconds: float, act: Callable[[], None]) -> None:
-        self._at(seconds, act)
+        self.at(0.0, self._beat)
 
     def kill(self, number: int) -> None:
         """A replica dies with everything that waits there; what runs upstream ends as it would.
@@ -137,7 +134,7 @@ class FleetWorld(World):
     def _beat(self) -> None:
         """Replicas report also while nothing happens."""
         self.fleet.sync(EPOCH + self.now)
-        self._at(self.now + 0.2, self._beat)
+        self.at(self.now + 0.2, self._beat)
 
 
 def fleet_of(store: Store, replicas: int, place: Callable[[str], int] | None = None, **settings: float) -> Fleet:
