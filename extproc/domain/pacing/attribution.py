@@ -136,6 +136,7 @@ class Attribution:
                 return False
         # A larger gate that was never refused has no known limit, so it cannot be full.
         full = [(gate, level) for gate, level in levels.items() if gate is own or not gate.is_open]
+        # All of them are asked, since asking is how each begins to doubt.
         excusing = [gate for gate, level in full if gate.excuses(level, attempt.started, t)]
         return bool(excusing)
 

@@ -101,10 +101,7 @@ def test_after_a_storm_that_strikes_some_models_they_are_back_within_20_seconds_
     over = BEGINS + seconds
     for seed in range(8):
         world = in_storm(seconds, SIZES, lambda _: clients, seed, by_model=True, struck=struck)
-        refused = [at for at, error in world.attempts if error is not None and BEGINS <= at <= over]
-        enough = 0.8 * sum(min(clients, size) for size in SIZES.values())
-        back = next((state.at for state in world.usage if state.at > over and state.ours >= enough), math.inf)
-        assert back - refused[-1] <= 20.0, seed
+        assert back_after(world, seconds, 0.8 * sum(min(clients, size) for size in SIZES.values())) <= 20.0, seed
         during = [(a.ours, b.at - a.at) for a, b in pairwise(world.usage) if a.at >= BEGINS + 5.0 and b.at <= over]
         others = sum(min(clients, size) for model, size in SIZES.items() if model not in struck)
         in_use = sum(ours * lasts for ours, lasts in during) / sum(lasts for _, lasts in during)
