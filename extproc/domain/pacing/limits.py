@@ -80,8 +80,8 @@ class Limits:
     @property
     def limit(self) -> int:
         """How many may be in flight in all, as far as is known: what the models may together, the account at most."""
-        known = [gate.limit.limit for model, gate in self._models.items() if model != MCP]
-        return min(self.account.limit, sum(known)) if known else self.account.limit
+        own = {model: gate.limit.limit for model, gate in self._models.items() if model != MCP}
+        return min(self.account.limit, self._groups.together(own)) if own else self.account.limit
 
     def limit_of(self, model: str) -> int:
         """How many of a model may be in flight, if no other is."""
