@@ -25,7 +25,10 @@ def limit_in_all(shown: LimitsStatus, known: Learned, limit: int, now: float) ->
         limit=limit,
         ceiling=ceiling,
         confidence=confidence,
-        adjustments={direction: sum(each.adjustments[direction] for each in every) for direction in Direction},
+        adjustments={
+            direction: shown.forgotten[direction] + sum(each.adjustments[direction] for each in every)
+            for direction in Direction
+        },
         moves=tuple(moves[-_SHOWN_MOVES:]),
     )
 

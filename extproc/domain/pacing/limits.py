@@ -7,10 +7,11 @@ under each of its limits; `attribution` tells whom a refusal speaks of, `model_g
 """
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
@@ -57,6 +58,7 @@ class Limits:
         self._mode = config.mode
         self._config = config
         self._models: OrderedDict[str, Gate] = OrderedDict()
+        self._forgotten: Counter[Direction] = Counter()
         self._ways: dict[str, tuple[Gate, ...]] = {}
         self._shared: tuple[Gate, ...] = ()
         self._attribution = Attribution()
@@ -423,6 +425,7 @@ class Limits:
             models,
             limit_status(account.limit, account.learned(outside), account.adjustments, outside, now),
             limit_status(rate.rate, rate.learned(outside), rate.adjustments, outside, now),
+            forgotten={direction: self._forgotten[direction] for direction in Direction},
         )
 
     def _shown(self, model: str, gate: Gate) -> int:
@@ -483,5 +486,7 @@ class Limits:
         if len(self._models) >= MOST_MODELS:
             idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
             if idle is not None:
-                del self._models[idle]
+                gate = self._models.pop(idle)
+                if idle != MCP:
+                    self._forgotten.update(gate.limit.adjustments.counts)
                 self._groups.leave(idle)

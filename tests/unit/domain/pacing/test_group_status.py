@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import pytest
-
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.config import PacingConfig
 from extproc.domain.pacing.granted_places import GrantedPlaces
@@ -13,7 +11,6 @@ from extproc.domain.pacing.limits import MCP, Limits
 from extproc.domain.pacing.plan_places import PlanPlaces
 from extproc.domain.pacing.plan_view import PlanLimits, PlanView
 from extproc.domain.pacing.records import GroupStatus, ModelStatus, group_status
-from extproc.domain.pacing.scheduler import Pacing
 from tests.unit.domain.pacing.test_names_and_storms import refuse_alone, with_room_in_the_account
 
 NOW = Steady(80.0)
@@ -150,32 +147,3 @@ def test_one_on_trial_casts_no_doubt_on_those_that_are_known_to_share() -> None:
 
     assert sure == GroupStatus(limit=6, in_flight=5, known=("glm-b",), on_trial=("glm-c",))
     assert tried == GroupStatus(limit=6, in_flight=5, known=(), on_trial=("glm-a", "glm-b"))
-
-
-@pytest.mark.parametrize(("shared", "in_all"), [(6, 16), (12, 20)])
-def test_what_may_be_in_flight_in_all_counts_places_that_models_share_once(shared: int, in_all: int) -> None:
-    limits = limits_of("glm-a", "glm-b", shared=shared)
-    start(limits, MCP, 1, 1.0)
-
-    assert limits.limit == in_all
-
-
-def test_the_number_that_broke_in_all_counts_places_that_models_share_once() -> None:
-    paced = Pacing(PacingConfig(max_workers=60))
-    learned = learned_of("glm-a", "glm-b").shifted(1_800_000_000.0)
-    paced.restore(learned.as_dict(), 1_800_000_000.0)
-
-    shown = paced.status(1_800_000_000.0).concurrency
-
-    assert (shown.limit, shown.ceiling, shown.confidence) == (16, 7.0 + 6.0 + 6.0, 1.0)
-
-
-def test_models_of_which_no_number_broke_may_share_one_that_did() -> None:
-    paced = Pacing(PacingConfig(max_workers=60))
-    learned = learned_of("glm-a", "glm-b", "glm-c", "glm-d").shifted(1_800_000_000.0)
-    models = {model: LearnedLimit(5, None, None, None) for model in learned.models}
-    paced.restore(replace(learned, models=models).as_dict(), 1_800_000_000.0)
-
-    shown = paced.status(1_800_000_000.0).concurrency
-
-    assert (shown.limit, shown.ceiling, shown.confidence) == (6, 7.0, 1.0)
