@@ -87,7 +87,9 @@ class Service:
                     tasks.create_task(_forever("the store's upkeep", self._keep_store)),
                 ]
                 serving = tasks.create_task(http.serve(sockets=[listening]))
-                log.info("ready", url=origin("http", settings.bind_address, settings.dashboard_port))
+                log.info(
+                    "ready", program="dashboard", url=origin("http", settings.bind_address, settings.dashboard_port)
+                )
                 await self._stopping.wait()
                 parts.hub.close()
                 http.should_exit = True

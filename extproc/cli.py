@@ -67,7 +67,8 @@ def run(no_dashboard: bool) -> None:
 
     def announce() -> None:
         if settings.log_format is LogFormat.JSON:
-            log.info("ready", proxy_port=settings.proxy_port, metrics_port=settings.metrics_port, dashboard=page)
+            ports = {"proxy_port": settings.proxy_port, "metrics_port": settings.metrics_port}
+            log.info("ready", program="zai-proxy", **ports, dashboard=page)
         else:
             write_line(ready_text(settings, page))
 

@@ -164,7 +164,9 @@ class Service:
             gc.freeze()  # what is there by now stays, and a full collection took 65 ms to look through it
             if self.tracing is not None:
                 log.info("requests are traced", collector=self.tracing.exporter.host)
-            log.info("ready", socket=str(self._socket_path), metrics_port=self._settings.metrics_port)
+            log.info(
+                "ready", program="extproc", socket=str(self._socket_path), metrics_port=self._settings.metrics_port
+            )
             await self._stopping.wait()
             await self._drain()
             await grpc_server.stop(_GRACE_SECONDS)

@@ -25,6 +25,7 @@ from extproc.domain.tracing.sampling import Sampler, SamplerName, is_known, read
 
 KEY: Final = "ZAI_API_KEY"
 """How the names of the settings begin that give the key, and so the lines about them."""
+NO_KEY: Final = f"{KEY} is not set: need the Z.AI key (or set {KEY}_FILE)"
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OF_OTHERS: Final = ("HTTP_PROXY", "XAI_API_KEY", "TLS_CERT", "TLS_KEY")
@@ -606,7 +607,7 @@ def unused_for_traces(settings: Settings, environ: Mapping[str, str]) -> Iterato
 
 def _key_problems(settings: Settings, needs_key: bool) -> Iterator[str]:
     if needs_key and settings.zai_api_key is None and settings.zai_api_key_file is None:
-        yield "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
+        yield NO_KEY
     if settings.zai_api_key is not None and settings.zai_api_key_file is not None:
         yield "ZAI_API_KEY and ZAI_API_KEY_FILE are both set: need only one of them"
     if settings.zai_api_key is not None:

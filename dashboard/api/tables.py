@@ -140,7 +140,7 @@ def _used(key: str | int | None, rows: list[dict[str, Any]], known: Sequence[str
         key=key,
         **{name: sums[name] for name in _COUNTED},
         cost_usd=_rounded(sums["cost_usd"]),
-        credits=_rounded(sums["credits"]),
+        credits=_known_credits(sums),
         tokens=Tokens(**{kind: sums[kind] for kind in TOKEN_KINDS}),
         mean_duration=round(sums["duration"] / count, 3) if count else None,
         wasted=Wasted(
@@ -150,6 +150,11 @@ def _used(key: str | int | None, rows: list[dict[str, Any]], known: Sequence[str
         ),
         programs=list(known),
     )
+
+
+def _known_credits(sums: Mapping[str, Any]) -> float | None:
+    uses_tokens = any(sums[kind] for kind in TOKEN_KINDS)
+    return None if uses_tokens and not sums["credits"] else _rounded(sums["credits"])
 
 
 def _rounded(value: float) -> float:

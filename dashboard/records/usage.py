@@ -40,7 +40,9 @@ class Used(Record):
     retries: int
     tokens: Tokens
     cost_usd: float
-    credits: float
+    credits: float | None = Field(
+        description="As far as known; null where all tokens are of models without a known price in credits"
+    )
     request_bytes: int
     response_bytes: int
     mean_duration: float | None

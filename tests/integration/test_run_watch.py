@@ -28,6 +28,16 @@ def test_it_is_not_ready_before_each_child_is(tmp_path: Path, simulator: Simulat
         proxy.until_ready()
 
 
+def test_each_program_that_says_that_it_is_ready_says_which_it_is(tmp_path: Path, simulator: Simulator) -> None:
+    environment = {**quiet_settings(tmp_path, KEY, simulator.url), "LOG_FORMAT": "json", "LOG_LEVEL": "info"}
+
+    def ready(proxy: Supervised) -> set[object]:
+        return {each.get("program") for each in log_of(proxy) if each["event"] == "ready"}
+
+    with supervised(tmp_path, environment, "run") as proxy:
+        wait_until(lambda: ready(proxy) == {"extproc", "dashboard", "zai-proxy"}, "all three are ready")
+
+
 def is_never_said(proxy: Supervised, text: str, seconds: float) -> None:
     """Looks all the time for what must not come."""
     end = time.monotonic() + seconds

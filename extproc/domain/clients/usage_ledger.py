@@ -30,7 +30,8 @@ Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Used:
-    """What was used. `tokens` are input and output together, `cost_usd` the list price where it is known."""
+    """What was used. `tokens` are input and output together, `cost_usd` the list price and `credits` those of the plan,
+    of models of which they are known."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -41,6 +42,11 @@ class Used:
     @property
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
+
+    @property
+    def known_credits(self) -> float | None:
+        """The credits; None where tokens were used, and only of models of which nobody knows what they take."""
+        return None if self.tokens and not self.credits else self.credits
 
     def add(self, other: "Used") -> None:
         self.requests += other.requests
@@ -82,14 +88,15 @@ class UsageLedger:
 
     def rows(self, days: int, now: float, most: int | None = None) -> Iterator[dict[str, object]]:
         """The last so many days, latest first, and in each those first that used most; `program` is None where it has
-        no name. Of a day with more than `most` rows the others are one."""
+        no name, `credits` where none are known. Of a day with more than `most` rows the others are one."""
         earliest = day_of(now - (days - 1) * 86400)
         for day in sorted((each for each in self._days if each >= earliest), reverse=True):
             rows = self._days[day]
             shown = rows if most is None or len(rows) <= most else _largest(rows, most)
             ordered = sorted(shown.items(), key=lambda row: (-row[1].tokens, row[0]))
             for (client, model, program), used in ordered:
-                yield {"day": day, "client": client, "model": model, "program": program or None, **asdict(used)}
+                names = {"day": day, "client": client, "model": model, "program": program or None}
+                yield {**names, **asdict(used), "credits": used.known_credits}
 
     def snapshot(self) -> dict[str, object]:
         """Plain values for `restore`.

@@ -154,7 +154,8 @@ class GrantedPlaces:
         )
         account = _status(limits.account, learned.concurrency, led.account if led is not None else None, now)
         rate = _status(limits.rate, learned.rate, led.rate if led is not None else None, now)
-        return LimitsStatus(models, account, rate)
+        forgotten = led.forgotten if led is not None else dict.fromkeys(Direction, 0)
+        return LimitsStatus(models, account, rate, forgotten)
 
 
 def _status(limit: float, known: LearnedLimit | None, led: LimitStatus | None, now: float) -> LimitStatus:

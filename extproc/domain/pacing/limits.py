@@ -7,10 +7,11 @@ under each of its limits; `attribution` tells whom a refusal speaks of, `model_g
 """
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
@@ -57,6 +58,7 @@ class Limits:
         self._mode = config.mode
         self._config = config
         self._models: OrderedDict[str, Gate] = OrderedDict()
+        self._forgotten: Counter[Direction] = Counter()
         self._ways: dict[str, tuple[Gate, ...]] = {}
         self._shared: tuple[Gate, ...] = ()
         self._attribution = Attribution()
@@ -80,8 +82,8 @@ class Limits:
     @property
     def limit(self) -> int:
         """How many may be in flight in all, as far as is known: what the models may together, the account at most."""
-        known = [gate.limit.limit for model, gate in self._models.items() if model != MCP]
-        return min(self.account.limit, sum(known)) if known else self.account.limit
+        own = {model: gate.limit.limit for model, gate in self._models.items() if model != MCP}
+        return min(self.account.limit, self._groups.together(own)) if own else self.account.limit
 
     def limit_of(self, model: str) -> int:
         """How many of a model may be in flight, if no other is."""
@@ -423,6 +425,7 @@ class Limits:
             models,
             limit_status(account.limit, account.learned(outside), account.adjustments, outside, now),
             limit_status(rate.rate, rate.learned(outside), rate.adjustments, outside, now),
+            forgotten={direction: self._forgotten[direction] for direction in Direction},
         )
 
     def _shown(self, model: str, gate: Gate) -> int:
@@ -483,5 +486,7 @@ class Limits:
         if len(self._models) >= MOST_MODELS:
             idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
             if idle is not None:
-                del self._models[idle]
+                gate = self._models.pop(idle)
+                if idle != MCP:
+                    self._forgotten.update(gate.limit.adjustments.counts)
                 self._groups.leave(idle)

@@ -5,7 +5,7 @@ the two are held to what the other had, and if that does not help, it is let go.
 other has grown, share it, or it is the account's if one of them shares it with others already.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,6 +24,13 @@ _TRIES: Final = 3
 _TRIED: Final = 120.0
 # What one model gains, another that shares its limit lacks within this time.
 _GAINED_WITHIN: Final = 20.0
+
+
+def together(own: Mapping[str, float], groups: Iterable[tuple[Collection[str], float]]) -> float:
+    """What models have together of which each has its `own`, and those of a group no more than the group has."""
+    alone = dict(own)
+    shared = sum(min(limit, sum(alone.pop(each, 0) for each in members)) for members, limit in groups)
+    return shared + sum(alone.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,10 @@ class ModelGroups:
     def gates(self) -> Sequence[Gate]:
         """The gates of all groups, each once."""
         return [group.gate for group in self._all()]
+
+    def together(self, own: Mapping[str, int]) -> int:
+        """How many of some models may be in flight together, each having its `own` limit, if no other model is."""
+        return int(together(own, ((group.members, group.gate.limit.limit) for group in self._all())))
 
     def rivals(self, wanted: Mapping[str, int], t: Steady) -> set[str]:
         """The models that want more places of what they share than it has; `wanted` is how many each wants."""

@@ -153,12 +153,16 @@ class PlanView:
         return max(0, min(left))
 
     def waiting_with(self, model: str) -> int:
-        """How many wait for what those of a model wait for: a place of the model, or of the account if only that is
-        full."""
-        is_full = self.held.get(model, 0) >= self.limits.own_limit_of(model)
-        if model == MCP or is_full or _in_all(self.held) < self.limits.account:
+        """How many wait for what those of a model wait for: for places of the model, or if those are not full, for
+        those that it shares with some, or with all of the account."""
+        if model == MCP or self.held.get(model, 0) >= self.limits.own_limit_of(model):
             return self.waiting.get(model, 0)
-        return _in_all(self.waiting)
+        group = self.limits.places.group_of(model)
+        if group is not None and self._in_group(model, self.held) >= group.limit:
+            return self._in_group(model, self.waiting)
+        if _in_all(self.held) >= self.limits.account:
+            return _in_all(self.waiting)
+        return self.waiting.get(model, 0)
 
     def is_proven(self, model: str, granted: Mapping[str, int]) -> bool:
         """Whether one more of a model would be nothing new to the upstream, as far as is known, if so many of those in

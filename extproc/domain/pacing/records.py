@@ -138,11 +138,12 @@ class ModelStatus:
 @dataclass(frozen=True, slots=True)
 class LimitsStatus:
     """Everything that was learned of an account: of its models, in the order of their names, of the account as a whole,
-    and of its rate."""
+    and of its rate. `forgotten` counts the changes of models that it knows no more, MCP tools beside."""
 
     models: tuple[ModelStatus, ...]
     account: LimitStatus
     rate: LimitStatus
+    forgotten: Mapping[Direction, int]
 
 
 @dataclass(frozen=True, slots=True)

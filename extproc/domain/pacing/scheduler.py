@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from extproc.domain.pacing.adjustments import Direction, Move
 from extproc.domain.pacing.clock import HourBoundary, Steady, SteadyClock, until_next
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.fair_queue import FairQueue, Waiting
 from extproc.domain.pacing.granted_places import GrantedPlaces
 from extproc.domain.pacing.lane_throttle import LaneThrottle
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned, PlanPart, read_learned
+from extproc.domain.pacing.limit_in_all import limit_in_all
 from extproc.domain.pacing.limits import MCP, UNKNOWN, Limits
 from extproc.domain.pacing.places import OwnPlaces, Places, Refusal
 from extproc.domain.pacing.plan_view import Demand, ModelDemand, PlanView, RefusedAttempt
@@ -25,8 +25,6 @@ from extproc.domain.pacing.records import (
     Admitted,
     Attempt,
     Decision,
-    LimitsStatus,
-    LimitStatus,
     PacedRequest,
     PacingStatus,
     Queued,
@@ -47,7 +45,6 @@ _LONGEST_STEP: Final = 15.0
 _LOOKING_AGAIN: Final = 0.1
 _ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
-_SHOWN_MOVES: Final = 16
 # How many models have places under their own names; MCP tools and requests without a name take the other two.
 _MOST_NAMED: Final = MOST_MODELS - 2
 _NOTHING: Final[Mapping[str, int]] = {}
@@ -399,7 +396,7 @@ class Pacing:
             in_flight=len(self._running),
             exempt=len(self._exempt),
             waiting={lane: self._queue.in_lane(lane) + self._retry_queue.in_lane(lane) for lane in Lane},
-            concurrency=in_all(shown, known, limit, now),
+            concurrency=limit_in_all(shown, known, limit, now),
             rate=replace(shown.rate, limit=rate),
             share_in_use=self._places.share_in_use(t),
             expected_wait=max((self._expected_wait(model, t) for model in waiting), default=0.0),
@@ -571,26 +568,3 @@ class Pacing:
         if self._shared is not None:
             return self._shared.plan.limits.learned
         return self._own.limits.learned(self._clock.outside, now)
-
-
-def in_all(shown: LimitsStatus, known: Learned, limit: int, now: float) -> LimitStatus:
-    """What may be in flight in all, MCP tools beside: the moves of the models and the account together, and the lowest
-    level that broke: the account's, or the models' together if each has one."""
-    every = [shown.account, *(each.limit for each in shown.models if each.model != MCP)]
-    moves = sorted((move for each in every for move in each.moves), key=_when)
-    models = [each for model, each in known.models.items() if model != MCP]
-    broken = [each.ceiling for each in models if each.ceiling is not None]
-    ceiling, confidence = known.concurrency.ceiling, known.concurrency.confidence(now)
-    if broken and len(broken) == len(models) and (ceiling is None or sum(broken) < ceiling):
-        ceiling, confidence = sum(broken), min(each.confidence(now) for each in models)
-    return LimitStatus(
-        limit=limit,
-        ceiling=ceiling,
-        confidence=confidence,
-        adjustments={direction: sum(each.adjustments[direction] for each in every) for direction in Direction},
-        moves=tuple(moves[-_SHOWN_MOVES:]),
-    )
-
-
-def _when(move: Move) -> float:
-    return move.at

@@ -141,8 +141,10 @@ async def test_usage_is_broken_down_with_what_was_wasted(busy: Dashboard) -> Non
     assert (anna["programs"], ci["programs"], answer["total"]["programs"]) == (["Claude Code"], [], [])
     assert (ci["key"], ci["credits"], ci["mean_duration"]) == ("=ci()", 2.0, 1.0)
     assert answer["total"]["requests"] == 4
+    assert (anna["credits"], answer["total"]["credits"]) == (4.0, 6.0), "what is known of some counts"
     of_sessions = (await busy.get("/api/breakdown", by="session"))["rows"]
     assert {each["key"]: each["programs"] for each in of_sessions}["s0"] == ["Claude Code"]
+    assert {each["key"]: each["credits"] for each in of_sessions} == {"s0": 2.0, "s1": 2.0, "s2": 2.0, None: None}
     assert [each["programs"] for each in (await busy.get("/api/breakdown", by="model"))["rows"]] == [[]]
     cut = await busy.get("/api/breakdown", by="client", limit=1)
     assert (cut["other"]["requests"], cut["other"]["key"]) == (1, None)

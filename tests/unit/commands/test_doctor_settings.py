@@ -1,6 +1,7 @@
 """What the doctor says of settings that are wrong, a missing key among them, and that it goes on with the rest."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,11 @@ import pytest
 
 from extproc.commands.doctor import Doctor, run_doctor
 from extproc.domain.diagnosis import Finding, Level
-from extproc.settings import Settings
+from extproc.settings import NO_KEY, Settings
 from tests.harness.ports import free_port
 from tests.harness.processes import make_key
+from tests.harness.proxy_in_process import ProxyInProcess
 from tests.unit.runtime.listener import http, listening
-
-NO_KEY = "ZAI_API_KEY is not set: need the Z.AI key (or set ZAI_API_KEY_FILE)"
 
 
 def own_ports() -> dict[str, Any]:
@@ -42,6 +42,40 @@ async def test_without_a_key_everything_else_is_looked_at_and_nothing_is_asked_o
     looked_at = {each.what for each in found}
     assert looked_at >= {"settings", "upstream", "DNS", "plan", "proxy", "Envoy", "ports", "ANTHROPIC_BASE_URL"}
     assert [request.split("\r\n")[0] for request in upstream.requests] == ["HEAD / HTTP/1.1"]
+
+
+async def said_of_the_key(status: object, problem: str = NO_KEY) -> list[Finding]:
+    """What is said in a shell with such a problem, where a running proxy tells such a status."""
+    async with listening(http(json.dumps(status))) as proxy:
+        settings = Settings(zai_target_url="http://127.0.0.1:9", **own_ports())
+        settings = settings.model_copy(update={"metrics_port": int(proxy.url.rpartition(":")[2])})
+        found = await findings(Doctor(settings, sends_request=False, problems=[problem]))
+    return [each for each in found if each.what == "key"]
+
+
+@pytest.mark.parametrize("where", ["ZAI_API_KEY", "ZAI_API_KEY_FILE"])
+async def test_a_shell_without_a_key_is_no_problem_where_the_running_proxy_has_one(where: str, tmp_path: Path) -> None:
+    key, file = make_key(), tmp_path / "key"
+    file.write_text(key)
+    has = {"zai_api_key": key} if where == "ZAI_API_KEY" else {"zai_api_key": None, "zai_api_key_file": file}
+    status = (await ProxyInProcess(**has).get("/status")).json()
+
+    [finding] = await said_of_the_key(status)
+
+    assert (finding.level, finding.found) == (Level.NOTE, "the running proxy has one, this shell has none")
+    assert key not in str(finding)
+
+
+@pytest.mark.parametrize("status", [{}, [], {"settings": {}}, {"settings": "ZAI_API_KEY"}, {"settings": None}])
+async def test_a_shell_without_a_key_is_a_problem_where_nothing_proves_that_the_proxy_has_one(status: object) -> None:
+    assert await said_of_the_key(status) == [Finding(Level.PROBLEM, "key", NO_KEY)]
+
+
+async def test_a_wrong_key_is_a_problem_whatever_the_running_proxy_has() -> None:
+    wrong = "ZAI_API_KEY=***: need the Z.AI key without the quotes around it"
+    status = {"settings": {"ZAI_API_KEY": "***"}}
+
+    assert await said_of_the_key(status, wrong) == [Finding(Level.PROBLEM, "key", wrong)]
 
 
 async def test_a_key_file_and_certificates_that_hold_none_are_a_problem_each(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_a_wide_terminal_gets_a_table() -> None:
     assert any(all(word in line for word in WORDS) for line in lines)
 
 
+@pytest.mark.parametrize(("width", "is_terminal"), [(80, False), (80, True), (200, True)])
+def test_credits_that_nobody_knows_are_no_zero_and_a_sentence_says_so(width: int, is_terminal: bool) -> None:
+    unknown, known = ({**ROW, "credits": each} for each in (None, 0.0))
+
+    *table, note = printed([unknown], width, is_terminal=is_terminal)
+    assert any(line.rstrip(" │").endswith("–") for line in table)
+    assert note.startswith("–: nobody has published how many credits")
+    assert not any("published" in line or "–" in line for line in printed([known], width, is_terminal=is_terminal))
+
+
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_where_nothing_was_counted_a_sentence_says_so(is_terminal: bool) -> None:
     [line] = printed([], 80, is_terminal=is_terminal)

@@ -1081,7 +1081,8 @@ export interface components {
             retries: number;
             tokens: components["schemas"]["Tokens"];
             cost_usd: number;
-            credits: number;
+            /** @description As far as known; null where all tokens are of models without a known price in credits */
+            credits: number | null;
             request_bytes: number;
             response_bytes: number;
             mean_duration: number | null;

@@ -39,6 +39,20 @@ def test_what_a_client_uses_adds_up_by_day_and_model() -> None:
     assert [row["client"] for row in ledger.rows(1, NOON)] == ["anna", "anna"]
 
 
+def test_credits_are_unknown_where_only_models_were_used_that_have_none() -> None:
+    ledger = UsageLedger()
+    ledger.add("anna", "priced", PROGRAM, used(), NOON)
+    ledger.add("anna", "unpriced", PROGRAM, Used(1, 5, 5), NOON)
+    ledger.add("anna", "refused", PROGRAM, Used(1), NOON)
+
+    assert {row["model"]: row["credits"] for row in ledger.rows(1, NOON)} == {
+        "priced": 1.0,
+        "unpriced": None,
+        "refused": 0.0,
+    }
+    assert {row["model"]: row["credits"] for row in ledger.rows(1, NOON, most=1)} == {"other": 1.0}
+
+
 def test_programs_of_a_client_are_told_apart_and_count_for_it_together() -> None:
     ledger = UsageLedger()
     for program in ("Claude Code", "Codex", "", "Codex"):

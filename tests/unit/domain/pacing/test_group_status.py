@@ -17,13 +17,17 @@ NOW = Steady(80.0)
 HUNDRED = LearnedLimit(100.0, None, None, None)
 
 
-def limits_of(*together: str) -> Limits:
-    """Of an account with 40 places: five for each of four models, and six for some of them together."""
+def learned_of(*together: str, shared: int = 6) -> Learned:
+    """An account with 40 places: five for each of four models, and so many for some of them together."""
+    five = dict.fromkeys(("glm-a", "glm-b", "glm-c", "glm-d"), LearnedLimit(5, 6.0, 0.0, 240.0))
+    groups = (LearnedGroup(together, LearnedLimit(shared, shared + 1.0, 0.0, 240.0)),)
+    return Learned(0.0, LearnedLimit(40.0, None, None, None), HUNDRED, five, groups)
+
+
+def limits_of(*together: str, shared: int = 6) -> Limits:
+    """The limits of such an account."""
     limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
-    five = dict.fromkeys(("glm-a", "glm-b", "glm-c", "glm-d"), LearnedLimit(5, 6.0, 0.0, 600.0))
-    groups = (LearnedGroup(together, LearnedLimit(6, 7.0, 0.0, 600.0)),)
-    account = LearnedLimit(40.0, None, None, None)
-    limits.restore(Learned(0.0, account, HUNDRED, five, groups), Steady, Steady(0.0))
+    limits.restore(learned_of(*together, shared=shared), Steady, Steady(0.0))
     return limits
 
 
