@@ -69,6 +69,19 @@ async def test_who_waits_too_long_to_be_sent_again_gets_the_proxys_429_and_is_no
     assert read.value("zai_proxy_model_limit_adjustments_total", model="glm-5.3", direction="decrease") == 1
 
 
+async def test_where_the_processor_dies_meanwhile_the_upstream_decides(stack: Stack) -> None:
+    held = asyncio.create_task(post(stack, x_request_id="held", **played(delay=LONG)))
+    await eventually(lambda: stack.simulator.stats()["in_flight"], lambda running: running == 1)
+    refused = asyncio.create_task(post(stack, x_request_id="refused"))
+    await eventually(lambda: waiting(stack), lambda number: number == 1)
+    stack.processor.kill()
+
+    answer = await refused
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "1302")
+    assert attempts(stack, "refused") == [429] * 4
+    assert (await held).status_code == 200
+
+
 async def test_replicas_that_share_the_plan_do_the_same(tmp_path: Path) -> None:
     with running_fleet(tmp_path, 2, **ONE_PLACE) as fleet:
         one, other = fleet.stacks
