@@ -132,7 +132,7 @@ class Service:
         )
         self.proxy_watch = self._proxy_watch()
         self.background = Background(lambda name: metrics.background_failures.labels(name).inc())
-        self.retry_gate = RetryGate(self.admission, self.pacer)
+        self.retry_gate = RetryGate(self.admission, self.pacer, self.processor.refuse)
         self.feed = RequestFeed(self.processor.run_id, RequestRing())
         self._request_log = self._log_of_requests()
         self.recorder = self._recorder(prices)

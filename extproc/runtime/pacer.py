@@ -83,7 +83,7 @@ class Pacer:
         self._shares = shares
         self._state = SavedState(state, "the learned limits")
         self._tickets: dict[str, Ticket] = {}
-        self._retries: dict[str, asyncio.Future[None]] = {}
+        self._retries: dict[str, asyncio.Future[Admitted | Refused]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._ahead = time.time() - time.monotonic()
         self._state.restore(lambda data: self.pacing.restore(data, self.now()))
@@ -127,19 +127,23 @@ class Pacer:
             model=model if is_call else places_name(model),
         )
 
-    async def wait_again(self, exchange_id: str) -> int | None:
+    async def wait_again(self, exchange: Exchange) -> int | Refusal | None:
         """Returns when an exchange that the upstream has refused may be sent again: the whole seconds after which its
-        client may come back if it is refused once more, None for one that is not paced."""
-        answer = self.pacing.retry(exchange_id, self.now())
+        client may come back if it is refused once more, None for one that is not paced. Or returns, once it has waited
+        too long in all, what to tell its client instead."""
+        answer = self.pacing.retry(exchange.id, self.now())
         if isinstance(answer, Queued):
-            place = self._retries[exchange_id] = asyncio.get_running_loop().create_future()
+            place = self._retries[exchange.id] = asyncio.get_running_loop().create_future()
             try:
                 self._changed()
                 self.go_on()
-                await place
+                decided = await place
             finally:
-                self._retries.pop(exchange_id, None)
-        return self.pacing.comes_back_in(exchange_id, self.now())
+                self._retries.pop(exchange.id, None)
+            exchange.waited += decided.waited
+            if isinstance(decided, Refused):
+                return refusals.waited_too_long(exchange.waited, decided.retry_after)
+        return self.pacing.comes_back_in(exchange.id, self.now())
 
     def give_up(self, exchange_id: str) -> bool:
         """Ends the first wait of a request, for its operator. False if it does not wait."""
@@ -254,7 +258,7 @@ class Pacer:
     def _tell(self, decision: Decision) -> None:
         second, ticket = self._retries.get(decision.id), self._tickets.pop(decision.id, None)
         if second is not None and not second.done():
-            second.set_result(None)
+            second.set_result(decision.answer)
         if ticket is not None:
             answer = decision.answer
             ticket.decide(answer if isinstance(answer, Admitted) else self._refusal(answer))

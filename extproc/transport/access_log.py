@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.domain.request.business_codes import classify
+from extproc.domain.request.refusals import RefusalReason
 from extproc.domain.request.trace_context import noted as noted_trace
 from extproc.domain.usage.log_entry import NOTHING_READ, Ending, EntryKind, LogEntry, ReadAnswer
 from extproc.domain.usage.outcome import ENDED_ERROR
@@ -50,6 +51,8 @@ _VIA_UPSTREAM: Final = "via_upstream"
 # Envoy calls that when it gives up itself.
 _GAVE_UP: Final = "lua_response"
 _NOTHING_ANSWERED: Final = "connection_timeout"
+# Envoy counts the attempt for which no place came: the processor answered before it was made.
+_WAITED_TOO_LONG: Final = f"{wire.REFUSED}{RefusalReason.RATE.value}"
 # Several flags can be set at once; the first that is set here says why the exchange ended.
 _ENDINGS: Final = (
     ("downstream_connection_termination", Ending.CLIENT_LEFT),
@@ -152,6 +155,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     details, method = response.response_code_details, request.request_method
     code = headers.get("x-zai-code") or answer.code
     has_given_up = details == _GAVE_UP
+    was_unsent = has_given_up or (details == _WAITED_TOO_LONG and common.upstream_request_attempt_count > 0)
     started, duration = common.start_time.seconds + common.start_time.nanos / 1e9, _seconds(common.duration)
     return LogEntry(
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
@@ -185,7 +189,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         first_token=_first_token(untyped, started),
         first_byte=_optional_seconds(common, "time_to_first_upstream_rx_byte"),
         last_byte=_optional_seconds(common, "time_to_last_upstream_rx_byte"),
-        attempts=common.upstream_request_attempt_count - has_given_up,
+        attempts=common.upstream_request_attempt_count - was_unsent,
         business_code=code,
         retry_after=_retry_after(headers, code, started + duration),
         streamed=_is_stream(answer, headers),

@@ -28,6 +28,7 @@ from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
 
 _PATH: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+_NO_HINTS: Final[Mapping[str, str]] = {}
 
 
 class ExternalProcessor:
@@ -150,13 +151,27 @@ class ExternalProcessor:
         """Ends a request: the client gets an error, the upstream a reset. False if none with this id runs or waits."""
         if self._pacer.give_up(exchange_id):
             return True
-        held, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
-        if held is None or exchange is None:
+        running = self._running(exchange_id)
+        if running is None:
             return False
-        call, route = held
+        call, route, exchange = running
         answer = wire.answer(refusals.cancelled(), route.dialect, exchange.request_id)
         call.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
+
+    def refuse(self, exchange_id: str, refusal: Refusal) -> bool:
+        """Answers the client of a request that was admitted and has no answer yet; Envoy ends what it does with it.
+        False if none with this id runs."""
+        running = self._running(exchange_id)
+        if running is None:
+            return False
+        call, route, exchange = running
+        call.write(self._refused(refusal, exchange, route, self._pacer.hints(exchange, route)))
+        return True
+
+    def _running(self, exchange_id: str) -> tuple[Call, Route, Exchange] | None:
+        held, exchange = self._open.get(exchange_id), self._admission.find(exchange_id)
+        return None if held is None or exchange is None else (*held, exchange)
 
     def _exchange(self, head: RequestHead, route: Route, client: Client | None) -> Exchange:
         principal = head.session or head.peer if client is None else client.name
@@ -196,9 +211,11 @@ class ExternalProcessor:
             noted["parts"] = "1"
         return self._mutation(route.credential) + own + wire.metadata(noted)
 
-    def _refused(self, refusal: Refusal, exchange: Exchange, route: Route) -> bytes:
+    def _refused(
+        self, refusal: Refusal, exchange: Exchange, route: Route, hints: Mapping[str, str] = _NO_HINTS
+    ) -> bytes:
         reason = refusal.reason.value
-        remembered = _remembered(exchange) | {"answered": reason, "refused": reason}
+        remembered = {**_remembered(exchange), **hints, "answered": reason, "refused": reason}
         return wire.metadata(remembered) + wire.answer(refusal, route.dialect, exchange.request_id)
 
     def _mutation(self, form: CredentialForm) -> bytes:

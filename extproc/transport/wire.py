@@ -21,6 +21,9 @@ METADATA_NAMESPACE: Final = "zai"
 BODY_NAMESPACE: Final = "zai.request"
 """Where Envoy's reader of requests (`envoy/request.lua`) writes what a body asks for, for the processor to see."""
 
+REFUSED: Final = "processor_"
+"""What the log's details of an answer of the processor's begin with; the reason follows."""
+
 ADMITTED_HEADER: Final = "x-zai-admitted"
 _LONGEST_REQUEST_ID: Final = 128
 _LONGEST_IDENTITY: Final = 64
@@ -117,7 +120,7 @@ def answer(decision: Refusal, dialect: Dialect, request_id: str) -> bytes:
             status=pb.HttpStatus(code=decision.status),
             headers=pb.HeaderMutation(set_headers=_set_all(refusals.headers(decision, dialect))),
             body=refusals.body(decision, dialect, request_id),
-            details=f"processor_{decision.reason.value}",
+            details=f"{REFUSED}{decision.reason.value}",
         )
     ).SerializeToString()
 

@@ -61,7 +61,8 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It may not go. `retry_after` is in whole seconds, 1 or more; `waited` is how long it was in the queue."""
+    """It may not go. `retry_after` is in whole seconds, 1 or more; `waited` is how long it was in the queue, this time
+    alone."""
 
     reason: RefusalReason
     retry_after: int

@@ -22,18 +22,21 @@ _LAST_BUT_ONE: Final = 2
 _PATIENCE: Final = 8.0
 # So long after the latest refusal most storms are over: the last try is not spent before.
 _LAST_PATIENCE: Final = 12.0
-# At its deadline a request goes in any case, and where all places are taken that is a refusal. So for so long before
-# that, but for a part of the time-out at most, a proven place is kept for it.
+# At its deadline a request is refused here. So for so long before that, but for a part of the time-out at most, a
+# proven place is kept for it.
 _HURRY: Final = 10.0
 _HURRYS_SHARE: Final = 1 / 4
+# At last it takes whatever place there is: replicas are granted one twice a second. Before that its refusal is news.
+_LAST_CALL: Final = 1.0
+_SHORTEST: Final = _NEWS + _LAST_CALL
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingRetry:
     """A request that waits to be sent again: when it first came, since when it waits now, how often it was refused.
 
-    It may go from `ready_at` on if there is a place, and from `deadline` on in any case. From `hurries_at` on a place
-    is kept for it, if it is patient.
+    It may go from `ready_at` on if there is a place, and at its `deadline` it is refused. From `hurries_at` on a place
+    is kept for it, if it is patient; from `takes_any_at` on it takes one that is not certain, too.
     """
 
     id: str
@@ -43,6 +46,7 @@ class WaitingRetry:
     since: float
     deadline: float
     hurries_at: float
+    takes_any_at: float
     ready_at: float
     refusals: int
     asked: str
@@ -55,7 +59,8 @@ class WaitingRetry:
 
 
 class RetryQueue:
-    """Those that wait to be sent again, in their order; none longer than `timeout` since it first came."""
+    """Those that wait to be sent again, in their order; none longer than `timeout` since it first came, or than the two
+    seconds that each may wait."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -84,10 +89,21 @@ class RetryQueue:
         """Adds a request that first came at `arrived`. `limits_know` says whether the limits have heard of its refusal,
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(t, refusals, cause, limits_know)
-        deadline = arrived + self._timeout
+        deadline = max(arrived + self._timeout, t + _SHORTEST)
         hurries_at = deadline - min(_HURRY, self._timeout * _HURRYS_SHARE)
         self._waiting[request_id] = WaitingRetry(
-            request_id, source, lane, arrived, t, deadline, hurries_at, ready_at, refusals, asked, model
+            request_id,
+            source,
+            lane,
+            arrived,
+            t,
+            deadline,
+            hurries_at,
+            deadline - _LAST_CALL,
+            ready_at,
+            refusals,
+            asked,
+            model,
         )
 
     def tell(self, request_id: str, refusals: int, cause: ErrorClass, t: Steady, *, limits_know: bool) -> None:
@@ -102,6 +118,13 @@ class RetryQueue:
     def cancel(self, request_id: str) -> WaitingRetry | None:
         """Takes a request out; None if it does not wait."""
         return self._waiting.pop(request_id, None)
+
+    def expire(self, t: Steady) -> list[WaitingRetry]:
+        """Takes out those that have waited too long."""
+        expired = [retry for retry in self._waiting.values() if retry.deadline <= t]
+        for retry in expired:
+            del self._waiting[retry.id]
+        return expired
 
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
@@ -119,7 +142,7 @@ class RetryQueue:
 
     def ready(self, t: Steady) -> Iterator[WaitingRetry]:
         """Those that may go once there is a place, in their order."""
-        return (retry for retry in self._waiting.values() if retry.ready_at <= t or retry.deadline <= t)
+        return (retry for retry in self._waiting.values() if min(retry.ready_at, retry.takes_any_at) <= t)
 
     def are_patient(self, model: str, t: Steady) -> bool:
         """Whether all of a model that may go are patient."""
@@ -145,11 +168,11 @@ class RetryQueue:
         return {retry.source for retry in self._waiting.values()}
 
     def next_changes(self, t: Steady) -> list[float]:
-        """When one becomes ready, hurries or reaches its deadline."""
+        """When one becomes ready, hurries, takes any place or reaches its deadline."""
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.hurries_at, retry.deadline, self._tries_at(retry))
+            for at in (retry.ready_at, retry.hurries_at, retry.takes_any_at, retry.deadline, self._tries_at(retry))
             if at > t
         ]
 

@@ -4,7 +4,7 @@ If a request that was refused twice is refused once more, its client may be the 
 place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
 others may go before it; but a place that is free here and may only not be back at the upstream yet is kept for it.
 Where no others wait, it takes also one that there was before a storm that is over, and it tries whether what was there
-before a fall is back if what runs since before that may hide it.
+before a fall is back if what runs since before that may hide it. At last, before it is refused here, it takes any.
 
 `new` are the models of which new requests wait.
 """
@@ -18,7 +18,7 @@ from extproc.domain.pacing.retry_queue import RetryQueue, WaitingRetry
 
 
 def next_to_go(retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> WaitingRetry | None:
-    """The first that may go now, or has waited so long that it goes in any case; None if there is none."""
+    """The first that may go now; None if there is none."""
     return next((each for each in retries.ready(t) if _may_go(each, retries, places, new, t)), None)
 
 
@@ -39,11 +39,13 @@ def kept_for(retries: RetryQueue, places: Places, t: Steady) -> set[str]:
 
 
 def _may_go(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> bool:
-    return t >= retry.deadline or (places.is_free(retry.model, t) and _takes(retry, retries, places, new, t))
+    return places.is_free(retry.model, t) and _takes(retry, retries, places, new, t)
 
 
 def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collection[str], t: Steady) -> bool:
     """Whether it would take the next place of its model."""
+    if t >= retry.takes_any_at:
+        return True
     if _waits_for_a_late_place(retry, places, t):
         return False
     if not retry.is_patient or places.is_proven(retry.model, t):

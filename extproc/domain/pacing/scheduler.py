@@ -30,7 +30,7 @@ from extproc.domain.pacing.records import (
     Queued,
     Refused,
 )
-from extproc.domain.pacing.retry_queue import Retries, RetryQueue
+from extproc.domain.pacing.retry_queue import Retries, RetryQueue, WaitingRetry
 from extproc.domain.pacing.retry_turns import kept_for, next_to_go, wanting
 from extproc.domain.pacing.service_rate import ServiceRate
 from extproc.domain.request.business_codes import ErrorClass
@@ -182,8 +182,8 @@ class Pacing:
     def retry(self, request_id: str, now: float) -> Admitted | Queued:
         """A running request was refused and is to be sent again: it gives its place back and waits for the next one.
 
-        Who is not known, or not paced, goes at once. Nobody is refused here: who has waited for the queue's time-out in
-        all goes without a place, and the upstream decides.
+        Who is not known, or not paced, goes at once. Who has waited for the queue's time-out in all is refused by
+        `due`: without a place the upstream would refuse it again.
         """
         t = self._time(now)
         run = self._running.get(request_id)
@@ -526,7 +526,7 @@ class Pacing:
 
     def _expire(self, t: Steady) -> list[Decision]:
         """Refuses those that have waited too long: the first of them may come back first."""
-        expired: list[Waiting] = []
+        expired: list[Waiting | WaitingRetry] = [*self._retry_queue.expire(t)]
         while (oldest := self._queue.oldest()) is not None and t >= oldest.since + self.config.queue_timeout:
             self._queue.cancel(oldest.id)
             expired.append(oldest)

@@ -64,8 +64,10 @@ def spans_of(
         Kind.SERVER, entry.started, ended, _of_request(outcome), failed=_has_failed(outcome)
     )
     arrived = min(max(entry.started, trace.arrived or entry.started), ended)
-    granted = min(arrived + (entry.waited or 0.0), ended)
-    if entry.waited:
+    # Who was refused while it waited to be sent again has waited also after its first attempt.
+    first_sent = min((each.entry.started for each in failures), default=ended)
+    granted = max(arrived, min(arrived + (entry.waited or 0.0), first_sent, ended))
+    if granted > arrived:
         yield _span(trace, new_id(), trace.span_id, WAIT).made(Kind.INTERNAL, arrived, granted, _lane(entry))
     if not failures and not _went_up(entry):
         return

@@ -46,11 +46,13 @@ class Requests:
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
         self._open: dict[str, ExitStack] = {}
+        self.exchanges: dict[str, Exchange] = {}
 
     def begin(
         self, name: str, path: str = MESSAGES, method: str = "POST", asked: str = "glm-5.3", source: str = "source-00"
     ) -> Ticket:
         exchange = Exchange(name, name, method, path, source, time.time(), principal=source, asked=asked)
+        self.exchanges[name] = exchange
         self._open[name] = ExitStack()
         route = classify(path, speaks_anthropic=False)
         return self._open[name].enter_context(self._pacer.enter(exchange, route, 1000))
@@ -245,7 +247,7 @@ async def test_what_a_request_took_counts_for_the_turns_of_its_source(tokens: in
 async def test_a_refused_request_waits_for_a_place_before_all_that_came_later() -> None:
     requests = Requests(pacer := pacer_of())
     requests.begin("first")
-    again = asyncio.ensure_future(pacer.wait_again("first"))
+    again = asyncio.ensure_future(pacer.wait_again(requests.exchanges["first"]))
     later = requests.begin("later")
 
     await asyncio.wait_for(again, 60)
@@ -262,7 +264,7 @@ async def test_who_is_sent_again_is_told_when_to_come_back_by_how_many_wait_for_
         requests.begin("refused")
         for number in range(others):
             requests.begin(f"waits-{number}")
-        told.append(await asyncio.wait_for(pacer.wait_again("refused"), 60))
+        told.append(await asyncio.wait_for(pacer.wait_again(requests.exchanges["refused"]), 60))
 
     alone, behind = told
     assert alone is not None
@@ -270,8 +272,26 @@ async def test_who_is_sent_again_is_told_when_to_come_back_by_how_many_wait_for_
     assert 1 <= alone < behind
 
 
+async def test_who_has_waited_too_long_to_be_sent_again_is_told_how_long_in_all_and_when_to_come_back() -> None:
+    requests = Requests(pacer := pacer_of(PacingMode.ADAPTIVE, timeout=1.0))
+    requests.begin("refused")
+    requests.begin("next")  # it takes the place
+    exchange = requests.exchanges["refused"]
+    exchange.waited = 50.0
+
+    told = await asyncio.wait_for(pacer.wait_again(exchange), 60)
+
+    assert isinstance(told, Refusal)
+    assert (told.reason, told.status) == (RefusalReason.RATE, 429)
+    assert told.retry_after is not None
+    assert told.message == f"The plan has had no place for this request for 52 s: try again in {told.retry_after} s."
+    assert exchange.waited == pytest.approx(52.0, abs=0.5)
+
+
 async def test_a_request_that_nobody_knows_is_sent_again_at_once() -> None:
-    told = await asyncio.wait_for(pacer_of().wait_again("of a processor before"), 60)
+    unknown = Exchange("unknown", "of a processor before", "POST", MESSAGES, "source-00", time.time())
+
+    told = await asyncio.wait_for(pacer_of().wait_again(unknown), 60)
 
     assert told is None, "nobody knows when to come back either"
 

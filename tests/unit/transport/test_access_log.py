@@ -124,6 +124,16 @@ def test_an_attempt_that_was_not_made_as_nothing_answers_is_none() -> None:
     assert (read.ending, read.details, read.attempts) == (Ending.CONNECT_FAILED, "connection_timeout", 1)
 
 
+@pytest.mark.parametrize(("counted", "made"), [(0, 0), (2, 1)], ids=["in the queue", "to be sent again"])
+def test_an_attempt_for_which_no_place_came_is_none(counted: int, made: int) -> None:
+    refused = entry(None)
+    refused.response.response_code.value = 429
+    refused.response.response_code_details = "processor_rate"
+    refused.common_properties.upstream_request_attempt_count = counted
+
+    assert read_entry(refused).attempts == made
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("1.5", None), ("1" * 400, None), ("٣", None),

@@ -135,7 +135,8 @@ class World:
         self._answered: dict[str, str] = {}
         self._counted_at = 0.0
         self._gates = [(gate.models, [gate.capacity[0][1]]) for gate in plan.gates]
-        self.refused_to_clients = 0
+        self.refused_to_clients = 0  # by the upstream, after all tries, or by pacing
+        self.out_of_tries = 0
         self._mu = math.log(plan.mean) - plan.sigma**2 / 2
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
@@ -227,7 +228,11 @@ class World:
             return
         for decision in self.pacing.due(self.epoch + self.now):
             if (sent := self._waiting_again.pop(decision.id, None)) is not None:
-                self._send(sent)
+                if isinstance(decision.answer, Refused):
+                    self.pacing.leave(sent.id, self.epoch + self.now)
+                    self._come_back(sent.agent, decision.answer)
+                else:
+                    self._send(sent)
                 continue
             agent, since = self._waiting.pop(decision.id)
             if isinstance(decision.answer, Refused):
@@ -356,6 +361,7 @@ class World:
         self._unlogged.append(Attempt(sent.id, began, ended, error, CODES[error]))
         if sent.attempt >= len(_RETRY_PAUSES):
             self.refused_to_clients += 1
+            self.out_of_tries += 1
             self._leave(sent)
             return
         pause = self.rng.uniform(0.0, _RETRY_PAUSES[sent.attempt])

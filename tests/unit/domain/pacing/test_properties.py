@@ -118,9 +118,11 @@ class PacingMachine(RuleBasedStateMachine):
     def take_due(self) -> None:
         for decision in self.pacing.due(self.now):
             if decision.id in self.again:
-                assert isinstance(decision.answer, Admitted)
                 self.again.remove(decision.id)
-                self.running.append(decision.id)
+                if isinstance(decision.answer, Admitted):
+                    self.running.append(decision.id)
+                else:
+                    assert 1 <= decision.answer.retry_after <= 600
                 continue
             self.check_order(decision)
             del self.waiting[decision.id]

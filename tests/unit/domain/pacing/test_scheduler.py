@@ -368,14 +368,70 @@ def test_at_a_full_hour_the_plan_is_tried_at_once() -> None:
     assert probes(EPOCH + 3600.1) == 1
 
 
-def test_who_has_waited_for_the_time_out_in_all_is_sent_again_without_a_place() -> None:
-    paced = pacing(concurrency_initial=1, queue_timeout=10.0)
-    fill(paced, 1)
-    paced.observe(refusal("r0", ErrorClass.CONCURRENCY, "1302", EPOCH + 1.0), EPOCH + 1.5)
-    paced.retry("r0", EPOCH + 2.0)
-    for second in range(2, 10):
-        paced.observe(refusal("r0", ErrorClass.CONCURRENCY, "1302", EPOCH + 1.0), EPOCH + second)
-    assert admitted(paced, EPOCH + 10.0) == ["r0"]
+def refuse_the_second_of_two(timeout: float) -> Pacing:
+    """`r0` runs and has the only place that there is; `r1` was refused and waits for it."""
+    paced = pacing(concurrency_initial=2, queue_timeout=timeout)
+    fill(paced, 2)
+    paced.observe(refusal("r1", ErrorClass.CONCURRENCY, "1302", EPOCH), EPOCH + 0.5)
+    paced.retry("r1", EPOCH + 0.6)
+    return paced
+
+
+def test_who_is_to_be_sent_again_and_has_waited_for_the_time_out_in_all_is_refused_as_in_the_queue() -> None:
+    paced = refuse_the_second_of_two(timeout=10.0)
+    fill(paced, 1, EPOCH + 0.7, prefix="later")
+    assert paced.due(EPOCH + 9.9) == []
+    assert paced.next_due(EPOCH + 9.9) == pytest.approx(EPOCH + 10.0)
+
+    (decision,) = paced.due(EPOCH + 10.0)
+
+    assert decision.id == "r1"
+    assert decision.answer == Refused(RefusalReason.RATE, decision.answer.retry_after, pytest.approx(9.4))
+    paced.leave("r1", EPOCH + 10.0)
+    paced.leave("r0", EPOCH + 10.1)
+    assert admitted(paced, EPOCH + 10.1) == ["later0"], "it is in nobody's way"
+
+
+def test_a_retry_after_counts_those_that_wait_before_and_behind_who_is_refused() -> None:
+    paced = refuse_the_second_of_two(timeout=10.0)
+    fill(paced, 2, EPOCH + 0.7, prefix="later")
+
+    answers = [each.answer for each in paced.due(EPOCH + 10.7)]
+
+    waits = [each.retry_after for each in answers if isinstance(each, Refused)]
+    assert len(waits) == 3
+    assert waits[0] < waits[1] < waits[2], "who was to be sent again would have gone first"
+
+
+def test_a_place_that_comes_just_in_time_is_taken() -> None:
+    paced = refuse_the_second_of_two(timeout=10.0)
+    paced.leave("r0", EPOCH + 10.0)
+    assert admitted(paced, EPOCH + 10.0) == ["r1"]
+
+
+def test_the_refusal_of_one_that_waited_too_long_teaches_nothing() -> None:
+    paced = refuse_the_second_of_two(timeout=10.0)
+    before = paced.status(EPOCH + 9.9).concurrency
+
+    paced.due(EPOCH + 10.0)
+    paced.leave("r1", EPOCH + 10.0)
+
+    after = paced.status(EPOCH + 10.0).concurrency
+    assert (after.limit, after.ceiling, after.moves) == (before.limit, before.ceiling, before.moves)
+
+
+def test_one_whose_time_is_over_when_it_is_refused_still_waits_until_its_refusal_is_known() -> None:
+    paced = pacing(concurrency_initial=1, concurrency_max=1, queue_timeout=10.0)
+    fill(paced, 2)
+    paced.leave("r0", EPOCH + 9.9)
+    assert admitted(paced, EPOCH + 9.9) == ["r1"]
+
+    paced.retry("r1", EPOCH + 10.5)
+    fill(paced, 1, EPOCH + 10.5, prefix="later")
+    assert paced.due(EPOCH + 11.4) == []
+    paced.observe(refusal("r1", ErrorClass.CONCURRENCY, "1302", EPOCH + 10.0), EPOCH + 11.4)
+    (decision,) = paced.due(EPOCH + 12.5)
+    assert decision.answer == Refused(RefusalReason.RATE, decision.answer.retry_after, pytest.approx(2.0))
 
 
 def test_who_is_not_paced_is_sent_again_at_once() -> None:

@@ -136,6 +136,53 @@ def test_who_was_refused_twice_waits_for_a_place_that_has_proven_to_be_there(one
     assert one.go() == ["r1"]
 
 
+def told_that_others_have_what_is_proven(one: One, granted: int = 0) -> None:
+    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
+    one.hear({"glm-5": granted}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2 + granted})
+
+
+def with_a_last_try(one: One) -> None:
+    """One that was refused three times, and waits to be sent again."""
+    told_that_others_have_what_is_proven(one, granted=1)
+    one.ask(model="glm-5")
+    for _ in range(3):
+        one.pacing.observe(Attempt("r1", one.now, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
+    one.pacing.retry("r1", one.now)
+
+
+def wait_until(one: One, moment: float) -> None:
+    """A clock that goes on by more than some seconds at once has jumped."""
+    while one.now < moment:
+        assert one.go() == []
+        one.now = min(moment, one.now + 5.0)
+
+
+def test_who_is_to_be_sent_again_asks_for_any_place_in_its_last_second_and_without_one_is_refused(one: One) -> None:
+    began = one.now
+    with_a_last_try(one)
+    wait_until(one, began + 58.9)
+    told_that_others_have_what_is_proven(one)
+    assert one.demand("glm-5").want == 0
+
+    one.now = began + 59.1
+    assert one.demand("glm-5").want == 1
+    told_that_others_have_what_is_proven(one)
+    one.now = began + 60.1
+    (decision,) = one.pacing.due(one.now)
+    assert isinstance(decision.answer, Refused)
+
+
+def test_a_place_that_is_granted_in_the_last_second_is_taken(one: One) -> None:
+    began = one.now
+    with_a_last_try(one)
+    wait_until(one, began + 58.9)
+    told_that_others_have_what_is_proven(one, granted=1)
+    assert one.go() == []
+
+    one.now = began + 59.1
+    assert one.go() == ["r1"]
+
+
 def test_a_place_that_may_come_back_late_is_held_for_as_long_as_the_leader_says(one: One) -> None:
     places = PlanPlaces({"glm": ModelPlaces(2, 2, lag=0.25)}, new=3, tools=3)
     one.hear({"glm": 1}, plan_limits=replace(PLAN_LIMITS, places=places))

@@ -111,6 +111,16 @@ def test_the_request_says_who_asked_and_what_came_of_it() -> None:
     }
 
 
+def test_what_was_waited_after_a_refusal_is_a_part_of_the_models_work() -> None:
+    ended = {"status": 429, "refused": "rate", "answer": NOTHING_READ, "first_token": None, "last_byte": None}
+
+    _, wait, model, attempt = spans(failed("1302", 0.3), attempts=1, **ended | {"waited": 2.5})
+
+    assert (wait.began, wait.ended) == (PEAK + 0.01, PEAK + 0.3)
+    assert (model.began, model.ended) == (PEAK + 0.3, PEAK + 3.0)
+    assert attempt.began == PEAK + 0.3
+
+
 def test_an_attempt_says_which_it_was_and_why_it_failed() -> None:
     *_, first, second, third = spans(failed("1302", 0.3), failed("", 0.9, status=0), attempts=3)
 
