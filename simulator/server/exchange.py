@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -59,6 +60,7 @@ class Exchange:
         self._metered = False
         self._calls_tool = False
         self._judges_key = False
+        self._is_over_limit = False
         self._entry = new_entry(state, request, self._endpoint, self._log_id)
 
     async def run(self) -> Wire:
@@ -93,6 +95,8 @@ class Exchange:
             reply = Reply(body.encode(), status=400)
         if scenario.delay:
             await asyncio.sleep(scenario.delay)
+        if self._is_over_limit:
+            scenario = replace(scenario, first_event_delay=0.0)  # no model thinks about a refusal
         await self._play(reply, scenario)
 
     async def _read_body(self) -> None:
@@ -177,6 +181,7 @@ class Exchange:
             self._calls_tool = refusal is None
         if refusal is None:
             return None
+        self._is_over_limit = True
         return self._error(endpoint, refusal.code, resets_at=refusal.resets_at)
 
     def _serving(self, endpoint: Endpoint) -> str | None:

@@ -55,6 +55,15 @@ def test_each_model_has_places_of_its_own(api: Api) -> None:
     wait_for(lambda: refused(api, CHAT, "glm-5.3"), lambda code: code is None)
 
 
+def test_what_is_refused_waits_for_no_first_event(api: Api) -> None:
+    limit(api, model_concurrency={"glm-5.3": 1})
+
+    with running(api, CHAT, "glm-5.3"):
+        response = api.ask(CHAT, body={"model": "glm-5.3"}, first_event_delay=60.0)
+
+    assert response.status_code == 429
+
+
 def test_the_place_is_that_of_the_model_that_serves(api: Api) -> None:
     limit(api, model_concurrency={"glm-5.3": 1})
 
