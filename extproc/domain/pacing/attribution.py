@@ -123,8 +123,8 @@ class Attribution:
             gate.limit.refused(
                 known[gate], attempt.started, attempt.cause, t, attempt.until, nothing_gets_through=is_start
             )
-        if attempt.until is not None and own not in blamed:
-            own.limit.pause(attempt.until)
+        if attempt.until is not None and not blamed:
+            own.limit.wait_as_told(attempt.until, known[own], attempt.started)
         return known[own] if own in blamed else None
 
     def _is_excused(self, attempt: RefusedStart, own: Gate, levels: dict[Gate, int], t: Steady) -> bool:

@@ -122,8 +122,9 @@ class ConcurrencyLimit:
         self._alone_since = Steady(-math.inf)
         # When an answer last ended.
         self._answered_at = -math.inf
-        # When the last pause that the upstream asked for is over.
-        self._told_until = -math.inf
+        # When the last pause that the upstream asked for is over, and until when it wants nothing more than has proven to
+        # be there.
+        self._told_until = self._proven_until = -math.inf
 
     @property
     def limit(self) -> int:
@@ -148,6 +149,11 @@ class ConcurrencyLimit:
         """The most that was in flight without a refusal since the plan last shrank; one always is."""
         return max(1, self._proven)
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether as many as may be in flight were without a refusal."""
+        return self._proven >= self.limit
+
     def sure(self, t: Steady) -> int:
         """How many the upstream is known to take: none as long as there were refusals and nothing has got through
         since."""
@@ -159,7 +165,8 @@ class ConcurrencyLimit:
             return 0
         if self._falling and t < self._tried_at + _TRIAL:
             return self._proven
-        return self.limit if share >= 1.0 else max(1, int(self._limit * share))
+        usable = self.limit if share >= 1.0 else max(1, int(self._limit * share))
+        return min(usable, self.proven) if t < self._proven_until else usable
 
     def places(self, share: float, t: Steady) -> int:
         """How many may start now; less than none while more are in flight than may be."""
@@ -222,7 +229,7 @@ class ConcurrencyLimit:
             # More is not proven: what has run since before the fall would not have been cut off by it.
             self._prove(1, t, has_got_through=False)
             self._sure.assume(1)
-        if t < self._paused_until:
+        if t < max(self._paused_until, self._proven_until):
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
         if not self._waiting or self.limit >= self._maximum:
@@ -241,7 +248,7 @@ class ConcurrencyLimit:
     def _prove(self, level: int, t: Steady, *, has_got_through: bool = True) -> None:
         self._proven = level
         if has_got_through:
-            was_storm = self._pause > _FIRST_PAUSE or self._probes.keeps_ceiling
+            was_storm = self._pause > _FIRST_PAUSE or self._probes.shuts_all
             if was_storm and self._before_fall is not None:
                 self._recovering = True
                 self._grown_at = t
@@ -257,7 +264,7 @@ class ConcurrencyLimit:
             self._limit = min(self._limit, self._before_fall)
             self._grow(_RECOVERY, "the storm is over", t, most=self._before_fall)
         else:
-            self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE) if self._probes.keeps_ceiling else None
+            self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE) if self._probes.shuts_all else None
             self._recovering = False
             self._before_fall = None
 
@@ -276,8 +283,8 @@ class ConcurrencyLimit:
         if self._tried_from is not None:
             before, self._tried_from = int(self._tried_from), None
             self._grown_at = self._raised_at = t
-            self._probes.changed(t)
             if self._before_fall is None:
+                self._probes.changed(t)
                 self.ceiling = None
             else:
                 self._recovering, self._falling = True, False
@@ -419,10 +426,10 @@ class ConcurrencyLimit:
         self._refused_at = max(self._refused_at, at)
         self.advance(t)
         self._probes.refused(started_at, at)
-        is_answered = until is not None and self._pause_as_told(until, started_at)
         before = self.limit
         if is_alone := self._is_refused_alone(level, started_at):
             level = 1
+        is_answered = until is not None and self.wait_as_told(until, level, started_at)
         if level > before:
             return  # nothing new: what runs above the limit is draining already
         if self.is_probing and level == before:
@@ -473,9 +480,15 @@ class ConcurrencyLimit:
             self._lower(int(self._untried), t)
             self.adjustments.note(Direction.DECREASE, cause, before, self.limit, t)
 
-    def _pause_as_told(self, until: float, started_at: Steady) -> bool:
-        """Starts nothing until then. Returns False if an earlier such pause has just ended: then waiting alone did not
-        help."""
+    def wait_as_told(self, until: float, level: int, started_at: Steady) -> bool:
+        """The upstream wants to be asked again at that time, as an attempt heard that started then as the `level`-th in
+        flight. Until then nothing new starts; or, if that was above what has proven to be there, nothing above that.
+
+        Returns False if an earlier such pause has just ended: then waiting alone did not help.
+        """
+        if 0 < self._proven < level and not self._falling and not self._probes.shuts_all:
+            self._proven_until = max(self._proven_until, until)
+            return True
         has_helped = started_at >= self._told_until + _SOON_AFTER_PAUSE or started_at < self._told_until
         self._told_until = max(self._told_until, until)
         self.pause(until)
@@ -488,6 +501,7 @@ class ConcurrencyLimit:
         self._lower(self._proven, t)
 
     def _fail_probe(self, t: Steady) -> None:
+        self._probes.failed(t)
         if not self._probes.may_return:
             self._before_fall = None
         if self.ceiling is not None:
@@ -532,6 +546,8 @@ class ConcurrencyLimit:
             return self._tried_at + _TRIAL + 1e-6
         if self._is_down_to_one and t < self._refused_at + QUIET:
             return self._refused_at + QUIET
+        if t < self._proven_until:
+            return self._proven_until
         if not self._waiting or self.limit >= self._maximum:
             return None
         if self._may_return:

@@ -283,8 +283,6 @@ class Limits:
         level = self._attribution.refused(attempt, own, larger, t)
         if own.limit.is_falling and not was_falling and not is_single:
             self._groups.fell(model, self._others(model), t)
-        if attempt.until is not None:
-            own.limit.pause(attempt.until)
         if level == 1 and not is_single and own.limit.is_stormy:
             self._groups.refused_alone(model, self._others(model), t)
 
@@ -308,8 +306,8 @@ class Limits:
             is_full = own.is_full(t)
             full = [gate for gate in self._on_its_way(model)[1:] if gate in all_full] if all_full else ()
             # Where a model's own limit and a larger one are both full, one that still searches must not grow past one
-            # that holds: when that one makes room, many levels that nobody has tried would be used at once.
-            grows = not own.is_open or all(gate.is_open for gate in full)
+            # that holds by levels that nobody has tried: all of them would be used at once when that one makes room.
+            grows = not own.is_open or own.limit.is_proven or all(gate.is_open for gate in full)
             own.limit.set_demand(wants and is_full and grows and own.backoff.share(t) >= 1.0, t)
             if full and wants and (not is_full or own.is_open):
                 wanted.update(full)

@@ -7,14 +7,17 @@ places for as long. For a plan of M places that changes by D of them each T seco
     tau = sqrt(2 * 2 s * T / (M * D))
 
 loses least, and what it loses grows with the square root of the number of changes: no policy that does not know when a
-plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D, but
-what has just changed is likely to change again. So:
+plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D. So T is
+taken for the time between the last two changes that were found, or for that since the last one where it is longer, and
+M * D for two places, or one where there are only one or two:
 
     soon after a fall       one after 12 s and one more after 12 s: a storm of refusals looks like a smaller plan, and
                             passes. Until something gets through, each 12 s for three minutes: a storm may last that
                             long, and what runs since before it may keep all places
-    soon after a change     one try each 68 seconds: that is for half an hour
-    later                   one try each 92 seconds, 110 where there are one or two places
+    else                    one each tau seconds, from 10 s for a plan that changes each minute to 92 s for one that
+                            changes every other hour or less (110 s where there are only one or two places)
+    refused too often       one refused try a minute, no more. Minutes without one save up for five tries, which is
+                            what may find a change that follows soon upon another
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
 
@@ -34,13 +37,19 @@ FIRST_HALF_LIFE: Final = 20.0
 LONGEST_IN_FLIGHT: Final = 60.0
 LONGEST_HALF_LIFE: Final = 240.0
 
-# Growth is found after half a pause in the median, and nearly always within two minutes, with the seconds that it takes
-# to get there. Less than a minute would be more than one refused try a minute.
-_SOON: Final = 68.0
-_LATER: Final = 92.0
-_LATER_OF_FEW: Final = 110.0
+# Of a place, for a refused try.
+_COST: Final = 2.0
+# Until two changes have been found.
+_PERIOD: Final = 1800.0
+# What is found within this time is one change: a plan that shrinks is refused level by level.
+_SAME_CHANGE: Final = 20.0
+# Places that a change may be of.
+_SWING: Final = 2
 _FEW: Final = 2
-_SOON_IS_OVER: Final = 1800.0
+_LATEST: Final = 92.0
+_LATEST_OF_FEW: Final = 110.0
+_REFUSED_EACH: Final = 60.0
+_MOST_SAVED: Final = 5.0
 # What was lost is to be in use again within 20 s of the last refusal, if it was but a storm.
 _RETURN: Final = 12.0
 _RETURNS: Final = 2
@@ -61,31 +70,37 @@ _LEAST: Final = -3.0
 class ProbePolicy:
     """The next try of one limit. Is told of its attempts, its refusals and of when it was found to have changed.
 
-    Times are steady seconds. `soon` is the pause between two tries after a change, `later` while nothing changes, and
-    `later_of_few` where one of the smallest levels is all that there is: a refusal weighs most there.
+    Times are steady seconds. `cost` is how long a place stands empty for a refused try, `latest` the longest pause
+    between two tries, and `latest_of_few` that where one of the smallest levels is all that there is: a refusal weighs
+    most there.
     """
 
     __slots__ = (
         "_balance",
         "_changed_at",
+        "_cost",
         "_expected_at",
-        "_later",
-        "_later_of_few",
+        "_latest",
+        "_latest_of_few",
+        "_period",
         "_refused_at",
         "_returns",
-        "_soon",
+        "_saved",
+        "_saved_at",
     )
 
     longest_pause = 8.0
     """The longest pause between two attempts while even single ones are refused, in seconds. Nobody tells when a storm
     is over, and what was proven is to be in use again within 20 s of the last refusal."""
-    keeps_ceiling = False
-    """Whether what was refused before a storm still counts after it."""
+    shuts_all = False
+    """Whether one attempt too many shuts all places for a while. Then what was refused before counts also after it."""
 
-    def __init__(self, soon: float = _SOON, later: float = _LATER, later_of_few: float = _LATER_OF_FEW) -> None:
-        self._soon, self._later, self._later_of_few = soon, later, later_of_few
+    def __init__(self, cost: float = _COST, latest: float = _LATEST, latest_of_few: float = _LATEST_OF_FEW) -> None:
+        self._cost, self._latest, self._latest_of_few = cost, latest, latest_of_few
         self._balance = 1.0
-        self._changed_at = 0.0
+        self._changed_at: Steady | None = None
+        self._period = _PERIOD
+        self._saved, self._saved_at = _MOST_SAVED, Steady(-math.inf)
         self._refused_at = -math.inf
         self._expected_at: float | None = None
         self._returns = 0
@@ -98,16 +113,24 @@ class ProbePolicy:
         """An attempt that started then was refused by the limit."""
         self._balance = max(_LEAST, self._balance - 1.0)
         self._refused_at = t
+        if self._changed_at is None:
+            self._changed_at = t
         if self._expected_at is not None and started_at >= self._expected_at:
             self._expected_at = None
 
+    def failed(self, t: Steady) -> None:
+        """A try was refused."""
+        self._saved, self._saved_at = max(0.0, self._left(t) - 1.0), t
+
     def changed(self, t: Steady) -> None:
         """The limit is not what it was."""
+        if self._changed_at is not None and t > self._changed_at + _SAME_CHANGE:
+            self._period = t - self._changed_at
         self._changed_at = t
 
     def fell(self, t: Steady) -> None:
         """What was proven is gone, for good or for a while."""
-        self._changed_at = t
+        self.changed(t)
         self._returns = _MOST_RETURNS
 
     def settled(self) -> None:
@@ -148,12 +171,26 @@ class ProbePolicy:
             return self._refused_at + verdict
         if self._returns:
             return self.return_at
-        later = self._later_of_few if ceiling.level <= _FEW + 1 else self._later
-        pause = self._soon if t < self._changed_at + _SOON_IS_OVER else later
-        due = ceiling.seen + pause
+        due = ceiling.seen + self._pause(ceiling)
         if self._balance >= 1.0:
             due = min(due, ceiling.doubtful_at())
-        return max(due, self.quiet_at)
+        return max(due, self.quiet_at, self._affordable_at())
+
+    def _pause(self, ceiling: Ceiling) -> float:
+        is_few = ceiling.level <= _FEW + 1
+        period = self._period
+        if self._changed_at is not None:
+            period = max(period, ceiling.seen - self._changed_at)
+        best = math.sqrt(2 * self._cost * period / (1 if is_few else _SWING))
+        return min(best, self._latest_of_few if is_few else self._latest)
+
+    def _left(self, t: Steady) -> float:
+        """How many refused tries are saved up."""
+        return min(_MOST_SAVED, self._saved + (t - self._saved_at) / _REFUSED_EACH)
+
+    def _affordable_at(self) -> float:
+        """When one is."""
+        return self._saved_at + (1.0 - self._saved) * _REFUSED_EACH
 
 
 class RareProbes(ProbePolicy):
@@ -164,7 +201,7 @@ class RareProbes(ProbePolicy):
     __slots__ = ()
 
     longest_pause = 60.0
-    keeps_ceiling = True
+    shuts_all = True
 
     def expect_change(self, t: Steady) -> None:
         """A full hour is no reason for a try."""

@@ -27,9 +27,9 @@ _PROBE: Final = 1.25
 _PROBE_SECONDS: Final = 5.0
 _PROBE_REQUESTS: Final = 20.0
 _QUIET: Final = 10.0
-# A probe of a rate costs more than one refusal.
-_PROBE_SOON: Final = 300.0
-_PROBE_LATER: Final = 600.0
+# A probe of a rate is of twenty requests, and what is refused at its end is a burst.
+_PROBE_COST: Final = 200.0
+_PROBE_EACH: Final = 600.0
 # Over how long what got through is counted.
 _SHORTEST_COUNT: Final = 4.0
 _LONGEST_COUNT: Final = 60.0
@@ -52,7 +52,7 @@ class RateLimit:
         self.adjustments = Adjustments("requests/s")
         self.ceiling: Ceiling | None = None
         self._minimum, self._maximum, self._burst = minimum, maximum, burst
-        self._probes = ProbePolicy(_PROBE_SOON, _PROBE_LATER, _PROBE_LATER)
+        self._probes = ProbePolicy(_PROBE_COST, _PROBE_EACH, _PROBE_EACH)
         self._rate = min(max(initial, minimum), maximum)
         self._share = 1.0
         self._bucket = TokenBucket(self._rate, burst)

@@ -146,13 +146,58 @@ def broken_at(seen: float) -> Ceiling:
     return Ceiling(5.0, seen, 20.0)
 
 
-def test_a_limit_that_broke_is_tried_again_after_little_more_than_a_minute_and_later_less_often() -> None:
+def test_until_two_changes_were_found_a_limit_that_broke_is_tried_each_minute_and_the_longer_it_stands_the_less_often() -> (
+    None
+):
     policy = ProbePolicy()
-    policy.changed(0.0)
     policy.refused(0.0, 0.0)
-    assert policy.due(broken_at(0.0), 2.0, 1.0) == 68.0
-    policy.refused(1801.0, 1801.0)
-    assert policy.due(broken_at(1801.0), 2.0, 1801.0) == 1893.0
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
+    policy.refused(3200.0, 3200.0)
+    assert policy.due(broken_at(3200.0), 2.0, 3200.0) == 3280.0
+    policy.refused(86_400.0, 86_400.0)
+    assert policy.due(broken_at(86_400.0), 2.0, 86_400.0) == 86_492.0
+
+
+def test_the_only_places_are_tried_less_often_since_a_refusal_weighs_more_there() -> None:
+    policy = ProbePolicy()
+    policy.refused(0.0, 0.0)
+    assert policy.due(Ceiling(3.0, 0.0, 20.0), 2.0, 1.0) == pytest.approx(84.9, abs=0.1)
+    policy.refused(86_400.0, 86_400.0)
+    assert policy.due(Ceiling(3.0, 86_400.0, 20.0), 2.0, 86_400.0) == 86_510.0
+
+
+def test_the_sooner_a_change_follows_upon_another_the_sooner_the_next_try_comes() -> None:
+    policy = ProbePolicy()
+    for at in (0.0, 200.0):
+        policy.changed(at)
+    policy.refused(200.0, 200.0)
+    assert policy.due(broken_at(200.0), 2.0, 200.0) == 220.0
+    policy.refused(400.0, 1000.0)
+    assert policy.due(broken_at(1000.0), 2.0, 1000.0) == 1040.0
+
+
+def test_a_plan_that_shrinks_level_by_level_has_changed_once() -> None:
+    policy = ProbePolicy()
+    for at in (0.0, 1800.0, 1803.0, 1815.0):
+        policy.changed(at)
+    policy.refused(1815.0, 1815.0)
+    assert policy.due(broken_at(1815.0), 2.0, 1815.0) == 1875.0
+
+
+def test_tries_are_refused_once_a_minute_at_most_but_for_five_that_quiet_minutes_have_saved_up() -> None:
+    policy = ProbePolicy()
+    for at in (0.0, 50.0):
+        policy.changed(at)
+    t, refused_at = 50.0, []
+    policy.refused(t, t)
+    while t < 650.0:
+        t = policy.due(broken_at(t), 2.0, t)
+        policy.refused(t, t)
+        policy.failed(t)
+        refused_at.append(t)
+    pauses = [after - before for before, after in pairwise(refused_at)]
+    assert pauses[:4] == [10.0] * 4
+    assert pauses[-8:] == [60.0] * 8
 
 
 def test_dense_work_pays_for_tries_of_its_own() -> None:
@@ -160,7 +205,7 @@ def test_dense_work_pays_for_tries_of_its_own() -> None:
     policy.refused(0.0, 0.0)
     for _ in range(149):
         policy.sent()
-    assert policy.due(broken_at(0.0), 2.0, 1.0) == 68.0
+    assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0
     for _ in range(2):
         policy.sent()
     assert policy.due(broken_at(0.0), 2.0, 1.0) == 20.0
@@ -181,7 +226,7 @@ def test_when_the_plan_may_have_changed_a_try_is_due_at_once_unless_a_refusal_te
     policy.expect_change(100.0)
     assert policy.due(broken_at(90.0), 2.0, 100.0) == 92.0
     policy.refused(101.0, 101.0)
-    assert policy.due(broken_at(101.0), 2.0, 101.0) == 169.0
+    assert policy.due(broken_at(101.0), 2.0, 101.0) == 161.0
 
 
 def test_a_refused_request_counts_as_waiting_to_be_sent_again_until_it_must_have_been() -> None:

@@ -139,6 +139,24 @@ def test_a_retry_after_stops_what_is_new_until_then_and_nothing_that_runs(error:
     assert due[-1] - EPOCH == pytest.approx(30.5, abs=0.01)
 
 
+def test_a_retry_after_of_one_too_many_leaves_what_has_proven_to_be_there() -> None:
+    paced = pacing()
+    fill(paced, 3)
+    fill(paced, 2, now=EPOCH + 3.0, prefix="w")
+    assert admitted(paced, EPOCH + 5.0) == ["w0"]
+    paced.observe(Attempt("w0", EPOCH + 5.0, EPOCH + 5.5, ErrorClass.CONCURRENCY, "1302", retry_after=30.0), EPOCH + 6.0)
+    paced.leave("w0", EPOCH + 6.0)
+    assert admitted(paced, EPOCH + 6.0) == []
+
+    paced.leave("r0", EPOCH + 7.0)
+    assert admitted(paced, EPOCH + 7.0) == ["w1"]
+    assert paced.arrive(PacedRequest("new", "s"), EPOCH + 7.0) == Queued(1)
+    due = [EPOCH + 8.0]
+    while not admitted(paced, due[-1]) and len(due) < 50:
+        due.append(paced.next_due(due[-1]) or math.inf)
+    assert due[-1] - EPOCH >= 35.5
+
+
 @pytest.mark.parametrize("told", [None, 0.0, -5.0, 3600.1, 86400.0, math.inf, math.nan])
 def test_a_retry_after_that_is_no_pause_is_passed_over(told: float | None) -> None:
     paced = pacing()
