@@ -144,9 +144,11 @@ class Attribution:
         if any(gate.limit.is_known(level, attempt.started) for gate, level in levels.items()):
             return ()
         probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
-        if probed:
-            return probed[:1]  # where one attempt was the probe of two limits, the next attempt tests the other alone
         new = {gate: gate.limit.is_new(level) for gate, level in levels.items()}
+        if probed and (probed[0] is own or not new[own]):
+            return probed[:1]  # where one attempt was the probe of two limits, the next attempt tests the other alone
+        if probed:
+            return [own]
         larger = [gate for gate in levels if gate is not own]
         if not new[own] and any(new.values()):
             return [next(gate for gate in larger if new[gate])]
