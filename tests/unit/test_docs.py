@@ -2,6 +2,7 @@
 
 import fnmatch
 import inspect
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -155,15 +156,21 @@ def test_the_errors_page_has_every_message_of_the_proxys_own() -> None:
 
 def test_the_pacing_page_says_when_a_limit_is_tried() -> None:
     rows = [f"{when}: {a_try}" for when, a_try in tables(PACING, "when")]
-    after_a_fall, settled, soon, later, of_few, _at_a_full_hour, dense = rows
+    after_a_fall, settled, quick, unknown, later, of_few, _at_a_full_hour, dense = rows
+
+    def pause(period: float, places: int) -> float:
+        return min(
+            math.sqrt(2 * probing._COST * period / places), probing._LATEST if places > 1 else probing._LATEST_OF_FEW
+        )
 
     assert after_a_fall.endswith(f": each {probing._RETURN:.0f} seconds, {probing._MOST_RETURNS} times at most")
     assert settled.endswith(f": {TIMES[probing._RETURNS]}, {probing._RETURN:.0f} seconds apart")
-    assert soon.startswith(f"within {probing._SOON_IS_OVER / 60:.0f} minutes ")
-    assert soon.endswith(f": each {probing._SOON:.0f} seconds")
-    assert later == f"later: each {probing._LATER:.0f} seconds"
-    assert of_few.startswith("later, ")
-    assert of_few.endswith(f": each {probing._LATER_OF_FEW:.0f} seconds")
+    assert quick.endswith(f"a minute apart: each {pause(60, probing._SWING):.0f} seconds")
+    assert unknown.startswith("where they were half an hour apart, or nothing is known")
+    assert unknown.endswith(f": each {pause(probing._PERIOD, probing._SWING):.0f} seconds")
+    assert later.endswith(f"each {probing._LATEST:.0f} seconds at last")
+    a_minute, half_an_hour, at_last = (pause(period, 1) for period in (60, 1800, math.inf))
+    assert of_few.endswith(f": each {a_minute:.0f}, {half_an_hour:.0f} and {at_last:.0f} seconds instead")
     most = f"{probing.FIRST_HALF_LIFE:.0f} seconds"
     assert dense.endswith(f"one attempt in {1 / probing._SHARE:.0f} pays for, each {most} at most")
 

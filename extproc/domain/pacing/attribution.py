@@ -58,6 +58,7 @@ class _Start:
     at: Steady
     model: str
     levels: tuple[tuple[Gate, int], ...]
+    in_flight: Mapping[str, int]
 
     def level(self, gate: Gate) -> int:
         return next((level for each, level in self.levels if each is gate), 0)
@@ -89,9 +90,17 @@ class Attribution:
         self._ambiguous: deque[_AmbiguousRefusal] = deque(maxlen=_AMBIGUOUS_KEPT)
         self._starts: deque[_Start] = deque(maxlen=_STARTS_KEPT)
 
-    def started(self, model: str, levels: tuple[tuple[Gate, int], ...], t: Steady) -> None:
-        """An attempt has begun, at these levels of the gates that it shares with other models."""
-        self._starts.append(_Start(t, model, levels))
+    def started(
+        self, model: str, levels: tuple[tuple[Gate, int], ...], in_flight: Mapping[str, int], t: Steady
+    ) -> None:
+        """An attempt has begun, at these levels of the gates that it shares with other models; so many of each model
+        are at the upstream with it."""
+        self._starts.append(_Start(t, model, levels, in_flight))
+
+    def in_flight_with(self, model: str, started: Steady) -> Mapping[str, int] | None:
+        """How many of each model were at the upstream when an attempt began that began then; None if nobody knows."""
+        near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
+        return near[-1].in_flight if near else None
 
     def got_through(self, model: str, since: Steady, t: Steady) -> bool:
         """Whether an attempt that began since then was not refused, by what is known for sure."""

@@ -97,8 +97,6 @@ class ConcurrencyLimit:
         # What the limit was before the probe that is on its way; None while there is none.
         self._tried_from: float | None = None
         self._grown_at = 0.0
-        # When it last let more be in flight, other than on its way back after a storm.
-        self._raised_at = Steady(-math.inf)
         self._proven = 0
         self._sure = SureLevel()
         # What the limit was at the start, or what it was when it was learned before.
@@ -122,9 +120,10 @@ class ConcurrencyLimit:
         self._alone_since = Steady(-math.inf)
         # When an answer last ended.
         self._answered_at = -math.inf
-        # When the last pause that the upstream asked for is over, and until when it wants nothing more than has proven to
-        # be there.
-        self._told_until = self._proven_until = -math.inf
+        # When the last pause that the upstream asked for is over.
+        self._told_until = -math.inf
+        # Until when it wants no more than has proven to be there.
+        self._proven_until = -math.inf
 
     @property
     def limit(self) -> int:
@@ -274,15 +273,13 @@ class ConcurrencyLimit:
         self._grown_at = t
         self._limit = min(grown, limit + 1.0, most)  # a late call must not skip what is to be seen at each level
         if self.limit > limit:
-            if not self._recovering:
-                self._raised_at = t
             self.adjustments.note(Direction.INCREASE, cause, limit, self.limit, t)
 
     def _step(self, ceiling: Ceiling, t: Steady) -> None:
         limit = self.limit
         if self._tried_from is not None:
             before, self._tried_from = int(self._tried_from), None
-            self._grown_at = self._raised_at = t
+            self._grown_at = t
             if self._before_fall is None:
                 self._probes.changed(t)
                 self.ceiling = None
@@ -292,10 +289,8 @@ class ConcurrencyLimit:
         elif limit + 1 < ceiling.level:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
-            self._raised_at = t
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, t)
         elif t >= self._probes.due(ceiling, _VERDICT, t):
-            self._raised_at = t
             self._try(limit + 1, t)
 
     def _try(self, level: int, t: Steady) -> None:
@@ -322,11 +317,6 @@ class ConcurrencyLimit:
     def alone_since(self) -> Steady:
         """Since when even single requests are refused, or were when they were last; -inf if they never were."""
         return self._alone_since
-
-    @property
-    def raised_at(self) -> Steady:
-        """When it last let more be in flight, other than on its way back after a storm; -inf if it never did."""
-        return self._raised_at
 
     @property
     def _is_down_to_one(self) -> bool:

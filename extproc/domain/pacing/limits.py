@@ -211,7 +211,8 @@ class Limits:
             levels.append((shared, shared.start(of_members, t)))
         in_all = sum(count for each, count in retrying.items() if each != MCP)
         levels.append((self._account, self._account.start(in_all, t)))
-        self._attribution.started(model, tuple(levels), t)
+        at_upstream = {each: gate.in_flight - retrying.get(each, 0) for each, gate in self._models.items()}
+        self._attribution.started(model, tuple(levels), at_upstream, t)
         self.rate.start(t)
 
     def end(self, model: str, t: Steady, *, refused: bool) -> None:
@@ -279,10 +280,10 @@ class Limits:
         self._groups.refused(attempt, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
-        was_falling = own.limit.is_falling
+        with_it = self._attribution.in_flight_with(model, attempt.started)
         level = self._attribution.refused(attempt, own, larger, t)
-        if own.limit.is_falling and not was_falling and not is_single:
-            self._groups.fell(model, self._others(model), t)
+        if with_it is not None and not is_single:
+            self._groups.refused_with(model, with_it, self._others(model), t)
         if level == 1 and not is_single and own.limit.is_stormy:
             self._groups.refused_alone(model, self._others(model), t)
 

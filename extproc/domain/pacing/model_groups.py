@@ -1,8 +1,8 @@
 """Which models share a limit, and how that is found out. Pure: the caller brings the time.
 
 A model that is refused even alone, again and again, while another gets through, may share its limit with that one: then
-the two are held to what the other had, and if that does not help, it is let go. Two that fall by turns, each after the
-other has grown, share it, or it is the account's if one of them shares it with others already.
+the two are held to what the other had, and if that does not help, it is let go. Two that are refused at one sum,
+whatever each has of it, share it, or it is the account's if one of them shares it with others already.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -11,19 +11,17 @@ from typing import Final
 
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
-from extproc.domain.pacing.falls_by_turns import FallsByTurns
 from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.learned_limits import LearnedGroup
 from extproc.domain.pacing.plan_places import GroupPlaces
 from extproc.domain.pacing.records import GroupStatus, group_status
+from extproc.domain.pacing.refused_sums import RefusedSums
 
 # For so long a model that is refused even alone is taken for one that a storm has struck, and nothing else is tried.
 _ALONE_FOR: Final = 60.0
 # Whether two models share a limit is given up after this many refusals, and asked again only after this many seconds.
 _TRIES: Final = 3
 _TRIED: Final = 120.0
-# What one model gains, another that shares its limit lacks within this time.
-_GAINED_WITHIN: Final = 20.0
 
 
 def together(own: Mapping[str, float], groups: Iterable[tuple[Collection[str], float]]) -> float:
@@ -76,7 +74,7 @@ class ModelGroups:
         self._groups: dict[str, _Group] = {}
         self._trials: dict[str, _Trial] = {}
         self._tried: dict[tuple[str, str], float] = {}
-        self._falls = FallsByTurns()
+        self._sums = RefusedSums()
 
     def gate(self, model: str) -> Gate | None:
         """The gate that a model shares with others; None if it shares none."""
@@ -139,7 +137,8 @@ class ModelGroups:
         must have got through meanwhile and have lost nothing: a storm strikes models that share nothing, too, and what
         runs since before it says nothing. A storm may strike one model alone, so it has to last.
         """
-        self._falls.forget()
+        if any(gate.limit.is_stormy for gate in (*others.values(), *self.gates(), self._account)):
+            self._sums.forget()
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group, alone_since = self._groups.get(model), self._models[model].limit.alone_since
         busy = [
@@ -160,24 +159,21 @@ class ModelGroups:
         self._trials[model] = _Trial(other, t)
         self._share(model, other, t)
 
-    def fell(self, model: str, others: Mapping[str, Gate], t: Steady) -> None:
-        """A model has begun to fall. Two that fall by turns, each after the other has grown, share their limit: what
-        one gains the other lacks. If one of them shares it with others already, it is the account's."""
-        if any(gate.limit.is_stormy for gate in (self._models[model], *others.values(), *self.gates(), self._account)):
+    def refused_with(self, model: str, in_flight: Mapping[str, int], others: Mapping[str, Gate], t: Steady) -> None:
+        """One of a model was refused while so many of each were at the upstream, itself included. Models that are
+        refused at one sum share it; if one of them shares a limit with others already, it is the account's."""
+        group = self._groups.get(model)
+        strangers = [each for each in others if group is None or each not in group.members]
+        found = self._sums.note(model, in_flight, strangers, t)
+        if found is None:
             return
-        group, since = self._groups.get(model), Steady(t - _GAINED_WITHIN)
-        for other, gate in others.items():
-            if group is not None and other in group.members:
-                continue
-            has_gained = gate.limit.raised_at >= since and not gate.limit.has_fallen
-            if not has_gained or not self._attribution.got_through(other, since, t):
-                continue
-            if self._falls.note(model, other, t):
-                if group is None and other not in self._groups:
-                    self._share(model, other, t)
-                else:
-                    self._is_the_accounts(model, other, t)
-                return
+        other, places = found
+        self._sums.forget()
+        if group is None and other not in self._groups:
+            self._share(model, other, t)
+            self._groups[model].gate.limit.assume(places, t)
+        else:
+            self._is_the_accounts(model, other, t)
 
     def leave(self, model: str) -> None:
         """A model shares its limit with none from now on."""

@@ -2,14 +2,14 @@
 
 Nobody tells a limiter that a plan has grown; it has to try, and a try that fails is a refused request. A refusal costs
 about two seconds of a place (its round trip, and the wait until it is sent again), growth that nobody sees costs its
-places for as long. For a plan of M places that changes by D of them each T seconds, trying each
+places for as long. For a plan that changes by D places each T seconds, trying each
 
-    tau = sqrt(2 * 2 s * T / (M * D))
+    tau = sqrt(2 * 2 s * T / D)
 
 loses least, and what it loses grows with the square root of the number of changes: no policy that does not know when a
-plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T, M and D. So T is
+plan changes does better in its order (piecewise-stationary bandits, arXiv 2501.19401). Nobody knows T and D. So T is
 taken for the time between the last two changes that were found, or for that since the last one where it is longer, and
-M * D for two places, or one where there are only one or two:
+D for two places, or one where there are only one or two:
 
     soon after a fall       one after 12 s and one more after 12 s: a storm of refusals looks like a smaller plan, and
                             passes. Until something gets through, each 12 s for three minutes: a storm may last that

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 _STEADY_MINUTES: Final = (400.0 - COLD_START) / 60
+_SAVED: Final = 5
 
 
 @cache
@@ -63,9 +64,9 @@ def test_a_plan_that_does_not_change_is_used_to_98_percent_with_every_seed() -> 
     assert min(steady_runs().used) >= 0.98
 
 
-def test_while_nothing_changes_one_attempt_a_minute_is_refused_or_one_in_a_hundred() -> None:
+def test_while_nothing_changes_one_attempt_a_minute_is_refused_and_what_was_saved_up_or_one_in_a_hundred() -> None:
     for refused, attempts in steady_runs().refusals:
-        assert refused <= max(_STEADY_MINUTES + 1, 0.01 * attempts + 1), (refused, attempts)
+        assert refused <= max(_STEADY_MINUTES + _SAVED, 0.01 * attempts + 1), (refused, attempts)
 
 
 @pytest.mark.parametrize("runs", [steady_runs, changing_runs, on_the_hour_runs])
@@ -91,7 +92,7 @@ def test_a_capacity_that_changes_with_the_hour_is_found_within_15_seconds_with_e
 def test_a_smaller_capacity_is_found_within_15_seconds_at_any_time() -> None:
     times = [each for seed, each in zip(SEEDS, changing_runs().settled, strict=True) if not grows(seed)]
     assert percentile(times, 50) <= 1.0
-    assert percentile(times, 90) <= 6.0
+    assert percentile(times, 90) <= 7.0
     assert max(times) <= 15.0
 
 

@@ -339,7 +339,7 @@ def test_a_pause_after_a_level_that_was_never_proven_teaches_that_level_too() ->
     now = saturate(limit, 0.0, 4.0)
     limit.refused(6, now, "upstream 1302", now, until=now + 5.0)
 
-    assert (limit.usable(1.0, now + 4.9), limit.usable(1.0, now + 5.0)) == (0, 5)
+    assert (limit.usable(1.0, now + 4.9), limit.usable(1.0, now + 5.0)) == (limit.proven, 5)
 
 
 def test_the_limit_does_not_grow_while_work_waits_for_the_end_of_a_pause() -> None:

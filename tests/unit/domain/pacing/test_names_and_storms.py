@@ -114,6 +114,22 @@ def test_a_model_that_the_storm_has_struck_too_is_not_what_another_shares_its_li
     assert not share(limits, 77.0), "one of the other gets through again, and more may be back soon"
 
 
+def test_a_try_of_the_account_tells_nothing_of_it_if_its_model_is_one_more_than_ever() -> None:
+    limits = limits_of(glm_a=2, glm_b=2)
+    for model in ("glm-a", "glm-b", "glm-b"):
+        limits.start(model, {}, Steady(1.0))
+    limits.advance(Steady(4.0))
+    limits.account.refused(4, 4.0, "upstream 1302", Steady(4.1))
+    for at in (199.0, 200.0):
+        limits.account.set_demand(True, Steady(at))
+    limits.start("glm-a", {}, Steady(200.1))
+
+    limits.refused("glm-a", ErrorClass.CONCURRENCY, "1302", Steady(200.1), Steady(200.2), Steady(200.3))
+    limits.end("glm-a", Steady(200.3), refused=True)
+    assert limits.account.is_probing, "one of another model may tell"
+    assert limits.limit_of("glm-a") == 1
+
+
 def test_an_overload_of_one_model_leaves_what_others_try_of_the_limit_that_they_share() -> None:
     limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
     for model in ("glm-a", "glm-b"):

@@ -146,9 +146,7 @@ def broken_at(seen: float) -> Ceiling:
     return Ceiling(5.0, seen, 20.0)
 
 
-def test_until_two_changes_were_found_a_limit_that_broke_is_tried_each_minute_and_the_longer_it_stands_the_less_often() -> (
-    None
-):
+def test_a_limit_that_broke_is_tried_each_minute_and_the_longer_it_stands_the_less_often() -> None:
     policy = ProbePolicy()
     policy.refused(0.0, 0.0)
     assert policy.due(broken_at(0.0), 2.0, 1.0) == 60.0

@@ -144,7 +144,9 @@ def test_a_retry_after_of_one_too_many_leaves_what_has_proven_to_be_there() -> N
     fill(paced, 3)
     fill(paced, 2, now=EPOCH + 3.0, prefix="w")
     assert admitted(paced, EPOCH + 5.0) == ["w0"]
-    paced.observe(Attempt("w0", EPOCH + 5.0, EPOCH + 5.5, ErrorClass.CONCURRENCY, "1302", retry_after=30.0), EPOCH + 6.0)
+    paced.observe(
+        Attempt("w0", EPOCH + 5.0, EPOCH + 5.5, ErrorClass.CONCURRENCY, "1302", retry_after=30.0), EPOCH + 6.0
+    )
     paced.leave("w0", EPOCH + 6.0)
     assert admitted(paced, EPOCH + 6.0) == []
 

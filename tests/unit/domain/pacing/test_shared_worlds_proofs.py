@@ -80,4 +80,4 @@ def test_little_is_lost_of_what_somebody_else_leaves(
         refused, attempts = refused + ours.refused_to_clients, attempts + len(ours.attempts)
     most += _MORE_OF_THE_ACCOUNT if world is of_the_account else 0.0
     assert got >= (1.0 - most) * best, f"{1.0 - got / best:.4f} lost, {refused} of {attempts} seen by clients"
-    assert refused <= 0.0005 * attempts, f"{refused} of {attempts} seen by clients"
+    assert refused <= max(3, 0.0005 * attempts), f"{refused} of {attempts} seen by clients"

@@ -72,11 +72,14 @@ def with_one_that_rests(world: str, rng: random.Random) -> Plan:
     mean = rng.uniform(2.0, 40.0)
     if world == "of_the_account":
         return Plan([(0.0, rng.randint(4, 16))], mean=mean)
+    if world == "of_models_that_share":
+        apart = [frozenset(MODELS[:1]), frozenset(MODELS[1:])]
+        return Plan([(0.0, PLENTY)], [Gate(each, [(0.0, rng.randint(2, 8))]) for each in apart], mean=mean)
     own = [Gate(frozenset([model]), [(0.0, rng.randint(2, 8))]) for model in MODELS[:2]]
     return Plan([(0.0, PLENTY if world == "by_model" else rng.randint(5, 12))], own, mean=mean)
 
 
-@pytest.mark.parametrize("world", ["by_model", "of_the_account", "of_both"])
+@pytest.mark.parametrize("world", ["by_model", "of_the_account", "of_both", "of_models_that_share"])
 def test_where_one_model_stands_still_and_another_swings_little_is_lost(world: str) -> None:
     for seed in range(_ASKED or 4):
         rng = random.Random(seed * 7919)
@@ -84,11 +87,15 @@ def test_where_one_model_stands_still_and_another_swings_little_is_lost(world: s
         agents = [
             *(Agent(f"still-{number}", model=MODELS[0]) for number in range(24)),
             *(Agent(f"swinging-{number}", model=MODELS[1], awake=awake) for number in range(24)),
+            *(
+                Agent(f"beside-{number}", model=MODELS[2])
+                for number in range(24 if world == "of_models_that_share" else 0)
+            ),
         ]
         ours, best = run_both(plan, agents, seed, 3600.0)
         # A refused try a minute costs 1.7 % of a plan of two places.
         assert worth(ours) >= 0.97 * worth(best), seed
-        if world == "by_model":
+        if world in ("by_model", "of_models_that_share"):
             still = MODELS[0]
             assert ours.place_seconds[still] >= 0.98 * best.place_seconds[still], seed
 
