@@ -356,13 +356,15 @@ class _Connection(asyncio.Protocol):
         told = read_settings(payload)
         change = told.get(Setting.INITIAL_WINDOW_SIZE, self._call_window) - self._call_window
         self._call_window += change
-        if change:
-            for call in list(self._calls.values()):
-                call.widen(change)
-                call.go_on()
+        calls = list(self._calls.values()) if change else []
+        for call in calls:
+            call.widen(change)
         if told.get(Setting.HEADER_TABLE_SIZE, DEFAULT_TABLE) < DEFAULT_TABLE:
             self.table_update = _END_THE_TABLE
+        # Until the peer reads this it counts by the settings of before.
         self.send(frame(Kind.SETTINGS, ACK, 0, b""))
+        for call in calls:
+            call.go_on()
 
 
 async def _carry(method: Method, call: Call) -> None:

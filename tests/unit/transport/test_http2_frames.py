@@ -287,6 +287,16 @@ async def test_a_window_may_become_negative(server: GrpcServer, tmp_path: Path) 
         assert (first + second + (await peer.answer(1))[0], len(second)) == (talk, 50)
 
 
+async def test_a_larger_window_is_acknowledged_before_it_is_used(server: GrpcServer, tmp_path: Path) -> None:
+    async with connected(tmp_path / "s", PREFACE, settings(window=300)) as peer:
+        peer.send(frame(HEADERS, END_HEADERS, 1, peer.head()), frame(DATA, END_STREAM, 1, message(b"w" * 1000)))
+        await peer.until(lambda kind, *_: kind == DATA)
+
+        peer.send(settings(window=10_000))
+
+        assert [(await peer.next())[0] for _ in range(2)] == [SETTINGS, DATA]
+
+
 async def test_of_a_window_that_changes_more_than_once_at_a_time_the_last_counts(peer: Peer) -> None:
     changes = settings(window=2**31 - 1)[9:] + settings(window=0)[9:] + settings(window=1000)[9:]
     peer.send(
