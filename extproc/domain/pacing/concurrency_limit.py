@@ -29,6 +29,9 @@ fall may keep all places up to the limit, or more, for as long as its answers ta
 may also go on when the first requests are sent: where nothing has got through yet, under any limit, a single request
 that is refused is a storm though nothing was proven, and the limit goes back to what it was at first.
 
+A refusal may say when to come back. If it met a level above `proven`, no more than that are in flight until then; else
+nothing starts, and afterwards the limit goes on from what was proven.
+
 What is in flight here need not be at the upstream: a request that was refused and waits to be sent again holds its
 place here. So levels count what is at the upstream, and the limit bounds what is in flight here.
 """
