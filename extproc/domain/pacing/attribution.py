@@ -3,7 +3,8 @@
 Nobody tells: a refusal says that one request was too many, and not of what. So it is judged by the levels at which the
 attempt came, of its model alone and of all that may count with it:
 
-    a probe was on its way                  of the limit that probed, the smallest if several did
+    a probe was on its way                  of the limit that probed, the smallest if several did; but of the model if
+                                            its level was new too, and the next attempt is the larger limit's probe
     the model's level was new, no other     of the model
     the model's was not, a larger one was   of the smallest of those
     both were new, or neither (the plan     of the model, for now
@@ -154,10 +155,9 @@ class Attribution:
             return ()
         probed = [gate for gate, level in levels.items() if gate.limit.is_probe(level)]
         new = {gate: gate.limit.is_new(level) for gate, level in levels.items()}
-        if probed and (probed[0] is own or not new[own]):
-            return probed[:1]  # where one attempt was the probe of two limits, the next attempt tests the other alone
         if probed:
-            return [own]
+            # Where one attempt tested two limits, the next one tests the larger alone.
+            return [own] if new[own] else probed[:1]
         larger = [gate for gate in levels if gate is not own]
         if not new[own] and any(new.values()):
             return [next(gate for gate in larger if new[gate])]
