@@ -84,6 +84,7 @@ class Lesson:
     proven: int
     before_fall: float | None
     """What the limit was before it began to fall; None if it has not."""
+    is_falling: bool
 
 
 class ConcurrencyLimit:
@@ -448,7 +449,7 @@ class ConcurrencyLimit:
     def lesson(self) -> Lesson:
         """What is believed now, for `take_back`."""
         ceiling = None if self.ceiling is None else replace(self.ceiling)
-        return Lesson(self._untried, ceiling, self._proven, self._before_fall)
+        return Lesson(self._untried, ceiling, self._proven, self._before_fall, self._falling)
 
     def take_back(self, before: Lesson, t: Steady) -> None:
         """Goes back to what was believed before: what was refused since was not about this limit after all."""
@@ -458,7 +459,7 @@ class ConcurrencyLimit:
         self.ceiling = before.ceiling
         self._proven = max(self._proven, min(before.proven, self.limit))
         self._sure.assume(self._proven)
-        self._falling = self._recovering = False
+        self._falling, self._recovering = before.is_falling, False
         self._before_fall = before.before_fall
         self._paused_until = self._told_until
         self._pause = _FIRST_PAUSE

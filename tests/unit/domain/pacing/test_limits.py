@@ -334,6 +334,19 @@ def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_wha
     assert limit.limit >= 6
 
 
+def test_a_limit_that_was_falling_when_it_was_blamed_for_another_falls_on() -> None:
+    limit = places(initial=4)
+    now = saturate(limit, 0.0, 4.0)
+    limit.refused(3, now, "upstream 1302", now)
+    believed = limit.lesson()
+    limit.refused(1, now + 1.0, "upstream 1302", now + 1.0)
+
+    limit.take_back(believed, now + 2.0)
+
+    assert limit.is_falling
+    assert limit.has_fallen
+
+
 def test_a_pause_after_a_level_that_was_never_proven_teaches_that_level_too() -> None:
     limit = places(initial=4)
     now = saturate(limit, 0.0, 4.0)
