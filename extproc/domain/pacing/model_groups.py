@@ -1,8 +1,8 @@
 """Which models share a limit, and how that is found out. Pure: the caller brings the time.
 
 A model that is refused even alone, again and again, while another gets through, may share its limit with that one: then
-the two are held to what the other had, and if that does not help, it is let go. Two that are refused at one sum,
-whatever each has of it, share it, or it is the account's if one of them shares it with others already.
+the two are held to what the other had, and if that does not help, it is let go. Models that are refused at one sum,
+whatever each has of it, share it; if those are all of three or more, it is the account's.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -161,19 +161,23 @@ class ModelGroups:
 
     def refused_with(self, model: str, in_flight: Mapping[str, int], others: Mapping[str, Gate], t: Steady) -> None:
         """One of a model was refused while so many of each were at the upstream, itself included. Models that are
-        refused at one sum share it; if one of them shares a limit with others already, it is the account's."""
-        group = self._groups.get(model)
-        strangers = [each for each in others if group is None or each not in group.members]
-        found = self._sums.note(model, in_flight, strangers, t)
+        refused at one sum share it; if those are all of three or more, it is the account's."""
+        units = dict.fromkeys(frozenset(self.members(each) or {each}) for each in (model, *others))
+        found = self._sums.note(model, in_flight, list(units), t)
         if found is None:
             return
-        other, places = found
+        models, places = found
         self._sums.forget()
-        if group is None and other not in self._groups:
-            self._share(model, other, t)
-            self._groups[model].gate.limit.assume(places, t)
-        else:
-            self._is_the_accounts(model, other, t)
+        for each in models:
+            self.leave(each)
+        if len(models) > 2 and models >= others.keys():
+            self.recount(t)
+            self._account.limit.assume(self._account.in_flight - 1, t)
+            return
+        group = _Group(Gate(1, self._most_in_flight), *models)
+        self._groups.update(dict.fromkeys(models, group))
+        self.recount(t)
+        group.gate.limit.assume(places, t)
 
     def leave(self, model: str) -> None:
         """A model shares its limit with none from now on."""
@@ -258,10 +262,3 @@ class ModelGroups:
         self.leave(model)
         self.recount(t)
         self._account.limit.assume(self._account.in_flight - self._models[model].in_flight, t)
-
-    def _is_the_accounts(self, model: str, other: str, t: Steady) -> None:
-        """What models seemed to share is the account's limit: that has what is in flight beside the one refused."""
-        for each in (model, other):
-            self.leave(each)
-        self.recount(t)
-        self._account.limit.assume(self._account.in_flight - 1, t)

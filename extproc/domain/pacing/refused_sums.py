@@ -1,7 +1,8 @@
 """Which models are refused at one sum, whatever each has of it. Pure: the caller brings the time.
 
-Two models of which each has a limit of its own are each refused at a level of its own, until the plan changes. If they
-share one, what one has more the other has less: the levels at which each is refused vary, and the sum of both does not.
+Models of which each has a limit of its own are each refused at a level of its own, until the plan changes. If they
+share one, what one has more the others have less: the levels at which each is refused vary, and the sum of all does
+not.
 """
 
 from collections import deque
@@ -15,6 +16,8 @@ from extproc.domain.pacing.clock import Steady
 _WITHIN: Final = 300.0
 # What is refused at several levels within this time has shrunk, or met a storm.
 _ONE_CHANGE: Final = 10.0
+# Of more than these that were refused lately, no set is looked at.
+_MOST_OTHERS: Final = 4
 _KEPT: Final = 64
 
 
@@ -23,10 +26,6 @@ class _Refusal:
     at: Steady
     model: str
     in_flight: Mapping[str, int]
-
-    @property
-    def level(self) -> int:
-        return self.in_flight[self.model]
 
     def sum(self, models: Collection[str]) -> int:
         return sum(self.in_flight.get(model, 0) for model in models)
@@ -41,20 +40,23 @@ class RefusedSums:
         self._refusals: deque[_Refusal] = deque(maxlen=_KEPT)
 
     def note(
-        self, model: str, in_flight: Mapping[str, int], others: Collection[str], t: Steady
-    ) -> tuple[str, int] | None:
-        """One of a model was refused while so many of each were at the upstream, itself included. Returns which of the
-        `others` seems to share its limit, and how many places that has: within five minutes both were refused, each at
-        two levels at least and at different times, all at one sum, and neither at a smaller one, in the ten seconds
-        since least of all."""
+        self, model: str, in_flight: Mapping[str, int], units: Sequence[Collection[str]], t: Steady
+    ) -> tuple[set[str], int] | None:
+        """One of a model was refused while so many of each were at the upstream, itself included. `units` are models
+        that are known to share a limit and those that are not, each on its own; that of the refused one comes first.
+
+        Returns which models seem to share a limit, and how many places that has: within five minutes each of their
+        units was refused, at two levels at least and at different times, all at one sum, and none at a smaller one, in
+        the ten seconds since least of all.
+        """
         self._refusals.append(_Refusal(t, model, in_flight))
-        for other in others:
-            pair = (model, other)
-            refusals = [each for each in self._refusals if each.model in pair and each.at > t - _WITHIN]
-            smallest = min(each.sum(pair) for each in refusals)
-            at_it = [each for each in refusals if each.sum(pair) == smallest and each.at < t - _ONE_CHANGE]
-            if all(_varies([each for each in at_it if each.model == one]) for one in pair):
-                return other, smallest - 1
+        lately = [each for each in self._refusals if each.at > t - _WITHIN]
+        own, *others = units
+        refused = [unit for unit in others if any(each.model in unit for each in lately)][:_MOST_OTHERS]
+        for size in range(1, len(refused) + 1):
+            for chosen in combinations(refused, size):
+                if (places := _shared_places([own, *chosen], lately, t)) is not None:
+                    return {model for unit in (own, *chosen) for model in unit}, places
         return None
 
     def forget(self) -> None:
@@ -62,9 +64,15 @@ class RefusedSums:
         self._refusals.clear()
 
 
-def _varies(refusals: Sequence[_Refusal]) -> bool:
-    """Whether a model was refused at one level, and at another one when what made the first break was over."""
-    return any(
-        before.level != after.level and after.at > before.at + _ONE_CHANGE
-        for before, after in combinations(refusals, 2)
-    )
+def _shared_places(units: Sequence[Collection[str]], lately: Sequence[_Refusal], t: Steady) -> int | None:
+    models = {model for unit in units for model in unit}
+    refusals = [each for each in lately if each.model in models]
+    smallest = min(each.sum(models) for each in refusals)
+    at_it = [each for each in refusals if each.sum(models) == smallest and each.at < t - _ONE_CHANGE]
+    return smallest - 1 if all(_varies(unit, at_it) for unit in units) else None
+
+
+def _varies(unit: Collection[str], refusals: Sequence[_Refusal]) -> bool:
+    """Whether a unit was refused at one level, and at another one when what made the first break was over."""
+    levels = [(each.at, each.sum(unit)) for each in refusals if each.model in unit]
+    return any(level != other and later > at + _ONE_CHANGE for (at, level), (later, other) in combinations(levels, 2))
