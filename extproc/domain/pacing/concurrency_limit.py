@@ -228,7 +228,7 @@ class ConcurrencyLimit:
             level, since = self._in_trial.popleft()
             self._proofs.append((since, self._proven))
             self._prove(level, t)
-        if self._is_down_to_one and t >= self._refused_at + QUIET:
+        if self._is_down_to_one and t >= self._outlived_at:
             # More is not proven: what has run since before the fall would not have been cut off by it.
             self._prove(1, t, has_got_through=False)
             self._sure.assume(1)
@@ -326,6 +326,11 @@ class ConcurrencyLimit:
     def _is_down_to_one(self) -> bool:
         """Whether the fall has ended at one place, and one is in flight that may have started before it."""
         return self._falling and self._proven == 0 and self.limit == self._in_flight == 1
+
+    @property
+    def _outlived_at(self) -> float:
+        """When one that is in flight has surely got through, whether it began before the fall or after it."""
+        return max(self._refused_at + QUIET, self._tried_at + _VERDICT)
 
     @property
     def is_recovering(self) -> bool:
@@ -538,8 +543,8 @@ class ConcurrencyLimit:
             return self._paused_until
         if self._falling and self._in_flight < self.limit and t < self._tried_at + _TRIAL:
             return self._tried_at + _TRIAL + 1e-6
-        if self._is_down_to_one and t < self._refused_at + QUIET:
-            return self._refused_at + QUIET
+        if self._is_down_to_one and t < self._outlived_at:
+            return self._outlived_at
         if t < self._proven_until:
             return self._proven_until
         if not self._waiting or self.limit >= self._maximum:

@@ -4,6 +4,7 @@ or in Envoy for a pause that is over by itself.
 Pure: the caller brings the time.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -53,6 +54,11 @@ class WaitingRetry:
     model: str
 
     @property
+    def is_last(self) -> bool:
+        """Whether another refusal may be its client's."""
+        return self.refusals > _LAST_BUT_ONE
+
+    @property
     def is_patient(self) -> bool:
         """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
         return self.refusals > 1
@@ -65,6 +71,8 @@ class RetryQueue:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._waiting: dict[str, WaitingRetry] = {}
+        # When one of a model was refused last, or went on its last try.
+        self._in_doubt_since: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -126,6 +134,11 @@ class RetryQueue:
             del self._waiting[retry.id]
         return expired
 
+    def doubt(self, model: str, t: Steady) -> None:
+        """One of a model was refused, whether it waits here or its client has heard of it; or one goes on its last try,
+        and whether that gets through is to be seen."""
+        self._in_doubt_since[model] = t
+
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
         for request_id, retry in self._waiting.items():
@@ -157,7 +170,8 @@ class RetryQueue:
     def _tries_at(self, retry: WaitingRetry) -> float:
         if retry.refusals <= _LAST_BUT_ONE:
             return retry.since + _PATIENCE
-        return max(each.since for each in self._waiting.values() if each.model == retry.model) + _LAST_PATIENCE
+        latest = max(each.since for each in self._waiting.values() if each.model == retry.model)
+        return max(latest, self._in_doubt_since.get(retry.model, -math.inf)) + _LAST_PATIENCE
 
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""

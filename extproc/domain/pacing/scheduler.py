@@ -227,6 +227,7 @@ class Pacing:
             times = self._retries.times(attempt.id)
             limits_know = self._places.teaches_at_once
             self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=limits_know)
+        self._retry_queue.doubt(model, ended)
         began, answered = self._clock.outside(started), self._clock.outside(ended)
         told = RefusedAttempt(
             now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after, model=model
@@ -241,6 +242,8 @@ class Pacing:
         new = self._queue.by_model(self._lane_throttle.closed(t)) if self._retry_queue else ()
         while (retry := next_to_go(self._retry_queue, self._places, new, t)) is not None:
             self._retry_queue.cancel(retry.id)
+            if retry.is_last:
+                self._retry_queue.doubt(retry.model, t)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
         shut = kept_for(self._retry_queue, self._places, t)

@@ -223,3 +223,48 @@ def test_where_answers_are_as_long_as_the_time_out_no_client_hears_a_refusal_of_
     assert world.served.total() >= 3600.0 / 45.0 - 5
     refused, _ = world.refusals(0.0, 3600.0)
     assert refused <= 45, "hardly more than one try a minute"
+
+
+def with_two_that_have_one_try_left() -> RetryQueue:
+    retries = RetryQueue(200.0)
+    for number in range(2):
+        retries.push(
+            f"r{number}",
+            "s",
+            Lane.MAIN,
+            0.0,
+            Steady(0.0),
+            3,
+            ErrorClass.CONCURRENCY,
+            limits_know=True,
+            asked="glm",
+            model="glm",
+        )
+    return retries
+
+
+@pytest.mark.parametrize("happened_at", [5.0, 12.0])
+def test_a_last_try_waits_for_what_becomes_of_another_of_its_model_also_if_that_ones_client_has_heard_of_it(
+    happened_at: float,
+) -> None:
+    retries = with_two_that_have_one_try_left()
+    retries.doubt("glm", Steady(happened_at))
+    waiting = retries.get("r1")
+    assert waiting is not None
+
+    assert not retries.is_worth_a_try(waiting, Steady(happened_at + 11.9), knows_all=True)
+    assert retries.is_worth_a_try(waiting, Steady(happened_at + 12.0), knows_all=True)
+
+
+def test_a_last_try_waits_also_after_a_refusal_whose_client_is_gone() -> None:
+    paced = pacing()
+    arrive(paced, "other", with_one_try_left(paced) + 1.0)
+    went, request_id = goes_at(paced, LATEST / 10)
+    assert request_id == "other"
+    began = EPOCH + went
+    paced.observe(Attempt("other", began, began + 0.1, ErrorClass.CONCURRENCY, "1302"), began + 0.2)
+    paced.leave("other", began + 0.3)
+
+    then, request_id = goes_at(paced, went + 0.3)
+
+    assert (then, request_id) == (pytest.approx(went + 12.1, abs=0.1), "last")

@@ -3,6 +3,7 @@
 import pytest
 
 from extproc.domain.pacing.adjustments import Direction
+from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.rate_limit import RateLimit
 
@@ -332,6 +333,23 @@ def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_wha
     assert limit.next_change(now + 1.0) == now + 60.0
     assert limit.usable(1.0, now + 60.0) == limit.limit
     assert limit.limit >= 6
+
+
+def test_one_that_began_after_a_fall_to_one_place_proves_it_by_getting_through_and_not_by_being_there() -> None:
+    limit = places(initial=2)
+    limit.start(0, 0.0)
+    limit.was_refused(1, Steady(0.0), Steady(0.5))
+    limit.distrust(1, Steady(0.0))
+    limit.refused(1, Steady(0.0), "upstream 1302", Steady(0.5), nothing_gets_through=True)
+    limit.end()
+    limit.advance(Steady(20.0))
+
+    limit.start(0, Steady(20.0))
+    limit.advance(Steady(20.0))
+    assert limit.sure(Steady(20.0)) == 0
+
+    limit.advance(Steady(22.0))
+    assert limit.sure(Steady(22.0)) == 1
 
 
 def test_a_limit_that_was_falling_when_it_was_blamed_for_another_falls_on() -> None:
