@@ -16,10 +16,11 @@ D for two places, or one where there are only one or two:
                             long, and what runs since before it may keep all places
     else                    one each tau seconds, from 10 s for a plan that changes each minute to 92 s for one that
                             changes every other hour or less (110 s where there are only one or two places)
-    refused too often       one refused try a minute, no more. Minutes without one save up for five tries, which is
-                            what may find a change that follows soon upon another
     at a full hour          one at once: that is when plans change
     where work is dense     as often as one attempt in 150 pays for, each 20 seconds at most
+
+Of those of the second row and the last one a minute may be refused, on average: minutes without one save up for five,
+which is what may find a change that follows soon upon another.
 
 Only a try that holds is followed by the next one at once, and nothing is tried unless work waits. MCP tools have a
 gate that one call too many shuts: it is tried once in four hours.

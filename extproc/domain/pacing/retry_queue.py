@@ -137,7 +137,8 @@ class RetryQueue:
     def doubt(self, model: str, t: Steady) -> None:
         """One of a model was refused, whether it waits here or its client has heard of it; or one goes on its last try,
         and whether that gets through is to be seen."""
-        self._in_doubt_since[model] = t
+        lately = {each: at for each, at in self._in_doubt_since.items() if at > t - _LAST_PATIENCE}
+        self._in_doubt_since = {**lately, model: t}
 
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""

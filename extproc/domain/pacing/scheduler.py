@@ -47,6 +47,8 @@ _ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
 # How many models have places under their own names; MCP tools and requests without a name take the other two.
 _MOST_NAMED: Final = MOST_MODELS - 2
+# What another request of the model might be refused by as well, until it passes.
+_PASSING: Final = frozenset({ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD})
 _NOTHING: Final[Mapping[str, int]] = {}
 # So many requests that have left are kept until it is known how their last attempt ended, which takes up to a second.
 _REMEMBERED: Final = 4096
@@ -227,7 +229,8 @@ class Pacing:
             times = self._retries.times(attempt.id)
             limits_know = self._places.teaches_at_once
             self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=limits_know)
-        self._retry_queue.doubt(model, ended)
+        if attempt.error_class in _PASSING:
+            self._retry_queue.doubt(model, ended)
         began, answered = self._clock.outside(started), self._clock.outside(ended)
         told = RefusedAttempt(
             now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after, model=model

@@ -268,3 +268,15 @@ def test_a_last_try_waits_also_after_a_refusal_whose_client_is_gone() -> None:
     then, request_id = goes_at(paced, went + 0.3)
 
     assert (then, request_id) == (pytest.approx(went + 12.1, abs=0.1), "last")
+
+
+@pytest.mark.parametrize(("error", "keeps_waiting"), [(ErrorClass.OVERLOAD, True), (ErrorClass.CLIENT, False)])
+def test_a_request_that_is_wrong_for_itself_keeps_no_last_try_waiting(error: ErrorClass, keeps_waiting: bool) -> None:
+    paced = pacing()
+    since = with_one_try_left(paced)
+    began = EPOCH + since + 6.0
+    paced.observe(Attempt("gone", began, began + 0.1, error, "1214"), began + 0.2)
+
+    then, _ = goes_at(paced, since + 6.2)
+
+    assert (then > since + 13.0) is keeps_waiting
