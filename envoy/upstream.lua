@@ -6,14 +6,21 @@
 -- trying again can help: the status does not (429 is "slow down" or "your week is used up"), the business code in the body does. All
 -- else is read in passing; the head of what could still turn out to be an error, and of an error that may be open for long, is marked
 -- for the first-event guard.
+--
+-- Envoy has one number of tries, and that is the larger one, for a paced request that the plan's limits refuse: it waits for its turn in
+-- between. How often a request failed for another reason is counted here.
 
 local TRANSIENT = ${TRANSIENT_CODES}
+local OF_LIMITS = ${LIMITS_CODES}
+local MAX_RETRIES = ${MAX_RETRIES}
+local MOST_TRIES_AGAIN = ${MOST_TRIES_AGAIN}
 local LONGEST_TURN = ${MESSAGE_TIMEOUT_MS}
 local LARGEST_ERROR = 65536        -- a larger one, read as a whole, would become a 500 of Envoy's own
 local LARGEST_HIDDEN_ERROR = 2048  -- Z.AI sometimes says 200 and means an error
 local LARGEST_PIECE = 32768        -- for a string of 128 KiB or more LuaJIT would ask the system for memory each time
 local GUARD_PATIENCE = 1000        -- ms in which the processor has to take in what it is told; nobody waits for its answer
 local LONG_SILENCE = ${LONG_SILENCE_MS}
+local NO_CONNECTION = ${NO_CONNECTION}
 local NOTHING_ANSWERS = ${NOTHING_ANSWERS}   -- with a place for the seconds
 -- How long a refusal that passes by itself may make a client pause, in the header's own unit.
 local LONGEST_PAUSE = { ["retry-after"] = 60, ["retry-after-ms"] = 60000 }
@@ -63,13 +70,22 @@ function envoy_on_request(handle)
       handle:respond({ [":status"] = "503" }, string.format(NOTHING_ANSWERS, silence / 1000))
       return
     end
+    local noted, decided = metadata:get("zai.answer") or {}, metadata:get("zai")
+    local failed = (noted.failed or 0) + (noted.of_limits and 0 or 1)
+    if failed > MAX_RETRIES then
+      -- The processor, which has heard why, ends such a request at once; this is for when it is slower than the pause, or away.
+      metadata:set("zai.answer", "why", "connection_failure")
+      handle:respond({ [":status"] = "503" }, NO_CONNECTION)
+      return
+    end
+    metadata:set("zai.answer", "failed", failed)
+    metadata:set("zai.answer", "of_limits", false)
     metadata:set("zai.answer", "read", {})   -- what the attempt before said is in its own log entry
     metadata:set("zai.answer", "attempt", attempt)
     metadata:set("zai.answer", "began", 0)
-    local decided = metadata:get("zai")
     local wait = decided and decided.id and await_turn(handle, decided.id)
     -- The metadata object does not outlive the call above.
-    if wait then handle:streamInfo():dynamicMetadata():set("zai.answer", "wait", wait) end
+    handle:streamInfo():dynamicMetadata():set("zai.answer", "wait", wait or 0)
   end
   -- From here on it waits for nothing but a connection.
   handle:streamInfo():dynamicMetadata():set("zai.answer", "began", tonumber(handle:timestamp()))
@@ -96,6 +112,21 @@ local function remove_misleading(headers)
   for _, name in ipairs(misleading) do headers:remove(name) end
 end
 
+-- Whether an attempt that failed with a code is to be made again. What the plan's limits refuse is no failure of a request that waits for
+-- its turn; without the processor nothing does.
+local function goes_again(handle, code)
+  if not TRANSIENT[code] then return false end
+  local metadata = handle:streamInfo():dynamicMetadata()
+  local noted, decided = metadata:get("zai.answer") or {}, metadata:get("zai") or {}
+  local attempt = noted.attempt or 1
+  local is_paced = attempt == 1 and decided.paced or (noted.wait or 0) > 0
+  if OF_LIMITS[code] and is_paced then
+    metadata:set("zai.answer", "of_limits", true)
+    return attempt <= MOST_TRIES_AGAIN
+  end
+  return (noted.failed or 0) < MAX_RETRIES
+end
+
 -- What an error is known by goes into its head, for the router and for the attempt's log entry. None of it reaches the client.
 local function mark_failed(handle, headers, code)
   local decided = handle:streamInfo():dynamicMetadata():get("zai")
@@ -103,7 +134,7 @@ local function mark_failed(handle, headers, code)
   if not code then return end
   headers:add("x-zai-code", code)
   if TRANSIENT[code] then
-    headers:add("x-zai-transient", "1")
+    if goes_again(handle, code) then headers:add("x-zai-transient", "1") end
     remove_misleading(headers)
     -- Envoy makes a retry-after of this on the way to the client. Here the router, which may try again, would wait as long itself.
     local noted = handle:streamInfo():dynamicMetadata():get("zai.answer")
@@ -137,6 +168,7 @@ local function tell_guard(handle, guarded, code, text, status)
     [":method"] = "POST", [":path"] = "/zai.proxy.Guard/FirstEvent", [":authority"] = "extproc",
     ["content-type"] = "application/grpc", ["te"] = "trailers",
     ["x-exchange"] = guarded.id, ["x-attempt"] = guarded.attempt, ["x-code"] = code or "", ["x-status"] = status or "",
+    ["x-goes-again"] = code and goes_again(handle, code) and "1" or "",
   }, frame .. text, GUARD_PATIENCE, true)
 end
 

@@ -24,10 +24,11 @@ from common.ports import bind
 from common.settings import LogLevel, SettingsError
 from extproc import version
 from extproc.accounting import Accountant
-from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.config import TRIES_FOR_A_PLACE, PacingConfig, PacingMode
 from extproc.domain.quota.quota import as_json
 from extproc.domain.request.admission import Admission
 from extproc.domain.request.model_names import ModelNames, model_name
+from extproc.domain.request.unreachable import no_connection
 from extproc.domain.request.web_origins import WebOrigins
 from extproc.domain.usage.log_entry import LogEntry
 from extproc.domain.usage.prices import PriceTable
@@ -43,6 +44,7 @@ from extproc.runtime.background import Background
 from extproc.runtime.cache_watch import STATE_NAME as CACHE_STATE_NAME
 from extproc.runtime.cache_watch import CacheWatch
 from extproc.runtime.client_gate import ClientGate
+from extproc.runtime.giving_up import GivingUp
 from extproc.runtime.pacer import Pacer
 from extproc.runtime.price_table import load_prices
 from extproc.runtime.quota_watch import QuotaWatch
@@ -110,9 +112,7 @@ class Service:
         self.envoy_stats = EnvoyStats(settings.envoy_admin_port)
         metrics.registry.register(self.envoy_stats)
         self.clients = ClientGate(settings)
-        self.guard = StreamGuard(
-            settings.stream_guard, settings.max_retries, lambda result: metrics.stream_guard.labels(result).inc()
-        )
+        self.guard = StreamGuard(settings.stream_guard, lambda result: metrics.stream_guard.labels(result).inc())
         self.tracing = self._tracing()
         if self.tracing is not None:
             metrics.registry.register(self.tracing.collector())
@@ -211,6 +211,10 @@ class Service:
             Listener("models", lambda outcome: self._learn_model(outcome.entry), progress=self._learn_model),
             Listener("feed", self.feed.add),
         ]
+        if settings.pacing is not PacingMode.OFF and settings.max_retries:
+            words = partial(no_connection, proxy=way_up(settings))
+            giving_up = GivingUp(self.admission, settings.max_retries, words, self.processor.give_up)
+            listeners.append(Listener("giving up", failure=giving_up.take_failure))
         if self._request_log is not None:
             listeners.append(Listener("request log", self._request_log.write))
         if self.proxy_watch is not None:
@@ -358,7 +362,7 @@ def _pacing_config(settings: Settings) -> PacingConfig:
         rate_max=settings.rate_limit_max,
         rate_burst=settings.rate_limit_burst,
         queue_timeout=settings.queue_timeout,
-        max_retries=settings.max_retries,
+        max_retries=settings.max_retries * TRIES_FOR_A_PLACE,
         replicas=settings.replicas,
     )
 

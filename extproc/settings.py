@@ -238,7 +238,12 @@ class Settings(EnvironmentSettings):
         "a writable directory, or one to make in a writable directory that is there",
     )
     max_retries: int = setting(
-        3, "Times that Envoy sends a request again after a transient error.", "a whole number from 0 to 10", ge=0, le=10
+        3,
+        "Times that Envoy sends a request again after a transient error; with `PACING` three times as often where the "
+        "plan's limits refused it.",
+        "a whole number from 0 to 10",
+        ge=0,
+        le=10,
     )
     retry_buffer_bytes: int = setting(
         8 * 1024 * 1024,

@@ -12,16 +12,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from common.ports import reachable
-from extproc.domain.pacing.config import PacingMode
+from extproc.domain.pacing.config import TRIES_FOR_A_PLACE, PacingMode
 from extproc.domain.request import near_paths, web_origins
 from extproc.domain.request.business_codes import (
     KNOWN_NAMES,
+    LIMITS_CODES,
     SPOKEN_NAMES,
     TELLING_CODES,
     TRANSIENT_CODES,
     TRANSIENT_WORDS,
 )
 from extproc.domain.request.refusals import SHORTEST_WAIT
+from extproc.domain.request.unreachable import CONNECT_SECONDS, broken_ways, no_connection, nothing_answers
 from extproc.domain.request.way_up import ForwardProxy
 from extproc.settings import Settings, ca_file, split_origins, traces_url, way_up
 
@@ -40,7 +42,6 @@ _PLAINTEXT: Final[dict[str, object]] = {
 # Time that the processor gets for a decision beyond the longest time that a request may wait in it.
 _DECISION_SECONDS: Final = 30
 _PROGRESS_SECONDS: Final = 2
-_CONNECT_SECONDS: Final = 10
 # An attempt is not repeated if the next one would begin so long after it: only one that waited for a connection until
 # the end does. One that is refused at once is followed after a back-off, and that is 8 s at most.
 _LONG_SILENCE_SECONDS: Final = 9
@@ -58,19 +59,6 @@ _NO_CONNECTION: Final = (
 _NO_HOST: Final = "zai-proxy.invalid"
 _HERE: Final = (
     f"%REQ(:SCHEME)%://%CEL(request.host == '' || request.host == '{_NO_HOST}' ? destination.address : request.host)%"
-)
-_TLS_FAILED: Final = "connection_failure.*(CERTIFICATE|SSL_routines)"
-_NO_WAY: Final = "Z.AI can't be reached%s. The log of this proxy and `zai-proxy doctor` say more."
-_THROUGH: Final = " through %s (HTTPS_PROXY)"
-_NOTHING_ANSWERS: Final = ": nothing has answered there within %s s"
-_BROKEN_WAYS: Final = (
-    (_TLS_FAILED, ": TLS with what answers there fails"),
-    ("connection_timeout", _NOTHING_ANSWERS % _CONNECT_SECONDS),
-)
-_BROKEN_WAYS_THROUGH: Final = (
-    (_TLS_FAILED, ": that proxy opens a tunnel, but TLS behind it fails"),
-    ("connection_timeout", _NOTHING_ANSWERS % _CONNECT_SECONDS),
-    ("connection_failure", ": that proxy does not answer, or refuses to open a tunnel"),
 )
 _DISCOVERY: Final[dict[str, object]] = {
     "name": "envoy.cluster.dns",
@@ -156,7 +144,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "BEYOND_RETRY_BUFFER": str(settings.retry_buffer_bytes + 1),
         "BIND_ADDRESS": settings.bind_address,
         "CLIENT_TRANSPORT_SOCKET": json.dumps(_client_transport(settings)),
-        "CONNECT_TIMEOUT": _duration(_CONNECT_SECONDS),
+        "CONNECT_TIMEOUT": _duration(CONNECT_SECONDS),
         "ENDPOINTS": near_paths.ENDPOINTS,
         "EXPOSED_HEADERS": "" if settings.cors_origins is None else "*",
         "EXTPROC_SOCKET": _quoted(str(extproc_socket)),
@@ -168,12 +156,14 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "LARGEST_HEAP": str(_IDLE_HEAP + 2 * settings.retry_buffer_bytes * settings.max_workers),
         "LONG_SILENCE_MS": str(int(1000 * _LONG_SILENCE_SECONDS)),
         "MAX_CONNECTIONS": str(settings.max_connections),
+        "LIMITS_CODES": lua_set(LIMITS_CODES),
         "MAX_RETRIES": str(settings.max_retries),
         "MAX_STREAM_DURATION": _duration(settings.max_stream_duration),
         "MAX_WORKERS": str(settings.max_workers),
         "MESSAGE_TIMEOUT_MS": str(int(1000 * (_DECISION_SECONDS + settings.queue_timeout))),
         "METRICS_HOST": reachable(settings.bind_address),
         "METRICS_PORT": str(settings.metrics_port),
+        "MOST_TRIES_AGAIN": str(_most_tries_again(settings)),
         # Paced retries wait in the processor for their turns: what bounds those that go at once would refuse the rest.
         "MOST_RETRIES": str(_RETRIES_AT_ONCE if settings.pacing is PacingMode.OFF else settings.max_workers),
         "NEAR_CHAT": near_paths.NEAR_CHAT,
@@ -185,6 +175,7 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "NO_HOST": _NO_HOST,
         "NO_DOCTOR": json.dumps(not settings.cache_doctor),
         "ONLY_IN_PAAS": near_paths.ONLY_IN_PAAS,
+        "NO_CONNECTION": json.dumps(no_connection("", way_up(settings))),
         "NOTHING_ANSWERS": _nothing_answers(way_up(settings)),
         "OPENAI_BASE_PATH": settings.zai_openai_base_path,
         "ORIGINS": "none" if settings.cors_origins is None else _origins(settings.cors_origins),
@@ -208,6 +199,11 @@ def _values(settings: Settings, extproc_socket: Path) -> dict[str, str]:
         "UPSTREAM_TRANSPORT_SOCKET": json.dumps(_upstream_transport(origin, ca_file(settings))),
         **_way_up(origin, way_up(settings), ca_file(settings)),
     }
+
+
+def _most_tries_again(settings: Settings) -> int:
+    """How often Envoy may send a request again, whatever for."""
+    return settings.max_retries * (1 if settings.pacing is PacingMode.OFF else TRIES_FOR_A_PLACE)
 
 
 def lua_set(members: Iterable[str]) -> str:
@@ -272,31 +268,31 @@ def _way_up(origin: Origin, proxy: ForwardProxy | None, certificates: Path) -> d
         return {
             "UPSTREAM_DISCOVERY": f"cluster_type: {json.dumps(_DISCOVERY)}",
             "UPSTREAM_ADDRESS": json.dumps(_address(origin.host, origin.port)),
-            "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS, ""),
+            "UPSTREAM_ERRORS": _connection_errors(broken_ways(None)),
             "UPSTREAM_PROXY_LISTENER": "",
             "UPSTREAM_PROXY_CLUSTER": "",
         }
     return {
         "UPSTREAM_DISCOVERY": "type: STATIC",
         "UPSTREAM_ADDRESS": json.dumps({"envoy_internal_address": {"server_listener_name": _PROXY}}),
-        "UPSTREAM_ERRORS": _connection_errors(_BROKEN_WAYS_THROUGH, _THROUGH % proxy.address),
+        "UPSTREAM_ERRORS": _connection_errors(broken_ways(proxy)),
         "UPSTREAM_PROXY_LISTENER": f"- {json.dumps(_proxy_listener(origin, proxy))}",
         "UPSTREAM_PROXY_CLUSTER": f"- {json.dumps(_proxy_cluster(proxy, certificates))}",
     }
 
 
-def _connection_errors(broken_ways: Iterable[tuple[str, str]], through: str) -> str:
+def _connection_errors(ways: Iterable[tuple[str, str]]) -> str:
     """The mappers, for both dialects, that say why no connection came about, each of a pattern of Envoy's details and
-    words. `through` names the proxy on the way. The names with an asterisk are anchors in envoy.yaml."""
+    words. The names with an asterisk are anchors in envoy.yaml."""
     mappers = []
-    for details, words in broken_ways:
+    for details, words in ways:
         expression = {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
             "expression": _NO_CONNECTION % details,
         }
         name = "envoy.access_loggers.extension_filters.cel"
         broken = json.dumps({"extension_filter": {"name": name, "typed_config": expression}})
-        body = json.dumps({"inline_string": _NO_WAY % (through + words)})
+        body = json.dumps({"inline_string": words})
         for condition, dialect in (
             (f"{{ and_filter: {{ filters: [{broken}, *speaks_anthropic] }} }}", "*anthropic_dialect"),
             (broken, "*openai_dialect"),
@@ -310,8 +306,8 @@ def _connection_errors(broken_ways: Iterable[tuple[str, str]], through: str) -> 
 
 def _nothing_answers(proxy: ForwardProxy | None) -> str:
     """The same words as a Lua string, with `%d` in the place of the seconds."""
-    through = "" if proxy is None else _THROUGH % proxy.address.replace("%", "%%")
-    return json.dumps(_NO_WAY % (through + _NOTHING_ANSWERS % "%d"))
+    seconds = "{seconds}"
+    return json.dumps(nothing_answers(proxy, seconds).replace("%", "%%").replace(seconds, "%d"))
 
 
 def _proxy_listener(origin: Origin, proxy: ForwardProxy) -> dict[str, object]:
@@ -346,7 +342,7 @@ def _proxy_cluster(proxy: ForwardProxy, certificates: Path) -> dict[str, object]
     spoken_to = Origin(proxy.scheme, proxy.host, proxy.port, proxy.address)
     return {
         "name": _PROXY,
-        "connect_timeout": _duration(_CONNECT_SECONDS),
+        "connect_timeout": _duration(CONNECT_SECONDS),
         "cluster_type": _DISCOVERY,
         "per_connection_buffer_limit_bytes": 1048576,
         "load_assignment": {"cluster_name": _PROXY, "endpoints": [{"lb_endpoints": [endpoint]}]},

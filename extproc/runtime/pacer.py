@@ -127,6 +127,10 @@ class Pacer:
             model=model if is_call else places_name(model),
         )
 
+    def paces(self, exchange: Exchange) -> bool:
+        """Whether an exchange that runs has a place, and waits for another one before it is sent again."""
+        return self.pacing.is_running(exchange.id)
+
     async def wait_again(self, exchange: Exchange) -> int | Refusal | None:
         """Returns when an exchange that the upstream has refused may be sent again: the whole seconds after which its
         client may come back if it is refused once more, None for one that is not paced. Or returns, once it has waited

@@ -47,9 +47,10 @@ _METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIO
 _TOO_LONG: Final = "max_duration_timeout"
 _UPGRADE_REFUSED: Final = "upgrade_failed"
 _VIA_UPSTREAM: Final = "via_upstream"
-# What envoy/upstream.lua answers in place of a further attempt where nothing answers the connections to Z.AI, and what
-# Envoy calls that when it gives up itself.
-_GAVE_UP: Final = "lua_response"
+# What envoy/upstream.lua, or the processor, answers in place of a further attempt where no connection to Z.AI comes
+# about, and what Envoy calls that when it gives up itself, if nothing else is noted.
+_LUA: Final = "lua_response"
+_GAVE_UP: Final = frozenset({_LUA, f"{wire.REFUSED}{RefusalReason.UNAVAILABLE.value}"})
 _NOTHING_ANSWERED: Final = "connection_timeout"
 # Envoy counts the attempt for which no place came: the processor answered before it was made.
 _WAITED_TOO_LONG: Final = f"{wire.REFUSED}{RefusalReason.RATE.value}"
@@ -154,8 +155,8 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     answer = _answer(untyped)
     details, method = response.response_code_details, request.request_method
     code = headers.get("x-zai-code") or answer.code
-    has_given_up = details == _GAVE_UP
-    was_unsent = has_given_up or (details == _WAITED_TOO_LONG and common.upstream_request_attempt_count > 0)
+    has_given_up = details in _GAVE_UP
+    was_unsent = details == _LUA or (details == _WAITED_TOO_LONG and common.upstream_request_attempt_count > 0)
     started, duration = common.start_time.seconds + common.start_time.nanos / 1e9, _seconds(common.duration)
     return LogEntry(
         kind=_KINDS.get(common.access_log_type, EntryKind.REQUEST),
@@ -165,7 +166,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
         started=started,
         status=response.response_code.value,
         ending=Ending.CONNECT_FAILED if has_given_up else _ending(common, details),
-        details=_NOTHING_ANSWERED if has_given_up else details,
+        details=(_text(noted, "why") or _why_it_gave_up(untyped) or _NOTHING_ANSWERED) if has_given_up else details,
         exchange_id=headers.get("x-zai-exchange") or _text(noted, "id"),
         path_label=_text(noted, "path"),
         source=_text(noted, "source"),
@@ -230,6 +231,11 @@ def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
         events=Events(fields["events"].number_value, fields["bytes"].number_value) if "events" in fields else NO_EVENTS,
         bytes_apart=int(fields["apart"].number_value) if "apart" in fields else 0,
     )
+
+
+def _why_it_gave_up(untyped: Mapping[str, Struct]) -> str:
+    """What envoy/upstream.lua knows of the last attempt, in Envoy's words; empty if nothing answered it."""
+    return _text(untyped[ANSWER_NAMESPACE].fields, "why") if ANSWER_NAMESPACE in untyped else ""
 
 
 def _prompt(untyped: Mapping[str, Struct]) -> str:

@@ -159,6 +159,15 @@ class ExternalProcessor:
         call.write(wire.metadata({"answered": "cancelled"}) + answer)
         return True
 
+    def give_up(self, exchange_id: str, refusal: Refusal, why: str) -> None:
+        """Answers the client of a request that finds no connection to the upstream, if it still runs; `why` is what
+        Envoy says of the last attempt, for the log."""
+        running = self._running(exchange_id)
+        if running is not None:
+            call, route, exchange = running
+            noted = wire.metadata({"answered": refusal.reason.value, "why": why})
+            call.write(noted + wire.answer(refusal, route.dialect, exchange.request_id))
+
     def refuse(self, exchange_id: str, refusal: Refusal) -> bool:
         """Answers the client of a request that was admitted and has no answer yet; Envoy ends what it does with it.
         False if none with this id runs."""
@@ -205,6 +214,8 @@ class ExternalProcessor:
         noted = _remembered(exchange) | self._pacer.hints(exchange, route)
         if self._guard.watches(exchange.method, route):
             noted["guard"] = "1"
+        if self._pacer.paces(exchange):
+            noted["paced"] = "1"
         if route.hands_out_what_is_stored(exchange.method):
             noted["stored"] = "1"
         if self._wants_parts is not None and self._wants_parts(exchange, route):

@@ -41,6 +41,7 @@ _MOST_EVENTS: Final = 1000
 # Errors whose end nobody will ask for, because they were tried again or their client has left: this many are kept.
 _MOST_ERRORS: Final = 250
 _EXCHANGE, _ATTEMPT, _CODE, _STATUS = "x-exchange", "x-attempt", "x-code", "x-status"
+_GOES_AGAIN: Final = "x-goes-again"
 _END: Final = "x-zai-end"
 # Headers of an answer that Envoy sets itself.
 _OWN: Final = frozenset({":status", "content-length", "transfer-encoding", "connection", _END})
@@ -60,7 +61,8 @@ class GuardResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FirstEvent:
-    """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came.
+    """What the first event of an answer is. `code` is empty for a good one; `text` is an error as it came, and
+    `goes_again` whether Envoy is to make the attempt again.
 
     `status` is 0 unless the head of the answer says itself that this is an error. The code of such an answer may be
     unknown, and its text is empty if nobody knows where it ends.
@@ -69,14 +71,14 @@ class FirstEvent:
     code: str = ""
     text: bytes = b""
     status: int = 0
+    goes_again: bool = False
 
 
 class StreamGuard:
-    """Decides on one answer at a time. `count` hears of each result; `max_retries` is how often Envoy tries again."""
+    """Decides on one answer at a time. `count` hears of each result."""
 
-    def __init__(self, is_on: bool, max_retries: int, count: Callable[[str], None]) -> None:
+    def __init__(self, is_on: bool, count: Callable[[str], None]) -> None:
         self._is_on = is_on
-        self._max_retries = max_retries
         self._count = count
         self._events: OrderedDict[tuple[str, int], asyncio.Future[FirstEvent]] = OrderedDict()
         self._errors: OrderedDict[str, bytes] = OrderedDict()
@@ -112,9 +114,8 @@ class StreamGuard:
             call.write(_GO_ON)
             return
         code = classify_code(event.code, 0 if event.status else http_status(event.code))
-        has_tries_left = code.transient and attempt <= self._max_retries
         if not event.status:
-            self._count(GuardResult.RETRIED if has_tries_left else GuardResult.REFUSED)
+            self._count(GuardResult.RETRIED if event.goes_again else GuardResult.REFUSED)
         path = noted["path"].string_value if "path" in noted else ""
         body = _error_body(event, classify(path, speaks_anthropic=False).dialect)
         if body:
@@ -146,7 +147,10 @@ class StreamGuard:
         attempt, status = told.get(_ATTEMPT, ""), told.get(_STATUS, "")
         event = self._event((told.get(_EXCHANGE, ""), int(attempt) if attempt.isdecimal() else 1))
         if not event.done():
-            event.set_result(FirstEvent(told.get(_CODE, ""), text, int(status) if status.isdecimal() else 0))
+            goes_again = told.get(_GOES_AGAIN) == "1"
+            event.set_result(
+                FirstEvent(told.get(_CODE, ""), text, int(status) if status.isdecimal() else 0, goes_again)
+            )
         call.write(b"")
 
     def _event(self, key: tuple[str, int]) -> asyncio.Future[FirstEvent]:
@@ -199,8 +203,9 @@ def _head(
         changed[_END] = "1"
     if not event.status or (event.text and not _is_json(event.text)):
         changed |= {":status": str(status), "content-type": "application/json"}
-    if code.transient:
+    if event.goes_again:
         changed["x-zai-transient"] = "1"
+    if code.transient:
         # Where the answer has no retry-after, Envoy makes one of this on its way to the client. It is not set here
         # because the router, which may try again, would wait as long as that itself.
         changed["x-zai-wait"] = str(max(SHORTEST_WAIT, min(wait, _LONGEST_PAUSE["retry-after"])))

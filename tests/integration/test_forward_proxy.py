@@ -137,7 +137,7 @@ def silent() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envoy_config, "_CONNECT_SECONDS", 2)
+    monkeypatch.setattr(envoy_config, "CONNECT_SECONDS", 2)
     monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 1)
 
 
@@ -207,7 +207,7 @@ def test_the_time_that_a_retry_has_waited_for_its_turn_is_no_silence(
     """Of two requests one is refused and waits for the other's place. Meanwhile its connection is closed. The next one,
     after a back-off of 1.5 s at most, is refused at once."""
     monkeypatch.setattr(envoy_config, "_LONG_SILENCE_SECONDS", 2)
-    paced = {"PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "2", "MAX_RETRIES": "2"}
+    paced = {"PACING": "on", "CONCURRENCY_LIMIT_INITIAL": "2", "MAX_RETRIES": "1"}
     with running_stack(tmp_path, ZAI_TARGET_URL=goes_away.url, **paced) as stack, ThreadPoolExecutor() as both:
         asked = [both.submit(httpx.post, f"{stack.url}/v1/messages", json=PROMPT, timeout=60) for _ in range(2)]
         ended = as_completed(asked)

@@ -254,6 +254,7 @@ class ConcurrencyLimit:
             was_storm = self._pause > _FIRST_PAUSE or self._probes.shuts_all
             if was_storm and self._before_fall is not None:
                 self._recovering = True
+                self._tried_from = None
                 self._grown_at = t
                 self._paused_until = self._told_until
             self._pause = _FIRST_PAUSE
@@ -333,11 +334,6 @@ class ConcurrencyLimit:
         return max(self._refused_at + QUIET, self._tried_at + _VERDICT)
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether it returns to what it was before it fell."""
-        return self._recovering
-
-    @property
     def is_settled(self) -> bool:
         """Whether it neither falls nor returns to what it was before it fell."""
         return not (self._falling or self._recovering)
@@ -381,8 +377,9 @@ class ConcurrencyLimit:
         return self.is_probing and level == self.limit
 
     def is_new(self, level: int) -> bool:
-        """Whether so many have not been in flight since the plan last shrank."""
-        return level > self.proven
+        """Whether so many have not been in flight since the plan last shrank. What a storm interrupted counts."""
+        known = self._before_fall if self._recovering and self._before_fall is not None else 0.0
+        return level > max(self.proven, known)
 
     def distrust(self, level: int, started_at: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, was refused for whatever reason:

@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+TRIES_FOR_A_PLACE: Final = 3
+"""So many times as often as after another transient error a paced request is sent again that the plan's limits refused.
+It waits for its turn in between, so these tries are no load, and what bounds them in the end is `queue_timeout`."""
+
 _LEAST_RATE: Final = 0.001
 
 
@@ -21,8 +25,8 @@ class PacingConfig:
     """Settings of pacing. Rates are in requests a second, times in seconds.
 
     `max_workers` bounds what runs and waits together. `concurrency_max` of None is `max_workers`. `max_retries` is how
-    often the sender sends a request again after a transient refusal. The limits are the whole plan's; `replicas` is how
-    many share it that don't know of each other. Raises ValueError with the first value that is wrong.
+    often a request is sent again that the plan's limits have refused. The limits are the whole plan's; `replicas` is
+    how many share it that don't know of each other. Raises ValueError with the first value that is wrong.
     """
 
     mode: PacingMode = PacingMode.ADAPTIVE
@@ -34,7 +38,7 @@ class PacingConfig:
     rate_max: float = 100.0
     rate_burst: float = 5.0
     queue_timeout: float = 60.0
-    max_retries: int = 3
+    max_retries: int = 3 * TRIES_FOR_A_PLACE
     replicas: int = 1
 
     def __post_init__(self) -> None:

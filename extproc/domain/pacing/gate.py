@@ -58,10 +58,6 @@ class Gate:
         """Whether as many are in flight as may be: places that are left alone for a moment are none of those."""
         return not self.limit.has_room or self.limit.places(self.backoff.share(t), t) <= 0
 
-    def comes_back(self, t: Steady) -> bool:
-        """Whether something got through after a storm, and the places that there were are taken again, one by one."""
-        return self.limit.is_recovering and self.limit.sure(t) > 0
-
     def is_crowded(self, t: Steady) -> bool:
         """Whether the upstream is known to have all places that are in use, or nearly all of them, and no more."""
         sure = self.limit.sure(t)

@@ -67,20 +67,14 @@ class GrantedPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.plan.is_proven(model, self._granted)
 
-    def comes_back(self, model: str, t: Steady) -> bool:
-        return False
+    def is_calm(self, model: str, t: Steady) -> bool:
+        return self.plan.is_calm(model)
 
     def crowding(self, model: str, t: Steady) -> Collection[str]:
         """None: what is granted is granted to each model on its own."""
         return ()
 
     def may_be_late(self, model: str, t: Steady) -> bool:
-        return False
-
-    def lets_nothing_through(self, model: str, t: Steady) -> bool:
-        return self.plan.is_stormy(model)
-
-    def may_return(self, model: str) -> bool:
         return False
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:

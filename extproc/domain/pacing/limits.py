@@ -149,15 +149,9 @@ class Limits:
         gates = self._on_its_way(model)
         if any(gate.in_flight >= gate.limit.sure(t) for gate in gates):
             return False
-        return self._is_calm(model, t)
+        return self.is_calm(model, t)
 
-    def comes_back(self, model: str, t: Steady) -> bool:
-        """Whether the upstream had one more of a model before a storm that is over, as far as is known."""
-        gates = self._on_its_way(model)
-        are_back = all(gate.comes_back(t) or gate.in_flight < gate.limit.sure(t) for gate in gates)
-        return are_back and self._is_calm(model, t)
-
-    def _is_calm(self, model: str, t: Steady) -> bool:
+    def is_calm(self, model: str, t: Steady) -> bool:
         """Whether nothing but the number of places may be why one more of a model is refused."""
         gates = self._on_its_way(model)
         if any(gate.release_lag.is_in_doubt(t) for gate in gates):
@@ -175,15 +169,6 @@ class Limits:
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
         return any(gate.release_lag.may_be_late(t) for gate in self._on_its_way(model))
-
-    def lets_nothing_through(self, model: str, t: Steady) -> bool:
-        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
-        might."""
-        return any(not gate.limit.sure(t) and not gate.in_flight for gate in self._on_its_way(model))
-
-    def may_return(self, model: str) -> bool:
-        """Whether what was there before a fall may be back, and what runs since does not show it."""
-        return any(gate.limit.has_fallen and gate.in_flight for gate in self._on_its_way(model))
 
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: what it allowed before is worth a probe."""

@@ -42,8 +42,8 @@ class Places(Protocol):
     def is_proven(self, model: str, t: Steady) -> bool:
         """Whether the upstream is known to take one more of a model."""
 
-    def comes_back(self, model: str, t: Steady) -> bool:
-        """Whether the upstream had one more of a model before a storm that is over, as far as is known here."""
+    def is_calm(self, model: str, t: Steady) -> bool:
+        """Whether nothing but the number of places may be why one more of a model is refused, as far as is known."""
 
     def crowding(self, model: str, t: Steady) -> Collection[str]:
         """The models of which no more may start if one of a model is to have a place that the upstream is known to
@@ -51,14 +51,6 @@ class Places(Protocol):
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
-
-    def lets_nothing_through(self, model: str, t: Steady) -> bool:
-        """Whether there were refusals, nothing of a model is known to have got through since, and nothing runs that
-        might."""
-
-    def may_return(self, model: str) -> bool:
-        """Whether what was there before a fall may be back, and what runs since does not show it, as far as is known
-        here."""
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
@@ -132,20 +124,14 @@ class OwnPlaces:
     def is_proven(self, model: str, t: Steady) -> bool:
         return self.limits.is_proven(model, t)
 
-    def comes_back(self, model: str, t: Steady) -> bool:
-        return self.limits.comes_back(model, t)
+    def is_calm(self, model: str, t: Steady) -> bool:
+        return self.limits.is_calm(model, t)
 
     def crowding(self, model: str, t: Steady) -> Collection[str]:
         return self.limits.crowding(model, t)
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         return self.limits.may_be_late(model, t)
-
-    def lets_nothing_through(self, model: str, t: Steady) -> bool:
-        return self.limits.lets_nothing_through(model, t)
-
-    def may_return(self, model: str) -> bool:
-        return self.limits.may_return(model)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         self.limits.start(model, retrying, t)

@@ -171,7 +171,7 @@ class PlanView:
         if places.proven is None:
             return True
         known = places.models.get(model)
-        if known is not None and (known.stormy or known.share_in_use < 1.0 or known.lag >= LONGEST):
+        if (known is not None and known.stormy) or not self.is_calm(model):
             return False
         running = {each: count - granted.get(each, 0) for each, count in self.held.items()}
         if running.get(model, 0) >= (known.proven if known is not None else 1):
@@ -181,12 +181,15 @@ class PlanView:
         group = places.group_of(model)
         if group is not None and self._in_group(model, running) >= group.proven:
             return False
-        return places.rate_is_proven and _in_all(running) < places.proven
+        return _in_all(running) < places.proven
 
-    def is_stormy(self, model: str) -> bool:
-        """Whether even a single request of a model was refused, and the next one as well."""
-        known = self.limits.places.models.get(model)
-        return known is not None and known.stormy
+    def is_calm(self, model: str) -> bool:
+        """Whether nothing but the number of places may be why one more of a model is refused, as far as is known."""
+        places = self.limits.places
+        known = places.models.get(model)
+        if known is not None and (known.share_in_use < 1.0 or known.lag >= LONGEST):
+            return False
+        return model == MCP or places.proven is None or places.rate_is_proven
 
     def _in_group(self, model: str, counts: Mapping[str, int]) -> int:
         return sum(counts.get(each, 0) for each in self.limits.places.members(model))

@@ -19,10 +19,8 @@ _NEWS: Final = 1.0
 # A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
 # met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
-_LAST_BUT_ONE: Final = 2
-_PATIENCE: Final = 8.0
-# So long after the latest refusal most storms are over: the last try is not spent before.
-_LAST_PATIENCE: Final = 12.0
+# A request that was refused so often leaves what has not proven to be there to others.
+_PATIENT_FROM: Final = 2
 # At its deadline a request is refused here. So for so long before that, but for a part of the time-out at most, a
 # proven place is kept for it.
 _HURRY: Final = 10.0
@@ -30,6 +28,9 @@ _HURRYS_SHARE: Final = 1 / 4
 # At last it takes whatever place there is: replicas are granted one twice a second. Before that its refusal is news.
 _LAST_CALL: Final = 1.0
 _SHORTEST: Final = _NEWS + _LAST_CALL
+# Who was refused more often is not sent again beyond its time-out: each of those tries may take ten seconds, and no
+# client waits for ever.
+_MOST_BEYOND: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +55,18 @@ class WaitingRetry:
     model: str
 
     @property
-    def is_last(self) -> bool:
-        """Whether another refusal may be its client's."""
-        return self.refusals > _LAST_BUT_ONE
-
-    @property
     def is_patient(self) -> bool:
-        """Whether it takes only a place that has proven to be there: the next refusal might be its client's."""
-        return self.refusals > 1
+        """Whether it leaves a place that has not proven to be there to those that were refused less often."""
+        return self.refusals >= _PATIENT_FROM
 
 
 class RetryQueue:
     """Those that wait to be sent again, in their order; none longer than `timeout` since it first came, or than the two
-    seconds that each may wait."""
+    seconds that each may wait after its first refusals."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._waiting: dict[str, WaitingRetry] = {}
-        # When one of a model was refused last, or went on its last try.
-        self._in_doubt_since: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -97,8 +91,9 @@ class RetryQueue:
         """Adds a request that first came at `arrived`. `limits_know` says whether the limits have heard of its refusal,
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(t, refusals, cause, limits_know)
-        deadline = max(arrived + self._timeout, t + _SHORTEST)
+        deadline = max(arrived + self._timeout, t + (_SHORTEST if refusals <= _MOST_BEYOND else 0.0))
         hurries_at = deadline - min(_HURRY, self._timeout * _HURRYS_SHARE)
+        has_time = deadline > t
         self._waiting[request_id] = WaitingRetry(
             request_id,
             source,
@@ -107,8 +102,8 @@ class RetryQueue:
             t,
             deadline,
             hurries_at,
-            deadline - _LAST_CALL,
-            ready_at,
+            deadline - _LAST_CALL if has_time else math.inf,
+            ready_at if has_time else math.inf,
             refusals,
             asked,
             model,
@@ -134,12 +129,6 @@ class RetryQueue:
             del self._waiting[retry.id]
         return expired
 
-    def doubt(self, model: str, t: Steady) -> None:
-        """One of a model was refused, whether it waits here or its client has heard of it; or one goes on its last try,
-        and whether that gets through is to be seen."""
-        lately = {each: at for each, at in self._in_doubt_since.items() if at > t - _LAST_PATIENCE}
-        self._in_doubt_since = {**lately, model: t}
-
     def rename(self, asked: str, model: str) -> None:
         """Those that asked for a name wait for another model from now on: that is the one that serves it."""
         for request_id, retry in self._waiting.items():
@@ -158,21 +147,9 @@ class RetryQueue:
         """Those that may go once there is a place, in their order."""
         return (retry for retry in self._waiting.values() if min(retry.ready_at, retry.takes_any_at) <= t)
 
-    def are_patient(self, model: str, t: Steady) -> bool:
-        """Whether all of a model that may go are patient."""
-        return all(each.is_patient for each in self.ready(t) if each.model == model)
-
-    def is_worth_a_try(self, retry: WaitingRetry, t: Steady, *, knows_all: bool) -> bool:
-        """Whether one that is patient may take a place that is not proven, since nobody else has tried one for a while.
-        Before its last try that has to be a long while, and nobody may have been refused meanwhile: `knows_all` says
-        whether each refusal is known here."""
-        return t >= self._tries_at(retry) and (knows_all or retry.refusals <= _LAST_BUT_ONE)
-
-    def _tries_at(self, retry: WaitingRetry) -> float:
-        if retry.refusals <= _LAST_BUT_ONE:
-            return retry.since + _PATIENCE
-        latest = max(each.since for each in self._waiting.values() if each.model == retry.model)
-        return max(latest, self._in_doubt_since.get(retry.model, -math.inf)) + _LAST_PATIENCE
+    def is_refused_least(self, retry: WaitingRetry, t: Steady) -> bool:
+        """Whether none of its model that may go was refused less often."""
+        return not any(each.refusals < retry.refusals for each in self.ready(t) if each.model == retry.model)
 
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
@@ -187,7 +164,7 @@ class RetryQueue:
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.hurries_at, retry.takes_any_at, retry.deadline, self._tries_at(retry))
+            for at in (retry.ready_at, retry.hurries_at, retry.takes_any_at, retry.deadline)
             if at > t
         ]
 

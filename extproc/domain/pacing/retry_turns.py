@@ -1,10 +1,9 @@
 """Which of those that were refused may take a place that is there. Pure: the caller brings the time.
 
-If a request that was refused twice is refused once more, its client may be the one to hear of it. So it takes only a
-place that is sure: one that the upstream is known to have, and that has been free for long enough. Until there is one
-others may go before it; but a place that is free here and may only not be back at the upstream yet is kept for it.
-Where no others wait, it takes also one that there was before a storm that is over, and it tries whether what was there
-before a fall is back if what runs since before that may hide it. At last, before it is refused here, it takes any.
+A request that was refused twice has shown what is not there, and its tries are counted. So it takes a place that is
+sure: one that the upstream is known to have, and that has been free for long enough. Any other place is for those of
+its model that were refused less often, as long as there are any; but one that is free here and may only not be back at
+the upstream yet is kept for it. At last, before it is refused here, it takes any.
 
 `new` are the models of which new requests wait.
 """
@@ -50,13 +49,8 @@ def _takes(retry: WaitingRetry, retries: RetryQueue, places: Places, new: Collec
         return False
     if not retry.is_patient or places.is_proven(retry.model, t):
         return True
-    goes_first = retry.model not in new and retries.are_patient(retry.model, t)
-    if goes_first and places.comes_back(retry.model, t):
-        return True
-    if not retries.is_worth_a_try(retry, t, knows_all=places.teaches_at_once):
-        return False
-    may_return = goes_first and places.may_return(retry.model)
-    return may_return or places.lets_nothing_through(retry.model, t)
+    shows_it_best = retry.model not in new and retries.is_refused_least(retry, t)
+    return shows_it_best and places.is_calm(retry.model, t)
 
 
 def _waits_for_a_late_place(retry: WaitingRetry, places: Places, t: Steady) -> bool:

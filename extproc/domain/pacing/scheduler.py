@@ -47,8 +47,6 @@ _ENDS_KEPT: Final = 64
 _ROUNDING: Final = 1e-6
 # How many models have places under their own names; MCP tools and requests without a name take the other two.
 _MOST_NAMED: Final = MOST_MODELS - 2
-# What another request of the model might be refused by as well, until it passes.
-_PASSING: Final = frozenset({ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY, ErrorClass.OVERLOAD})
 _NOTHING: Final[Mapping[str, int]] = {}
 # So many requests that have left are kept until it is known how their last attempt ended, which takes up to a second.
 _REMEMBERED: Final = 4096
@@ -229,8 +227,6 @@ class Pacing:
             times = self._retries.times(attempt.id)
             limits_know = self._places.teaches_at_once
             self._retry_queue.tell(attempt.id, times, attempt.error_class, t, limits_know=limits_know)
-        if attempt.error_class in _PASSING:
-            self._retry_queue.doubt(model, ended)
         began, answered = self._clock.outside(started), self._clock.outside(ended)
         told = RefusedAttempt(
             now, attempt.error_class, attempt.code, began, answered, retry_after=attempt.retry_after, model=model
@@ -240,15 +236,8 @@ class Pacing:
     def due(self, now: float) -> list[Decision]:
         """Whose wait is over: those that may go, in their order, then those that have waited too long."""
         t = self._time(now)
-        decisions: list[Decision] = []
         self._places.advance(t)
-        new = self._queue.by_model(self._lane_throttle.closed(t)) if self._retry_queue else ()
-        while (retry := next_to_go(self._retry_queue, self._places, new, t)) is not None:
-            self._retry_queue.cancel(retry.id)
-            if retry.is_last:
-                self._retry_queue.doubt(retry.model, t)
-            self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
-            decisions.append(Decision(retry.id, Admitted(t - retry.since)))
+        decisions = self._sent_again(t)
         shut = kept_for(self._retry_queue, self._places, t)
 
         def is_free(model: str) -> bool:
@@ -270,8 +259,21 @@ class Pacing:
             self._start(waiting.id, run)
             self._book_lanes(t)
             decisions.append(Decision(waiting.id, Admitted(t - waiting.since)))
+        decisions += self._sent_again(t)  # what was for those is free now for whoever let them go first
         decisions += self._expire(t)
         self._settle(t)
+        return decisions
+
+    def _sent_again(self, t: Steady) -> list[Decision]:
+        """Lets go who was refused and may go again now."""
+        if not self._retry_queue:
+            return []
+        decisions = []
+        new = self._queue.by_model(self._lane_throttle.closed(t))
+        while (retry := next_to_go(self._retry_queue, self._places, new, t)) is not None:
+            self._retry_queue.cancel(retry.id)
+            self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
+            decisions.append(Decision(retry.id, Admitted(t - retry.since)))
         return decisions
 
     def next_due(self, now: float) -> float | None:
@@ -382,6 +384,10 @@ class Pacing:
         """Seconds that a request of the main lane would wait if it came now, by how fast work has gone so far."""
         t = self._time(now)
         return self._expected_wait(self._name_for(model), t)
+
+    def is_running(self, request_id: str) -> bool:
+        """Whether a request is paced, and has a place."""
+        return request_id in self._running
 
     def comes_back_in(self, request_id: str, now: float) -> int | None:
         """Whole seconds after which a request may come back that runs and may be refused; None if it does not run here,

@@ -165,6 +165,10 @@ _KNOWN: Final = (
 
 TABLE: Final[Mapping[str, BusinessCode]] = MappingProxyType({row.code: row for row in _KNOWN})
 TRANSIENT_CODES: Final = frozenset(code for code, row in TABLE.items() if row.transient)
+LIMITS_CODES: Final = frozenset(
+    code for code, row in TABLE.items() if row.error_class in (ErrorClass.CONCURRENCY, ErrorClass.FREQUENCY)
+)
+"""Those of Z.AI's own codes that speak of the plan's limits: waiting for one's turn cures them for sure."""
 
 _TOO_MANY: Final = BusinessCode(
     OTHER, ErrorClass.FREQUENCY, "too many requests", "Send fewer requests a second if it goes on.", transient=True

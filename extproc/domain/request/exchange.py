@@ -17,6 +17,7 @@ class Exchange:
       wants events; all three are empty if its body was not read. `model` is what answers, which need not be `asked`.
     * `started` is a Unix time in seconds. `request_bytes`, `response_bytes` and `model` are what Envoy has reported so
       far, while the request runs.
+    * `failures` is how often it failed on its way, or in Z.AI, for another reason than the plan's limits.
     * `waits` is true while it is in the queue, `waited` the seconds that it was there.
     * `trace` is the trace that it is part of, None where nothing is traced.
     """
@@ -40,6 +41,7 @@ class Exchange:
     model: str = ""
     request_bytes: int = 0
     response_bytes: int = 0
+    failures: int = 0
     waits: bool = False
     waited: float = 0.0
     trace: Trace | None = None

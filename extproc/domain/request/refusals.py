@@ -26,6 +26,7 @@ class RefusalReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     CLIENT_LIMIT = "client_limit"
     ORIGIN = "origin"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ def cancelled() -> Refusal:
     return Refusal(
         RefusalReason.CANCELLED, 403, "This request was ended by the operator of the proxy.", retry_after=None
     )
+
+
+def unavailable(message: str) -> Refusal:
+    """No connection to the upstream comes about, as often as that was tried; `message` says why."""
+    return Refusal(RefusalReason.UNAVAILABLE, 503, message, SHORTEST_WAIT)
 
 
 _ANTHROPIC_TYPES = {

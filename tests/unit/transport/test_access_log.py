@@ -124,6 +124,22 @@ def test_an_attempt_that_was_not_made_as_nothing_answers_is_none() -> None:
     assert (read.ending, read.details, read.attempts) == (Ending.CONNECT_FAILED, "connection_timeout", 1)
 
 
+@pytest.mark.parametrize(
+    ("details", "namespace", "made"), [("lua_response", "zai.answer", 3), ("processor_unavailable", "zai", 4)]
+)
+def test_a_request_that_was_given_up_says_why_its_last_attempt_met_no_answer(
+    details: str, namespace: str, made: int
+) -> None:
+    given_up = entry(None)
+    given_up.response.response_code_details = details
+    given_up.common_properties.upstream_request_attempt_count = 4
+    given_up.common_properties.metadata.filter_metadata[namespace].update({"why": "connection_failure"})
+
+    read = read_entry(given_up)
+
+    assert (read.ending, read.details, read.attempts) == (Ending.CONNECT_FAILED, "connection_failure", made)
+
+
 @pytest.mark.parametrize(("counted", "made"), [(0, 0), (2, 1)], ids=["in the queue", "to be sent again"])
 def test_an_attempt_for_which_no_place_came_is_none(counted: int, made: int) -> None:
     refused = entry(None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
+from extproc.domain.request.business_codes import TRANSIENT_CODES
 from extproc.domain.request.routes import classify
 from extproc.transport.pb import ext_proc_pb2 as pb
 from extproc.transport.stream_guard import StreamGuard
@@ -43,8 +44,9 @@ class Stream:
 class Call:
     """The reader's call that tells of a first event."""
 
-    def __init__(self, exchange: str, attempt: int, code: str, status: str, text: bytes) -> None:
+    def __init__(self, exchange: str, attempt: int, code: str, status: str, text: bytes, *, goes_again: bool) -> None:
         self.headers = {"x-exchange": exchange, "x-attempt": str(attempt), "x-code": code, "x-status": status}
+        self.headers["x-goes-again"] = "1" if goes_again else ""
         self.told: list[bytes] = []
         self._text = text
 
@@ -58,9 +60,9 @@ class Call:
 class Guarded:
     """A guard, and the two ways in which Envoy speaks to it."""
 
-    def __init__(self, max_retries: int = 3) -> None:
+    def __init__(self) -> None:
         self.results: Counter[str] = Counter()
-        self.guard = StreamGuard(True, max_retries, lambda result: self.results.update([result]))
+        self.guard = StreamGuard(True, lambda result: self.results.update([result]))
 
     def ask(
         self,
@@ -91,9 +93,16 @@ class Guarded:
         return stream
 
     async def tell(
-        self, code: str = "", text: str = "", exchange: str = "run-1", attempt: int = 1, status: str = ""
+        self,
+        code: str = "",
+        text: str = "",
+        exchange: str = "run-1",
+        attempt: int = 1,
+        status: str = "",
+        *,
+        goes_again: bool = False,
     ) -> None:
-        call = Call(exchange, attempt, code, status, text.encode())
+        call = Call(exchange, attempt, code, status, text.encode(), goes_again=goes_again)
         await self.guard._take(call)  # type: ignore[arg-type]
         assert call.told == [b""]
 
@@ -103,11 +112,16 @@ def event(data: object) -> str:
 
 
 async def refused(
-    text: str, code: str, attempt: int = 1, max_retries: int = 3, headers: Mapping[str, str] = MappingProxyType({})
+    text: str,
+    code: str,
+    attempt: int = 1,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    *,
+    goes_again: bool = False,
 ) -> tuple[Stream, Counter[str]]:
-    guarded = Guarded(max_retries)
+    guarded = Guarded()
     stream, asking = guarded.ask(attempt=attempt, headers=headers)
-    await guarded.tell(code, text, attempt=attempt)
+    await guarded.tell(code, text, attempt=attempt, goes_again=goes_again)
     await asking
     return stream, guarded.results
 
@@ -167,8 +181,8 @@ async def test_who_leaves_meanwhile_leaves_nothing_behind_and_events_that_nobody
     assert len(guarded.guard._events) <= 1000
 
 
-async def test_a_transient_error_becomes_an_answer_that_the_router_tries_again() -> None:
-    stream, results = await refused(event(BUSY), "1305")
+async def test_an_error_with_tries_left_becomes_an_answer_that_the_router_tries_again() -> None:
+    stream, results = await refused(event(BUSY), "1305", goes_again=True)
 
     assert stream.common.status == pb.CommonResponse.CONTINUE_AND_REPLACE
     assert stream.head[":status"] == "529"
@@ -182,6 +196,7 @@ async def test_a_transient_error_becomes_an_answer_that_the_router_tries_again()
 async def test_the_last_try_tells_the_client_when_to_come_back() -> None:
     stream, results = await refused(event(BUSY), "1305", attempt=4)
 
+    assert "x-zai-transient" not in stream.head
     assert stream.head["x-zai-wait"] == "2"
     assert stream.body == BUSY
     assert results == {"refused": 1}
@@ -195,12 +210,6 @@ async def test_when_to_come_back_is_what_the_processor_has_said_to_the_last_try(
     await asking
 
     assert stream.head["x-zai-wait"] == told
-
-
-async def test_without_retries_the_first_try_is_the_last() -> None:
-    _, results = await refused(event(BUSY), "1305", max_retries=0)
-
-    assert results == {"refused": 1}
 
 
 async def test_an_error_that_no_retry_cures_says_so() -> None:
@@ -285,12 +294,12 @@ async def test_half_a_surrogate_pair_does_no_harm() -> None:
 def test_only_answers_of_models_are_watched(method: str, path: str, watched: bool) -> None:
     route = classify(path, speaks_anthropic=False)
 
-    assert StreamGuard(True, 3, print).watches(method, route) is watched
-    assert not StreamGuard(False, 3, print).watches(method, route)
+    assert StreamGuard(True, print).watches(method, route) is watched
+    assert not StreamGuard(False, print).watches(method, route)
 
 
 async def test_an_error_that_is_to_be_ended_is_answered_once_with_the_head_that_is_held() -> None:
-    guarded = Guarded(max_retries=0)
+    guarded = Guarded()
     _, asking = guarded.ask()
     await guarded.tell("1210", event({"error": {"code": "1210", "message": "x"}}))
     await asking
@@ -307,10 +316,11 @@ async def test_an_error_that_is_to_be_ended_is_answered_once_with_the_head_that_
 
 
 async def opened(status: str, code: str, text: str, held: Mapping[str, str] = MappingProxyType({})) -> Stream:
-    """What is said of an error answer that does not say how long it is."""
+    """What is said of an error answer that does not say how long it is, and after which there are tries left if its
+    code is a transient one."""
     guarded = Guarded()
     stream, asking = guarded.ask(headers=held)
-    await guarded.tell(code, text, status=status)
+    await guarded.tell(code, text, status=status, goes_again=code in TRANSIENT_CODES)
     await asking
     assert guarded.results == {}
     return stream

@@ -2,8 +2,9 @@
 
 The upstream takes a request if each gate that it passes has room (ours and another user's running there are fewer than
 the gate's capacity) and a token of its rate is there; what runs is never cut. A gate is for one model, for some, or for
-the account as a whole. A refusal travels back, asks for another turn as Envoy would (after a random part of 0.5, 1.5,
-3.5 s), and is told to pacing in batches, as the access log is flushed. Agents ask again once they are answered.
+the account as a whole. A refusal travels back, asks for another turn as Envoy would (after a random part of a pause of
+0.5 s, 1.5 s and so on, of 8 s at most), and is told to pacing in batches, as the access log is flushed. Agents ask
+again once they are answered.
 """
 
 import math
@@ -24,7 +25,7 @@ from tests.unit.domain.pacing.visits import Visit, Visitors
 
 EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
-_RETRY_PAUSES = (0.5, 1.5, 3.5)
+_RETRY_PAUSES = (0.5, 1.5, 3.5, 7.5, 8.0, 8.0, 8.0, 8.0, 8.0)
 _LOG_FLUSH = 0.05
 
 

@@ -230,7 +230,7 @@ def waiting(**refusals: int) -> RetryQueue:
 
 
 @pytest.mark.parametrize("refusals", [2, 3])
-def test_after_a_storm_the_last_tries_go_where_something_got_through_and_nobody_else_can_show_more(
+def test_after_a_storm_those_refused_often_go_where_nobody_else_can_show_more(
     refusals: int,
 ) -> None:
     places, now = after_a_storm()
@@ -246,11 +246,52 @@ def test_after_a_storm_the_last_tries_go_where_something_got_through_and_nobody_
     assert goes(waiting(patient=refusals, other=1)) == "other"
 
 
-def test_during_a_storm_no_place_is_one_that_comes_back() -> None:
-    limits = crowded()
-    for _ in range(2):
-        limits.end("glm-a", Steady(10.0), refused=False)
-    limits.start("glm-a", {}, Steady(11.0))
-    limits.of("glm-a").refused(1, 11.0, "upstream 1302", Steady(11.1), nothing_gets_through=True)
+def test_a_probe_that_a_storm_left_open_is_no_probe_of_what_comes_back_after_it() -> None:
+    limit = ConcurrencyLimit(8, 20)
+    for _ in range(8):
+        limit.start(0, Steady(1.0))
+    limit.advance(Steady(9.0))
+    for _ in range(8):
+        limit.end()
+    for at in (12.0, 14.0, 17.0, 22.0):
+        limit.start(0, Steady(at))
+        limit.distrust(1, Steady(at))
+        limit.refused(1, at, "upstream 1302", Steady(at + 0.1))
+        limit.end()
+    limit.start(0, Steady(34.0))
+    limit.distrust(1, Steady(34.0))  # refused, as is found out later, by another limit
+    limit.set_demand(True, Steady(35.0))
+    limit.advance(Steady(35.1))
+    assert limit.is_probing
+    limit.end()
 
-    assert not limits.comes_back("glm-a", Steady(12.0))
+    now = 40.0
+    while limit.in_flight < 8:
+        if limit.has_room:
+            limit.start(0, Steady(now))
+        now += 0.1
+        limit.set_demand(True, Steady(now))
+    limit.refused(8, now - 0.1, "upstream 1302", Steady(now))
+
+    assert limit.limit == 7
+
+
+def test_what_there_was_before_a_storm_is_nothing_new_while_it_comes_back() -> None:
+    limit = ConcurrencyLimit(8, 20)
+    for _ in range(8):
+        limit.start(0, Steady(1.0))
+    limit.advance(Steady(9.0))
+    for _ in range(8):
+        limit.end()
+    for at in (12.0, 14.0, 17.0):
+        limit.start(0, Steady(at))
+        limit.distrust(1, Steady(at))
+        limit.refused(1, at, "upstream 1302", Steady(at + 0.1))
+        limit.end()
+    assert limit.is_new(8), "it may be gone for good"
+
+    limit.start(0, Steady(22.0))
+    limit.advance(Steady(24.1))
+
+    assert not limit.is_new(8)
+    assert limit.is_new(9)

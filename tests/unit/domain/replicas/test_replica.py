@@ -116,71 +116,70 @@ def test_the_weight_is_the_number_of_sources_that_run_or_wait(one: One) -> None:
     assert (demand.held, demand.want, demand.weight) == (1, 2, 2)
 
 
-def test_who_was_refused_twice_waits_for_a_place_that_has_proven_to_be_there(one: One) -> None:
-    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
-    one.hear()
-    one.ask(model="glm-5")
-    one.hear(granted={"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
-    one.go()
-    for _ in range(2):
-        one.now += 1.0
-        one.pacing.observe(Attempt("r1", one.now - 0.5, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
-    one.pacing.retry("r1", one.now)
-    one.now += 1.0
-    one.hear(plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
-    assert one.demand("glm-5").want == 0
-
-    one.hear(plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
-    assert one.demand("glm-5").want == 1
-    one.hear(granted={"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
-    assert one.go() == ["r1"]
-
-
 def told_that_others_have_what_is_proven(one: One, granted: int = 0) -> None:
     places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
     one.hear({"glm-5": granted}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2 + granted})
 
 
-def with_a_last_try(one: One) -> None:
-    """One that was refused three times, and waits to be sent again."""
+def refused_often(one: One) -> None:
+    """One that was refused three times waits to be sent again."""
     told_that_others_have_what_is_proven(one, granted=1)
     one.ask(model="glm-5")
     for _ in range(3):
         one.pacing.observe(Attempt("r1", one.now, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
     one.pacing.retry("r1", one.now)
+    one.now += 1.0
 
 
-def wait_until(one: One, moment: float) -> None:
-    """A clock that goes on by more than some seconds at once has jumped."""
-    while one.now < moment:
-        assert one.go() == []
-        one.now = min(moment, one.now + 5.0)
-
-
-def test_who_is_to_be_sent_again_asks_for_any_place_in_its_last_second_and_without_one_is_refused(one: One) -> None:
-    began = one.now
-    with_a_last_try(one)
-    wait_until(one, began + 58.9)
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_who_was_refused_often_leaves_a_place_that_has_not_proven_to_be_there_to_others(
+    one: One, is_alone: bool
+) -> None:
+    refused_often(one)
     told_that_others_have_what_is_proven(one)
-    assert one.demand("glm-5").want == 0
-
-    one.now = began + 59.1
+    if not is_alone:
+        one.ask(model="glm-5")
     assert one.demand("glm-5").want == 1
+
+    told_that_others_have_what_is_proven(one, granted=1)
+    assert one.go() == ["r1" if is_alone else "r2"]
+
+
+def test_who_was_refused_often_takes_a_place_that_has_proven_to_be_there_before_others(one: One) -> None:
+    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
+    refused_often(one)
     told_that_others_have_what_is_proven(one)
+    one.ask(model="glm-5")
+
+    one.hear({"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
+
+    assert one.go() == ["r1"]
+
+
+@pytest.mark.parametrize(("share", "rate_is_proven"), [(0.5, True), (1.0, False)], ids=["overload", "too often"])
+def test_who_was_refused_often_waits_for_what_other_places_would_not_cure(
+    one: One, share: float, rate_is_proven: bool
+) -> None:
+    refused_often(one)
+    model = ModelPlaces(3, 3, proven=2, share_in_use=share)
+    places = PlanPlaces({"glm-5": model}, new=3, tools=3, proven=9, rate_is_proven=rate_is_proven)
+
+    one.hear({"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
+
+    assert one.demand("glm-5").want == 0
+    assert one.go() == []
+
+
+def test_who_has_no_place_at_its_time_out_is_refused(one: One) -> None:
+    began = one.now
+    refused_often(one)
+    while one.now < began + 59.9:  # a clock that goes on by more than some seconds at once has jumped
+        assert one.go() == []
+        one.now = min(began + 59.9, one.now + 5.0)
+
     one.now = began + 60.1
     (decision,) = one.pacing.due(one.now)
     assert isinstance(decision.answer, Refused)
-
-
-def test_a_place_that_is_granted_in_the_last_second_is_taken(one: One) -> None:
-    began = one.now
-    with_a_last_try(one)
-    wait_until(one, began + 58.9)
-    told_that_others_have_what_is_proven(one, granted=1)
-    assert one.go() == []
-
-    one.now = began + 59.1
-    assert one.go() == ["r1"]
 
 
 def test_a_place_that_may_come_back_late_is_held_for_as_long_as_the_leader_says(one: One) -> None:

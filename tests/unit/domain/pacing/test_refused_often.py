@@ -1,4 +1,5 @@
-"""Who was refused so often that the next refusal is its client's: it waits until the upstream is known to take it."""
+"""Who was refused often has few tries left: it takes what has proven to be there, and leaves other places to those of
+its model that were refused less often."""
 
 import math
 
@@ -7,8 +8,11 @@ import pytest
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig
-from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest
+from extproc.domain.pacing.limits import Limits
+from extproc.domain.pacing.places import OwnPlaces
+from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Refused
 from extproc.domain.pacing.retry_queue import RetryQueue
+from extproc.domain.pacing.retry_turns import next_to_go
 from extproc.domain.pacing.scheduler import Pacing
 from extproc.domain.pacing.sure_level import SureLevel
 from extproc.domain.request.business_codes import ErrorClass
@@ -47,76 +51,86 @@ def goes_at(paced: Pacing, since: float) -> tuple[float, str]:
     raise AssertionError("nobody goes")
 
 
-def with_one_try_left(paced: Pacing) -> float:
-    """Has `last` refused three times, alone each time; returns when."""
-    arrive(paced, "last", 0.0)
+def refused_often(paced: Pacing) -> float:
+    """Has `often` refused three times, alone each time; returns when."""
+    arrive(paced, "often", 0.0)
     at = 0.0
     for _ in range(2):
-        refuse(paced, "last", at)
+        refuse(paced, "often", at)
         at, request_id = goes_at(paced, at + 0.3)
-        assert request_id == "last"
-    refuse(paced, "last", at)
+        assert request_id == "often"
+    refuse(paced, "often", at)
     return at + 0.3
 
 
-def test_after_a_refusal_alone_another_shows_first_that_the_place_is_there() -> None:
+def test_others_show_first_that_the_place_is_there() -> None:
     paced = pacing()
-    at = with_one_try_left(paced)
-    arrive(paced, "new", at)
+    at = refused_often(paced)
+    for request_id in ("new", "newer"):
+        arrive(paced, request_id, at)
 
-    new, request_id = goes_at(paced, at)
-    assert request_id == "new"
-    paced.leave("new", EPOCH + new + 0.5)
-    then, request_id = goes_at(paced, new + 0.6)
-    assert request_id == "last"
-    assert new + 2.0 <= then <= new + 6.0, "a refusal of the other would not be known before"
+    for request_id in ("new", "newer", "often"):
+        at, gone = goes_at(paced, at)
+        assert gone == request_id
+        paced.leave(gone, EPOCH + at + 0.5)
+        at += 0.6
 
 
-def test_where_nobody_else_tries_it_goes_when_most_storms_are_over() -> None:
+def test_where_nobody_else_can_it_shows_that_itself_after_the_pause_of_a_storm() -> None:
     paced = pacing()
-    at = with_one_try_left(paced)
-    then, _ = goes_at(paced, at)
-    assert then == pytest.approx(at + 12.0, abs=0.1)
+    at = refused_often(paced)
 
-
-def test_whoever_else_was_refused_since_makes_it_wait_longer() -> None:
-    paced = pacing()
-    at = with_one_try_left(paced)
-    arrive(paced, "new", at)
-    for _ in range(3):
-        at, request_id = goes_at(paced, at)
-        assert request_id == "new"
-        refuse(paced, "new", at)
-        at += 0.3
     then, request_id = goes_at(paced, at)
-    assert request_id == "last"
-    assert then == pytest.approx(at + 12.0, abs=0.1)
+
+    assert request_id == "often"
+    assert then <= at + 8.0
 
 
-def test_before_it_is_refused_here_it_takes_a_place_that_is_not_certain() -> None:
-    paced = pacing(timeout=20.0)
-    at = with_one_try_left(paced)
-    then, _ = goes_at(paced, at)
-    assert then == pytest.approx(19.0, abs=0.1)
+def unproven() -> OwnPlaces:
+    """There may be three places; one is known to be there, and is in use."""
+    limits = Limits(PacingConfig(max_workers=20, rate_initial=100.0))
+    limits.start("glm", {}, Steady(0.0))
+    limits.advance(Steady(5.0))
+    assert limits.places("glm", Steady(5.0)) == 2
+    assert not limits.is_proven("glm", Steady(5.0))
+    return OwnPlaces(limits)
 
 
-@pytest.mark.parametrize(("refusals", "knows_all", "goes"), [(2, False, True), (3, False, False), (3, True, True)])
-def test_while_others_may_be_refused_unheard_no_last_try_is_spent(refusals: int, knows_all: bool, goes: bool) -> None:
-    retries = RetryQueue(200.0)
-    retries.push(
-        "r",
-        "s",
-        Lane.MAIN,
-        0.0,
-        Steady(1.0),
-        refusals,
-        ErrorClass.CONCURRENCY,
-        limits_know=knows_all,
-        asked="glm",
-        model="glm",
-    )
-    (retry,) = retries.ready(Steady(30.0))
-    assert retries.is_worth_a_try(retry, Steady(30.0), knows_all=knows_all) is goes
+def those_that(timeout: float = 200.0, **refusals: int) -> RetryQueue:
+    """Those that came at the start, were refused so often each, and wait since the second second."""
+    retries = RetryQueue(timeout)
+    for request_id, times in refusals.items():
+        arguments = (request_id, "s", Lane.MAIN, 0.0, Steady(2.0), times, ErrorClass.CONCURRENCY)
+        retries.push(*arguments, limits_know=True, asked="glm", model="glm")
+    return retries
+
+
+@pytest.mark.parametrize(
+    ("refusals", "first"),
+    [({"a": 3, "b": 2}, "b"), ({"a": 2, "b": 5}, "a"), ({"a": 4, "b": 4}, "a"), ({"a": 4, "b": 1}, "b")],
+)
+def test_of_those_the_one_goes_that_was_refused_least(refusals: dict[str, int], first: str) -> None:
+    retry = next_to_go(those_that(**refusals), unproven(), (), Steady(5.0))
+
+    assert retry is not None
+    assert retry.id == first
+
+
+@pytest.mark.parametrize(("at", "goes"), [(18.9, False), (19.0, True)])
+def test_before_it_is_refused_here_it_takes_any_place_though_others_wait(at: float, goes: bool) -> None:
+    retry = next_to_go(those_that(timeout=20.0, often=3), unproven(), {"glm"}, Steady(at))
+
+    assert (retry is not None) is goes
+
+
+@pytest.mark.parametrize(("calm", "goes"), [(True, True), (False, False)])
+def test_what_other_places_would_not_cure_it_waits_for(calm: bool, goes: bool) -> None:
+    limits = Limits(PacingConfig(max_workers=20, rate_initial=100.0))
+    if not calm:
+        limits.refused("glm", ErrorClass.OVERLOAD, "1305", Steady(0.0), Steady(0.1), Steady(0.1))
+    limits.start("glm", {}, Steady(0.5))
+
+    assert bool(next_to_go(those_that(often=3), OwnPlaces(limits), (), Steady(2.0))) is goes
 
 
 def busy() -> SureLevel:
@@ -225,58 +239,32 @@ def test_where_answers_are_as_long_as_the_time_out_no_client_hears_a_refusal_of_
     assert refused <= 45, "hardly more than one try a minute"
 
 
-def with_two_that_have_one_try_left() -> RetryQueue:
-    retries = RetryQueue(200.0)
-    for number in range(2):
-        retries.push(
-            f"r{number}",
-            "s",
-            Lane.MAIN,
-            0.0,
-            Steady(0.0),
-            3,
-            ErrorClass.CONCURRENCY,
-            limits_know=True,
-            asked="glm",
-            model="glm",
-        )
-    return retries
+@pytest.mark.parametrize(("refusals", "goes"), [(3, True), (4, False)])
+def test_beyond_its_time_out_nobody_is_sent_again_and_again(refusals: int, goes: bool) -> None:
+    retries = RetryQueue(60.0)
+    now = Steady(61.0)
+    arguments = ("r", "s", Lane.MAIN, 0.0, now, refusals, ErrorClass.CONCURRENCY)
+    retries.push(*arguments, limits_know=True, asked="glm", model="glm")
+
+    assert bool(list(retries.ready(now))) is goes
+    assert bool(retries.expire(now)) is not goes
 
 
-@pytest.mark.parametrize("happened_at", [5.0, 12.0])
-def test_a_last_try_waits_for_what_becomes_of_another_of_its_model_also_if_that_ones_client_has_heard_of_it(
-    happened_at: float,
-) -> None:
-    retries = with_two_that_have_one_try_left()
-    retries.doubt("glm", Steady(happened_at))
-    waiting = retries.get("r1")
-    assert waiting is not None
+def test_what_is_refused_again_and_again_waits_no_longer_than_its_time_out() -> None:
+    paced = pacing(timeout=60.0)
+    arrive(paced, "r", 0.0)
+    now = 0.0
+    while now < LATEST:
+        refuse(paced, "r", now)
+        now += 0.3
+        decided = paced.due(EPOCH + now)
+        while not decided:
+            due = paced.next_due(EPOCH + now)
+            assert due is not None
+            now = max(now + 0.001, due - EPOCH)
+            decided = paced.due(EPOCH + now)
+        (answer,) = [each.answer for each in decided]
+        if isinstance(answer, Refused):
+            break
 
-    assert not retries.is_worth_a_try(waiting, Steady(happened_at + 11.9), knows_all=True)
-    assert retries.is_worth_a_try(waiting, Steady(happened_at + 12.0), knows_all=True)
-
-
-def test_a_last_try_waits_also_after_a_refusal_whose_client_is_gone() -> None:
-    paced = pacing()
-    arrive(paced, "other", with_one_try_left(paced) + 1.0)
-    went, request_id = goes_at(paced, LATEST / 10)
-    assert request_id == "other"
-    began = EPOCH + went
-    paced.observe(Attempt("other", began, began + 0.1, ErrorClass.CONCURRENCY, "1302"), began + 0.2)
-    paced.leave("other", began + 0.3)
-
-    then, request_id = goes_at(paced, went + 0.3)
-
-    assert (then, request_id) == (pytest.approx(went + 12.1, abs=0.1), "last")
-
-
-@pytest.mark.parametrize(("error", "keeps_waiting"), [(ErrorClass.OVERLOAD, True), (ErrorClass.CLIENT, False)])
-def test_a_request_that_is_wrong_for_itself_keeps_no_last_try_waiting(error: ErrorClass, keeps_waiting: bool) -> None:
-    paced = pacing()
-    since = with_one_try_left(paced)
-    began = EPOCH + since + 6.0
-    paced.observe(Attempt("gone", began, began + 0.1, error, "1214"), began + 0.2)
-
-    then, _ = goes_at(paced, since + 6.2)
-
-    assert (then > since + 13.0) is keeps_waiting
+    assert now == pytest.approx(60.0, abs=2.0)
