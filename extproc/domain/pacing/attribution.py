@@ -38,6 +38,8 @@ _STARTS_KEPT: Final = 512
 _AMBIGUOUS_KEPT: Final = 256
 # An attempt begins a little after it was let go.
 _ROUNDING: Final = 0.05
+# This long a request may be on its way to the upstream, or the news of an answer's end on its way here.
+_ON_THE_WAY: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,19 @@ class RefusedStart:
     until: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Start:
-    """An attempt that was not refused, as far as is known: when it began, and at which level of the larger gates."""
+    """An attempt that was not refused, as far as is known: when it began, and at which level of the larger gates.
+
+    `in_flight` is how many of each model were at the upstream with it, and `is_sure` whether they surely were: one that
+    was refused was not, and one whose answer ended just then may have been gone.
+    """
 
     at: Steady
     model: str
     levels: tuple[tuple[Gate, int], ...]
     in_flight: Mapping[str, int]
+    is_sure: bool = True
 
     def level(self, gate: Gate) -> int:
         return next((level for each, level in self.levels if each is gate), 0)
@@ -98,14 +105,27 @@ class Attribution:
         are at the upstream with it."""
         self._starts.append(_Start(t, model, levels, in_flight))
 
-    def in_flight_with(self, model: str, started: Steady) -> Mapping[str, int] | None:
-        """How many of each model were at the upstream when an attempt began that began then; None if nobody knows."""
-        near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
-        return near[-1].in_flight if near else None
+    def ended(self, t: Steady) -> None:
+        """An answer of any model has ended."""
+        self._doubt(t - _ON_THE_WAY)
+
+    def in_flight_with(self, attempt: RefusedStart) -> Mapping[str, int] | None:
+        """How many of each model were at the upstream with an attempt at most; None if nobody knows. What starts a
+        moment later may arrive before it."""
+        own = self._start_of(attempt.model, attempt.started)
+        if own is None:
+            return None
+        those = [start.in_flight for start in self._starts if own.at <= start.at <= attempt.ended]
+        return {model: max(each.get(model, 0) for each in those) for model in own.in_flight}
 
     def got_through(self, model: str, since: Steady, t: Steady) -> bool:
         """Whether an attempt that began since then was not refused, by what is known for sure."""
         return any(start.model == model and since <= start.at <= t - _VERDICT for start in self._starts)
+
+    def all_through(self, t: Steady) -> list[tuple[Steady, Mapping[str, int]]]:
+        """When attempts began of which it is known for sure that they were not refused, and how many of each model were
+        at the upstream with each of them."""
+        return [(start.at, start.in_flight) for start in self._starts if start.is_sure and start.at <= t - _VERDICT]
 
     def refused(self, attempt: RefusedStart, own: Gate, larger: Sequence[Gate], t: Steady) -> int | None:
         """An attempt of a model was refused. It had passed the model's gate (`own`) and the `larger` ones, which come
@@ -240,9 +260,21 @@ class Attribution:
 
     def _take_out(self, model: str, started: Steady) -> None:
         """Removes the attempt that began then: it was refused, so it must not count as one that got through."""
+        start = self._start_of(model, started)
+        if start is not None:
+            self._starts.remove(start)
+            self._doubt(start.at)
+
+    def _doubt(self, since: float) -> None:
+        """What was counted with the attempts that began since then may not have been at the upstream."""
+        for start in reversed(self._starts):
+            if start.at < since:
+                return
+            start.is_sure = False
+
+    def _start_of(self, model: str, started: Steady) -> _Start | None:
         near = [start for start in self._starts if start.model == model and start.at <= started + _ROUNDING]
-        if near:
-            self._starts.remove(near[-1])
+        return near[-1] if near else None
 
 
 def _level(refusal: _AmbiguousRefusal) -> int:

@@ -204,6 +204,8 @@ class Limits:
         """One has ended, by being refused or not."""
         for gate in self._on_its_way(model):
             gate.end(t, refused=refused)
+        if not refused and model != MCP:
+            self._attribution.ended(t)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """`count` of those in flight turn out to be of another model. One that is new takes over what was learned while
@@ -265,7 +267,7 @@ class Limits:
         self._groups.refused(attempt, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
-        with_it = self._attribution.in_flight_with(model, attempt.started)
+        with_it = self._attribution.in_flight_with(attempt)
         level = self._attribution.refused(attempt, own, larger, t)
         if with_it is not None and not is_single:
             self._groups.refused_with(model, with_it, self._others(model), t)

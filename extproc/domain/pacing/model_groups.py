@@ -163,7 +163,7 @@ class ModelGroups:
         """One of a model was refused while so many of each were at the upstream, itself included. Models that are
         refused at one sum share it; if those are all of three or more, it is the account's."""
         units = dict.fromkeys(frozenset(self.members(each) or {each}) for each in (model, *others))
-        found = self._sums.note(model, in_flight, list(units), t)
+        found = self._sums.note(model, in_flight, list(units), self._attribution.all_through(t), t)
         if found is None:
             return
         models, places = found
@@ -172,7 +172,10 @@ class ModelGroups:
             self.leave(each)
         if len(models) > 2 and models >= others.keys():
             self.recount(t)
-            self._account.limit.assume(self._account.in_flight - 1, t)
+            # What is known already is not to be tried any later for it.
+            ceiling = self._account.limit.ceiling
+            if ceiling is None or places + 1 < ceiling.level:
+                self._account.limit.assume(places, t)
             return
         group = _Group(Gate(1, self._most_in_flight), *models)
         self._groups.update(dict.fromkeys(models, group))

@@ -1,15 +1,16 @@
 """Which models are refused at one sum, whatever each has of it. Pure: the caller brings the time.
 
-Models of which each has a limit of its own are each refused at a level of its own, until the plan changes. If they
-share one, what one has more the others have less: the levels at which each is refused vary, and the sum of all does
-not.
+A model with a limit of its own does not get through at a level at which it was refused, until the plan changes. If
+models share a limit, what one has more the others have less: each gets through later where it was refused, but the sum
+of all never gets to where they were.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
+from typing import Final, TypeAlias
 
 from extproc.domain.pacing.clock import Steady
 
@@ -27,8 +28,9 @@ class _Refusal:
     model: str
     in_flight: Mapping[str, int]
 
-    def sum(self, models: Collection[str]) -> int:
-        return sum(self.in_flight.get(model, 0) for model in models)
+
+Through: TypeAlias = Sequence[tuple[Steady, Mapping[str, int]]]
+"""When attempts began that got through, and how many of each model were at the upstream with each of them."""
 
 
 class RefusedSums:
@@ -40,14 +42,19 @@ class RefusedSums:
         self._refusals: deque[_Refusal] = deque(maxlen=_KEPT)
 
     def note(
-        self, model: str, in_flight: Mapping[str, int], units: Sequence[Collection[str]], t: Steady
+        self,
+        model: str,
+        in_flight: Mapping[str, int],
+        units: Sequence[Collection[str]],
+        through: Through,
+        t: Steady,
     ) -> tuple[set[str], int] | None:
         """One of a model was refused while so many of each were at the upstream, itself included. `units` are models
         that are known to share a limit and those that are not, each on its own; that of the refused one comes first.
 
         Returns which models seem to share a limit, and how many places that has: within five minutes each of their
-        units was refused, at two levels at least and at different times, all at one sum, and none at a smaller one, in
-        the ten seconds since least of all.
+        units was refused and got through later at such a level, all were refused at one sum, and none at a smaller
+        one, in the ten seconds since least of all; and nothing that is in `through` got to that sum meanwhile.
         """
         self._refusals.append(_Refusal(t, model, in_flight))
         lately = [each for each in self._refusals if each.at > t - _WITHIN]
@@ -55,7 +62,7 @@ class RefusedSums:
         refused = [unit for unit in others if any(each.model in unit for each in lately)][:_MOST_OTHERS]
         for size in range(1, len(refused) + 1):
             for chosen in combinations(refused, size):
-                if (places := _shared_places([own, *chosen], lately, t)) is not None:
+                if (places := _shared_places([own, *chosen], lately, through, t)) is not None:
                     return {model for unit in (own, *chosen) for model in unit}, places
         return None
 
@@ -64,15 +71,30 @@ class RefusedSums:
         self._refusals.clear()
 
 
-def _shared_places(units: Sequence[Collection[str]], lately: Sequence[_Refusal], t: Steady) -> int | None:
+def _sum(in_flight: Mapping[str, int], models: Collection[str]) -> int:
+    return sum(in_flight.get(model, 0) for model in models)
+
+
+def _shared_places(
+    units: Sequence[Collection[str]], lately: Sequence[_Refusal], through: Through, t: Steady
+) -> int | None:
     models = {model for unit in units for model in unit}
     refusals = [each for each in lately if each.model in models]
-    smallest = min(each.sum(models) for each in refusals)
-    at_it = [each for each in refusals if each.sum(models) == smallest and each.at < t - _ONE_CHANGE]
-    return smallest - 1 if all(_varies(unit, at_it) for unit in units) else None
+    smallest = min(_sum(each.in_flight, models) for each in refusals)
+    fitted = max((at for at, in_flight in through if _sum(in_flight, models) >= smallest), default=-math.inf)
+    at_it = [
+        each for each in refusals if fitted < each.at < t - _ONE_CHANGE and _sum(each.in_flight, models) == smallest
+    ]
+    return smallest - 1 if all(_has_more_later(unit, at_it, through) for unit in units) else None
 
 
-def _varies(unit: Collection[str], refusals: Sequence[_Refusal]) -> bool:
-    """Whether a unit was refused at one level, and at another one when what made the first break was over."""
-    levels = [(each.at, each.sum(unit)) for each in refusals if each.model in unit]
-    return any(level != other and later > at + _ONE_CHANGE for (at, level), (later, other) in combinations(levels, 2))
+def _has_more_later(unit: Collection[str], refusals: Sequence[_Refusal], through: Through) -> bool:
+    """Whether a unit was refused at a level at which it got through when what made the break was over."""
+    return any(
+        each.model in unit
+        and any(
+            at > each.at + _ONE_CHANGE and _sum(in_flight, unit) >= _sum(each.in_flight, unit)
+            for at, in_flight in through
+        )
+        for each in refusals
+    )

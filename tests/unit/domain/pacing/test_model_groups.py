@@ -8,7 +8,10 @@ from extproc.domain.pacing.gate import Gate
 from extproc.domain.pacing.model_groups import ModelGroups
 
 A, B, C, D = "glm-a", "glm-b", "glm-c", "glm-d"
-THREE = ((A, 2, 2, 1), (B, 1, 3, 1), (C, 1, 2, 2), (A, 3, 1, 1), (B, 1, 2, 2), (C, 2, 0, 3), (C, 2, 0, 3))
+TWO = ((A, 2, 2, 1), (B, 1, 3, 1), (A, 1, 3, 1), (B, 2, 2, 1))
+TWO_GOT_THROUGH = ((50.0, 2, 1, 1), (51.0, 0, 3, 1))
+THREE = ((A, 2, 2, 1), (B, 1, 3, 1), (C, 1, 2, 2), (A, 3, 1, 1), (B, 1, 2, 2), (C, 2, 0, 3))
+THREE_GOT_THROUGH = ((62.0, 3, 1, 0), (65.0, 1, 3, 0), (66.0, 0, 2, 2), (68.0, 1, 1, 2))
 
 
 class Models:
@@ -17,7 +20,8 @@ class Models:
     def __init__(self, *names: str) -> None:
         self.gates = {name: Gate(3, 8) for name in names}
         self.account = Gate(8, 8)
-        self.groups = ModelGroups(self.gates, self.account, Attribution(), 8, lambda: None)
+        self.attribution = Attribution()
+        self.groups = ModelGroups(self.gates, self.account, self.attribution, 8, lambda: None)
 
     def others(self, model: str) -> dict[str, Gate]:
         return {name: gate for name, gate in self.gates.items() if name != model}
@@ -26,6 +30,10 @@ class Models:
         for number, (model, of_a, of_b, of_c) in enumerate(refusals):
             in_flight = {A: of_a, B: of_b, C: of_c, D: 1}
             self.groups.refused_with(model, in_flight, self.others(model), Steady(at + 20.0 * number))
+
+    def get_through(self, *starts: tuple[float, int, int, int]) -> None:
+        for at, of_a, of_b, of_c in starts:
+            self.attribution.started(A, (), {A: of_a, B: of_b, C: of_c, D: 1}, Steady(at))
 
     def storm(self, *models: str, at: float) -> None:
         """Even single requests of some models are refused."""
@@ -38,7 +46,8 @@ class Models:
 
 def test_models_that_are_refused_at_one_sum_are_held_to_one_less() -> None:
     models = Models(A, B, C)
-    models.swing(0.0, (A, 2, 2, 1), (B, 1, 3, 1), (A, 1, 3, 1), (B, 2, 2, 1), (A, 2, 2, 1))
+    models.get_through(*TWO_GOT_THROUGH)
+    models.swing(0.0, *TWO)
 
     assert set(models.groups.members(A)) == {A, B}
     (gate,) = models.groups.gates()
@@ -47,6 +56,7 @@ def test_models_that_are_refused_at_one_sum_are_held_to_one_less() -> None:
 
 def test_three_of_four_models_may_share_a_limit() -> None:
     models = Models(A, B, C, D)
+    models.get_through(*THREE_GOT_THROUGH)
     models.swing(0.0, *THREE)
 
     assert set(models.groups.members(A)) == {A, B, C}
@@ -55,11 +65,21 @@ def test_three_of_four_models_may_share_a_limit() -> None:
 
 def test_what_all_of_three_models_share_is_the_accounts_limit() -> None:
     models = Models(A, B, C)
-    models.account.correct(4, Steady(0.0))
+    models.get_through(*THREE_GOT_THROUGH)
     models.swing(0.0, *THREE)
 
     assert not models.groups.gates()
-    assert not models.account.is_open
+    assert models.account.limit.limit == 4
+
+
+def test_an_account_that_is_known_to_have_no_more_is_tried_no_later_for_it() -> None:
+    models = Models(A, B, C)
+    models.account.limit.assume(4, Steady(0.0))
+    models.get_through(*THREE_GOT_THROUGH)
+    models.swing(0.0, *THREE)
+
+    assert models.account.limit.ceiling is not None
+    assert models.account.limit.ceiling.seen == 0.0
 
 
 @pytest.mark.parametrize(("struck", "are_held_together"), [((A,), True), ((A, C), False)])
@@ -67,8 +87,9 @@ def test_a_storm_of_several_models_says_nothing_of_who_shares_and_a_fall_to_one_
     struck: tuple[str, ...], are_held_together: bool
 ) -> None:
     models = Models(A, B, C)
-    models.swing(0.0, (A, 2, 2, 1), (B, 1, 3, 1), (A, 1, 3, 1))
+    models.get_through(*TWO_GOT_THROUGH)
+    models.swing(0.0, *TWO[:-1])
     models.storm(*struck, at=50.0)
-    models.swing(70.0, (B, 2, 2, 1), (A, 2, 2, 1))
+    models.swing(70.0, *TWO[-1:])
 
     assert (set(models.groups.members(A)) == {A, B}) is are_held_together
