@@ -50,6 +50,18 @@ def test_little_is_lost_of_what_one_could_use_who_knew_the_plan(
     assert sum(each.seen_by_clients for each in results) <= 0.0005 * sum(each.attempts for each in results)
 
 
+@pytest.mark.parametrize("clients", [2, 4])
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.__name__)
+def test_where_few_clients_work_hardly_any_sees_a_refusal(world: WorldOf, clients: int) -> None:
+    """Hardly anybody else shows what there is."""
+    agents = [Agent(f"{model}-{number}", model=model) for model in MODELS for number in range(clients)]
+    seen = attempts = 0
+    for seed in range(_ASKED or 12):
+        result = score(world(random.Random(seed * 7919), 600.0, 3000.0), agents, seed, 3000.0)
+        seen, attempts = seen + result.seen_by_clients, attempts + result.attempts
+    assert seen <= 0.0005 * attempts
+
+
 @pytest.mark.parametrize(
     ("every", "horizon", "seeds"), [(600.0, 6000.0, 16), (1800.0, 14400.0, 8), (7200.0, 43200.0, 5)]
 )
