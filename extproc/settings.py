@@ -239,7 +239,7 @@ class Settings(EnvironmentSettings):
     )
     max_retries: int = setting(
         3,
-        "Times that Envoy sends a request again after a transient error; with `PACING` three times as often where the "
+        "Times that Envoy sends a request again after a transient error; with `PACING` twelve times as often where the "
         "plan's limits refused it.",
         "a whole number from 0 to 10",
         ge=0,

@@ -17,13 +17,14 @@ pytestmark = pytest.mark.slow
 
 MAX_RETRIES = 1
 FOR_A_PLACE = 3
+"""More than that, and fewer than twelve times as many."""
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
 
 @pytest.fixture(scope="module")
 def with_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Its limits are given, so nothing keeps a retry waiting but its turn."""
-    settings = {"PACING": "fixed", "MAX_RETRIES": str(MAX_RETRIES), **FAST}
+    settings = {"PACING": "fixed", "MAX_RETRIES": str(MAX_RETRIES), "QUEUE_TIMEOUT": "12", **FAST}
     with running_stack(tmp_path_factory.mktemp("tries"), **settings) as stack:
         yield stack
 
@@ -58,11 +59,12 @@ async def test_an_event_that_says_so_is_no_other_refusal(stack: Stack) -> None:
     assert len(stack.simulator.log()) == 1 + FOR_A_PLACE
 
 
-async def test_even_so_there_is_an_end(stack: Stack) -> None:
+async def test_its_end_is_the_queues_time_out_and_the_proxys_own_refusal(stack: Stack) -> None:
     answer = await post(stack, **played(code="1302"))
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "1302")
-    assert len(stack.simulator.log()) == 1 + FOR_A_PLACE
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "true")
+    assert "has had no place for this request" in answer.json()["error"]["message"]
+    assert 1 + FOR_A_PLACE <= len(stack.simulator.log()) <= 1 + 12 * MAX_RETRIES
 
 
 @pytest.mark.parametrize("code", ["1305", "1234", "500"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-TRIES_FOR_A_PLACE: Final = 3
+TRIES_FOR_A_PLACE: Final = 12
 """So many times as often as after another transient error a paced request is sent again that the plan's limits refused.
 It waits for its turn in between, so these tries are no load, and what bounds them in the end is `queue_timeout`."""
 

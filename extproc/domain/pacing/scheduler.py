@@ -37,7 +37,8 @@ from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 from extproc.domain.request.refusals import RefusalReason
 
-_LONGEST_RETRY_AFTER: Final = 600
+# Claude Code gives its turn up at once if it is told to wait for longer; who comes back too soon waits here again.
+_LONGEST_RETRY_AFTER: Final = 60
 # While anything waits, `due` is asked at least every five seconds; so a step of the clock above the second number is no
 # time that has passed but a jump.
 _HEARTBEAT: Final = 5.0

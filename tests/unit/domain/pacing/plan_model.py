@@ -25,7 +25,7 @@ from tests.unit.domain.pacing.visits import Visit, Visitors
 
 EPOCH = 1_800_000_000.0  # a full hour
 CODES = {ErrorClass.CONCURRENCY: "1302", ErrorClass.FREQUENCY: "1303", ErrorClass.OVERLOAD: "1305"}
-_RETRY_PAUSES = (0.5, 1.5, 3.5, 7.5, 8.0, 8.0, 8.0, 8.0, 8.0)
+_RETRY_PAUSES = (0.5, 1.5, 3.5, 7.5, *[8.0] * 32)
 _LOG_FLUSH = 0.05
 
 
