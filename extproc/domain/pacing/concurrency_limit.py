@@ -8,7 +8,7 @@ Between them it is in one of these states:
     climbing     limit < ceiling - 1: it takes a step towards the ceiling for each level that has proven to be there
     holding      limit = ceiling - 1 is proven: it waits for the next probe
     probing      limit = ceiling, for one request more than is known to fit
-    falling      what was proven was refused: the plan has shrunk, and levels are tried one at a time from below
+    falling      what was proven was refused: the plan has shrunk, and levels are tried from below, few at a time
     storm        even a single request was refused: nothing starts during a pause, then one does
 
     event                                   searching   climbing   holding    probing       falling     storm
@@ -63,9 +63,10 @@ _RECOVERY: Final = 1.0
 _BACK_OFF: Final = 0.85
 # The part of the way to the ceiling that a step of the climb takes.
 _CLIMB: Final = 1 / 4
-# While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
-# of a refusal is here before the next.
+# While the limit falls nobody knows which levels are there: they are tried one at a time, or an eighth of what is there
+# where that is more, so far apart that the news of a refusal is here before the next.
 _TRIAL: Final = 0.8
+_TRIED_AT_ONCE: Final = 1 / 8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
@@ -109,7 +110,9 @@ class ConcurrencyLimit:
         self._in_trial: deque[tuple[int, float]] = deque()
         # Since when the latest levels were in use that have proven to be there, and which was proven before each.
         self._proofs: deque[tuple[float, int]] = deque(maxlen=_PROOFS_KEPT)
+        # When a level was tried last that nobody knew to be there, and up to which level others may be with it.
         self._tried_at = -math.inf
+        self._tried_to = 0
         self._decreased_at = -math.inf
         # When attempts under this limit were refused lately, whichever limit that was put down to.
         self._refused_at = -math.inf
@@ -167,7 +170,7 @@ class ConcurrencyLimit:
         if t < self._paused_until:
             return 0
         if self._falling and t < self._tried_at + _TRIAL:
-            return self._proven
+            return min(self.limit, max(self._proven, self._tried_to))
         usable = self.limit if share >= 1.0 else max(1, int(self._limit * share))
         return min(usable, self.proven) if t < self._proven_until else usable
 
@@ -182,8 +185,9 @@ class ConcurrencyLimit:
         level = self._in_flight - retrying
         if level <= self.limit:
             self._sure.started(level, t)
-        if level > self._proven:
+        if level > max(self._proven, self._tried_to):
             self._tried_at = t
+            self._tried_to = level - 1 + max(1, int(level * _TRIED_AT_ONCE))
         top = self._in_trial[-1][0] if self._in_trial else self._proven
         if top < level <= self.limit:
             self._in_trial.append((level, t))
@@ -517,7 +521,7 @@ class ConcurrencyLimit:
         self.ceiling = Ceiling(max(2, level), t, FIRST_HALF_LIFE)
         self._falling = True
         self._recovering = False
-        self._proven = 0
+        self._proven = self._tried_to = 0
         if level == 1:
             if self._pause == _FIRST_PAUSE:
                 self._alone_since = t

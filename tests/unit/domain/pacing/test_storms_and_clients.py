@@ -79,6 +79,18 @@ def test_of_many_clients_next_to_none_hears_of_a_storm_and_its_places_are_back_w
     assert refused <= 8 * MOST_SEEN
 
 
+@pytest.mark.parametrize(
+    "sizes", [{"glm-a": 10, "glm-b": 10}, {"glm-a": 7, "glm-b": 7, "glm-c": 6}], ids=["two", "three"]
+)
+@pytest.mark.parametrize("seconds", [2.0, 4.0])
+def test_where_there_are_many_places_they_are_back_within_20_seconds_of_a_few_seconds_of_refusals(
+    seconds: float, sizes: dict[str, int]
+) -> None:
+    for seed in range(8):
+        world = in_storm(seconds, sizes, lambda _: 24, seed, by_model=False)
+        assert back_after(world, seconds, 0.8 * 20) <= 20.0, seed
+
+
 @pytest.mark.parametrize("clients", [1, 2, 3])
 @pytest.mark.parametrize("answer", [2.0, 5.0, 20.0])
 @pytest.mark.parametrize("by_model", [True, False], ids=["by model", "of the account"])
