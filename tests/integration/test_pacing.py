@@ -306,12 +306,12 @@ async def test_a_storm_that_strikes_more_requests_than_ten_shows_none_of_them_a_
 async def test_who_is_refused_after_all_is_told_by_those_who_wait_when_to_come_back(tmp_path: Path) -> None:
     settings = {"PACING": "fixed", "CONCURRENCY_LIMIT_INITIAL": "1", "MAX_RETRIES": "1", **FAST}
     with running_stack(tmp_path, **settings) as stack:
-        refused = asyncio.create_task(post(stack, **played(code="1302", delay=1)))
+        refused = asyncio.create_task(post(stack, **played(code="1305", delay=1)))
         await eventually(lambda: stack.simulator.stats()["in_flight"], lambda number: number == 1)
         others = [asyncio.create_task(post(stack, **played(delay=0.1))) for _ in range(3)]
 
         answer = await refused
-        assert (answer.status_code, len(answer.headers.get_list("retry-after"))) == (429, 1)
+        assert (answer.status_code, len(answer.headers.get_list("retry-after"))) == (529, 1)
         assert 2 < int(answer.headers["retry-after"]) <= 60
         await asyncio.gather(*others)
 
