@@ -115,7 +115,9 @@ class Attribution:
         own = self._start_of(attempt.model, attempt.started)
         if own is None:
             return None
-        those = [start.in_flight for start in self._starts if own.at <= start.at <= attempt.ended]
+        # One that is refused at once may have ended, by Envoy's clock, before it is noted here that it has begun.
+        until = max(own.at, attempt.ended)
+        those = [start.in_flight for start in self._starts if own.at <= start.at <= until]
         return {model: max(each.get(model, 0) for each in those) for model in own.in_flight}
 
     def got_through(self, model: str, since: Steady, t: Steady) -> bool:

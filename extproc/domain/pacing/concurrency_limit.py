@@ -8,7 +8,7 @@ Between them it is in one of these states:
     climbing     limit < ceiling - 1: it takes a step towards the ceiling for each level that has proven to be there
     holding      limit = ceiling - 1 is proven: it waits for the next probe
     probing      limit = ceiling, for one request more than is known to fit
-    falling      what was proven was refused: the plan has shrunk, and levels are tried from below, few at a time
+    falling      what was proven was refused: the plan has shrunk, and levels are tried one at a time from below
     storm        even a single request was refused: nothing starts during a pause, then one does
 
     event                                   searching   climbing   holding    probing       falling     storm
@@ -63,10 +63,9 @@ _RECOVERY: Final = 1.0
 _BACK_OFF: Final = 0.85
 # The part of the way to the ceiling that a step of the climb takes.
 _CLIMB: Final = 1 / 4
-# While the limit falls nobody knows which levels are there: they are tried one at a time, or an eighth of what is there
-# where that is more, so far apart that the news of a refusal is here before the next.
+# While the limit falls nobody knows which levels are there: they are tried one at a time, so far apart that the news
+# of a refusal is here before the next.
 _TRIAL: Final = 0.8
-_TRIED_AT_ONCE: Final = 1 / 8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
@@ -110,9 +109,9 @@ class ConcurrencyLimit:
         self._in_trial: deque[tuple[int, float]] = deque()
         # Since when the latest levels were in use that have proven to be there, and which was proven before each.
         self._proofs: deque[tuple[float, int]] = deque(maxlen=_PROOFS_KEPT)
-        # When a level was tried last that nobody knew to be there, and up to which level others may be with it.
-        self._tried_at = -math.inf
+        # The highest level that was tried since the fall and is not known to be refused, and when.
         self._tried_to = 0
+        self._tried_at = -math.inf
         self._decreased_at = -math.inf
         # When attempts under this limit were refused lately, whichever limit that was put down to.
         self._refused_at = -math.inf
@@ -170,7 +169,7 @@ class ConcurrencyLimit:
         if t < self._paused_until:
             return 0
         if self._falling and t < self._tried_at + _TRIAL:
-            return min(self.limit, max(self._proven, self._tried_to))
+            return self._proven
         usable = self.limit if share >= 1.0 else max(1, int(self._limit * share))
         return min(usable, self.proven) if t < self._proven_until else usable
 
@@ -186,8 +185,7 @@ class ConcurrencyLimit:
         if level <= self.limit:
             self._sure.started(level, t)
         if level > max(self._proven, self._tried_to):
-            self._tried_at = t
-            self._tried_to = level - 1 + max(1, int(level * _TRIED_AT_ONCE))
+            self._tried_at, self._tried_to = t, level
         top = self._in_trial[-1][0] if self._in_trial else self._proven
         if top < level <= self.limit:
             self._in_trial.append((level, t))
@@ -397,6 +395,7 @@ class ConcurrencyLimit:
     def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
         self._refused_at = t
+        self._tried_to = min(self._tried_to, level - 1)
         self._refusals.append(t)
         self._sure.refused(level, started_at, t)
 

@@ -189,12 +189,13 @@ class Retries:
     `most` is how often a request is sent again.
     """
 
-    __slots__ = ("_most", "_refusals", "_until")
+    __slots__ = ("_asked", "_most", "_refusals", "_until")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._until: dict[str, tuple[float, str]] = {}
         self._refusals: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
 
     def refused(self, request_id: str, model: str, ended_at: float) -> None:
         """An attempt of a running request was refused."""
@@ -207,6 +208,11 @@ class Retries:
         """How often a request was refused."""
         return self._refusals.get(request_id, 0)
 
+    def asks_again(self, request_id: str) -> int:
+        """A request asks for its next turn, whether or not it is known why; returns how often it has."""
+        self._asked[request_id] = self._asked.get(request_id, 0) + 1
+        return self._asked[request_id]
+
     def waits_here(self, request_id: str) -> None:
         """The request has given its place back: it is not in flight here either."""
         self._until.pop(request_id, None)
@@ -215,6 +221,7 @@ class Retries:
         """The request runs no more."""
         self._until.pop(request_id, None)
         self._refusals.pop(request_id, None)
+        self._asked.pop(request_id, None)
 
     def count(self, t: Steady) -> Counter[str]:
         """How many may be waiting, by model."""

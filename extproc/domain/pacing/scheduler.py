@@ -190,14 +190,16 @@ class Pacing:
         run = self._running.get(request_id)
         if run is None:
             return Admitted()
-        is_taught = run.refused is not None or self.config.mode is not PacingMode.ADAPTIVE
+        is_adaptive = self.config.mode is PacingMode.ADAPTIVE
+        is_taught = run.refused is not None or not is_adaptive
+        asked = self._retries.asks_again(request_id)
         self._retry_queue.push(
             request_id,
             run.source,
             run.lane,
             run.arrived,
             t,
-            self._retries.times(request_id),
+            self._retries.times(request_id) if is_adaptive else asked,
             run.refused,
             limits_know=self._places.teaches_at_once and is_taught,
             asked=run.asked,

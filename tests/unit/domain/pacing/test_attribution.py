@@ -21,6 +21,15 @@ def test_one_that_starts_a_moment_later_may_be_at_the_upstream_with_one_that_was
     assert attribution.in_flight_with(refused(A, 9.0)) is None
 
 
+def test_one_that_was_refused_before_its_start_was_noted_is_known() -> None:
+    attribution = Attribution()
+    attribution.started(A, (), {A: 1}, Steady(10.01))
+
+    at_once = RefusedStart(A, Steady(10.0), Steady(10.002), "upstream 1302", None)
+
+    assert attribution.in_flight_with(at_once) == {A: 1}
+
+
 def test_what_got_through_with_one_that_was_refused_or_just_before_an_answer_ended_shows_no_number() -> None:
     attribution = Attribution()
     for at, of_a in ((10.0, 1), (10.8, 2), (10.95, 3)):

@@ -7,7 +7,7 @@ import pytest
 
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
-from extproc.domain.pacing.config import PacingConfig
+from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.limits import Limits
 from extproc.domain.pacing.places import OwnPlaces
 from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Refused
@@ -268,3 +268,20 @@ def test_what_is_refused_again_and_again_waits_no_longer_than_its_time_out() -> 
             break
 
     assert now == pytest.approx(60.0, abs=2.0)
+
+
+def test_where_limits_are_fixed_its_time_out_is_the_end_too() -> None:
+    mode = PacingMode.FIXED
+    paced = Pacing(
+        PacingConfig(mode=mode, max_workers=20, concurrency_initial=1, rate_initial=100.0, queue_timeout=10.0)
+    )
+    arrive(paced, "r", 0.0)
+    answer, now = None, 0.0
+    while not isinstance(answer, Refused):
+        paced.retry("r", EPOCH + now)
+        decided = paced.due(EPOCH + now)
+        assert decided or now < 20.0
+        answer = decided[0].answer if decided else None
+        now += 2.0
+
+    assert 10.0 <= now <= 14.0
