@@ -56,7 +56,7 @@ def test_where_few_clients_work_hardly_any_sees_a_refusal(world: WorldOf, client
     """Hardly anybody else shows what there is."""
     agents = [Agent(f"{model}-{number}", model=model) for model in MODELS for number in range(clients)]
     seen = attempts = 0
-    for seed in range(_ASKED or 12):
+    for seed in range(_ASKED or 6):
         result = score(world(random.Random(seed * 7919), 600.0, 3000.0), agents, seed, 3000.0)
         seen, attempts = seen + result.seen_by_clients, attempts + result.attempts
     assert seen <= 0.0005 * attempts
