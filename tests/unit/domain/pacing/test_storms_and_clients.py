@@ -258,18 +258,24 @@ def test_after_a_storm_those_refused_often_go_where_nobody_else_can_show_more(
     assert goes(waiting(patient=refusals, other=1)) == "other"
 
 
-def test_a_probe_that_a_storm_left_open_is_no_probe_of_what_comes_back_after_it() -> None:
+def refused_alone_at(*moments: float) -> ConcurrencyLimit:
+    """Eight were fine. Later single requests were refused."""
     limit = ConcurrencyLimit(8, 20)
     for _ in range(8):
         limit.start(0, Steady(1.0))
     limit.advance(Steady(9.0))
     for _ in range(8):
         limit.end()
-    for at in (12.0, 14.0, 17.0, 22.0):
+    for at in moments:
         limit.start(0, Steady(at))
         limit.distrust(1, Steady(at))
         limit.refused(1, at, "upstream 1302", Steady(at + 0.1))
         limit.end()
+    return limit
+
+
+def test_a_probe_that_a_storm_left_open_is_no_probe_of_what_comes_back_after_it() -> None:
+    limit = refused_alone_at(12.0, 14.0, 17.0, 22.0)
     limit.start(0, Steady(34.0))
     limit.distrust(1, Steady(34.0))  # refused, as is found out later, by another limit
     limit.set_demand(True, Steady(35.0))
@@ -289,17 +295,7 @@ def test_a_probe_that_a_storm_left_open_is_no_probe_of_what_comes_back_after_it(
 
 
 def test_what_there_was_before_a_storm_is_nothing_new_while_it_comes_back() -> None:
-    limit = ConcurrencyLimit(8, 20)
-    for _ in range(8):
-        limit.start(0, Steady(1.0))
-    limit.advance(Steady(9.0))
-    for _ in range(8):
-        limit.end()
-    for at in (12.0, 14.0, 17.0):
-        limit.start(0, Steady(at))
-        limit.distrust(1, Steady(at))
-        limit.refused(1, at, "upstream 1302", Steady(at + 0.1))
-        limit.end()
+    limit = refused_alone_at(12.0, 14.0, 17.0)
     assert limit.is_new(8), "it may be gone for good"
 
     limit.start(0, Steady(22.0))
