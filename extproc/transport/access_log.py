@@ -153,7 +153,7 @@ def read_entry(entry: pb.HTTPAccessLogEntry) -> LogEntry:
     untyped, headers = common.metadata.filter_metadata, response.response_headers
     noted = untyped[wire.METADATA_NAMESPACE].fields if wire.METADATA_NAMESPACE in untyped else _NO_FIELDS
     answer = _answer(untyped)
-    details, method = response.response_code_details, request.request_method
+    details, method = response.response_code_details or _no_connection(common), request.request_method
     code = headers.get("x-zai-code") or answer.code
     has_given_up = details in _GAVE_UP
     was_unsent = details == _LUA or (details == _WAITED_TOO_LONG and common.upstream_request_attempt_count > 0)
@@ -231,6 +231,14 @@ def _answer(untyped: Mapping[str, Struct]) -> ReadAnswer:
         events=Events(fields["events"].number_value, fields["bytes"].number_value) if "events" in fields else NO_EVENTS,
         bytes_apart=int(fields["apart"].number_value) if "apart" in fields else 0,
     )
+
+
+def _no_connection(common: pb.AccessLogCommon) -> str:
+    """Envoy's details of a connection that did not come about, of an attempt: a request's entry has them itself."""
+    if not common.response_flags.upstream_connection_failure:
+        return ""
+    reason = common.upstream_transport_failure_reason
+    return f"upstream_reset_before_response_started{{connection_failure|{reason}}}".replace(" ", "_")
 
 
 def _why_it_gave_up(untyped: Mapping[str, Struct]) -> str:

@@ -18,10 +18,12 @@ ADDRESS = "127.0.0.1"
 
 
 @contextmanager
-def stack_with_upstream(directory: Path, trusts: Authority, presents: tuple[Path, Path]) -> Iterator[Stack]:
+def stack_with_upstream(
+    directory: Path, trusts: Authority, presents: tuple[Path, Path], pacing: str = "off"
+) -> Iterator[Stack]:
     """A stack whose upstream presents this certificate, and whose Envoy believes this authority."""
     certificate, key = (str(path) for path in presents)
-    settings = {"ZAI_CA_FILE": str(trusts.certificate_file), "MAX_RETRIES": "1"}
+    settings = {"ZAI_CA_FILE": str(trusts.certificate_file), "MAX_RETRIES": "1", "PACING": pacing}
     with running_stack(directory, "--tls-cert", certificate, "--tls-key", key, **settings) as stack:
         yield stack
 
@@ -38,7 +40,7 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory, authority: Authority)
         yield stack
 
 
-@pytest.fixture(scope="module", params=["another authority", "another name"])
+@pytest.fixture(scope="module", params=["another authority", "another name", "another name, paced"])
 def mistrusted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[Stack]:
@@ -48,7 +50,8 @@ def mistrusted(
         presents = Authority(directory, "unknown-ca").issue(ADDRESS)
     else:
         presents = authority.issue("api.z.ai")
-    with stack_with_upstream(directory, trusts=authority, presents=presents) as stack:
+    pacing = "on" if "paced" in request.param else "off"
+    with stack_with_upstream(directory, trusts=authority, presents=presents, pacing=pacing) as stack:
         yield stack
 
 

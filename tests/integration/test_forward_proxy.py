@@ -221,8 +221,10 @@ def test_the_time_that_a_retry_has_waited_for_its_turn_is_no_silence(
     assert metrics.value("zai_proxy_retry_attempts_total", reason="network_error") == 1
 
 
-def test_a_connection_that_is_refused_is_tried_again(tmp_path: Path, silent: socket.socket) -> None:
-    settings = {"HTTPS_PROXY": f"http://127.0.0.1:{silent.getsockname()[1]}", "ZAI_TARGET_URL": UPSTREAM}
+@pytest.mark.parametrize("pacing", ["on", "off"])
+def test_a_connection_that_is_refused_is_tried_again(tmp_path: Path, silent: socket.socket, pacing: str) -> None:
+    address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    settings = {"HTTPS_PROXY": address, "ZAI_TARGET_URL": UPSTREAM, "PACING": pacing}
     silent.close()
     with running_stack(tmp_path, **settings, MAX_RETRIES="2") as stack:
         answer = httpx.post(f"{stack.url}/v1/messages", json=PROMPT, timeout=60)

@@ -124,6 +124,18 @@ def test_an_attempt_that_was_not_made_as_nothing_answers_is_none() -> None:
     assert (read.ending, read.details, read.attempts) == (Ending.CONNECT_FAILED, "connection_timeout", 1)
 
 
+def test_a_failed_attempt_that_met_no_connection_says_why_in_the_words_of_a_request() -> None:
+    attempt = entry(None)
+    attempt.common_properties.access_log_type = pb.UPSTREAM_END
+    attempt.response.Clear()
+    attempt.common_properties.response_flags.upstream_connection_failure = True
+    attempt.common_properties.upstream_transport_failure_reason = "TLS_error:|268:SSL routines:VERIFY_FAILED"
+
+    assert read_entry(attempt).details == (
+        "upstream_reset_before_response_started{connection_failure|TLS_error:|268:SSL_routines:VERIFY_FAILED}"
+    )
+
+
 @pytest.mark.parametrize(
     ("details", "namespace", "made"), [("lua_response", "zai.answer", 3), ("processor_unavailable", "zai", 4)]
 )
