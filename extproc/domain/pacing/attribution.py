@@ -144,13 +144,13 @@ class Attribution:
         for gate, level in known.items():
             gate.limit.advance(t)
             gate.release_lag.refused(attempt.started, t)
-            gate.limit.was_refused(level, attempt.started, t)
+            gate.limit.was_refused(level, t)
         for gate, level in known.items():
             gate.limit.distrust(level, attempt.started)
         if self._is_excused(attempt, own, known, t):
             return None
         blamed = self._blamed(attempt, own, known, t)
-        is_start = all(gate.limit.is_untried(t) for gate in known)
+        is_start = all(gate.limit.is_untried for gate in known)
         for gate in blamed:
             gate.limit.refused(
                 known[gate], attempt.started, attempt.cause, t, attempt.until, nothing_gets_through=is_start
@@ -228,7 +228,7 @@ class Attribution:
         for refusal in first.values():
             refusal.own.limit.take_back(refusal.before, t)
         lowest = min(alike, key=_level)
-        is_start = gate.limit.is_untried(t)
+        is_start = gate.limit.is_untried
         last = alike[-1]
         gate.limit.refused(
             lowest.level, last.started, lowest.cause, t, nothing_gets_through=is_start, refused_at=Steady(last.at)

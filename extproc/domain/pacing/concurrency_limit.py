@@ -46,12 +46,9 @@ from extproc.domain.pacing.adjustments import Adjustments, Direction
 from extproc.domain.pacing.ceiling import Ceiling
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.learned_limits import LearnedLimit
+from extproc.domain.pacing.levels_on_trial import VERDICT, LevelsOnTrial
 from extproc.domain.pacing.probing import FIRST_HALF_LIFE, LONGEST_IN_FLIGHT, QUIET, ProbePolicy
-from extproc.domain.pacing.sure_level import SureLevel, forget_refused, is_start_of
 
-# A refusal comes within a round trip and is told within half a second, also between replicas: a level that was in use
-# this long without one has proven to be there.
-_VERDICT: Final = 2.0
 # Without a ceiling the limit doubles in this time, place by place: between a refusal and the news of it (0.7 s) it
 # grows by an eighth, so a cold start runs at most two or three places over.
 _DOUBLING: Final = 4.0
@@ -69,8 +66,6 @@ _TRIAL: Final = 0.8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
-# News of a refusal that is later than usual takes back what its attempt seemed to prove, if that is one of so many.
-_PROOFS_KEPT: Final = 8
 # Larger bursts of refusals are not told from those that leave something running.
 _REFUSALS_KEPT: Final = 64
 
@@ -102,13 +97,10 @@ class ConcurrencyLimit:
         self._tried_from: float | None = None
         self._grown_at = 0.0
         self._proven = 0
-        self._sure = SureLevel()
+        self._is_untried = True
         # What the limit was at the start, or what it was when it was learned before.
         self._at_first = self._limit
-        # Levels above the proven one, and since when they are in use.
-        self._in_trial: deque[tuple[int, float]] = deque()
-        # Since when the latest levels were in use that have proven to be there, and which was proven before each.
-        self._proofs: deque[tuple[float, int]] = deque(maxlen=_PROOFS_KEPT)
+        self._on_trial = LevelsOnTrial()
         # The highest level that was tried since the fall and is not known to be refused, and when.
         self._tried_to = 0
         self._tried_at = -math.inf
@@ -159,11 +151,6 @@ class ConcurrencyLimit:
         """Whether as many as may be in flight were without a refusal."""
         return self._proven >= self.limit
 
-    def sure(self, t: Steady) -> int:
-        """How many the upstream is known to take: none as long as there were refusals and nothing has got through
-        since."""
-        return self.proven if self._decreased_at == -math.inf else self._sure.level(t)
-
     def usable(self, share: float, t: Steady) -> int:
         """How many may be in flight now, if a share (0.0 to 1.0) of the limit is to be used; 0 during a pause."""
         if t < self._paused_until:
@@ -182,13 +169,10 @@ class ConcurrencyLimit:
         self._in_flight += 1
         self._probes.sent()
         level = self._in_flight - retrying
-        if level <= self.limit:
-            self._sure.started(level, t)
         if level > max(self._proven, self._tried_to):
             self._tried_at, self._tried_to = t, level
-        top = self._in_trial[-1][0] if self._in_trial else self._proven
-        if top < level <= self.limit:
-            self._in_trial.append((level, t))
+        if self._on_trial.highest(self._proven) < level <= self.limit:
+            self._on_trial.started(level, t)
         return self._in_flight
 
     def end(self) -> None:
@@ -198,8 +182,7 @@ class ConcurrencyLimit:
     def answered(self, t: Steady) -> None:
         """What has ended just now was an answer."""
         self._answered_at = t
-        self._sure.ended(t)
-        self._sure.forget_crossed(self._in_trial, t)
+        self._on_trial.answered(t)
 
     def correct(self, in_flight: int) -> None:
         """Sets how many are in flight, whatever was counted."""
@@ -226,14 +209,11 @@ class ConcurrencyLimit:
 
     def advance(self, t: Steady) -> None:
         """Lets the limit rise as far as it may by now."""
-        while self._in_trial and self._in_trial[0][1] <= t - _VERDICT:
-            level, since = self._in_trial.popleft()
-            self._proofs.append((since, self._proven))
+        for level in self._on_trial.proven(self._proven, t):
             self._prove(level, t)
         if self._is_down_to_one and t >= self._outlived_at:
             # More is not proven: what has run since before the fall would not have been cut off by it.
             self._prove(1, t, has_got_through=False)
-            self._sure.assume(1)
         if t < max(self._paused_until, self._proven_until):
             self._grown_at = t  # what waits for the end of a pause does not show that the limit is too low
             return
@@ -247,11 +227,12 @@ class ConcurrencyLimit:
             self._recover(t)
         elif self.ceiling is None:
             self._grow(_DOUBLING, "work waits", t)
-        elif self._proven >= self.limit and t >= self._decreased_at + _VERDICT:
+        elif self._proven >= self.limit and t >= self._decreased_at + VERDICT:
             self._step(self.ceiling, t)
 
     def _prove(self, level: int, t: Steady, *, has_got_through: bool = True) -> None:
         self._proven = level
+        self._is_untried = False
         if has_got_through:
             was_storm = self._pause > _FIRST_PAUSE or self._probes.shuts_all
             if was_storm and self._before_fall is not None:
@@ -297,7 +278,7 @@ class ConcurrencyLimit:
             step = max(1, int((ceiling.level - 1 - limit) * _CLIMB))
             self._limit = float(min(limit + step, self._maximum))
             self.adjustments.note(Direction.INCREASE, "work waits", limit, self.limit, t)
-        elif t >= self._probes.due(ceiling, _VERDICT, t):
+        elif t >= self._probes.due(ceiling, VERDICT, t):
             self._try(limit + 1, t)
 
     def _try(self, level: int, t: Steady) -> None:
@@ -312,7 +293,7 @@ class ConcurrencyLimit:
         is not about to."""
         if self._recovering or self.is_probing or self._before_fall is None or not self._probes.may_return:
             return False
-        is_kept_full = not self._in_trial and self._proven < self.limit <= self._in_flight
+        is_kept_full = not self._on_trial and self._proven < self.limit <= self._in_flight
         return is_kept_full and self._in_flight < min(int(self._before_fall), self._maximum)
 
     @property
@@ -333,12 +314,7 @@ class ConcurrencyLimit:
     @property
     def _outlived_at(self) -> float:
         """When one that is in flight has surely got through, whether it began before the fall or after it."""
-        return max(self._refused_at + QUIET, self._tried_at + _VERDICT)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it neither falls nor returns to what it was before it fell."""
-        return not (self._falling or self._recovering)
+        return max(self._refused_at + QUIET, self._tried_at + VERDICT)
 
     @property
     def is_probing(self) -> bool:
@@ -364,8 +340,8 @@ class ConcurrencyLimit:
         """Takes this level for all that the plan has, until a probe shows that there is more."""
         self._limit = float(max(1, min(level, self._maximum)))
         self._proven = self.limit
-        self._sure.assume(self.limit)
-        self._in_trial.clear()
+        self._is_untried = False
+        self._on_trial.clear()
         self._tried_from = None
         self.ceiling = Ceiling(self.limit + 1.0, t, FIRST_HALF_LIFE)
 
@@ -386,22 +362,20 @@ class ConcurrencyLimit:
     def distrust(self, level: int, started_at: Steady) -> None:
         """An attempt that started then, and while which up to `level` were in flight, was refused for whatever reason:
         neither it nor what is on trial from that level on proves anything, also if that seemed to be proven already."""
-        forget_refused(self._in_trial, level, started_at)
-        before = next((before for since, before in self._proofs if is_start_of(since, started_at)), None)
+        before = self._on_trial.distrust(level, started_at)
         if before is not None:
             self._proven = min(self._proven, before)
-            self._proofs.clear()
 
-    def was_refused(self, level: int, started_at: Steady, t: Steady) -> None:
-        """An attempt that started then, and while which up to `level` were in flight, had no place at the upstream."""
+    def was_refused(self, level: int, t: Steady) -> None:
+        """An attempt while which up to `level` were in flight had no place at the upstream."""
         self._refused_at = t
         self._tried_to = min(self._tried_to, level - 1)
         self._refusals.append(t)
-        self._sure.refused(level, started_at, t)
 
-    def is_untried(self, t: Steady) -> bool:
-        """Whether nothing has got through yet, as far as is known for sure."""
-        return self._sure.is_none(t)
+    @property
+    def is_untried(self) -> bool:
+        """Whether nothing has got through yet, as far as is known."""
+        return self._is_untried
 
     def refused(
         self,
@@ -463,7 +437,7 @@ class ConcurrencyLimit:
             self._limit, self._tried_from = before.limit, None
         self.ceiling = before.ceiling
         self._proven = max(self._proven, min(before.proven, self.limit))
-        self._sure.assume(self._proven)
+        self._is_untried = self._is_untried and self._proven == 0
         self._falling, self._recovering = before.is_falling, False
         self._before_fall = before.before_fall
         self._paused_until = self._told_until
@@ -473,7 +447,7 @@ class ConcurrencyLimit:
 
     def overloaded(self, cause: str, t: Steady) -> None:
         """The upstream was short of capacity: what is on trial was refused for that, and proves nothing."""
-        self._in_trial.clear()
+        self._on_trial.clear()
         if self.is_probing:
             before = self.limit
             self._lower(int(self._untried), t)
@@ -533,9 +507,7 @@ class ConcurrencyLimit:
         self._decreased_at = t
         self._limit = float(max(1, limit))
         self._proven = min(self._proven, self.limit)
-        self._sure.fell(self._proven, self.limit)
-        while self._in_trial and self._in_trial[-1][0] > self.limit:
-            self._in_trial.pop()
+        self._on_trial.fell(self.limit)
 
     def next_change(self, t: Steady) -> float | None:
         """When the limit may rise, or a pause ends, if nothing happens before; None if only an event can do it."""
@@ -557,14 +529,13 @@ class ConcurrencyLimit:
             return self._next_level(_RECOVERY)
         if self.ceiling is None:
             return self._next_level(_DOUBLING)
-        at = self._decreased_at + _VERDICT
+        at = self._decreased_at + VERDICT
         if self._proven < self.limit:
-            last = self._in_trial[-1] if self._in_trial else None
-            if last is None or last[0] < self.limit:
+            if (proven_at := self._on_trial.proven_at(self.limit)) is None:
                 return None
-            at = max(at, last[1] + _VERDICT)
+            at = max(at, proven_at)
         if not self.is_probing and self.limit + 1 >= self.ceiling.level:
-            at = max(at, self._probes.due(self.ceiling, _VERDICT, t))
+            at = max(at, self._probes.due(self.ceiling, VERDICT, t))
         return max(at, t + 0.01)
 
     def _next_level(self, doubling: float) -> float:

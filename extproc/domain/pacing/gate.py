@@ -58,11 +58,6 @@ class Gate:
         """Whether as many are in flight as may be: places that are left alone for a moment are none of those."""
         return not self.limit.has_room or self.limit.places(self.backoff.share(t), t) <= 0
 
-    def is_crowded(self, t: Steady) -> bool:
-        """Whether the upstream is known to have all places that are in use, or nearly all of them, and no more."""
-        sure = self.limit.sure(t)
-        return self.limit.is_settled and 0 < sure <= self.in_flight <= sure + max(1, sure // 4)
-
     def start(self, retrying: int, t: Steady) -> int:
         """A request has started; `retrying` of those in flight may not be at the upstream. Returns how many are in
         flight."""

@@ -64,15 +64,8 @@ class GrantedPlaces:
         is_free = self.plan.left(model) > 0 and not self.plan.waiting.get(model, 0)
         return is_free and self.pause_left(model, t) <= 0.0
 
-    def is_proven(self, model: str, t: Steady) -> bool:
-        return self.plan.is_proven(model, self._granted)
-
     def is_calm(self, model: str, t: Steady) -> bool:
         return self.plan.is_calm(model)
-
-    def crowding(self, model: str, t: Steady) -> Collection[str]:
-        """None: what is granted is granted to each model on its own."""
-        return ()
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         return False

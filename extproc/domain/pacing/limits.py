@@ -144,13 +144,6 @@ class Limits:
             return set(models)
         return self._groups.rivals(wanted, t)
 
-    def is_proven(self, model: str, t: Steady) -> bool:
-        """Whether the upstream is known to take one more of a model."""
-        gates = self._on_its_way(model)
-        if any(gate.in_flight >= gate.limit.sure(t) for gate in gates):
-            return False
-        return self.is_calm(model, t)
-
     def is_calm(self, model: str, t: Steady) -> bool:
         """Whether nothing but the number of places may be why one more of a model is refused."""
         gates = self._on_its_way(model)
@@ -159,12 +152,6 @@ class Limits:
         if gates[0].backoff.share(t) < 1.0:
             return False
         return model == MCP or self.rate.is_proven(t)
-
-    def crowding(self, model: str, t: Steady) -> set[str]:
-        """The models of which no more may start if one of a model is to have a place that the upstream is known to
-        have. None if it is known to have one left, and none while much more is in flight than it is known to have."""
-        crowded = {gate for gate in self._on_its_way(model) if gate.is_crowded(t)}
-        return {each for each in self._models if not crowded.isdisjoint(self._on_its_way(each))} if crowded else set()
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
@@ -353,8 +340,6 @@ class Limits:
                 usable=gate.usable(t),
                 limit=gate.limit.limit,
                 share_in_use=gate.backoff.share(t),
-                proven=gate.limit.proven,
-                stormy=any(each.limit.is_stormy for each in self._on_its_way(model)),
                 group=numbers.get(model, 0),
                 lag=self._lag(model, t),
                 paused_until=outside(t + left) if (left := self.pause_left(model, t)) else None,
@@ -366,7 +351,6 @@ class Limits:
             groups=self._groups.places(t),
             new=self._initial_of(UNKNOWN),
             tools=self._initial_of(MCP),
-            proven=self.account.proven,
             rate_is_proven=self.rate.is_proven(t),
         )
 

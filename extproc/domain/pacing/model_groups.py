@@ -209,7 +209,7 @@ class ModelGroups:
 
     def places(self, t: Steady) -> tuple[GroupPlaces, ...]:
         """How many of each group may be in flight now, in the order of their numbers."""
-        return tuple(GroupPlaces(gate.usable(t), gate.limit.limit, gate.limit.proven) for gate in self.gates())
+        return tuple(GroupPlaces(gate.usable(t), gate.limit.limit) for gate in self.gates())
 
     def learned(self, outside: Callable[[float], float]) -> tuple[LearnedGroup, ...]:
         """What is known of limits that models share, without those on trial; `outside` turns a steady time into one of

@@ -39,15 +39,8 @@ class Places(Protocol):
     def hardly_waits(self, model: str, t: Steady) -> bool:
         """Whether a request of a model that came now would hardly wait."""
 
-    def is_proven(self, model: str, t: Steady) -> bool:
-        """Whether the upstream is known to take one more of a model."""
-
     def is_calm(self, model: str, t: Steady) -> bool:
         """Whether nothing but the number of places may be why one more of a model is refused, as far as is known."""
-
-    def crowding(self, model: str, t: Steady) -> Collection[str]:
-        """The models of which no more may start if one of a model is to have a place that the upstream is known to
-        have; none if it is known to have one left, or none at all."""
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         """Whether a place that became free for a model may still be taken at the upstream, as far as is known."""
@@ -121,14 +114,8 @@ class OwnPlaces:
     def hardly_waits(self, model: str, t: Steady) -> bool:
         return self.limits.is_free(model, t)
 
-    def is_proven(self, model: str, t: Steady) -> bool:
-        return self.limits.is_proven(model, t)
-
     def is_calm(self, model: str, t: Steady) -> bool:
         return self.limits.is_calm(model, t)
-
-    def crowding(self, model: str, t: Steady) -> Collection[str]:
-        return self.limits.crowding(model, t)
 
     def may_be_late(self, model: str, t: Steady) -> bool:
         return self.limits.may_be_late(model, t)

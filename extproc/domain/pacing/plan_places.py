@@ -14,30 +14,28 @@ _LONGEST_LAG: Final = 1.0
 class ModelPlaces:
     """How many of a model may be in flight: `usable` at this moment; `limit` is what was learned of the plan.
 
-    After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `proven` were in flight without a
-    refusal, and `stormy` says that even a single request was refused. `group` is the number, counted from 1, of the
-    group of models with which it shares a further limit; 0 if it shares none. A place is left alone for `lag` seconds
-    after its answer has ended, since the upstream may give it back that late. Nothing of the model starts before
-    the Unix time `paused_until`; None if it is not to pause. Older leaders say neither.
+    After an overload only `share_in_use` (0.0 to 1.0) of the limit may be used. `group` is the number, counted from 1,
+    of the group of models with which it shares a further limit; 0 if it shares none. A place is left alone for `lag`
+    seconds after its answer has ended, since the upstream may give it back that late. Nothing of the model starts
+    before the Unix time `paused_until`; None if it is not to pause. Older leaders say neither.
     """
 
     usable: int
     limit: int
     share_in_use: float = 1.0
-    proven: int = 1
-    stormy: bool = False
     group: int = 0
     lag: float = 0.0
     paused_until: float | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, fit for JSON. `breath` is the name that replicas of every version know."""
+        """Plain values, fit for JSON. `breath` is the name that replicas of every version know; older ones look for
+        `proven` and `stormy` too."""
         return {
             "usable": self.usable,
             "limit": self.limit,
             "breath": self.share_in_use,
-            "proven": self.proven,
-            "stormy": self.stormy,
+            "proven": self.limit,
+            "stormy": False,
             "group": self.group,
             "lag": self.lag,
             "paused_until": self.paused_until,
@@ -54,24 +52,21 @@ class GroupPlaces:
 
     usable: int
     limit: int
-    proven: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPlaces:
     """What may be in flight of each model.
 
-    `new` holds for a model that is not named, `tools` for MCP tools if they are not. `proven` is how many of the whole
-    account were in flight without a refusal. Leaders of older versions say none of the three, which is None: then the
-    account's limit holds for new models and tools, and any number counts as proven. `rate_is_proven` says that nothing
-    was refused lately for coming too often.
+    `new` holds for a model that is not named, `tools` for MCP tools if they are not. Leaders of older versions say
+    neither, which is None: then the account's limit holds for both. `rate_is_proven` says that nothing was refused
+    lately for coming too often.
     """
 
     models: Mapping[str, ModelPlaces] = field(default_factory=dict)
     groups: tuple[GroupPlaces, ...] = ()
     new: int | None = None
     tools: int | None = None
-    proven: int | None = None
     rate_is_proven: bool = True
 
     def group_of(self, model: str) -> GroupPlaces | None:
@@ -97,13 +92,13 @@ class PlanPlaces:
         return of_models, [group.usable for group in self.groups], self.new, self.tools
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, fit for JSON."""
+        """Plain values, fit for JSON. Older replicas look for `proven`, and take null for any number."""
         return {
             "models": {model: places.as_dict() for model, places in self.models.items()},
-            "groups": [asdict(group) for group in self.groups],
+            "groups": [{**asdict(group), "proven": group.limit} for group in self.groups],
             "new": self.new,
             "tools": self.tools,
-            "proven": self.proven,
+            "proven": None,
             "rate_is_proven": self.rate_is_proven,
         }
 
@@ -112,10 +107,7 @@ def read_plan_places(data: object) -> PlanPlaces:
     """What `as_dict` wrote. Raises ValueError for anything else."""
     try:
         values, places = _mapping(data), {}
-        groups = tuple(
-            GroupPlaces(_count(each, "usable"), _count(each, "limit"), _count(each, "proven"))
-            for each in values["groups"]
-        )
+        groups = tuple(GroupPlaces(_count(each, "usable"), _count(each, "limit")) for each in values["groups"])
         for model, each in _mapping(values["models"]).items():
             group = _count(each, "group")
             if group > len(groups):
@@ -124,14 +116,12 @@ def read_plan_places(data: object) -> PlanPlaces:
                 usable=_count(each, "usable"),
                 limit=_count(each, "limit"),
                 share_in_use=float(each["breath"]),
-                proven=_count(each, "proven"),
-                stormy=bool(each["stormy"]),
                 group=group,
                 lag=_lag(each.get("lag", 0.0)),
                 paused_until=_time_or_none(each.get("paused_until")),
             )
-        new, tools, proven = (_count_or_none(values, name) for name in ("new", "tools", "proven"))
-        return PlanPlaces(places, groups, new, tools, proven, bool(values["rate_is_proven"]))
+        new, tools = (_count_or_none(values, name) for name in ("new", "tools"))
+        return PlanPlaces(places, groups, new, tools, bool(values["rate_is_proven"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"the places: {error!r}") from None
 

@@ -164,32 +164,13 @@ class PlanView:
             return _in_all(self.waiting)
         return self.waiting.get(model, 0)
 
-    def is_proven(self, model: str, granted: Mapping[str, int]) -> bool:
-        """Whether one more of a model would be nothing new to the upstream, as far as is known, if so many of those in
-        flight are places that are granted and not in use."""
-        places = self.limits.places
-        if places.proven is None:
-            return True
-        known = places.models.get(model)
-        if (known is not None and known.stormy) or not self.is_calm(model):
-            return False
-        running = {each: count - granted.get(each, 0) for each, count in self.held.items()}
-        if running.get(model, 0) >= (known.proven if known is not None else 1):
-            return False
-        if model == MCP:
-            return True
-        group = places.group_of(model)
-        if group is not None and self._in_group(model, running) >= group.proven:
-            return False
-        return _in_all(running) < places.proven
-
     def is_calm(self, model: str) -> bool:
         """Whether nothing but the number of places may be why one more of a model is refused, as far as is known."""
         places = self.limits.places
         known = places.models.get(model)
         if known is not None and (known.share_in_use < 1.0 or known.lag >= LONGEST):
             return False
-        return model == MCP or places.proven is None or places.rate_is_proven
+        return model == MCP or places.rate_is_proven
 
     def _in_group(self, model: str, counts: Mapping[str, int]) -> int:
         return sum(counts.get(each, 0) for each in self.limits.places.members(model))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from extproc.domain.pacing.clock import Steady
+from extproc.domain.pacing.levels_on_trial import VERDICT
 
 LONGEST: Final = 0.5
 """The longest time, in seconds, for which a place is left alone; while there is a doubt each is for so long."""
@@ -25,8 +26,6 @@ _ENDS_KEPT: Final = 16
 # If more answers than these end within that time, nearly every request starts just after an answer, so a late place
 # can't be told from a smaller plan. But there are many places then, and a lag costs less than one of them.
 _FEW: Final = 2
-# The news of a refusal is here after this time, or there is none.
-_VERDICT: Final = 2.0
 # A doubt that could not be settled is given up, and the next one waits.
 _SETTLED_WITHIN: Final = 5.0
 _NEXT_DOUBT: Final = 20.0
@@ -138,10 +137,10 @@ class ReleaseLag:
         doubt = self._doubt
         if doubt is None:
             return
-        if doubt.clean_at is not None and t >= doubt.clean_at + _VERDICT:
+        if doubt.clean_at is not None and t >= doubt.clean_at + VERDICT:
             self._doubt = None
             before = self._current(doubt.clean_at)
-            self._learned_at = doubt.clean_at + _VERDICT
+            self._learned_at = doubt.clean_at + VERDICT
             self._lag = min(LONGEST, max(before, doubt.age) * _FACTOR + _STEP)
             self._confirmed = min(self._confirmed + 1, _MOST_DOUBLINGS)
         elif doubt.clean_at is None and t >= doubt.since + _SETTLED_WITHIN:

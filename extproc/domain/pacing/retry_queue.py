@@ -19,13 +19,10 @@ _NEWS: Final = 1.0
 # A rate that was far too high takes three steps down, five seconds each. Where it is learned elsewhere, a request that
 # met it twice sits them out.
 _SETTLING_OF_THE_RATE: Final = 15.0
-# A request that was refused so often leaves what has not proven to be there to others.
+# A request that was refused so often waits for what no place would cure.
 _PATIENT_FROM: Final = 2
-# At its deadline a request is refused here. So for so long before that, but for a part of the time-out at most, a
-# proven place is kept for it.
-_HURRY: Final = 10.0
-_HURRYS_SHARE: Final = 1 / 4
-# At last it takes whatever place there is: replicas are granted one twice a second. Before that its refusal is news.
+# At its deadline a request is refused here. So at last it takes whatever place there is: replicas are granted one twice
+# a second. Before that its refusal is news.
 _LAST_CALL: Final = 1.0
 _SHORTEST: Final = _NEWS + _LAST_CALL
 # Who was refused more often is not sent again beyond its time-out: each of those tries may take ten seconds, and no
@@ -37,8 +34,8 @@ _MOST_BEYOND: Final = 3
 class WaitingRetry:
     """A request that waits to be sent again: when it first came, since when it waits now, how often it was refused.
 
-    It may go from `ready_at` on if there is a place, and at its `deadline` it is refused. From `hurries_at` on a place
-    is kept for it, if it is patient; from `takes_any_at` on it takes one that is not certain, too.
+    It may go from `ready_at` on if there is a place, and at its `deadline` it is refused. From `takes_any_at` on it
+    waits for nothing but a place.
     """
 
     id: str
@@ -47,7 +44,6 @@ class WaitingRetry:
     arrived: float
     since: float
     deadline: float
-    hurries_at: float
     takes_any_at: float
     ready_at: float
     refusals: int
@@ -56,7 +52,7 @@ class WaitingRetry:
 
     @property
     def is_patient(self) -> bool:
-        """Whether it leaves a place that has not proven to be there to those that were refused less often."""
+        """Whether it waits for more than a place, if no place would cure why it was refused."""
         return self.refusals >= _PATIENT_FROM
 
 
@@ -92,7 +88,6 @@ class RetryQueue:
         and `cause` what it was, if that is known."""
         ready_at = _ready_at(t, refusals, cause, limits_know)
         deadline = max(arrived + self._timeout, t + (_SHORTEST if refusals <= _MOST_BEYOND else 0.0))
-        hurries_at = deadline - min(_HURRY, self._timeout * _HURRYS_SHARE)
         has_time = deadline > t
         self._waiting[request_id] = WaitingRetry(
             request_id,
@@ -101,7 +96,6 @@ class RetryQueue:
             arrived,
             t,
             deadline,
-            hurries_at,
             deadline - _LAST_CALL if has_time else math.inf,
             ready_at if has_time else math.inf,
             refusals,
@@ -147,10 +141,6 @@ class RetryQueue:
         """Those that may go once there is a place, in their order."""
         return (retry for retry in self._waiting.values() if min(retry.ready_at, retry.takes_any_at) <= t)
 
-    def is_refused_least(self, retry: WaitingRetry, t: Steady) -> bool:
-        """Whether none of its model that may go was refused less often."""
-        return not any(each.refusals < retry.refusals for each in self.ready(t) if each.model == retry.model)
-
     def in_lane(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return sum(retry.lane is lane for retry in self._waiting.values())
@@ -160,11 +150,11 @@ class RetryQueue:
         return {retry.source for retry in self._waiting.values()}
 
     def next_changes(self, t: Steady) -> list[float]:
-        """When one becomes ready, hurries, takes any place or reaches its deadline."""
+        """When one becomes ready, takes any place or reaches its deadline."""
         return [
             at
             for retry in self._waiting.values()
-            for at in (retry.ready_at, retry.hurries_at, retry.takes_any_at, retry.deadline)
+            for at in (retry.ready_at, retry.takes_any_at, retry.deadline)
             if at > t
         ]
 

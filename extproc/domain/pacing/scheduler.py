@@ -262,7 +262,6 @@ class Pacing:
             self._start(waiting.id, run)
             self._book_lanes(t)
             decisions.append(Decision(waiting.id, Admitted(t - waiting.since)))
-        decisions += self._sent_again(t)  # what was for those is free now for whoever let them go first
         decisions += self._expire(t)
         self._settle(t)
         return decisions
@@ -272,8 +271,7 @@ class Pacing:
         if not self._retry_queue:
             return []
         decisions = []
-        new = self._queue.by_model(self._lane_throttle.closed(t))
-        while (retry := next_to_go(self._retry_queue, self._places, new, t)) is not None:
+        while (retry := next_to_go(self._retry_queue, self._places, t)) is not None:
             self._retry_queue.cancel(retry.id)
             self._start(retry.id, _Run(retry.source, retry.lane, retry.asked, retry.model, retry.arrived, t))
             decisions.append(Decision(retry.id, Admitted(t - retry.since)))
@@ -495,7 +493,7 @@ class Pacing:
     def _wanting(self, t: Steady) -> Counter[str]:
         """How many of each model wait for nothing but a place and the rate."""
         waiting = self._queue.by_model(self._lane_throttle.closed(t))
-        return waiting + wanting(self._retry_queue, self._places, waiting, t) if self._retry_queue else waiting
+        return waiting + wanting(self._retry_queue, self._places, t) if self._retry_queue else waiting
 
     def _weights(self) -> Mapping[str, float]:
         """How many sources work for each model; one that works for several counts for a part in each of them."""

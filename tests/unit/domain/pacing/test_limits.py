@@ -258,27 +258,27 @@ def refused_alone() -> ConcurrencyLimit:
     limit.advance(5.0)
     limit.end()
     limit.start(0, 5.0)
-    limit.was_refused(1, 5.0, 5.5)
+    limit.was_refused(1, 5.5)
     limit.refused(1, 5.0, "upstream 1302", 5.5)
     return limit
 
 
 def test_while_attempts_are_refused_for_whatever_reason_one_in_flight_proves_nothing() -> None:
     limit = refused_alone()
-    limit.was_refused(1, 10.0, 10.1)
+    limit.was_refused(1, 10.1)
 
     limit.set_demand(False, 16.0)
-    assert limit.sure(16.0) == 0
+    assert limit.is_falling
 
     limit.set_demand(False, 20.2)
-    assert limit.sure(20.2) == 1
+    assert not limit.is_falling
 
 
 def tried_beside_one_that_waits() -> ConcurrencyLimit:
     """In a storm one more is tried at 19.5 s, while what was refused waits to be sent again."""
     limit = refused_alone()
     limit.refused(1, 7.0, "upstream 1302", 7.1)
-    limit.was_refused(1, 12.0, 12.1)
+    limit.was_refused(1, 12.1)
     for now in (19.0, 19.5):
         limit.set_demand(True, now)
     assert (limit.limit, limit.is_probing) == (2, True)
@@ -288,7 +288,7 @@ def tried_beside_one_that_waits() -> ConcurrencyLimit:
 
 def test_a_refused_try_beside_one_that_waits_to_be_sent_again_is_no_proof_that_one_gets_through() -> None:
     limit = tried_beside_one_that_waits()
-    limit.was_refused(2, 19.5, 19.7)
+    limit.was_refused(2, 19.7)
     limit.distrust(2, 19.5)
     limit.refused(2, 19.5, "upstream 1302", 19.7)
     limit.end()
@@ -338,7 +338,7 @@ def test_a_pause_that_the_upstream_asks_for_keeps_what_runs_and_goes_on_from_wha
 def test_one_that_began_after_a_fall_to_one_place_proves_it_by_getting_through_and_not_by_being_there() -> None:
     limit = places(initial=2)
     limit.start(0, 0.0)
-    limit.was_refused(1, Steady(0.0), Steady(0.5))
+    limit.was_refused(1, Steady(0.5))
     limit.distrust(1, Steady(0.0))
     limit.refused(1, Steady(0.0), "upstream 1302", Steady(0.5), nothing_gets_through=True)
     limit.end()
@@ -346,10 +346,10 @@ def test_one_that_began_after_a_fall_to_one_place_proves_it_by_getting_through_a
 
     limit.start(0, Steady(20.0))
     limit.advance(Steady(20.0))
-    assert limit.sure(Steady(20.0)) == 0
+    assert limit.is_untried
 
     limit.advance(Steady(22.0))
-    assert limit.sure(Steady(22.0)) == 1
+    assert not limit.is_untried
 
 
 def test_a_limit_that_was_falling_when_it_was_blamed_for_another_falls_on() -> None:

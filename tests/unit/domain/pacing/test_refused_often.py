@@ -1,5 +1,4 @@
-"""Who was refused often has few tries left: it takes what has proven to be there, and leaves other places to those of
-its model that were refused less often."""
+"""Who was refused goes before all that is new; who was refused often waits besides for what no place would cure."""
 
 import math
 
@@ -14,7 +13,6 @@ from extproc.domain.pacing.records import Admitted, Attempt, PacedRequest, Refus
 from extproc.domain.pacing.retry_queue import RetryQueue
 from extproc.domain.pacing.retry_turns import next_to_go
 from extproc.domain.pacing.scheduler import Pacing
-from extproc.domain.pacing.sure_level import SureLevel
 from extproc.domain.request.business_codes import ErrorClass
 from extproc.domain.request.priority import Lane
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Plan, World
@@ -63,20 +61,20 @@ def refused_often(paced: Pacing) -> float:
     return at + 0.3
 
 
-def test_others_show_first_that_the_place_is_there() -> None:
+def test_who_was_refused_goes_before_what_is_new_however_often_it_was() -> None:
     paced = pacing()
     at = refused_often(paced)
     for request_id in ("new", "newer"):
         arrive(paced, request_id, at)
 
-    for request_id in ("new", "newer", "often"):
+    for request_id in ("often", "new", "newer"):
         at, gone = goes_at(paced, at)
         assert gone == request_id
         paced.leave(gone, EPOCH + at + 0.5)
         at += 0.6
 
 
-def test_where_nobody_else_can_it_shows_that_itself_after_the_pause_of_a_storm() -> None:
+def test_it_goes_after_the_pause_of_a_storm() -> None:
     paced = pacing()
     at = refused_often(paced)
 
@@ -86,13 +84,11 @@ def test_where_nobody_else_can_it_shows_that_itself_after_the_pause_of_a_storm()
     assert then <= at + 8.0
 
 
-def unproven() -> OwnPlaces:
-    """There may be three places; one is known to be there, and is in use."""
+def short_of_capacity() -> OwnPlaces:
+    """There may be more places, but the model was short of capacity just now."""
     limits = Limits(PacingConfig(max_workers=20, rate_initial=100.0))
-    limits.start("glm", {}, Steady(0.0))
-    limits.advance(Steady(5.0))
-    assert limits.places("glm", Steady(5.0)) == 2
-    assert not limits.is_proven("glm", Steady(5.0))
+    limits.refused("glm", ErrorClass.OVERLOAD, "1305", Steady(0.0), Steady(0.1), Steady(0.1))
+    limits.start("glm", {}, Steady(0.5))
     return OwnPlaces(limits)
 
 
@@ -105,88 +101,23 @@ def those_that(timeout: float = 200.0, **refusals: int) -> RetryQueue:
     return retries
 
 
-@pytest.mark.parametrize(
-    ("refusals", "first"),
-    [({"a": 3, "b": 2}, "b"), ({"a": 2, "b": 5}, "a"), ({"a": 4, "b": 4}, "a"), ({"a": 4, "b": 1}, "b")],
-)
-def test_of_those_the_one_goes_that_was_refused_least(refusals: dict[str, int], first: str) -> None:
-    retry = next_to_go(those_that(**refusals), unproven(), (), Steady(5.0))
+def test_those_that_were_refused_go_in_their_order() -> None:
+    retry = next_to_go(those_that(a=5, b=2), OwnPlaces(Limits(PacingConfig(max_workers=20))), Steady(5.0))
 
     assert retry is not None
-    assert retry.id == first
+    assert retry.id == "a"
 
 
-@pytest.mark.parametrize(("at", "goes"), [(18.9, False), (19.0, True)])
-def test_before_it_is_refused_here_it_takes_any_place_though_others_wait(at: float, goes: bool) -> None:
-    retry = next_to_go(those_that(timeout=20.0, often=3), unproven(), {"glm"}, Steady(at))
+@pytest.mark.parametrize(("refusals", "goes"), [(1, True), (2, False), (3, False)])
+def test_who_was_refused_twice_waits_for_what_no_place_would_cure(refusals: int, goes: bool) -> None:
+    assert bool(next_to_go(those_that(often=refusals), short_of_capacity(), Steady(2.0))) is goes
+
+
+@pytest.mark.parametrize(("at", "goes"), [(2.9, False), (3.0, True)])
+def test_before_it_is_refused_here_it_takes_any_place(at: float, goes: bool) -> None:
+    retry = next_to_go(those_that(timeout=4.0, often=3), short_of_capacity(), Steady(at))
 
     assert (retry is not None) is goes
-
-
-@pytest.mark.parametrize(("calm", "goes"), [(True, True), (False, False)])
-def test_what_other_places_would_not_cure_it_waits_for(calm: bool, goes: bool) -> None:
-    limits = Limits(PacingConfig(max_workers=20, rate_initial=100.0))
-    if not calm:
-        limits.refused("glm", ErrorClass.OVERLOAD, "1305", Steady(0.0), Steady(0.1), Steady(0.1))
-    limits.start("glm", {}, Steady(0.5))
-
-    assert bool(next_to_go(those_that(often=3), OwnPlaces(limits), (), Steady(2.0))) is goes
-
-
-def busy() -> SureLevel:
-    """Six run: four since the first second, the fifth and the sixth since the fifth second."""
-    sure = SureLevel()
-    for level, at in ((1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (5, 5.0), (6, 5.1)):
-        sure.started(level, Steady(at))
-    assert sure.level(Steady(5.2)) == 4
-    return sure
-
-
-def test_what_was_at_the_upstream_for_two_seconds_without_a_refusal_is_sure() -> None:
-    assert busy().level(Steady(8.0)) == 6
-
-
-@pytest.mark.parametrize(
-    ("level", "started", "sure"), [(6, 5.1, 5), (8, 5.1, 5), (6, 5.0, 4), (7, 4.0, 4), (9, 0.5, 4)]
-)
-def test_a_level_is_not_sure_by_what_was_refused_nor_by_what_was_counted_with_it(
-    level: int, started: float, sure: int
-) -> None:
-    known = busy()
-    known.refused(level, started, Steady(5.2))
-    assert known.level(Steady(8.0)) == sure
-
-
-@pytest.mark.parametrize(("ended", "sure"), [(5.15, 5), (5.25, 6)])
-def test_what_had_just_started_when_an_answer_ended_may_have_arrived_after_that(ended: float, sure: int) -> None:
-    known = busy()
-    known.ended(Steady(ended))
-    assert known.level(Steady(8.0)) == sure
-
-
-def test_among_many_answers_each_start_is_just_before_an_end_so_it_counts() -> None:
-    known = SureLevel()
-    for hundredth in range(5):
-        known.ended(Steady(4.96 + hundredth / 100))
-    known.started(2, Steady(5.0))
-    known.ended(Steady(5.02))
-    assert known.level(Steady(8.0)) == 2
-
-
-def test_what_was_answered_alone_was_there_however_soon() -> None:
-    known = SureLevel()
-    known.started(1, Steady(1.0))
-    known.ended(Steady(1.05))
-    assert known.level(Steady(3.0)) == 1
-
-
-def test_what_falls_is_not_sure_any_more_and_is_so_again_once_it_gets_through() -> None:
-    known = busy()
-    known.fell(0, 3)
-    assert known.level(Steady(8.0)) == 0
-    known.started(1, Steady(8.0))
-    assert known.level(Steady(10.0)) == 1
-    assert not known.is_none(Steady(10.0))
 
 
 def refuse_alone_at_the_start(*, nothing_gets_through: bool) -> ConcurrencyLimit:

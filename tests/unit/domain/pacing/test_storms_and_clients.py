@@ -10,13 +10,7 @@ import pytest
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig
-from extproc.domain.pacing.limits import Limits
-from extproc.domain.pacing.places import OwnPlaces
-from extproc.domain.pacing.retry_queue import RetryQueue
-from extproc.domain.pacing.retry_turns import next_to_go, wanting
 from extproc.domain.pacing.scheduler import Pacing
-from extproc.domain.request.business_codes import ErrorClass
-from extproc.domain.request.priority import Lane
 from tests.unit.domain.pacing.plan_model import EPOCH, Agent, Gate, Plan, World
 
 SIZES = {"glm-a": 5, "glm-b": 6, "glm-c": 4}
@@ -132,7 +126,7 @@ def refused_together(*, running: int = 0) -> ConcurrencyLimit:
     for _ in range(2):
         limit.start(0, Steady(20.0))
     for at in (20.1, 20.2):
-        limit.was_refused(2 + running, Steady(20.0), Steady(at))
+        limit.was_refused(2 + running, Steady(at))
         limit.distrust(2 + running, Steady(20.0))
         limit.refused(2 + running, 20.0, "upstream 1302", Steady(at))
     return limit
@@ -150,22 +144,6 @@ def test_where_something_runs_on_a_burst_of_refusals_is_no_storm() -> None:
     assert not limit.pause_left(Steady(20.2))
 
 
-def test_after_a_fall_that_what_runs_may_hide_those_refused_often_try_what_was_there_once_nobody_else_can() -> None:
-    limits = crowded()
-    limits.end("glm-a", Steady(10.0), refused=False)
-    limits.end("glm-b", Steady(10.0), refused=False)
-    limits.start("glm-a", {}, Steady(20.0))
-    limits.refused("glm-a", ErrorClass.CONCURRENCY, "1302", Steady(20.0), Steady(20.1), Steady(20.1))
-    limits.end("glm-a", Steady(20.1), refused=True)
-    places = OwnPlaces(limits)
-
-    def takes(*new: str) -> bool:
-        return bool(wanting(waiting(patient=3), places, new, Steady(63.0)))
-
-    assert takes("glm-b")
-    assert not takes("glm-a"), "a new request can be refused more often"
-
-
 def test_what_gets_through_ends_a_pause() -> None:
     limit = ConcurrencyLimit(3, 8)
     for level, at in ((3, 1.0), (2, 2.0), (1, 3.0)):
@@ -181,81 +159,6 @@ def test_what_gets_through_ends_a_pause() -> None:
     limit.advance(Steady(6.4))
 
     assert limit.usable(1.0, Steady(6.4)) == 1
-
-
-def crowded() -> Limits:
-    """Two run of glm-a, as many as are known to be there, and one of glm-b."""
-    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
-    for model in ("glm-a", "glm-a", "glm-b"):
-        limits.start(model, {}, Steady(1.0))
-    limits.advance(Steady(9.0))
-    return limits
-
-
-def test_where_all_places_are_in_use_one_comes_free_if_no_more_of_their_models_start() -> None:
-    limits = crowded()
-
-    assert limits.crowding("glm-a", Steady(9.0)) == {"glm-a", "glm-b"}, "the account's are all in use, too"
-    limits.end("glm-b", Steady(10.0), refused=False)
-    assert limits.crowding("glm-a", Steady(10.0)) == {"glm-a"}
-    limits.end("glm-a", Steady(11.0), refused=False)
-    assert not limits.crowding("glm-a", Steady(11.0)), "one is free"
-
-
-def test_while_nothing_gets_through_there_is_no_place_to_keep() -> None:
-    limits = crowded()
-    for _ in range(2):
-        limits.end("glm-a", Steady(10.0), refused=False)
-    limits.start("glm-a", {}, Steady(11.0))
-    limits.of("glm-a").refused(1, 11.0, "upstream 1302", Steady(11.1), nothing_gets_through=True)
-
-    assert not limits.crowding("glm-a", Steady(12.0))
-
-
-def after_a_storm() -> tuple[OwnPlaces, Steady]:
-    """Three of glm-a were fine, then even single requests were refused, and now one has got through and runs."""
-    limits = Limits(PacingConfig(max_workers=60, rate_initial=100.0, rate_burst=100.0))
-    for _ in range(3):
-        limits.start("glm-a", {}, Steady(1.0))
-    limits.advance(Steady(9.0))
-    for _ in range(3):
-        limits.end("glm-a", Steady(10.0), refused=False)
-    for at in (12.0, 16.0, 24.0, 36.0):
-        limits.start("glm-a", {}, Steady(at))
-        limits.refused("glm-a", ErrorClass.CONCURRENCY, "1302", at, at + 0.1, Steady(at + 0.1))
-        limits.end("glm-a", Steady(at + 0.1), refused=True)
-    limits.start("glm-a", {}, Steady(50.0))
-    for tenth in range(500, 560):
-        limits.set_demand({"glm-a": 1}, Steady(tenth / 10))
-        limits.advance(Steady(tenth / 10))
-    return OwnPlaces(limits), Steady(56.0)
-
-
-def waiting(**refusals: int) -> RetryQueue:
-    """Those of glm-a that were refused so often."""
-    retries = RetryQueue(200.0)
-    for request_id, times in refusals.items():
-        cause = ErrorClass.CONCURRENCY
-        arguments = (request_id, "s", Lane.MAIN, 11.0, Steady(50.0), times, cause)
-        retries.push(*arguments, limits_know=True, asked="glm-a", model="glm-a")
-    return retries
-
-
-@pytest.mark.parametrize("refusals", [2, 3])
-def test_after_a_storm_those_refused_often_go_where_nobody_else_can_show_more(
-    refusals: int,
-) -> None:
-    places, now = after_a_storm()
-    assert not places.is_proven("glm-a", now), "one is known to be there, and is in use"
-
-    def goes(retries: RetryQueue, *new: str) -> str | None:
-        retry = next_to_go(retries, places, new, now)
-        return retry and retry.id
-
-    assert goes(waiting(patient=refusals)) == "patient"
-    assert goes(waiting(patient=refusals), "glm-a") is None, "a new request can be refused more often"
-    assert goes(waiting(patient=refusals), "glm-b") == "patient"
-    assert goes(waiting(patient=refusals, other=1)) == "other"
 
 
 def refused_alone_at(*moments: float) -> ConcurrencyLimit:

@@ -116,14 +116,16 @@ def test_the_weight_is_the_number_of_sources_that_run_or_wait(one: One) -> None:
     assert (demand.held, demand.want, demand.weight) == (1, 2, 2)
 
 
-def told_that_others_have_what_is_proven(one: One, granted: int = 0) -> None:
-    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
+def told(one: One, granted: int = 0, *, share: float = 1.0, rate_is_proven: bool = True) -> None:
+    """What the leader says of a plan of three, of which others have two."""
+    model = ModelPlaces(3, 3, share_in_use=share)
+    places = PlanPlaces({"glm-5": model}, new=3, tools=3, rate_is_proven=rate_is_proven)
     one.hear({"glm-5": granted}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2 + granted})
 
 
 def refused_often(one: One) -> None:
     """One that was refused three times waits to be sent again."""
-    told_that_others_have_what_is_proven(one, granted=1)
+    told(one, granted=1)
     one.ask(model="glm-5")
     for _ in range(3):
         one.pacing.observe(Attempt("r1", one.now, one.now, ErrorClass.CONCURRENCY, "1302"), one.now)
@@ -131,28 +133,13 @@ def refused_often(one: One) -> None:
     one.now += 1.0
 
 
-@pytest.mark.parametrize("is_alone", [True, False])
-def test_who_was_refused_often_leaves_a_place_that_has_not_proven_to_be_there_to_others(
-    one: One, is_alone: bool
-) -> None:
+def test_who_was_refused_takes_a_granted_place_before_what_is_new(one: One) -> None:
     refused_often(one)
-    told_that_others_have_what_is_proven(one)
-    if not is_alone:
-        one.ask(model="glm-5")
-    assert one.demand("glm-5").want == 1
-
-    told_that_others_have_what_is_proven(one, granted=1)
-    assert one.go() == ["r1" if is_alone else "r2"]
-
-
-def test_who_was_refused_often_takes_a_place_that_has_proven_to_be_there_before_others(one: One) -> None:
-    places = PlanPlaces({"glm-5": ModelPlaces(3, 3, proven=2)}, new=3, tools=3, proven=9)
-    refused_often(one)
-    told_that_others_have_what_is_proven(one)
+    told(one)
     one.ask(model="glm-5")
+    assert one.demand("glm-5").want == 2
 
-    one.hear({"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 2})
-
+    told(one, granted=1)
     assert one.go() == ["r1"]
 
 
@@ -161,10 +148,8 @@ def test_who_was_refused_often_waits_for_what_other_places_would_not_cure(
     one: One, share: float, rate_is_proven: bool
 ) -> None:
     refused_often(one)
-    model = ModelPlaces(3, 3, proven=2, share_in_use=share)
-    places = PlanPlaces({"glm-5": model}, new=3, tools=3, proven=9, rate_is_proven=rate_is_proven)
 
-    one.hear({"glm-5": 1}, plan_limits=replace(PLAN_LIMITS, places=places), held={"glm-5": 1})
+    told(one, granted=1, share=share, rate_is_proven=rate_is_proven)
 
     assert one.demand("glm-5").want == 0
     assert one.go() == []
@@ -204,8 +189,8 @@ def test_the_leader_takes_a_refusal_right_after_an_answer_for_a_late_place_and_t
 
     plan_limits = one.replica.report(one.now).plan_limits
     assert plan_limits is not None
-    told = plan_limits.places.models["glm"]
-    assert (told.lag, told.limit, told.stormy) == (0.5, 9, False)
+    of_glm = plan_limits.places.models["glm"]
+    assert (of_glm.lag, of_glm.limit) == (0.5, 9)
     assert read_plan_limits(json.loads(json.dumps(plan_limits.as_dict()))) == plan_limits
 
 
