@@ -139,6 +139,8 @@ class Attribution:
         self._take_out(attempt.model, attempt.started)
         levels = {gate: gate.level(attempt.started, attempt.ended) for gate in (own, *larger)}
         known = {gate: level for gate, level in levels.items() if level is not None}
+        for gate in known:
+            gate.take_out(attempt.started, attempt.ended)
         if own not in known:
             return None
         for gate, level in known.items():

@@ -83,3 +83,7 @@ class Gate:
     def level(self, started: Steady, ended: Steady) -> int | None:
         """The most in flight while an attempt ran; None if that is too long ago."""
         return self._history.highest(started, ended)
+
+    def take_out(self, started: Steady, ended: Steady) -> None:
+        """An attempt was refused: it was counted between these moments, and was not at the upstream."""
+        self._history.take_out(started, ended)

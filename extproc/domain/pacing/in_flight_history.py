@@ -32,3 +32,9 @@ class InFlightHistory:
         if first < 0:
             return None
         return max(self._levels[first : max(first + 1, bisect_right(self._times, end))])
+
+    def take_out(self, start: float, end: float) -> None:
+        """One that was counted between two moments was not there: what is asked later is told without it."""
+        first = max(0, bisect_right(self._times, start) - 1)
+        for index in range(first, bisect_right(self._times, end)):
+            self._levels[index] = max(0, self._levels[index] - 1)

@@ -134,6 +134,16 @@ def test_history_tells_the_highest_level_between_two_times() -> None:
     assert history.highest(-1.0, 9.0) is None
 
 
+def test_what_was_refused_was_never_there_for_those_that_are_judged_later() -> None:
+    history = InFlightHistory()
+    for at, level in ((0.0, 1), (1.0, 2), (2.0, 3), (3.0, 2)):
+        history.note(level, at)
+    history.take_out(1.01, 2.5)
+    assert history.highest(0.5, 0.6) == 1
+    assert history.highest(1.0, 2.9) == 2
+    assert history.highest(3.0, 3.0) == 2
+
+
 def test_history_is_bounded() -> None:
     history = InFlightHistory()
     for at in range(20_000):
