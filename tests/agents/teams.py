@@ -43,6 +43,6 @@ def trouble_shown(turns: Sequence[Turn]) -> list[str]:
 
 
 def refused(stack: Stack) -> float:
-    """How many requests were refused, or given up."""
+    """How many requests were refused."""
     metrics = stack.metrics_at_rest()
-    return sum(metrics.value("zai_proxy_requests_total", status_code=status) for status in ("429", "503", "499"))
+    return sum(metrics.value("zai_proxy_requests_total", status_code=status) for status in ("429", "503"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from extproc.domain.usage.outcome import CLIENT_LEFT
 from tests.harness.readings import Readings
 from tests.harness.stack import ZAI_PROXY, Stack
 from tests.harness.waiting import wait_until
@@ -56,7 +57,8 @@ def usage_by_command(stack: Stack) -> list[dict[str, Any]]:
 def balanced(stack: Stack, usage: Callable[[Stack], list[dict[str, Any]]] = usage_by_command) -> Iterator[None]:
     """What the block does has to be in all the books, to the token; the simulator's log holds nothing else by then.
 
-    Only what broke off may be estimated, and a 499 is what the simulator saw leaving before the final event.
+    Only what broke off may be estimated. A 499 is what the simulator saw leaving before the final event, or never saw:
+    an agent that has ended its turn leaves what it had in the background, which may still be waiting.
     """
     before, used_before = stack.metrics_at_rest(), _used(usage_in_status(stack))
     yield
@@ -65,10 +67,13 @@ def balanced(stack: Stack, usage: Callable[[Stack], list[dict[str, Any]]] = usag
     difference, upstream = now - before, stack.simulator.log()
     in_metrics = _of_series(difference, "zai_proxy_tokens_total")
     assert counted(difference) == reported(upstream)
-    assert _in_feed(stack, before, now) == in_metrics
+    told = _told(stack, before, now)
+    assert _in_feed(told) == in_metrics
     assert _used(usage(stack)) - used_before == _in_and_out(in_metrics)
-    left = [entry for entry in upstream if entry["aborted"] and not entry["left_after_final"]]
-    assert difference.value("zai_proxy_requests_total", status_code="499") == len(left)
+    left = {entry["request_id"] for entry in upstream if entry["aborted"] and not entry["left_after_final"]}
+    told_left = [record["request_id"] for record in told if record["status"] == CLIENT_LEFT]
+    assert difference.value("zai_proxy_requests_total", status_code=str(CLIENT_LEFT)) == len(told_left)
+    assert left == {entry["request_id"] for entry in upstream}.intersection(told_left)
     if not left and not any(entry["fault"] for entry in upstream):
         assert difference.value("zai_proxy_estimated_tokens_total") == 0
 
@@ -82,11 +87,15 @@ def _of_series(difference: Readings, name: str) -> Counter[tuple[str, str]]:
     return +tokens
 
 
-def _in_feed(stack: Stack, before: Readings, now: Readings) -> Counter[tuple[str, str]]:
+def _told(stack: Stack, before: Readings, now: Readings) -> list[dict[str, Any]]:
     """What the feed tells of the requests between two moments."""
     first, end = (int(readings.value("zai_proxy_requests_total")) for readings in (before, now))
+    return _feed(stack, end)[first:]
+
+
+def _in_feed(records: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
     tokens: Counter[tuple[str, str]] = Counter()
-    for record in _feed(stack, end)[first:]:
+    for record in records:
         for direction in _DIRECTIONS.values():
             tokens[record.get("model", ""), direction] += (record.get("tokens") or {}).get(direction, 0)
     return +tokens
