@@ -66,6 +66,8 @@ _TRIAL: Final = 0.8
 # A refusal within this time after a `retry-after` pause is put down to the pause having been too short.
 _SOON_AFTER_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 1.0
+# So long before the end of such a pause the next request may go if there is a reason to.
+_EARLY: Final = 3.0
 # Larger bursts of refusals are not told from those that leave something running.
 _REFUSALS_KEPT: Final = 64
 
@@ -195,6 +197,16 @@ class ConcurrencyLimit:
     def pause_left(self, t: Steady) -> float:
         """Seconds until something new may start; 0.0 but during a pause."""
         return max(0.0, self._paused_until - t)
+
+    def may_try_early(self, t: Steady) -> bool:
+        """Whether the pause of a storm is nearly over, so that a single request may go if there is a reason to. That is
+        so once the pauses have become as long as they may: the first ones are short enough."""
+        is_long = self._pause >= self._probes.longest_pause
+        return is_long and self._told_until <= t < self._paused_until <= t + _EARLY
+
+    def try_early(self, t: Steady) -> None:
+        """Ends the pause of a storm."""
+        self._paused_until = t
 
     def expect_change(self, t: Steady) -> None:
         """The plan may have changed just now: the next probe is due, unless a refusal tells before."""

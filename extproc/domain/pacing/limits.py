@@ -3,7 +3,8 @@
 Z.AI limits each model of an account on its own, or the account as a whole, or both, or some models together: nobody has
 published which, and it may change. So there is a limit for each model that serves, one for the account over all of
 them, one for models that turn out to share theirs, one for MCP tools beside, and one rate. A request needs a place
-under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs.
+under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs, and
+`kept_place` keeps those that get through from leaving nothing to one that does not.
 """
 
 import math
@@ -17,6 +18,7 @@ from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import ConcurrencyLimit
 from extproc.domain.pacing.config import PacingConfig, PacingMode
 from extproc.domain.pacing.gate import Gate
+from extproc.domain.pacing.kept_place import KeptPlace
 from extproc.domain.pacing.learned_limits import MOST_MODELS, Learned
 from extproc.domain.pacing.model_groups import ModelGroups
 from extproc.domain.pacing.plan_places import ModelPlaces, PlanPlaces
@@ -67,6 +69,7 @@ class Limits:
         self._groups = ModelGroups(
             self._models, self._account, self._attribution, config.most_in_flight, self._regrouped
         )
+        self._kept = KeptPlace(self._models, self._account)
         self._initial = config.concurrency_initial
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst)
 
@@ -122,6 +125,8 @@ class Limits:
         return self._has_place(model, t) and (model == MCP or self.rate.wait(t) <= 0.0)
 
     def _has_place(self, model: str, t: Steady) -> bool:
+        if model != MCP and self._kept.shuts_out(model, t):
+            return False
         # The largest may be full for all models: then no other is looked at. This is asked of each model, whatever
         # happens, so it is a loop: a generator takes twice as long.
         for gate in reversed(self._on_its_way(model)):  # noqa: SIM110
@@ -177,6 +182,7 @@ class Limits:
         self._models.move_to_end(model)
         if model == MCP:
             return
+        self._kept.started(model, t)
         levels = []
         if (shared := self._groups.gate(model)) is not None:
             of_members = sum(retrying.get(each, 0) for each in self._groups.members(model))
@@ -193,6 +199,8 @@ class Limits:
             gate.end(t, refused=refused)
         if not refused and model != MCP:
             self._attribution.ended(t)
+            if self._wanting:
+                self._kept.came_free(model, self._wanting - {MCP}, t)
 
     def move(self, before: str, after: str, count: int, t: Steady) -> None:
         """`count` of those in flight turn out to be of another model. One that is new takes over what was learned while
@@ -251,6 +259,7 @@ class Limits:
 
     def _too_many(self, attempt: RefusedStart, own: Gate, t: Steady) -> None:
         model = attempt.model
+        self._kept.refused(model)
         self._groups.refused(attempt, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]
@@ -306,6 +315,8 @@ class Limits:
     def next_changes(self, wanted: Mapping[str, int], t: Steady) -> list[float]:
         """When more may start if nothing happens but that time passes; `wanted` is how many of each model wait."""
         times = [change for gate in self._gates() if (change := gate.next_change(t)) is not None]
+        if (kept_until := self._kept.next_change(t)) is not None:
+            times.append(kept_until)
         waits_for_rate = False
         for model, gate in self._models.items():
             if wanted.get(model, 0) > 0 and self._has_place(model, t):
