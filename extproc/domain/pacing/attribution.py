@@ -26,6 +26,7 @@ from typing import Final
 from extproc.domain.pacing.clock import Steady
 from extproc.domain.pacing.concurrency_limit import Lesson
 from extproc.domain.pacing.gate import Gate
+from extproc.domain.pacing.levels_on_trial import ON_THE_WAY
 
 # The news of a refusal is here after this time, or there is none.
 _VERDICT: Final = 1.5
@@ -38,8 +39,6 @@ _STARTS_KEPT: Final = 512
 _AMBIGUOUS_KEPT: Final = 256
 # An attempt begins a little after it was let go.
 _ROUNDING: Final = 0.05
-# This long a request may be on its way to the upstream, or the news of an answer's end on its way here.
-_ON_THE_WAY: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class Attribution:
 
     def ended(self, t: Steady) -> None:
         """An answer of any model has ended."""
-        self._doubt(t - _ON_THE_WAY)
+        self._doubt(t - ON_THE_WAY)
 
     def in_flight_with(self, attempt: RefusedStart) -> Mapping[str, int] | None:
         """How many of each model were at the upstream with an attempt at most; None if nobody knows. What starts a

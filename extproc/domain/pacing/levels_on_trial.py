@@ -17,7 +17,7 @@ VERDICT: Final = 2.0
 # An attempt begins a little after it was let go.
 _BEGINS_WITHIN: Final = 0.05
 # This long a request may be on its way to the upstream, or the news of an answer's end on its way here.
-_ON_THE_WAY: Final = 0.1
+ON_THE_WAY: Final = 0.1
 # If more answers than these end within that time, nearly every request starts just before one ends, so nothing could be
 # proven. But there are many places then, and one more or less is a small part of them.
 _FEW: Final = 4
@@ -55,8 +55,8 @@ class LevelsOnTrial:
         """An answer has ended. What had just started may have arrived after that, so its level proves nothing; unless
         it was alone, since then it is the one that was answered."""
         self._ends.append(t)
-        is_told = len(self._ends) <= _FEW or self._ends[0] <= t - _ON_THE_WAY
-        if is_told and self._levels and self._levels[-1][1] > t - _ON_THE_WAY and self._levels[-1][0] > 1:
+        is_told = len(self._ends) <= _FEW or self._ends[0] <= t - ON_THE_WAY
+        if is_told and self._levels and self._levels[-1][1] > t - ON_THE_WAY and self._levels[-1][0] > 1:
             self._levels.pop()
 
     def proven(self, before: int, t: Steady) -> Iterator[int]:
