@@ -32,8 +32,9 @@ class KeptPlace:
         self._beside = 0
 
     def came_free(self, model: str, wanting: Collection[str], t: Steady) -> None:
-        """An answer of a model has ended; `wanting` are the models that have work waiting."""
-        if t < self._until:
+        """An answer of a model has ended; `wanting` are the models that have work waiting. Where nothing of the model
+        waits, its place is not taken again, so it keeps nobody from anything."""
+        if t < self._until or model not in wanting:
             return
         without = [
             (gate.limit.alone_since, each)

@@ -120,9 +120,10 @@ def test_it_is_not_kept_for_long_where_the_one_that_waited_has_left() -> None:
     assert limits.is_free("glm-a", Steady(18.5))
 
 
-def test_nothing_is_kept_where_nothing_of_the_model_waits() -> None:
+@pytest.mark.parametrize("waiting", ["glm-a", "glm-c"])
+def test_nothing_is_kept_where_nothing_of_one_of_them_waits(waiting: str) -> None:
     limits = starved()
-    limits.set_demand({"glm-a": 1}, Steady(17.0))
+    limits.set_demand({waiting: 1}, Steady(17.0))
     limits.end("glm-a", Steady(18.0), refused=False)
 
     assert limits.is_free("glm-a", Steady(18.0))
