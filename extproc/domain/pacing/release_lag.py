@@ -6,8 +6,9 @@ look as if the plan had shrunk to half, or to nothing.
 
 So if a request is refused just after another one has ended, nothing is learned at first: there is a doubt. While there
 is one, each place is left alone for half a second after its answer. If a request is refused even so, the plan has
-shrunk. If one gets through at the level that was refused, the place was late: from then on each place is left alone for
-somewhat longer than this one had been. What was learned fades, so a lag that has gone does not cost anything for long.
+shrunk, or is in a storm; likewise if fewer were in flight with it than with the first one, all late places counted. If
+one gets through at the level that was refused, the place was late: from then on each place is left alone for somewhat
+longer than this one had been. What was learned fades, so a lag that has gone does not cost anything for long.
 """
 
 from collections import deque
@@ -118,7 +119,7 @@ class ReleaseLag:
         ends = [end for end in self._ends if started - LONGEST < end <= started]
         doubt = self._doubt
         if doubt is not None:
-            if ends or started < doubt.since:
+            if (ends or started < doubt.since) and level + len(ends) >= doubt.level:
                 return True
             if level <= doubt.level:
                 self._doubt = None

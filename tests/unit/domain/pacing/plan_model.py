@@ -348,6 +348,7 @@ class World:
 
     def _leave(self, sent: Sent) -> None:
         self.pacing.leave(sent.id, self.epoch + self.now)
+        self._pump()
         agent = sent.agent
         if agent.think:
             self.at(self.now + self.rng.expovariate(1 / agent.think), lambda: self._ask(agent))

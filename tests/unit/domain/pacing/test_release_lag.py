@@ -77,6 +77,13 @@ def test_who_is_refused_soon_after_an_answer_while_it_is_in_doubt_is_excused_too
     assert lag.excuses(1, 10.7, 10.8)
 
 
+def test_who_is_refused_though_fewer_were_in_flight_even_with_all_late_places_teaches_and_ends_the_doubt() -> None:
+    lag = doubting(level=4)
+    lag.ended(10.5)
+    assert not lag.excuses(2, 10.7, 10.8)
+    assert lag.left_alone(10.8, trying=False) == 0
+
+
 def test_a_doubt_that_cannot_be_settled_is_given_up_and_the_next_one_waits() -> None:
     lag = doubting()
     lag.ended(16.0)
