@@ -42,10 +42,15 @@ class KeptPlace:
             if each != model and each in wanting and gate.limit.may_try_early(t)
         ]
         if without:
-            _, self._model = min(without)
-            self._models[self._model].limit.try_early(t)
-            self._beside = self._others()
-            self._until = t + _UNTIL_IT_STARTS
+            _, starved = min(without)
+            self._models[starved].limit.try_early(t)
+            self.keep(starved, t)
+
+    def keep(self, model: str, t: Steady) -> None:
+        """The next place is a model's, if it takes it at once: as many of the others may be in flight as are now."""
+        self._model = model
+        self._beside = self._others()
+        self._until = t + _UNTIL_IT_STARTS
 
     def started(self, model: str, t: Steady) -> None:
         """A request of a model has started."""

@@ -4,7 +4,8 @@ Z.AI limits each model of an account on its own, or the account as a whole, or b
 published which, and it may change. So there is a limit for each model that serves, one for the account over all of
 them, one for models that turn out to share theirs, one for MCP tools beside, and one rate. A request needs a place
 under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs, and
-`kept_place` keeps those that get through from leaving nothing to one that does not.
+`kept_place` keeps those that get through from leaving nothing to one that does not, and `account_tries` lets those try
+the account's that it may not bound.
 """
 
 import math
@@ -12,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from extproc.domain.pacing.account_tries import AccountTries
 from extproc.domain.pacing.adjustments import Direction
 from extproc.domain.pacing.attribution import Attribution, RefusedStart
 from extproc.domain.pacing.clock import Steady
@@ -70,6 +72,7 @@ class Limits:
             self._models, self._account, self._attribution, config.most_in_flight, self._regrouped
         )
         self._kept = KeptPlace(self._models, self._account)
+        self._account_tries = AccountTries(self._models, self._account, self._kept)
         self._initial = config.concurrency_initial
         self.rate = RateLimit(config.rate_initial, config.rate_min, config.rate_max, config.rate_burst)
 
@@ -175,6 +178,7 @@ class Limits:
         if self._attribution.is_in_doubt:
             self._attribution.reconsider(self._wanted(), t)
         self._groups.advance(t)
+        self._account_tries.advance(self._wanting - {MCP}, t)
 
     def start(self, model: str, retrying: Mapping[str, int], t: Steady) -> None:
         """A request has started. `retrying` says how many of those in flight, by model, may not be at the upstream."""
@@ -260,6 +264,7 @@ class Limits:
     def _too_many(self, attempt: RefusedStart, own: Gate, t: Steady) -> None:
         model = attempt.model
         self._kept.refused(model)
+        self._account_tries.refused(model)
         self._groups.refused(attempt, t)
         is_single = model == MCP or self._mode is not PacingMode.ADAPTIVE
         larger = () if is_single else self._on_its_way(model)[1:]

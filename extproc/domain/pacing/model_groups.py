@@ -137,8 +137,6 @@ class ModelGroups:
         must have got through meanwhile and have lost nothing: a storm strikes models that share nothing, too, and what
         runs since before it says nothing. A storm may strike one model alone, so it has to last.
         """
-        if any(gate.limit.is_stormy for gate in (*others.values(), *self.gates(), self._account)):
-            self._sums.forget()
         self._tried = {pair: at for pair, at in self._tried.items() if t <= at + _TRIED}
         group, alone_since = self._groups.get(model), self._models[model].limit.alone_since
         busy = [

@@ -54,7 +54,8 @@ class RefusedSums:
 
         Returns which models seem to share a limit, and how many places that has: within five minutes each of their
         units was refused and got through later at such a level, all were refused at one sum, and none at a smaller
-        one, in the ten seconds since least of all; and nothing that is in `through` got to that sum meanwhile.
+        one, in the ten seconds since least of all; and nothing that is in `through` got to that sum meanwhile. A sum of
+        one is no limit: a storm refuses single requests of models that share nothing, too.
         """
         self._refusals.append(_Refusal(t, model, in_flight))
         lately = [each for each in self._refusals if each.at > t - _WITHIN]
@@ -67,7 +68,7 @@ class RefusedSums:
         return None
 
     def forget(self) -> None:
-        """What was noted may be due to a storm, which strikes models that share nothing, too."""
+        """What was noted has told what it could."""
         self._refusals.clear()
 
 
@@ -85,7 +86,7 @@ def _shared_places(
     at_it = [
         each for each in refusals if fitted < each.at < t - _ONE_CHANGE and _sum(each.in_flight, models) == smallest
     ]
-    return smallest - 1 if all(_has_more_later(unit, at_it, through) for unit in units) else None
+    return smallest - 1 if smallest > 1 and all(_has_more_later(unit, at_it, through) for unit in units) else None
 
 
 def _has_more_later(unit: Collection[str], refusals: Sequence[_Refusal], through: Through) -> bool:

@@ -1,5 +1,7 @@
 """Which models are held together, and what a storm leaves of what seemed so."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from extproc.domain.pacing.attribution import Attribution
@@ -35,12 +37,13 @@ class Models:
         for at, of_a, of_b, of_c in starts:
             self.attribution.started(A, (), {A: of_a, B: of_b, C: of_c, D: 1}, Steady(at))
 
-    def storm(self, *models: str, at: float) -> None:
-        """Even single requests of some models are refused."""
+    def storm(self, *models: str, at: float, beside: Mapping[str, int]) -> None:
+        """Even single requests of some models are refused, with so many of others at the upstream."""
         for after in (0.0, 2.0, 5.0):
             for model in models:
                 t = Steady(at + after)
                 self.gates[model].limit.refused(1, t, "upstream 1302", t, nothing_gets_through=True)
+                self.groups.refused_with(model, {model: 1, **beside}, self.others(model), t)
                 self.groups.refused_alone(model, self.others(model), t)
 
 
@@ -82,14 +85,14 @@ def test_an_account_that_is_known_to_have_no_more_is_tried_no_later_for_it() -> 
     assert models.account.limit.ceiling.seen == 0.0
 
 
-@pytest.mark.parametrize(("struck", "are_held_together"), [((A,), True), ((A, C), False)])
+@pytest.mark.parametrize(("struck", "beside", "are_held_together"), [((A,), {B: 3}, True), ((A, C), {}, False)])
 def test_a_storm_of_several_models_says_nothing_of_who_shares_and_a_fall_to_one_place_is_none(
-    struck: tuple[str, ...], are_held_together: bool
+    struck: tuple[str, ...], beside: dict[str, int], are_held_together: bool
 ) -> None:
     models = Models(A, B, C)
     models.get_through(*TWO_GOT_THROUGH)
     models.swing(0.0, *TWO[:-1])
-    models.storm(*struck, at=50.0)
+    models.storm(*struck, at=50.0, beside=beside)
     models.swing(70.0, *TWO[-1:])
 
     assert (set(models.groups.members(A)) == {A, B}) is are_held_together

@@ -99,7 +99,12 @@ def test_refusals_that_are_far_apart_are_by_chance() -> None:
     assert sharing(*SWINGING, apart=301.0, through=[(600.0, 2, 1), (650.0, 0, 3)]) is None
 
 
-def test_after_a_storm_nothing_is_remembered() -> None:
+def test_models_that_are_refused_with_nothing_else_at_the_upstream_share_nothing() -> None:
+    alone = (A, 1, 0, 0), (B, 0, 1, 0), (A, 1, 0, 0), (B, 0, 1, 0)
+    assert sharing(*alone, through=[(-5.0, 1, 0, 0)]) is None
+
+
+def test_what_was_found_is_found_anew_only_from_what_comes_later() -> None:
     sums = RefusedSums()
     through = [(Steady(at), in_flight([int(count) for count in counts])) for at, *counts in LATER]
     for at, (model, *counts) in enumerate(SWINGING[:3]):
