@@ -468,11 +468,10 @@ class Limits:
         return min(self._initial, self._config.most_in_flight) if is_bound else self._config.most_in_flight
 
     def _make_room(self) -> None:
-        """Forgets the longest unused model of which nothing is in flight, if there are too many."""
+        """Forgets the longest unused model of which nothing is in flight, if there are too many. The gate of tools
+        stays: it is tried so rarely that what is known of it would be missed."""
         if len(self._models) >= MOST_MODELS:
-            idle = next((name for name, gate in self._models.items() if not gate.in_flight), None)
+            idle = next((name for name, gate in self._models.items() if not gate.in_flight and name != MCP), None)
             if idle is not None:
-                gate = self._models.pop(idle)
-                if idle != MCP:
-                    self._forgotten.update(gate.limit.adjustments.counts)
+                self._forgotten.update(self._models.pop(idle).limit.adjustments.counts)
                 self._groups.leave(idle)

@@ -63,6 +63,19 @@ def test_the_changes_of_models_that_are_forgotten_still_count() -> None:
     assert counts == list(range(1, MOST_MODELS + 11))
 
 
+def test_the_gate_of_tools_is_never_forgotten_for_models() -> None:
+    paced = Pacing(PacingConfig(max_workers=20))
+    paced.arrive(PacedRequest("call", "s", model=MCP), EPOCH)
+    paced.leave("call", EPOCH + 1.0)
+    for number in range(MOST_MODELS + 10):
+        paced.arrive(PacedRequest(f"{number}", "s", model=f"glm-{number}"), EPOCH + 2.0 + number)
+        paced.leave(f"{number}", EPOCH + 2.5 + number)
+
+    shown = [each.model for each in paced.status(EPOCH + 200.0).models]
+    assert len(shown) == MOST_MODELS
+    assert MCP in shown
+
+
 def test_the_replica_that_learns_for_all_still_counts_the_changes_of_models_that_are_forgotten() -> None:
     limits = limits_of("glm-a", "glm-b")
     start(limits, "glm-d", 5, 1.0)
