@@ -80,6 +80,12 @@ class LearnedPlaces:
         """How many may surely be in flight, if no other model is."""
         return min(self.limit, self.shared.limit) if self.shared is not None and self.shared.models else self.limit
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more could run at once: a place is free, also of those that it shares, and nothing waits."""
+        is_shared_full = self.shared is not None and self.shared.in_flight >= self.shared.limit
+        return not self.waiting and self.in_flight < self.limit and not is_shared_full
+
 
 @dataclass(frozen=True, slots=True)
 class CachedProgram:
@@ -183,7 +189,9 @@ def judge_lost_store(address: str, error: str) -> Finding:
 
 def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
     """What was learned of each model, what waits for it, and which has far fewer places than another."""
-    largest = max((each for each in models if each.model not in _NAMES), key=lambda each: each.limit, default=None)
+    known = [each for each in models if each.model not in _NAMES]
+    largest = max(known, key=lambda each: each.limit, default=None)
+    roomy = max((each for each in known if each.has_room), key=lambda each: each.limit, default=None)
     for each in models:
         at_most = f"{each.limit} may run at once" + ("" if each.refused is None else f" ({each.refused} were refused)")
         found = f"{at_most}; {each.in_flight} running, {each.waiting or 'nothing'} waiting"
@@ -193,10 +201,11 @@ def judge_places(models: Sequence[LearnedPlaces]) -> Iterator[Finding]:
         is_known = each.refused is not None and each.model not in _NAMES
         if is_known and largest is not None and each.limit * _FAR_BELOW <= largest.limit:
             level = Level.NOTE
-            advice = (
-                f"{largest.model} may run {largest.limit} at once: let sub-agents and background work use that one."
-            )
-        elif each.waiting > each.most:
+            if roomy is not None and each.limit * _FAR_BELOW <= roomy.limit:
+                advice = (
+                    f"{roomy.model} may run {roomy.limit} at once: let sub-agents and background work use that one."
+                )
+        if not advice and each.waiting > each.most:
             level = Level.NOTE
             advice = "The plan allows less of it than is asked for: fewer agents at once, or another model for some."
         yield Finding(level, _NAMES.get(each.model, each.model), found, advice)

@@ -164,6 +164,29 @@ def test_a_model_far_below_another_is_noted_and_the_other_named() -> None:
     assert "glm-5.3-flash may run 6 at once" in findings["glm-4.7"].advice
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        LearnedPlaces("glm-5.3", 6, 7, in_flight=6, waiting=0),
+        LearnedPlaces("glm-5.3", 6, 7, in_flight=5, waiting=1),
+        LearnedPlaces("glm-5.3", 6, 7, in_flight=2, waiting=0, shared=SharedPlaces(["glm-4.6"], [], 6, 6)),
+    ],
+)
+def test_a_model_that_is_full_itself_is_advised_to_nobody(full: LearnedPlaces) -> None:
+    small, roomy = places("glm-4.7", 1, 2), places("glm-4.5-air", 3, 4)
+    alone, beside = next(diagnosis.judge_places([small, full])), next(diagnosis.judge_places([small, full, roomy]))
+
+    assert (alone.level, alone.advice) == (Level.NOTE, "")
+    assert "glm-4.5-air may run 3 at once" in beside.advice
+
+
+def test_a_model_with_a_queue_is_told_to_ask_for_less_where_no_other_has_room() -> None:
+    full = LearnedPlaces("glm-5.3", 6, 7, in_flight=6, waiting=2)
+    finding = next(diagnosis.judge_places([places("glm-4.7", 2, 3, waiting=3), full]))
+
+    assert "fewer agents" in finding.advice
+
+
 def test_a_model_of_which_more_waits_than_it_has_places_is_noted() -> None:
     [finding] = diagnosis.judge_places([places("glm-5.3", 2, 3, waiting=3)])
 
