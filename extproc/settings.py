@@ -52,6 +52,14 @@ def _origin(value: str) -> str:
     return value.rstrip("/")
 
 
+def is_origin(value: str) -> bool:
+    """Whether ZAI_TARGET_URL may be this: a scheme, a host and perhaps a port, without credentials or a path."""
+    try:
+        return _origin(value) == value
+    except ValueError:
+        return False
+
+
 def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

