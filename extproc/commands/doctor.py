@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from common import logs
 from common.settings import SettingsError
 from extproc.commands.claude_settings import claude_code_environment
+from extproc.commands.recent_requests import recent_requests
 from extproc.domain import diagnosis
 from extproc.domain.cache.report import cold_lines, whose
 from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level, SharedPlaces
@@ -107,6 +108,10 @@ class Doctor:
             yield await self._look_at_the_collector(url)
         running = await self._look_at_the_proxy()
         yield running
+        if status is not None:
+            told = await self._look_at_the_requests()
+            if told is not None:
+                yield told
         yield await asyncio.to_thread(_look_at_envoy)
         if running.level is Level.NOTE:
             for finding in self._look_at_the_ports():
@@ -298,6 +303,14 @@ class Doctor:
         if answer.is_success:
             return Finding(Level.OK, "proxy", f"answers at {url}")
         return Finding(Level.PROBLEM, "proxy", f"{url}/health answers {answer.status_code}", "Look at its log.")
+
+    async def _look_at_the_requests(self) -> Finding | None:
+        """How those of the last minutes ended, as the running proxy tells it; None if there was none."""
+        requests = await recent_requests(metrics_url(self._settings), self._settings.admin_token)
+        if requests is not None:
+            return diagnosis.judge_requests(requests)
+        found = "the running proxy does not tell this shell how the last ones ended"
+        return Finding(Level.NOTE, "requests", found, "Set ADMIN_TOKEN here as the proxy has it, or look at its log.")
 
     async def _ask_for_status(self) -> Any:
         """What the running proxy says of itself; None if it does not answer, which is a finding of its own."""

@@ -1,5 +1,6 @@
 """What `zai-proxy doctor` makes of what it sees. Pure: no network, no clock, and never a secret in a finding."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,9 @@ from extproc.domain.request.key_form import is_usual
 from extproc.domain.request.key_in_text import holds_key
 from extproc.domain.request.routes import PaidBy
 from extproc.domain.request.routes import classify as classify_path
+
+RECENT_MINUTES: Final = 10
+"""How far back requests are looked at."""
 
 _HOST: Final = "api.z.ai"
 _MAINLAND_HOST: Final = "open.bigmodel.cn"
@@ -29,6 +33,13 @@ _ATTRIBUTION: Final = "CLAUDE_CODE_ATTRIBUTION_HEADER"
 _OFF: Final = ("0", "false", "no", "off")
 _FAR_BELOW: Final = 3
 _LONGEST_PATH: Final = 100
+_FEWEST_REQUESTS: Final = 5
+_MANY_FAILED: Final = 0.5
+_SOME_FAILED: Final = 0.1
+_MOST_CAUSES: Final = 3
+_NO_WAY_UP: Final = ("request_creation", "upstream_connection")
+_CLIENTS_OWN: Final = ("write_error", "400", "404", "405", "413", "422")
+"""Errors of requests that are no fault of the proxy's or of what is above it."""
 _NAMES: Final = {"mcp": "calls of MCP tools", "unknown": "requests for an unknown model"}
 _PROXIES: Final = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _THIS_MACHINE: Final = frozenset({"*", "127.0.0.1", "localhost"})
@@ -105,6 +116,25 @@ class CacheReport:
     cold: Sequence[str] = ()
     causes: Sequence[tuple[str, str]] = ()
     has_doctor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRequest:
+    """How a request ended: `error` and `refused` are words of the log line, empty where there is none."""
+
+    status: int
+    error: str = ""
+    refused: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status >= 500 or (self.error != "" and self.error not in _CLIENTS_OWN)
+
+    @property
+    def cause(self) -> str:
+        """In a word or two; the status is left out where the client got a good one."""
+        word = self.refused or self.error
+        return word if word and (self.status < 400 or word == str(self.status)) else f"{self.status} {word}".strip()
 
 
 def judge_key(key: str) -> Finding:
@@ -235,6 +265,30 @@ def _sharing(shared: SharedPlaces) -> str:
 def _all_of(models: Sequence[str]) -> str:
     *most, last = ("an unknown model" if each == "unknown" else each for each in models)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def judge_requests(requests: Sequence[RecentRequest]) -> Finding | None:
+    """How many of the last RECENT_MINUTES failed; None where there was none."""
+    if not requests:
+        return None
+    failed = [each for each in requests if each.has_failed]
+    share = len(failed) / len(requests)
+    found = f"{len(failed) or 'none'} of {len(requests)} in the last {RECENT_MINUTES} minutes failed"
+    if share <= _SOME_FAILED:
+        return Finding(Level.OK, "requests", found)
+    causes = Counter(each.cause for each in failed).most_common(_MOST_CAUSES)
+    found += f" ({', '.join(f'{count} with {cause}' for cause, count in causes)})"
+    is_problem = len(requests) >= _FEWEST_REQUESTS and share >= _MANY_FAILED
+    return Finding(Level.PROBLEM if is_problem else Level.NOTE, "requests", found, _why_failed(failed))
+
+
+def _why_failed(failed: Sequence[RecentRequest]) -> str:
+    no_way_up = [each for each in failed if each.error in _NO_WAY_UP]
+    if len(no_way_up) * 2 >= len(failed):
+        return (
+            "The proxy can't reach its upstream: look at its log, and at the ZAI_TARGET_URL that it was started with."
+        )
+    return "Its log has each of them; what the words mean, and what to do: docs/errors.md."
 
 
 def judge_cache(cache: CacheReport) -> Iterator[Finding]:

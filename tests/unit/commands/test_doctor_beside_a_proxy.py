@@ -1,6 +1,7 @@
 """What the doctor says of a proxy that runs beside it, whatever the shell has."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,3 +89,28 @@ async def test_beside_a_proxy_that_tells_no_upstream_that_of_the_shell_is_judged
 
     assert [each.found for each in found if each.what == "upstream"] == [f"{NOBODY}, none of Z.AI's own hosts"]
     assert "ZAI_TARGET_URL" not in {each.what for each in found}
+
+
+def event(**told: object) -> str:
+    request = {"started": time.time(), "duration": 0.1, "path": "/v1/messages", "refused": None, **told}
+    return f"id: run-1\nevent: request\ndata: {json.dumps(request)}\n\n"
+
+
+async def said_of_requests(answer: bytes) -> list[Finding]:
+    """Beside a proxy whose feed answers so."""
+    async with listening(http(json.dumps(await status(NOBODY))), answer) as proxy:
+        found = await findings(NOBODY, proxy.url, make_key())
+        assert [each.split()[1] for each in proxy.requests] == ["/status", "/requests"]
+    return [each for each in found if each.what == "requests"]
+
+
+async def test_a_running_proxy_through_which_every_request_fails_is_a_problem() -> None:
+    [finding] = await said_of_requests(http(event(status=503, error="request_creation") * 25))
+
+    assert finding.level is Level.PROBLEM
+    assert finding.found == "25 of 25 in the last 10 minutes failed (25 with 503 request_creation)"
+
+
+async def test_a_proxy_that_does_not_tell_how_requests_ended_is_a_note_and_an_idle_one_is_none() -> None:
+    assert [each.level for each in await said_of_requests(http(b"{}", 401))] == [Level.NOTE]
+    assert await said_of_requests(http(b"")) == []

@@ -3,7 +3,15 @@
 import pytest
 
 from extproc.domain import diagnosis
-from extproc.domain.diagnosis import CachedProgram, CacheReport, Finding, LearnedPlaces, Level, SharedPlaces
+from extproc.domain.diagnosis import (
+    CachedProgram,
+    CacheReport,
+    Finding,
+    LearnedPlaces,
+    Level,
+    RecentRequest,
+    SharedPlaces,
+)
 
 KEY = f"{'0a' * 16}.{'Xy' * 8}"
 PROXY = "http://127.0.0.1:8080"
@@ -253,3 +261,63 @@ def test_the_line_in_front_of_claude_codes_prompts_is_noted_where_it_comes_here(
     findings = [each for each in diagnosis.judge_environment(environ, PROXY, "") if "ATTRIBUTION" in each.what]
 
     assert [finding.level for finding in findings] == [Level.NOTE] * is_noted
+
+
+WELL = RecentRequest(200)
+NO_UPSTREAM = RecentRequest(503, "request_creation")
+
+
+@pytest.mark.parametrize(
+    ("failed", "well", "level"),
+    [
+        (25, 0, Level.PROBLEM),
+        (5, 5, Level.PROBLEM),
+        (4, 0, Level.NOTE),
+        (4, 5, Level.NOTE),
+        (2, 17, Level.NOTE),
+        (2, 18, Level.OK),
+        (0, 1, Level.OK),
+    ],
+)
+def test_requests_of_which_half_failed_are_a_problem_and_more_than_a_tenth_a_note(
+    failed: int, well: int, level: Level
+) -> None:
+    finding = diagnosis.judge_requests([NO_UPSTREAM] * failed + [WELL] * well)
+
+    assert finding is not None
+    assert finding.level is level
+    assert finding.found.startswith(f"{failed or 'none'} of {failed + well} in the last 10 minutes failed")
+    assert bool(finding.advice) is (level is not Level.OK)
+
+
+def test_where_nobody_asked_anything_nothing_is_said_of_requests() -> None:
+    assert diagnosis.judge_requests([]) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "words", "advice"),
+    [
+        (NO_UPSTREAM, "(5 with 503 request_creation)", "ZAI_TARGET_URL"),
+        (RecentRequest(503, "upstream_connection"), "(5 with 503 upstream_connection)", "ZAI_TARGET_URL"),
+        (RecentRequest(503, refused="workers"), "(5 with 503 workers)", "docs/errors.md"),
+        (RecentRequest(429, "429"), "(5 with 429)", "docs/errors.md"),
+        (RecentRequest(200, "529"), "(5 with 529)", "docs/errors.md"),
+        (RecentRequest(500), "(5 with 500)", "docs/errors.md"),
+    ],
+)
+def test_why_requests_failed_is_told_with_what_to_do(request_: RecentRequest, words: str, advice: str) -> None:
+    finding = diagnosis.judge_requests([request_] * 5)
+
+    assert finding is not None
+    assert finding.level is Level.PROBLEM
+    assert finding.found.endswith(words)
+    assert advice in finding.advice
+
+
+@pytest.mark.parametrize(
+    "own", [RecentRequest(499, "write_error"), RecentRequest(400, "400"), RecentRequest(401), RecentRequest(404)]
+)
+def test_what_clients_did_wrong_themselves_is_no_failure(own: RecentRequest) -> None:
+    finding = diagnosis.judge_requests([own] * 9)
+
+    assert finding == Finding(Level.OK, "requests", "none of 9 in the last 10 minutes failed")
