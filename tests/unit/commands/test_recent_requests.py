@@ -40,17 +40,17 @@ def end(proxy: ProxyInProcess, status: int, ago: float = 0.0, path: str = "/v1/m
 async def test_requests_of_the_last_minutes_are_told_as_they_ended() -> None:
     proxy = ProxyInProcess()
     end(proxy, 503, ending=Ending.NO_UPSTREAM_REQUEST)
-    end(proxy, 503, refused="workers")
+    end(proxy, 503, refused="capacity")
 
     async with serving(proxy) as url:
         told = await recent_requests(url, None)
 
-    assert told == [RecentRequest(503, "request_creation"), RecentRequest(503, refused="workers")]
+    assert told == [RecentRequest(503, "request_creation"), RecentRequest(503, refused="capacity")]
 
 
 async def test_what_ended_long_ago_and_what_machines_ask_for_is_left_out() -> None:
     proxy = ProxyInProcess()
-    end(proxy, 503, ago=601, refused="workers")
+    end(proxy, 503, ago=601, refused="capacity")
     end(proxy, 200, path="/health")
     end(proxy, 503, ago=900, duration=400.0, refused="draining")
 
@@ -62,12 +62,12 @@ async def test_what_ended_long_ago_and_what_machines_ask_for_is_left_out() -> No
 
 async def test_a_proxy_with_a_token_tells_only_who_has_it() -> None:
     proxy = ProxyInProcess(admin_token="a" * 32)
-    end(proxy, 503, refused="workers")
+    end(proxy, 503, refused="capacity")
 
     async with serving(proxy) as url:
         told = [await recent_requests(url, token) for token in (None, SecretStr("a" * 32))]
 
-    assert told == [None, [RecentRequest(503, refused="workers")]]
+    assert told == [None, [RecentRequest(503, refused="capacity")]]
 
 
 async def test_what_is_no_feed_tells_of_no_request() -> None:

@@ -299,7 +299,7 @@ def test_where_nobody_asked_anything_nothing_is_said_of_requests() -> None:
     [
         (NO_UPSTREAM, "(5 with 503 request_creation)", "ZAI_TARGET_URL"),
         (RecentRequest(503, "upstream_connection"), "(5 with 503 upstream_connection)", "ZAI_TARGET_URL"),
-        (RecentRequest(503, refused="workers"), "(5 with 503 workers)", "docs/errors.md"),
+        (RecentRequest(503, refused="capacity"), "(5 with 503 capacity)", "docs/errors.md"),
         (RecentRequest(429, "429"), "(5 with 429)", "docs/errors.md"),
         (RecentRequest(200, "529"), "(5 with 529)", "docs/errors.md"),
         (RecentRequest(500), "(5 with 500)", "docs/errors.md"),
