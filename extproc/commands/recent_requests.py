@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from extproc.domain.diagnosis import RECENT_MINUTES, RecentRequest
 from extproc.domain.request.routes import classify
 
-_LONGEST: Final = 5.0
+# A busy proxy is never silent.
+_LONGEST: Final = 3.0
 # The replay comes at once; behind it the feed says nothing until a request ends.
 _SILENCE: Final = 1.0
 _DATA: Final = "data: "
