@@ -30,7 +30,8 @@ class AccountTries:
 
     def refused(self, model: str) -> None:
         """An attempt of a model was refused for being one too many, whomever that is put down to."""
-        self._refused.add(model)
+        # A model that was forgotten since begins anew.
+        self._refused = {each for each in self._refused if each in self._models} | {model}
 
     def advance(self, wanting: Collection[str], t: Steady) -> None:
         """Looks whether a try is due, and who is to make it; `wanting` are those that have work waiting."""

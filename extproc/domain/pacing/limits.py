@@ -3,7 +3,7 @@
 Z.AI limits each model of an account on its own, or the account as a whole, or both, or some models together: nobody has
 published which, and it may change. So there is a limit for each model that serves, one for the account over all of
 them, one for models that turn out to share theirs, one for MCP tools beside, and one rate. A request needs a place
-under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs, and
+under each of its limits; `attribution` tells whom a refusal speaks of, `model_groups` which models share theirs,
 `kept_place` keeps those that get through from leaving nothing to one that does not, and `account_tries` lets those try
 the account's that it may not bound.
 """

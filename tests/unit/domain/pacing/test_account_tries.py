@@ -61,6 +61,18 @@ def test_once_all_that_wait_were_refused_it_is_anybodys() -> None:
     assert not account.kept.shuts_out(A, NOW)
 
 
+def test_a_model_that_was_forgotten_meanwhile_begins_anew() -> None:
+    account = Account()
+    account.tries.refused(B)
+    forgotten = account.models.pop(B)
+    account.tries.refused(A)
+    account.models[B] = forgotten
+
+    account.let_try(A, B)
+
+    assert account.kept.shuts_out(A, NOW)
+
+
 def test_it_is_not_kept_for_who_has_no_work() -> None:
     account = Account()
     account.tries.refused(A)
